@@ -237,7 +237,9 @@ class Hub:
             topic.end()
 
     def close(self) -> None:
-        """End every stream. What has been sent stays sent."""
+        """End every stream; what has been sent stays sent. May be called twice."""
+        if self._closed:
+            return
         self._closed = True
         self._keepalives.stop()
         while self._topics:
