@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import logging
 import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import tornado.httpserver
@@ -64,9 +65,9 @@ class Phase(enum.Enum):
 class Connection(tornado.iostream.IOStream):
     """A connection that counts towards the limits until its socket is closed, whoever does it."""
 
-    # IOStream has as many attributes as instances of one class can share the names of; three more
+    # IOStream has as many attributes as instances of one class can share the names of; four more
     # in the instance's dictionary would cost a kilobyte a connection.
-    __slots__ = ("peer", "phase", "server")
+    __slots__ = ("handed_over", "peer", "phase", "server")
 
     def __init__(
         self, server: Server, peer: str, sock: socket.socket, *args: Any, **kwargs: Any
@@ -74,6 +75,7 @@ class Connection(tornado.iostream.IOStream):
         self.server = server
         self.peer = peer
         self.phase = Phase.DETACHED
+        self.handed_over = False
         super().__init__(sock, *args, **kwargs)
 
     def refuse(self, problem: Problem) -> None:
@@ -85,9 +87,21 @@ class Connection(tornado.iostream.IOStream):
             with contextlib.suppress(OSError, tornado.iostream.StreamClosedError):
                 super().write(problem.response())
         else:
-            self.server.linger(tornado.iostream.IOStream(self.socket.dup()), problem)
-        self.server.enter(self, Phase.DETACHED)
+            with contextlib.suppress(OSError):  # there may be no file descriptor left
+                self.server.linger(tornado.iostream.IOStream(self.socket.dup()), problem)
         super().close()
+
+    def hand_over(self) -> tuple[socket.socket, Callable[[], None]]:
+        """Give the open socket away, for an event stream; this object is closed, and can go.
+
+        Returns the socket and what to call, once, when it was closed: until then it counts towards
+        the limits. What was written here before must have reached the socket.
+        """
+        sock = self.socket
+        self.server.enter(self, Phase.DETACHED)
+        self.handed_over = True
+        self.close()
+        return sock, functools.partial(self.server.release, self.peer)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         size = super().read_from_fd(buf)
@@ -119,8 +133,12 @@ class Connection(tornado.iostream.IOStream):
         super().close(exc_info)
 
     def close_fd(self) -> None:
-        super().close_fd()
-        self.server.release(self)
+        self.server.enter(self, Phase.DETACHED)
+        if self.handed_over:
+            self.socket = None  # type: ignore[assignment]
+        else:
+            super().close_fd()
+            self.server.release(self.peer)
 
 
 class _SecureConnection(Connection, tornado.iostream.SSLIOStream):
@@ -249,15 +267,12 @@ class Server(tornado.httpserver.HTTPServer):
             self._deadlines[phase][connection] = now + self._timeouts[phase]
         self._check_quiet()
 
-    def release(self, connection: Connection) -> None:
-        """Forget `connection`, whose socket was closed."""
-        if deadlines := self._deadlines.get(connection.phase):
-            deadlines.pop(connection, None)
+    def release(self, peer: str) -> None:
+        """Count a connection from `peer` no more: its socket was closed."""
         self._open -= 1
-        self._peers[connection.peer] -= 1
-        if not self._peers[connection.peer]:
-            del self._peers[connection.peer]
-        self._check_quiet()
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
 
     def linger(self, stream: tornado.iostream.IOStream, problem: Problem) -> None:
         """Send `problem` on `stream`, and close it when the client has had time to read it."""
