@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import tornado.iostream
@@ -15,6 +15,7 @@ import tornado.web
 import ujson
 
 from tornado_board import models
+from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.replay import LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
@@ -28,9 +29,6 @@ from tornado_board.store import (
 from tornado_board.web import bodies
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
-if TYPE_CHECKING:
-    from tornado_board.realtime.hub import Hub
-
 T = TypeVar("T", bound=msgspec.Struct)
 
 log = logging.getLogger(__name__)
@@ -42,6 +40,7 @@ _STATUSES: dict[type[Exception], int] = {
     StoreUnavailable: 503,
     OutcomeUnknown: 503,
     LogUnavailable: 503,
+    LimitReached: 503,
 }
 
 _ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
