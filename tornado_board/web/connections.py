@@ -28,11 +28,9 @@ import tornado.netutil
 from tornado_board.settings import Settings
 from tornado_board.web.problems import Problem
 
-#: Seconds for which, and bytes with which, a refused client may go on sending, to no effect:
-#: closing at once would reset the connection, and the client would lose the answer (RFC 9112,
-#: section 9.6).
+#: Seconds for which a refused client may go on sending, to no effect: closing at once would reset
+#: the connection, and the client would lose the answer (RFC 9112, section 9.6).
 LINGER_TIME = 2.0
-LINGER_BYTES = 1 << 20
 
 #: Refused connections that linger at one time. More are closed without an answer.
 MOST_LINGERING = 256
@@ -289,9 +287,8 @@ class Server(tornado.httpserver.HTTPServer):
         try:
             await stream.write(problem.response())
             stream.socket.shutdown(socket.SHUT_WR)
-            left = LINGER_BYTES
-            while left > 0:
-                left -= len(await stream.read_bytes(_CHUNK, partial=True))
+            while True:
+                await stream.read_bytes(_CHUNK, partial=True)
         except (OSError, tornado.iostream.StreamClosedError):
             pass  # it is gone
         finally:
