@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import urllib.parse
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tornado.httputil
-import tornado.netutil
 import ujson
 
-from tornado_board.realtime.feed import Changefeed
-from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.publisher import Publisher
-from tornado_board.replay import open_replay_log
+from tornado_board.server import running
 from tornado_board.settings import Settings
-from tornado_board.store import Store, open_store
-from tornado_board.web.application import make_application
+from tornado_board.store import Store
 from tornado_board.web.connections import Server
-from tornado_board.web.handler import Services
 
 #: Seconds after which a test that waits for an answer gives up.
 PATIENCE = 10
@@ -47,8 +42,6 @@ class Served:
     server: Server
     store: Store
     settings: Settings
-    #: What the readiness check finds missing.
-    missing: list[str] = field(default_factory=list)
 
     async def request(
         self,
@@ -104,39 +97,12 @@ def parse(data: bytes, method: str = "GET") -> Answer:
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Served]:
-    """A server with everything behind it, on an SQLite file with the sample board."""
-    async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(settings.database_url, settings)
-        stack.push_async_callback(store.close)
-        log = await open_replay_log(settings.replay_url, settings)
-        stack.push_async_callback(log.close)
-        hub = Hub(
-            live_boards=settings.live_boards,
-            streams_per_board=settings.max_streams_per_board,
-            keepalive=settings.keepalive,
-        )
-        stack.callback(hub.close)
-        publisher = Publisher(
-            store,
-            log,
-            hub,
-            squash=settings.squash,
-            depth=settings.standings_depth,
-            live_boards=settings.live_boards,
-        )
-        hub.source = publisher
-        stack.push_async_callback(publisher.close)
-        feed = asyncio.ensure_future(Changefeed(store, publisher).run())
-        stack.callback(feed.cancel)
-
-        missing: list[str] = []
-
-        async def readiness() -> list[str]:
-            return missing
-
-        application = make_application(Services(store, log, hub, settings, readiness))
-        server = Server(application, settings)
-        sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
-        server.add_sockets(sockets)
-        stack.push_async_callback(server.drain, 0)
-        yield Served(sockets[0].getsockname()[1], server, store, settings, missing)
+    """A server with everything behind it, on an SQLite file with the sample board, ready to
+    serve."""
+    async with running(settings) as server:
+        port = urllib.parse.urlsplit(server.url).port
+        assert port is not None
+        async with asyncio.timeout(PATIENCE):
+            while await server.services.readiness():  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.005)
+        yield Served(port, server.server, server.services.store, settings)

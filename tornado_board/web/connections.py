@@ -76,11 +76,16 @@ class Connection(tornado.iostream.IOStream):
         self.handed_over = False
         super().__init__(sock, *args, **kwargs)
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether this is TLS."""
+        return isinstance(self.socket, ssl.SSLSocket)
+
     def refuse(self, problem: Problem) -> None:
         """Close the connection; the client is told why."""
         if self.closed():
             return
-        if isinstance(self.socket, ssl.SSLSocket):
+        if self.is_secure:
             # There is no second stream on one TLS session to linger on.
             with contextlib.suppress(OSError, tornado.iostream.StreamClosedError):
                 super().write(problem.response())
@@ -252,8 +257,10 @@ class Server(tornado.httpserver.HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        # Still open, it was detached from HTTP.
-        self.enter(server_conn.stream, Phase.DETACHED)  # type: ignore[attr-defined]
+        connection: Connection = server_conn.stream  # type: ignore[attr-defined]
+        if not connection.closed():
+            # It was detached from HTTP.
+            self.enter(connection, Phase.DETACHED)
 
     def enter(self, connection: Connection, phase: Phase) -> None:
         """Note what `connection` waits for, from now on."""

@@ -15,6 +15,7 @@ import tornado.web
 import ujson
 
 from tornado_board import models
+from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.replay import LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
@@ -26,7 +27,7 @@ from tornado_board.store import (
     Store,
     StoreUnavailable,
 )
-from tornado_board.web import bodies
+from tornado_board.web import bodies, problems
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -58,6 +59,7 @@ class Services:
     store: Store
     log: ReplayLog
     hub: Hub
+    catch_ups: CatchUps
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
@@ -184,6 +186,12 @@ class Handler(tornado.web.RequestHandler):
     def no_content(self) -> None:
         self.set_status(204)
         self.finish()
+
+    def header_bytes(self) -> bytes:
+        """The response's status line and headers as they go over the wire."""
+        lines = [f"HTTP/1.1 {self.get_status()} {problems.title(self.get_status())}"]
+        lines += [f"{name}: {value}" for name, value in self._headers.get_all()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
