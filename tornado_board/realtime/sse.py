@@ -13,8 +13,9 @@ from tornado_board.replay import Event
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
-#: A comment line: no event, but bytes on the wire.
-KEEPALIVE = b": keep-alive\n\n"
+#: A comment line: no event, but bytes on the wire. An empty line behind it would be no event
+#: either, but some clients take it for one.
+KEEPALIVE = b": keep-alive\n"
 
 #: Bounds of the reconnection time in milliseconds, drawn at random for each client so that a
 #: restart does not bring everyone back at once.
@@ -22,8 +23,12 @@ _RETRY = (1_000, 3_000)
 
 
 def retry() -> bytes:
-    """The line that sets how long this client waits before it reconnects."""
-    return b"retry: %d\n\n" % random.randint(*_RETRY)
+    """The line that sets how long this client waits before it reconnects.
+
+    It goes into the block of the first event: on its own it would be an event without data, which
+    browsers pass over, but not every client does (httpx-sse hands it on).
+    """
+    return b"retry: %d\n" % random.randint(*_RETRY)
 
 
 def update(event: Event) -> bytes:
