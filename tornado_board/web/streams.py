@@ -17,7 +17,7 @@ from tornado_board.realtime import sse
 from tornado_board.realtime.hub import Topic
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
-from tornado_board.web.access_log import log_stream_started
+from tornado_board.web.access_log import log_request, log_stream_started
 from tornado_board.web.connections import Connection
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
@@ -55,13 +55,7 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
     handler.hub.check_room(topic)
     log_stream_started(handler)
-    handler.set_header("Content-Type", sse.CONTENT_TYPE)
-    handler.set_header("Cache-Control", "no-store, no-transform")
-    handler.set_header("X-Accel-Buffering", "no")
-    handler.set_header("Connection", "close")
-    handler.set_header("Date", formatdate(time.time(), usegmt=True))
-    handler.add_header("Vary", "Accept")
-    head = handler.header_bytes()
+    head = _stream_head(handler)
     connection = handler.detach()
     assert isinstance(connection, Connection)
     if connection.closed() or handler.client_gone or topic.ended:
@@ -75,6 +69,22 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
         subscriber = Subscriber(sock, handler.hub.poller, topic.discard, release)
     topic.add(subscriber)
     subscriber.deliver(head + sse.retry() + first)
+
+
+async def serve_stream_head(handler: Handler, board_id: str) -> None:
+    """Answer HEAD where GET would be answered with the stream.
+
+    Raises what `Store.get_board` raises.
+    """
+    await handler.store.get_board(board_id)
+    head = _stream_head(handler)
+    log_request(handler)
+    # Not by `finish`, which would say that the stream has a length, and an ETag.
+    connection = handler.detach()
+    try:
+        await connection.write(head)
+    finally:
+        connection.close()
 
 
 async def serve_poll(handler: Handler, board_id: str) -> None:
@@ -91,6 +101,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
     topic = await handler.hub.open(board_id)
     handler.set_header("Cache-Control", "no-store")
+    handler.add_header("Vary", "Accept")
     if history:
         await _serve_history(handler, topic, history)
         return
@@ -145,6 +156,17 @@ def _event_json(event: Event) -> str:
     event_id = "null" if event.id is None else f'"{event.id}"'
     # The data is JSON already.
     return f'{{"id":{event_id},"event":"update","data":{event.data}}}'
+
+
+def _stream_head(handler: Handler) -> bytes:
+    """The status line and headers of a stream; it ends with its connection."""
+    handler.set_header("Content-Type", sse.CONTENT_TYPE)
+    handler.set_header("Cache-Control", "no-store, no-transform")
+    handler.set_header("X-Accel-Buffering", "no")
+    handler.set_header("Connection", "close")
+    handler.set_header("Date", formatdate(time.time(), usegmt=True))
+    handler.add_header("Vary", "Accept")
+    return handler.header_bytes()
 
 
 def _last_event_id(handler: Handler) -> str:
