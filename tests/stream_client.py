@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import re
@@ -248,5 +249,5 @@ def is_event_id(text: str) -> bool:
 def contiguous(ids: Iterable[EventId]) -> bool:
     """Whether the counters of `ids` go up by exactly one, and their clock never down."""
     ids = list(ids)
-    steps = zip(ids, ids[1:], strict=False)
+    steps = itertools.pairwise(ids)
     return all(b.n == a.n + 1 and b.ms >= a.ms for a, b in steps)

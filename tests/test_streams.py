@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import json
 import re
 import time
@@ -315,7 +316,7 @@ async def test_200_concurrent_writers(serving: Serving, settings: Settings) -> N
         assert contiguous(event_id for _, event_id in events)
         assert len(events) <= elapsed / settings.squash + 2, "an event for each 50 ms at the most"
         shown = [data["players"] for data, _ in events]
-        assert all(a != b for a, b in zip(shown, shown[1:], strict=False))
+        assert all(a != b for a, b in itertools.pairwise(shown))
         # What was streamed is what was logged.
         logged = await event_ids(client, "b")
         assert logged[-len(events) :] == [event_id for _, event_id in events]
