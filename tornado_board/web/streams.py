@@ -114,14 +114,14 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         # Nothing can be proved at present. The next event may be all that the client lacks, and
         # the log may be back by then.
         handler.hub.check_room(topic)
-        await topic.wait(min(wait, _RESET_WAIT))
+        await topic.wait(min(wait, _RESET_WAIT), handler.gone)
         catch_up = await handler.services.catch_ups.after(topic, since)
     while not catch_up.events and not topic.ended and not handler.client_gone:
         left = deadline - time.monotonic()
         if left <= 0:
             break
         handler.hub.check_room(topic)
-        await topic.wait(left)
+        await topic.wait(left, handler.gone)
         if not topic.ended:
             catch_up = await handler.services.catch_ups.after(topic, since)
     _answer(handler, catch_up.events, catch_up.reset, since)
