@@ -104,6 +104,7 @@ async def test_a_client_that_goes_away_is_no_news(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with serving(settings) as served:
+        caplog.clear()
         gone = asyncio.Event()
         done = asyncio.Event()
 

@@ -341,6 +341,7 @@ async def test_bad_requests_are_told_so_and_change_nothing(
 ) -> None:
     caplog.set_level(logging.WARNING)
     async with serving(settings) as served:
+        caplog.clear()
         before = served.dump()
         for bad in BAD:
             if bad.status == status:
@@ -359,6 +360,7 @@ async def test_what_is_not_http_is_refused(
     caplog.set_level(logging.WARNING)
     data = MALFORMED[what]
     async with serving(settings) as served:
+        caplog.clear()
         before = served.dump()
         if b"%s" in data:
             data = data.replace(b"%s", ADD.encode())

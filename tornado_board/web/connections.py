@@ -12,7 +12,6 @@ import contextlib
 import enum
 import functools
 import logging
-import resource
 import socket
 import ssl
 import sys
@@ -35,9 +34,6 @@ LINGER_TIME = 2.0
 
 #: Refused connections that linger at one time. More are closed without an answer.
 MOST_LINGERING = 256
-
-#: File descriptors that are not for connections: lingering ones, the storage's, log files.
-_OTHER_FILES = MOST_LINGERING + 128
 
 #: Bytes read from a socket at once.
 _CHUNK = 16_384
@@ -178,7 +174,6 @@ class Server(tornado.httpserver.HTTPServer):
         )
         self.conn_params.header_timeout = None  # a timer a request otherwise
         self.settings = settings
-        self.max_connections = _room_for(settings.max_connections)
         #: Open connections by the address they come from.
         self._peers: Counter[str] = Counter()
         self._open = 0
@@ -240,7 +235,7 @@ class Server(tornado.httpserver.HTTPServer):
             log.exception("can't serve a connection from %s", peer)
 
     def _over_limit(self, peer: str) -> Problem | None:
-        if self._open >= self.max_connections:
+        if self._open >= self.settings.max_connections:
             return Problem(503, "The server has as many connections as it can take; try later.")
         if self._peers[peer] >= self.settings.max_connections_per_address:
             return Problem(
@@ -397,27 +392,6 @@ class _Request(tornado.httputil.HTTPMessageDelegate):
             self.connection.refuse(
                 Problem(413, f"The request's body is too large; the most is {most:,} bytes.")
             )
-
-
-def _room_for(connections: int) -> int:
-    """How many of so many connections the process may have; more than the operating system allows
-    would fail in `accept` again and again. Raises the limit as far as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return connections
-    room = max(1, soft - _OTHER_FILES)
-    log.info(
-        "max_connections is %d, but the limit of open files (ulimit -n) allows %d",
-        connections,
-        room,
-    )
-    return room
 
 
 def _not_http() -> Problem:
