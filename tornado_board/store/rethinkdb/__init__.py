@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -69,6 +70,7 @@ class RethinkDBStore:
             settings.database_timeout,
         )
         self._repair: asyncio.Task[None] | None = None
+        self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
@@ -277,7 +279,8 @@ class RethinkDBStore:
             write=True,
         )
         _raise_first_error(result)
-        documents = [row["new_val"] for row in result["changes"] if row["new_val"] is not None]
+        rows = result.get("changes", ())  # left out where no document was there
+        documents = [row["new_val"] for row in rows if row["new_val"] is not None]
         for document in sorted(documents, key=lambda document: document["id"] != player_id):
             found = player_of(document)
             if found is not None and found[0] == board_id:
@@ -303,11 +306,15 @@ class RethinkDBStore:
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
-        return await RethinkDBFeed.open(self._address, self._timeout)
+        feed = await RethinkDBFeed.open(self._address, self._timeout)
+        self._feeds.add(feed)
+        return feed
 
     async def close(self) -> None:
-        """Finish the additions under way and close the connection. May be called twice."""
+        """Finish the additions under way and close all connections. May be called twice."""
         await self._additions.drain()
+        for feed in list(self._feeds):
+            await feed.close()
         if self._repair is not None:
             self._repair.cancel()
             await asyncio.wait((self._repair,))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tornado_board.models import SCORE_LIMIT, Number, Player, score_of
-from tornado_board.store import NotFound, OutOfRange, StoreError, StoreUnavailable
+from tornado_board.store import NotFound, OutcomeUnknown, OutOfRange, StoreError, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
@@ -261,7 +261,7 @@ class Additions:
         except StoreError as error:
             self._fail(runs, error)
         except Exception as error:
-            self._fail(runs, StoreUnavailable("the store failed; see the server's log"))
+            self._fail(runs, OutcomeUnknown("the store failed; the score may have been added"))
             self._loop.call_exception_handler(
                 {"message": "a group of additions failed", "exception": error}
             )
@@ -281,7 +281,7 @@ class Additions:
     async def _update(self, runs: dict[str, _Run]) -> None:
         result = await self._connection.run(_update(runs, self._durability), write=True)
         rows: dict[str, Any] = {}
-        for row in result["changes"]:
+        for row in result.get("changes", ()):  # left out where no document was there
             if row["old_val"] is not None:
                 rows[row["old_val"]["id"]] = row
         for key, run in runs.items():

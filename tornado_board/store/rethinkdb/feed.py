@@ -65,7 +65,8 @@ class RethinkDBFeed:
         while True:
             for table, cursor in self._cursors.items():
                 if table not in self._waits:
-                    self._waits[table] = cursor.next()
+                    self._waits[table] = wait = cursor.next()
+                    wait.add_done_callback(_outcome_seen)
             await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
             changes: list[Change] = []
             for table, cursor in self._cursors.items():
@@ -97,8 +98,6 @@ class RethinkDBFeed:
         self._heartbeat.cancel()
         await asyncio.wait((self._heartbeat,))
         await close_driver(self._driver)
-        for wait in self._waits.values():
-            wait.add_done_callback(_outcome_seen)
 
     async def _watch(self, seconds: float) -> None:
         """End the feed when the server is silent: a feed that gets nothing looks the same."""
