@@ -117,8 +117,7 @@ class SQLiteReplayLog:
                     (board_id, event_id.ms, event_id.n, self._length),
                 )
             )
-            first = events[0].id if events else None
-            check_whole(event_id, oldest_kept_ms, _head(c, board_id), first)
+            check_whole(event_id, oldest_kept_ms, _head(c, board_id), events)
             return events
 
         return await self._read(work)

@@ -23,23 +23,16 @@ from tornado_board.models import (
     score_of,
 )
 from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
-from tornado_board.store.rethinkdb import schema
+from tornado_board.store.rethinkdb import queries, schema
 from tornado_board.store.rethinkdb.additions import Additions
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
-    BOARDS,
-    PLAYERS,
     STANDING,
     Document,
-    all_players,
     board_of,
-    is_on_board,
-    is_player_of,
     player_of,
-    players_above,
     qualified,
-    ranked_players,
 )
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 
@@ -62,13 +55,7 @@ class RethinkDBStore:
         self._address = address
         self._connection = connection
         self._timeout = settings.database_timeout
-        self._durability = settings.database_durability
-        self._additions = Additions(
-            connection,
-            settings.database_durability,
-            settings.waiting_writes,
-            settings.database_timeout,
-        )
+        self._additions = Additions(connection, settings.waiting_writes, settings.database_timeout)
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
@@ -80,11 +67,16 @@ class RethinkDBStore:
         `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
         """
         address = Address.parse(url, settings.database_ca_certs)
-        connection = Connection(address, settings.database_timeout, settings.waiting_writes)
+        connection = Connection(
+            address,
+            settings.database_timeout,
+            settings.waiting_writes,
+            settings.database_durability,
+        )
         await connection.open(settings.database_wait)
         try:
             await schema.prepare(connection, address, settings.database_wait)
-            await schema.add_sample(connection, settings.database_durability)
+            await schema.add_sample(connection)
         except BaseException:
             await connection.close()
             raise
@@ -92,34 +84,25 @@ class RethinkDBStore:
 
     async def ping(self) -> None:
         """Return if tables and index can be read."""
-        await self._run(r.expr([schema.readable(), ranked_players("").is_empty()]))
+        await self._run(queries.ping())
 
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """Boards in the order of their ids."""
-        documents = await self._run(
-            r.table(BOARDS)
-            .between(after, r.maxval, left_bound="open")
-            .order_by(index="id")
-            .limit(limit)
-            .pluck("id", "name")
-            .coerce_to("array")
-        )
+        documents = await self._run(queries.list_boards(limit=limit, after=after))
         return [board for board in map(board_of, documents) if board is not None]
 
     async def create_board(self, new: NewBoard) -> Board:
         """Raises `AlreadyExists`."""
         key = new.id or new_id()
         document = {"id": key} if new.name is None else {"id": key, "name": new.name}
-        result = await self._run(
-            r.table(BOARDS).insert(document, durability=self._durability), write=True
-        )
+        result = await self._run(queries.create_board(document=document), write=True)
         if _inserted(result):
             return Board(key, new.name or key)
         raise AlreadyExists(f"there is a board {key!r} already")
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
-        board = board_of(await self._run(r.table(BOARDS).get(board_id)))
+        board = board_of(await self._run(queries.get_board(board=board_id)))
         if board is None:
             raise _no_board(board_id)
         return board
@@ -129,9 +112,7 @@ class RethinkDBStore:
 
         One that stopped half-way, with the board gone and players left, is completed by the next.
         """
-        result = await self._run(
-            r.table(BOARDS).get(board_id).delete(durability=self._durability), write=True
-        )
+        result = await self._run(queries.delete_board(board=board_id), write=True)
         found = result["deleted"] > 0
         try:
             while await self._sweep(board_id):
@@ -147,25 +128,13 @@ class RethinkDBStore:
 
     async def _sweep(self, board_id: str) -> bool:
         """Delete some players of a board; tell whether there were any."""
-        result = await self._run(
-            all_players(board_id).limit(SWEEP).delete(durability=self._durability), write=True
-        )
+        query = queries.delete_players(board=board_id, limit=SWEEP)
+        result = await self._run(query, write=True)
         return bool(result["deleted"])
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
-        found = await self._run(
-            r.expr(
-                {
-                    "board": r.table(BOARDS).get(board_id),
-                    "players": ranked_players(board_id)
-                    .order_by(index=STANDING)
-                    .limit(limit)
-                    .pluck("id", "board", "name", "score")
-                    .coerce_to("array"),
-                }
-            )
-        )
+        found = await self._run(queries.ranking(board=board_id, limit=limit))
         board = board_of(found["board"])
         if board is None:
             raise _no_board(board_id)
@@ -185,55 +154,22 @@ class RethinkDBStore:
         if result["inserted"]:
             # While it was inserted somebody deleted the board, or made a player of this id under
             # the other key. Whoever sees the other's document yields.
-            key = result["key"]
-            await self._run(
-                r.table(PLAYERS).get(key).delete(durability=self._durability), write=True
-            )
+            await self._run(queries.delete_document(key=result["key"]), write=True)
         if not result["board"]:
             raise _no_board(board_id)
         raise AlreadyExists(f"there is a player {player.id!r} on the board {board_id!r} already")
 
     async def _insert(self, board_id: str, key: str, other: str, player: Player) -> dict[str, Any]:
-        """Insert `player` with the primary key `key`, unless its board has it or is not there.
-
-        The result says whether it was ``inserted``, and, as it is after that, whether the
-        ``board`` is there and whether the player's id is ``taken`` on it by another document.
-        """
-        boards, players = r.table(BOARDS), r.table(PLAYERS)
+        """Insert `player` with the primary key `key`; what `queries.insert_player` says, and the
+        ``key``."""
         document = {
             "id": key,
             "board": board_id,
             "name": player.name,
             "score": player.score,
         }
-
-        def on_board(primary_key: str) -> Any:
-            return is_on_board(board_id, players.get(primary_key))
-
-        def state(inserted: Any) -> Any:
-            taken = r.or_(on_board(other), r.and_(r.not_(inserted), on_board(key)))
-            return {
-                "inserted": inserted,
-                "board": boards.get(board_id).ne(None),
-                "taken": taken,
-            }
-
         result: dict[str, Any] = await self._run(
-            r.branch(
-                r.or_(boards.get(board_id).eq(None), on_board(key), on_board(other)),
-                state(False),
-                players.insert(document, durability=self._durability).do(
-                    lambda write: r.branch(
-                        r.or_(
-                            write["errors"].eq(0),
-                            write["first_error"].match("^Duplicate primary key").ne(None),
-                        ),
-                        state(write["inserted"].eq(1)),
-                        {"error": write["first_error"]},
-                    )
-                ),
-            ),
-            write=True,
+            queries.insert_player(board=board_id, document=document, other=other), write=True
         )
         if "error" in result:
             raise StoreUnavailable(f"RethinkDB did not write: {result['error']}")
@@ -241,20 +177,7 @@ class RethinkDBStore:
 
     async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
         """Raises `NotFound`."""
-        rows = await self._run(
-            _documents_of(board_id, player_id)
-            .map(
-                lambda document: {
-                    "player": document.pluck("id", "board", "name", "score"),
-                    "above": r.branch(
-                        is_player_of(board_id, document),
-                        players_above(board_id, document["score"].default(0)).count(),
-                        0,
-                    ),
-                }
-            )
-            .coerce_to("array")
-        )
+        rows = await self._run(queries.get_player(**_keys(board_id, player_id)))
         for row in sorted(rows, key=lambda row: row["player"]["id"] != player_id):
             found = player_of(row["player"])
             if found is not None and found[0] == board_id:
@@ -269,15 +192,8 @@ class RethinkDBStore:
             changes["name"] = patch.name
         if patch.score is not msgspec.UNSET:
             changes["score"] = score_of(patch.score)
-        condition = is_on_board if "score" in changes else is_player_of
-        result = await self._run(
-            _documents_of(board_id, player_id).update(
-                lambda document: r.branch(condition(board_id, document), changes, {}),
-                durability=self._durability,
-                return_changes="always",
-            ),
-            write=True,
-        )
+        update = queries.update_score if "score" in changes else queries.update_player
+        result = await self._run(update(**_keys(board_id, player_id), changes=changes), write=True)
         _raise_first_error(result)
         rows = result.get("changes", ())  # left out where no document was there
         documents = [row["new_val"] for row in rows if row["new_val"] is not None]
@@ -289,13 +205,7 @@ class RethinkDBStore:
 
     async def delete_player(self, board_id: str, player_id: str) -> None:
         """Raises `NotFound`."""
-        result = await self._run(
-            _documents_of(board_id, player_id).replace(
-                lambda document: r.branch(is_on_board(board_id, document), None, document),
-                durability=self._durability,
-            ),
-            write=True,
-        )
+        result = await self._run(queries.delete_player(**_keys(board_id, player_id)), write=True)
         _raise_first_error(result)
         if not result["deleted"]:
             raise _no_player(board_id, player_id)
@@ -341,9 +251,13 @@ class RethinkDBStore:
             _log.warning("the index %s was not made: %s", STANDING, error)
 
 
-def _documents_of(board_id: str, player_id: str) -> Any:
-    """The documents that may be the player; whether one is, its field ``board`` says."""
-    return r.table(PLAYERS).get_all(player_id, qualified(board_id, player_id))
+def _keys(board_id: str, player_id: str) -> dict[str, str]:
+    """The parameters of queries about one player."""
+    return {
+        "board": board_id,
+        "plain": player_id,
+        "qualified": qualified(board_id, player_id),
+    }
 
 
 def _inserted(result: Document) -> bool:

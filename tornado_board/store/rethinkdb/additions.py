@@ -16,15 +16,9 @@ from typing import Any
 
 from tornado_board.models import SCORE_LIMIT, Number, Player, score_of
 from tornado_board.store import NotFound, OutcomeUnknown, OutOfRange, StoreError, StoreUnavailable
-from tornado_board.store.rethinkdb.address import r
+from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.connection import Connection
-from tornado_board.store.rethinkdb.documents import (
-    PLAYERS,
-    Document,
-    player_of,
-    qualified,
-    score_in,
-)
+from tornado_board.store.rethinkdb.documents import Document, player_of, qualified, score_in
 
 #: Documents that one query updates at most.
 GROUP_SIZE = 200
@@ -80,7 +74,8 @@ class _Run:
     def board_id(self) -> str:
         return self.additions[0].board_id
 
-    def term(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:
+        """For the query `queries.add_scores`."""
         return {
             "board": self.board_id,
             "total": self.total,
@@ -90,45 +85,12 @@ class _Run:
         }
 
     def fits(self, score: Number) -> bool:
-        """Whether the update was made to a document with `score`; agrees with `_update`."""
+        """Whether the total was added to a document with `score`; agrees with
+        `queries.add_scores`. Sums of fractions depend on their order, so several amounts are
+        added in one go to whole scores only."""
         return self.low <= score <= self.high and (
             len(self.additions) == 1 or isinstance(score, int)
         )
-
-
-def _update(runs: dict[str, _Run], durability: str) -> Any:
-    """The query that makes `runs`, keyed by primary key.
-
-    A document of another board, or whose score does not fit, is left as it is. What is not a
-    number is not between two numbers either. Several whole amounts may only be added in one go to
-    a whole score: sums of fractions depend on their order.
-    """
-
-    def changed(document: Any, run: Any) -> Any:
-        score = document["score"].default(0)
-        return r.branch(
-            r.and_(
-                document["board"].default(None).eq(run["board"]),
-                score.ge(run["low"]),
-                score.le(run["high"]),
-                r.or_(r.not_(run["many"]), score.floor().eq(score)),
-            ),
-            {"score": score.add(run["total"])},
-            {},
-        )
-
-    # Bound with `do`, so that the server makes the object of all runs once and not once a document.
-    return r.expr({key: run.term() for key, run in runs.items()}).do(
-        lambda of_key: (
-            r.table(PLAYERS)
-            .get_all(r.args(of_key.keys()))
-            .update(
-                lambda document: changed(document, of_key[document["id"]]),
-                durability=durability,
-                return_changes="always",
-            )
-        )
-    )
 
 
 class Additions:
@@ -136,16 +98,12 @@ class Additions:
 
     Args:
         connection: what the queries run on.
-        durability: ``hard`` or ``soft``.
         max_waiting: additions without an answer yet; further ones are refused.
         max_wait: how long an addition may wait for its turn, in seconds.
     """
 
-    def __init__(
-        self, connection: Connection, durability: str, max_waiting: int, max_wait: float
-    ) -> None:
+    def __init__(self, connection: Connection, max_waiting: int, max_wait: float) -> None:
         self._connection = connection
-        self._durability = durability
         self._max_waiting = max_waiting
         self._max_wait = max_wait
         self._loop = asyncio.get_running_loop()
@@ -279,7 +237,8 @@ class Additions:
                 addition.fail(type(error)(*error.args))
 
     async def _update(self, runs: dict[str, _Run]) -> None:
-        result = await self._connection.run(_update(runs, self._durability), write=True)
+        query = queries.add_scores(runs={key: run.parameters() for key, run in runs.items()})
+        result = await self._connection.run(query, write=True)
         rows: dict[str, Any] = {}
         for row in result.get("changes", ()):  # left out where no document was there
             if row["old_val"] is not None:

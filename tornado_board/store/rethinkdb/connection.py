@@ -11,7 +11,6 @@ from typing import Any
 
 from rethinkdb.errors import (
     ReqlAvailabilityError,
-    ReqlDriverCompileError,
     ReqlDriverError,
     ReqlInternalError,
     ReqlOpIndeterminateError,
@@ -50,12 +49,12 @@ def backoff() -> Iterator[float]:
         pause = min(2 * pause, longest)
 
 
-async def run(driver: Any, term: Any, seconds: float) -> Any:
+async def run(driver: Any, term: Any, seconds: float, **options: Any) -> Any:
     """Run `term` on a connection of the driver. Raises the driver's errors and `TimeoutError`.
 
     The driver can't take back a query, so one that nobody waits for any more goes on.
     """
-    query = term.run(driver)
+    query = term.run(driver, **options)
     query.add_done_callback(_outcome_seen)
     await asyncio.wait((query,), timeout=seconds)
     if not query.done():
@@ -87,10 +86,12 @@ class Connection:
         address: the database.
         timeout: how long a query, and an attempt to connect, may take, in seconds.
         max_waiting: how many queries may wait for a place among those under way.
+        durability: of writes, ``hard`` or ``soft``.
     """
 
-    def __init__(self, address: Address, timeout: float, max_waiting: int) -> None:
+    def __init__(self, address: Address, timeout: float, max_waiting: int, durability: str) -> None:
         self._address = address
+        self._options = {"durability": durability}
         self._timeout = timeout
         self._max_waiting = max_waiting
         self._driver: Any = None
@@ -137,7 +138,8 @@ class Connection:
         async with self._place():
             self.check()
             try:
-                return await run(self._driver, term, self._timeout)
+                options = self._options if write else {}
+                return await run(self._driver, term, self._timeout, **options)
             except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
                 raise self._translated(error, write) from error
 
@@ -173,7 +175,6 @@ class Connection:
     async def _keep(self) -> None:
         """Hold a connection for as long as the process wants one."""
         while True:
-            self._lost.clear()
             reason = await self._watch()
             driver, self._driver = self._driver, None
             self._away = f"RethinkDB at {self._address} is away: {reason}"
@@ -187,6 +188,7 @@ class Connection:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), HEARTBEAT)
+            self._lost.clear()
             if not self._driver.is_open():
                 return "the connection was lost"
             try:
@@ -208,26 +210,18 @@ class Connection:
 
     def _translated(self, error: Exception, write: bool) -> Exception:
         """What to raise instead of an `error` of the driver."""
-        if isinstance(error, ReqlDriverCompileError):
-            return error
-        reason = reason_of(error)
-        if isinstance(error, ReqlDriverError | StreamClosedError):
-            self._lost.set()
-            reason = "the connection was lost"
-        elif isinstance(error, ReqlPermissionError | ReqlResourceLimitError) or (
-            isinstance(error, ReqlAvailabilityError)
-            and not isinstance(error, ReqlOpIndeterminateError)
-        ):
-            return StoreUnavailable(f"RethinkDB at {self._address}: {reason}")
-        elif isinstance(error, ReqlRuntimeError) and not (
-            isinstance(error, ReqlOpIndeterminateError | ReqlInternalError)
-            # Not one of its kinds but the bare class: the server gave up, for instance because it
-            # is being stopped.
-            or type(error) is ReqlRuntimeError
-        ):
-            return error
+        reason = f"RethinkDB at {self._address}: {reason_of(error)}"
+        match error:
+            case ReqlOpIndeterminateError() | ReqlInternalError() | TimeoutError():
+                pass
+            case ReqlDriverError() | StreamClosedError():
+                self._lost.set()
+                reason = f"RethinkDB at {self._address}: the connection was lost"
+            case ReqlAvailabilityError() | ReqlPermissionError() | ReqlResourceLimitError():
+                return StoreUnavailable(reason)
+            # The bare class: the server gave up, for instance because it is being stopped.
+            case ReqlRuntimeError() if type(error) is not ReqlRuntimeError:
+                return error
         if write:
-            return OutcomeUnknown(
-                f"RethinkDB at {self._address}: {reason}; the write may have been applied or not"
-            )
-        return StoreUnavailable(f"RethinkDB at {self._address}: {reason}")
+            return OutcomeUnknown(f"{reason}; the write may have been applied or not")
+        return StoreUnavailable(reason)

@@ -52,29 +52,29 @@ def standing_key(document: Any) -> Any:
     ]
 
 
-def ranked_players(board_id: str) -> Any:
+def ranked_players(board_id: Any) -> Any:
     """The ranked players of a board; in order with `order_by` on `STANDING`."""
     return r.table(PLAYERS).between([board_id, r.minval], [board_id, _UNRANKED], index=STANDING)
 
 
-def all_players(board_id: str) -> Any:
+def all_players(board_id: Any) -> Any:
     """All players of a board, ranked or not."""
     return r.table(PLAYERS).between([board_id, r.minval], [board_id, r.maxval], index=STANDING)
 
 
-def players_above(board_id: str, score: Any) -> Any:
+def players_above(board_id: Any, score: Any) -> Any:
     """The players of a board with more than `score`."""
     return r.table(PLAYERS).between(
         [board_id, r.minval], [board_id, r.expr(0).sub(score)], index=STANDING
     )
 
 
-def is_on_board(board_id: str, document: Any) -> Any:
+def is_on_board(board_id: Any, document: Any) -> Any:
     """Whether `document`, a ReQL term that may be null, is of this board."""
     return document["board"].default(None).eq(board_id)
 
 
-def is_player_of(board_id: str, document: Any) -> Any:
+def is_player_of(board_id: Any, document: Any) -> Any:
     """Whether `document`, a ReQL term that may be null, is a ranked player of this board."""
     score = document["score"].default(0)
     return r.and_(is_on_board(board_id, document), score.type_of().eq("NUMBER"))

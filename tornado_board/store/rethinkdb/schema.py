@@ -35,18 +35,13 @@ async def prepare(connection: Connection, address: Address, patience: float) -> 
         await _make(connection, r.table_list(), r.table_create(table), table)
     while True:
         try:
-            await connection.run(readable())
+            await connection.run(r.expr([r.table(t).get("").eq(None) for t in (BOARDS, PLAYERS)]))
             break
         except StoreUnavailable:
             if asyncio.get_running_loop().time() > deadline:
                 raise
         await asyncio.sleep(_POLL)
     await make_index(connection)
-
-
-def readable() -> Any:
-    """A term that fails unless both tables can be read; cheap."""
-    return r.expr([r.table(table).get("").eq(None) for table in (BOARDS, PLAYERS)])
 
 
 async def make_index(connection: Connection) -> None:
@@ -73,24 +68,24 @@ async def _make(connection: Connection, names: Any, create: Any, name: str) -> N
     if name in await connection.run(names):
         return
     try:
-        await connection.run(create, write=True)
+        await connection.run(create)
         _log.info("made %s in RethinkDB", name)
     except (StoreUnavailable, ReqlRuntimeError):
         if name not in await connection.run(names):
             raise
 
 
-async def add_sample(connection: Connection, durability: str) -> None:
+async def add_sample(connection: Connection) -> None:
     """Make the sample board if there are no boards and no players."""
     boards, players = r.table(BOARDS), r.table(PLAYERS)
     if not await connection.run(r.and_(boards.is_empty(), players.is_empty())):
         return
     board = {"id": SAMPLE_BOARD.id, "name": SAMPLE_BOARD.name}
-    result = await connection.run(boards.insert(board, durability=durability), write=True)
+    result = await connection.run(boards.insert(board), write=True)
     if not result["inserted"]:
         return  # another process was faster, and makes the players
     documents = [
         {"id": p.id, "board": SAMPLE_BOARD.id, "name": p.name, "score": p.score}
         for p in SAMPLE_PLAYERS
     ]
-    await connection.run(players.insert(documents, durability=durability), write=True)
+    await connection.run(players.insert(documents), write=True)
