@@ -117,6 +117,11 @@ class Evaluator:
         self.databases[args[0]] = {}
         return {"dbs_created": 1}
 
+    def _db_drop(self, env: Environment, args: list[Any], options: Row) -> Any:
+        if self.databases.pop(args[0], None) is None:
+            raise failed(f"Database `{args[0]}` does not exist.")
+        return {"dbs_dropped": 1}
+
     def _table_list(self, env: Environment, args: list[Any], options: Row) -> Any:
         return list(self._tables(args))
 

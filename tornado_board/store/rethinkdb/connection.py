@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 from rethinkdb.errors import (
     ReqlAvailabilityError,
@@ -221,7 +221,7 @@ class Connection:
                 return StoreUnavailable(reason)
             # The bare class: the server gave up, for instance because it is being stopped.
             case ReqlRuntimeError() if type(error) is not ReqlRuntimeError:
-                return error
+                return cast(Exception, error)
         if write:
             return OutcomeUnknown(f"{reason}; the write may have been applied or not")
         return StoreUnavailable(reason)
