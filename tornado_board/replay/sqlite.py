@@ -187,7 +187,7 @@ class SQLiteReplayLog:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, quiet=True)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
 
