@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import rethinkdb
 from rethinkdb.errors import ReqlAuthError, ReqlDriverError
+from tornado.iostream import StreamClosedError
 
 from tornado_board.store import StoreUnavailable
 
@@ -77,8 +78,8 @@ class Address:
         except ValueError as error:
             raise ValueError(f"database_url: {error}; use {_FORM}") from None
         database = parts.path.removeprefix("/").removesuffix("/")
-        if parts.scheme != "rethinkdb" or parts.query or parts.fragment:
-            raise ValueError(f"database_url: use {_FORM}, without a query or a fragment")
+        if not parts.netloc or parts.query or parts.fragment:
+            raise ValueError(f"database_url: use {_FORM}, with nothing after it")
         if not _NAME.fullmatch(database):
             raise ValueError(
                 f"database_url: {database!r} is no name of a database (letters, digits, _ and -); "
@@ -131,6 +132,9 @@ class Address:
 
 def _reason(error: Exception) -> str:
     """What the driver says, on one line and without its own preamble."""
+    cause = error.__context__
+    if isinstance(cause, StreamClosedError) and isinstance(cause.real_error, OSError):
+        return cause.real_error.strerror or str(cause.real_error)
     message = " ".join(str(error).split())
     return re.sub(r"^Could not connect to [^,]*?(: Error: |\. Error: |, )", "", message)
 

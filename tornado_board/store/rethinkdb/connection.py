@@ -95,7 +95,8 @@ class Connection:
         self._timeout = timeout
         self._max_waiting = max_waiting
         self._driver: Any = None
-        self._away = f"RethinkDB at {address} is not connected yet"
+        #: What callers are told while there is no connection.
+        self._away = f"RethinkDB at {address} is away: the connection was lost"
         self._lost = asyncio.Event()
         self._places = asyncio.Semaphore(QUERIES_IN_FLIGHT)
         self._waiting = 0
