@@ -14,8 +14,10 @@ from tornado_board.replay import ReplayLog, open_replay_log
 from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 
+from .redis_server import RedisServer
+
 STORES = ["sqlite"]
-LOGS = ["sqlite"]
+LOGS = ["sqlite", "redis"]
 
 
 @pytest.fixture
@@ -32,9 +34,39 @@ def database_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     return settings.database_url
 
 
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests that do it no harm."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The URL of an empty database."""
+    shared_redis.client.flushall()
+    return shared_redis.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server for one test, which may kill it."""
+    server = RedisServer(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
 @pytest.fixture(params=LOGS)
 def log_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     """The URL of an empty replay log of each backend in turn."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("redis_url")
+        return url
     return settings.replay_url
 
 
