@@ -1,0 +1,9 @@
+-- Hands the publishing lease back, if it is still the caller's.
+--
+-- KEYS  1 the lease   ARGV  1 the caller's token
+-- Returns 1, or 0 if the lease has expired or is another process's.
+
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+return redis.call('DEL', KEYS[1])
