@@ -16,10 +16,10 @@ import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.publisher import Publisher
+from tornado_board.realtime.roles import Roles, Sole
 from tornado_board.replay import LogUnavailable, ReplayLog, open_replay_log
+from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
@@ -114,19 +114,14 @@ async def running(
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
         )
-        publisher = Publisher(
-            store,
-            log,
-            hub,
-            squash=settings.squash,
-            depth=settings.standings_depth,
-            live_boards=settings.live_boards,
-        )
-        hub.source = publisher
-        stack.push_async_callback(publisher.close)
-        feed = Changefeed(store, publisher)
-        feeding = asyncio.ensure_future(feed.run())
-        stack.push_async_callback(_cancel, feeding)
+        source: Sole | Roles
+        if isinstance(log, RedisReplayLog):
+            source = Roles(store, log, hub, settings)
+        else:
+            source = Sole(store, log, hub, settings)
+        hub.source = source
+        stack.push_async_callback(source.close)
+        await source.start()
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
@@ -139,9 +134,7 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            if not feed.connected:
-                missing.append("the changefeed is not open yet")
-            return missing
+            return missing + source.missing()
 
         services = Services(
             store=store,
@@ -156,6 +149,8 @@ async def running(
         # Last in, first out: no new connections, the streams end, what is under way is answered.
         stack.push_async_callback(server.drain, settings.stop_timeout)
         stack.callback(hub.close)
+        # Early, so that another process takes over while this one winds up.
+        stack.push_async_callback(source.close)
         stack.callback(server.stop)
         yield Running(_url(settings, bound), services, server)
 
@@ -167,12 +162,6 @@ async def _prune(log: ReplayLog) -> None:
         logger.warning("the replay log was not pruned: %s", error)
     else:
         logger.debug("%d events past the retention were dropped", pruned)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def _bind(settings: Settings) -> list[socket.socket]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from tornado_board.replay.redis import LEASE_KEY
-from tornado_board.replay.redis_link import RedisLink, Script, value
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, Script, value
 
 _RENEW, _RELEASE = Script("renew"), Script("release")
 
@@ -36,6 +36,7 @@ class Lease:
         self._link = link
         self._duration_ms = round(duration * 1000)
         self._clock = clock
+        self._within = min(TIMEOUT, duration / 3)
         self._valid_until = 0.0
         self._tried = ""  # a token that an acquisition with an unknown outcome may have set
         self.token = ""
@@ -59,7 +60,7 @@ class Lease:
             token = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(16)}"
             self._tried = token
             command = ("SET", LEASE_KEY, token, "NX", "PX", self._duration_ms)
-            if value(*await self._link.send(command)) is None:
+            if value(*await self._link.send(command, within=self._within)) is None:
                 self._tried = ""
                 return False
         self._tried = ""
@@ -83,10 +84,11 @@ class Lease:
         """Hand it back, so that another process need not wait. Raises `LogUnavailable`."""
         token, self.token = self.token or self._tried, ""
         if token:
-            await self._link.run(_RELEASE, (LEASE_KEY,), (token,))
+            await self._link.run(_RELEASE, (LEASE_KEY,), (token,), within=self._within)
 
     async def _extend(self, token: str) -> bool:
-        return bool(await self._link.run(_RENEW, (LEASE_KEY,), (token, self._duration_ms)))
+        arguments = (token, self._duration_ms)
+        return bool(await self._link.run(_RENEW, (LEASE_KEY,), arguments, within=self._within))
 
     def _take(self, token: str, started: float) -> None:
         """Hold the lease under `token`, from when the command was sent that got it."""

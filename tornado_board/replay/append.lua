@@ -50,7 +50,7 @@ local added = redis.pcall(
 if type(added) == 'table' and added.err then
   -- Full (maxmemory) or read-only: what is live goes on, without an id.
   redis.call('PUBLISH', KEYS[3], ARGV[8] .. ' - ' .. ARGV[2])
-  return added
+  return redis.error_reply('REFUSED ' .. added.err)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 redis.call('PUBLISH', KEYS[3], ARGV[8] .. ' ' .. id .. ' ' .. ARGV[2])

@@ -39,6 +39,9 @@ _LINGER_MS = 600_000
 #: Holds the token of the process that publishes.
 LEASE_KEY = "lease:publisher"
 
+#: The channel on which processes ask the publishing one for a board.
+WANTED = "wanted"
+
 _STREAM, _CHANNEL = "replay:", "mq:"
 _APPEND, _SINCE, _DELETE, _MISS = map(Script, ("append", "since", "delete", "miss"))
 
@@ -170,13 +173,20 @@ class RedisReplayLog:
         pairs = zip(counts[::2], counts[1::2], strict=True)
         return {name.removeprefix(_CHANNEL) for name, count in pairs if int(count) > 0}
 
-    async def followed(self) -> list[str]:
-        """The boards that some process follows."""
+    async def want(self, board_id: str) -> bool:
+        """Ask the publishing process to publish the board; ``False`` if there is none."""
         async with self._writers:
-            names = value(*await self.link.send(("PUBSUB", "CHANNELS", _CHANNEL + "*")))
-        return [name.removeprefix(_CHANNEL) for name in names]
+            command = ("PUBLISH", WANTED, f"{self.link.database} {board_id}")
+            return int(value(*await self.link.send(command))) > 0
+
+    def wanted(self, payload: str) -> str | None:
+        """The board that `payload`, published on `WANTED`, asks for; ``None`` for another log's."""
+        database, _, board_id = payload.partition(" ")
+        return board_id if database == str(self.link.database) and board_id else None
 
     async def board_ids(self) -> Sequence[str]:
+        """The boards that have events younger than the retention, the newest first; then those
+        that some process follows."""
         found: dict[str, EventId] = {}
         oldest = f"{await self._oldest_ms()}-0"
         async for keys in self._streams():
@@ -186,7 +196,10 @@ class RedisReplayLog:
             for key, entries in zip(keys, replies, strict=True):
                 if isinstance(entries, list) and entries:
                     found[key.removeprefix(_STREAM)] = EventId.parse(entries[0][0])
-        return sorted(found, key=found.__getitem__, reverse=True)
+        async with self._writers:
+            names = value(*await self.link.send(("PUBSUB", "CHANNELS", _CHANNEL + "*")))
+        newest_first = sorted(found, key=found.__getitem__, reverse=True)
+        return list(dict.fromkeys([*newest_first, *map(self.board_of, names)]))
 
     async def prune(self) -> int:
         pruned = 0
@@ -206,6 +219,10 @@ class RedisReplayLog:
         """The channel of a board's events."""
         return _CHANNEL + board_id
 
+    def board_of(self, channel: str) -> str:
+        """The board whose channel it is."""
+        return channel.removeprefix(_CHANNEL)
+
     def heard(self, channel: str, payload: str) -> Heard | None:
         """What `payload`, published on `channel`, says; ``None`` if it is not of this log.
 
@@ -215,7 +232,7 @@ class RedisReplayLog:
         head, _, data = rest.partition(" ")
         if database != str(self.link.database):
             return None
-        board_id = channel.removeprefix(_CHANNEL)
+        board_id = self.board_of(channel)
         if head == "gone":
             return Heard(board_id, None)
         try:

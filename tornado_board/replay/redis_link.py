@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
 
-from tornado_board.replay import LogUnavailable, NotPublisher
+from tornado_board.replay import LogRefused, LogUnavailable, NotPublisher
 
 #: How long a command may take, connecting included, before the server counts as unavailable.
 TIMEOUT = 1.0
@@ -102,7 +102,7 @@ class RedisLink:
                     await self._pool.release(connection)
                 return replies
         except (RedisError, OSError, UnicodeError) as error:
-            reason = f"{self.description}: {error or type(error).__name__}"
+            reason = f"{self.description}: {str(error) or type(error).__name__}"
             if isinstance(error, TimeoutError) and not str(error):
                 reason = f"{self.description} did not answer within {within:g} s"
             if connection is None or isinstance(error, BusyLoadingError):
@@ -116,7 +116,10 @@ class RedisLink:
         arguments: Sequence[Any],
         within: float = TIMEOUT,
     ) -> Any:
-        """Run `script` and return its reply. Raises `LogUnavailable` or `NotPublisher`."""
+        """Run `script` and return its reply.
+
+        Raises `LogUnavailable`, or what the script says: `NotPublisher`, `Late`, `LogRefused`.
+        """
         rest = (len(keys), *keys, *arguments)
         [reply] = await self.send(("EVALSHA", script.sha, *rest), within=within)
         if isinstance(reply, NoScriptError):  # so it has not run
@@ -126,6 +129,8 @@ class RedisLink:
                 raise NotPublisher(str(reply).partition(" ")[2])
             if str(reply).startswith("LATE"):
                 raise Late
+            if str(reply).startswith("REFUSED"):
+                raise LogRefused(f"{self.description}: {str(reply).partition(' ')[2]}")
             raise LogUnavailable(f"{self.description}: {reply}") from reply
         return reply
 

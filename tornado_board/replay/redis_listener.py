@@ -45,6 +45,8 @@ class Listener:
         self._on_subscribed = on_subscribed
         self._channels: dict[str, None] = {}
         self._pubsub: PubSub | None = None  # only while it is connected
+        #: Whether everything published on the channels is heard at present.
+        self.connected = False
         self._any = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -93,10 +95,15 @@ class Listener:
                 await self._listen(pubsub)
             except (RedisError, OSError, TimeoutError, UnicodeError) as error:
                 if not complained:
-                    logger.warning("Redis is no longer heard: %s", error or type(error).__name__)
+                    logger.warning(
+                        "Redis is no longer heard: %s", str(error) or type(error).__name__
+                    )
                     complained = True
+            except Exception:
+                logger.exception("listening to Redis failed and is begun anew")
             finally:
                 self._pubsub = None
+                self.connected = False
                 await _close(pubsub)
             await asyncio.sleep(wait * (0.5 + random.random()))
             wait = min(wait * 2, _BACKOFF[1])
@@ -108,6 +115,7 @@ class Listener:
             channels = [channel for channel in self._channels if channel not in told]
             if not channels:
                 self._pubsub = pubsub
+                self.connected = True
                 return
             await pubsub.subscribe(*channels[:_BATCH])
             told.update(channels[:_BATCH])
