@@ -38,10 +38,7 @@ class StaticHandler(tornado.web.StaticFileHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        path = Path(absolute_path)
-        if not path.is_relative_to(root) or any(
-            part.startswith(".") for part in path.relative_to(root).parts
-        ):
+        if any(part.startswith(".") for part in Path(absolute_path).relative_to(root).parts):
             raise tornado.web.HTTPError(404)
         return super().validate_absolute_path(root, absolute_path)
 
@@ -49,7 +46,10 @@ class StaticHandler(tornado.web.StaticFileHandler):
         """Errors here are the client's; they have their line in the access log."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        # Tornado's 403 stands for folders and for what lies outside of this one.
+        problem = problem_of(None, 404 if status_code == 403 else status_code)
+        self.set_status(problem.status_code)
         self.set_header("Content-Type", CONTENT_TYPE)
-        if status_code == 405:
+        if problem.status_code == 405:
             self.set_header("Allow", "GET, HEAD")
-        self.finish(problem_of(None, status_code).json())
+        self.finish(problem.json())
