@@ -120,6 +120,8 @@ async def test_an_acquisition_with_an_unknown_outcome_keeps_nobody_waiting(
 ) -> None:
     log = await _log(opened, own_redis.url, settings)
     lease = Lease(log.link, 60)
+    assert await lease.acquire()  # from now on the server knows the scripts
+    await lease.release()
     own_redis.freeze()  # the command reaches the server, its answer comes too late
     with pytest.raises(LogUnavailable):
         await lease.acquire()

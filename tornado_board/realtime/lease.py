@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 
 from tornado_board.replay.redis import LEASE_KEY
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink, Script, value
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, Script
 
-_RENEW, _RELEASE = Script("renew"), Script("release")
+_ACQUIRE, _RENEW, _RELEASE = map(Script, ("acquire", "renew", "release"))
 
 #: The part of its duration after which the holder counts the lease as lost. The rest is for
 #: clocks that run at different speeds.
@@ -54,13 +54,12 @@ class Lease:
     async def acquire(self) -> bool:
         """Take it if nobody has it, and say whether. Raises `LogUnavailable`."""
         started = self._clock()
-        if self._tried and await self._extend(self._tried):
+        if self._tried and await self._run(_RENEW, self._tried, self._duration_ms):
             token = self._tried
         else:
             token = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(16)}"
             self._tried = token
-            command = ("SET", LEASE_KEY, token, "NX", "PX", self._duration_ms)
-            if value(*await self._link.send(command, within=self._within)) is None:
+            if not await self._run(_ACQUIRE, token, self._duration_ms):
                 self._tried = ""
                 return False
         self._tried = ""
@@ -73,7 +72,7 @@ class Lease:
         Raises `LogUnavailable`: then it is held until its time is up, and may be renewed.
         """
         started, token = self._clock(), self.token
-        if not self.held or not await self._extend(token):
+        if not self.held or not await self._run(_RENEW, token, self._duration_ms):
             self.token = ""
             return False
         if self.token == token:  # and was not released meanwhile
@@ -84,11 +83,10 @@ class Lease:
         """Hand it back, so that another process need not wait. Raises `LogUnavailable`."""
         token, self.token = self.token or self._tried, ""
         if token:
-            await self._link.run(_RELEASE, (LEASE_KEY,), (token,), within=self._within)
+            await self._run(_RELEASE, token)
 
-    async def _extend(self, token: str) -> bool:
-        arguments = (token, self._duration_ms)
-        return bool(await self._link.run(_RENEW, (LEASE_KEY,), arguments, within=self._within))
+    async def _run(self, script: Script, *arguments: str | int) -> bool:
+        return bool(await self._link.run(script, (LEASE_KEY,), arguments, within=self._within))
 
     def _take(self, token: str, started: float) -> None:
         """Hold the lease under `token`, from when the command was sent that got it."""

@@ -304,19 +304,15 @@ class _Read:
 
     def after(self, event_id: EventId) -> list[Event]:
         """The events after `event_id`, one of those asked for. Raises `Gap`."""
-        start = bisect_right(self.ids, event_id)
-        first = self.ids[start] if start < len(self.ids) else None
-        check_whole(event_id, self.oldest_kept_ms, self.head, first)
-        if event_id == self.head or self.head is None:
-            return []
-        if event_id != (self.ids[start - 1] if start else self.before):
-            raise Gap("this log never gave out that event id")
-        if len(self.ids) - start != self.head.n - event_id.n:
-            raise Gap("events after that one were never logged")
         if self._events is None:
             pairs = zip(self.ids, self.data, strict=True)
             self._events = [Event(id, data) for id, data in pairs]
-        return self._events[start:]
+        start = bisect_right(self.ids, event_id)
+        events = self._events[start:]
+        check_whole(event_id, self.oldest_kept_ms, self.head, events)
+        if events and event_id != (self.ids[start - 1] if start else self.before):
+            raise Gap("this log never gave out that event id")
+        return events
 
 
 def _version(info: str) -> tuple[int, int] | None:
