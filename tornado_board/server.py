@@ -199,7 +199,7 @@ def _within_open_files(settings: Settings) -> Settings:
     room = settings.max_connections if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES
     if room >= settings.max_connections:
         return settings
-    logger.warning(
+    logger.info(
         "at most %d connections, not %d: the process may have %d files open (ulimit -n)",
         max(room, 1),
         settings.max_connections,
