@@ -13,9 +13,11 @@ import time
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.asyncio.client import PubSub
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
@@ -49,23 +51,30 @@ class RedisLink:
     """
 
     def __init__(self, url: str, connections: int) -> None:
+        own: dict[str, Any] = {
+            "max_connections": connections,
+            "decode_responses": True,
+            "protocol": 2,  # replies of one shape with every server and every redis-py
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_timeout": False,
+            "socket_connect_timeout": TIMEOUT,
+            "socket_timeout": None,  # `send` has the time-outs
+            "health_check_interval": 0,
+        }
         try:
-            self._pool = redis.asyncio.ConnectionPool.from_url(
-                url,
-                max_connections=connections,
-                decode_responses=True,
-                protocol=2,  # replies of one shape with every server and every redis-py
-                retry=Retry(NoBackoff(), 0),
-                retry_on_timeout=False,
-                socket_connect_timeout=TIMEOUT,
-                socket_timeout=None,  # `send` has the time-outs
-                health_check_interval=0,
-            )
+            _check(url)
+            options: dict[str, Any] = {**parse_url(url)}
+            if ignored := own.keys() & options.keys():
+                raise ValueError(f"{', '.join(sorted(ignored))} can't be set in the URL")
+            self._pool = redis.asyncio.ConnectionPool(**options, **own)
+            # Tells of options that no connection has.
+            self._pool.make_connection()  # type: ignore[no-untyped-call]
         except (ValueError, TypeError) as error:
             raise ValueError(f"redis_url: {error}") from None
-        options = self._pool.connection_kwargs
         self.database = int(options.get("db") or 0)
-        place = options.get("path") or f"{options.get('host')}:{options.get('port', 6379)}"
+        place = (
+            options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        )
         self.description = f"Redis, {place}, database {self.database}"
         self._away: str | None = None
         self._away_until = 0.0
@@ -166,6 +175,24 @@ class RedisLink:
     async def close(self) -> None:
         """Close every connection. May be called twice."""
         await self._pool.aclose()
+
+
+def _check(url: str) -> None:
+    """Raise `ValueError` for what redis-py would pass over. Shows nothing of the URL, since what
+    is taken for a port or a path may be a piece of a password."""
+    hint = "special characters of a password need percent-encoding"
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("unix:// wants the path of a socket")
+        return
+    try:
+        parts.port  # noqa: B018
+    except ValueError:
+        raise ValueError(f"the port is no number ({hint})") from None
+    database = parts.path.strip("/")
+    if database and not database.isdecimal():
+        raise ValueError(f"what follows the host is no database number ({hint})")
 
 
 def value(reply: Any) -> Any:
