@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import resource
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.roles import Roles, Sole
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(arguments)
         _log_to_stderr(settings.log_level)
+        if settings.processes > 1:
+            return _serve_in_several(settings)
         asyncio.run(serve_until_stopped(settings))
     except (SettingsError, StartError) as error:
         print(f"tornado_board: {error}", file=sys.stderr)
@@ -65,13 +69,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def serve_until_stopped(settings: Settings) -> None:
+def _serve_in_several(settings: Settings) -> int:
+    """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code."""
+    shared = settings.database_url.startswith("rethinkdb:") and settings.replay_url.startswith(
+        ("redis:", "rediss:", "unix:")
+    )
+    if not shared:
+        raise SettingsError(
+            "processes: several processes need a store and a log that they share; set"
+            " --database-url=rethinkdb://host:port/db and --redis-url=redis://host:port/db"
+        )
+    sockets = _bind(settings)
+
+    def serve(index: int, ready: Callable[[], None]) -> int:
+        for other, group in enumerate(sockets):
+            if other != index:
+                for sock in group:
+                    sock.close()
+        try:
+            asyncio.run(serve_until_stopped(settings, sockets[index], ready))
+        except StartError as error:
+            print(f"tornado_board: {error}", file=sys.stderr)
+            return 1
+        return 0
+
+    return supervise(settings.processes, serve, stop_timeout=settings.stop_timeout + 2)
+
+
+async def serve_until_stopped(
+    settings: Settings,
+    sockets: Sequence[socket.socket] | None = None,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises `StartError`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = asyncio.ensure_future(_serve(settings, stop))
+    serving = asyncio.ensure_future(_serve(settings, stop, sockets, on_serving))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -83,8 +118,16 @@ async def serve_until_stopped(settings: Settings) -> None:
         await serving
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    async with running(settings) as server:
+async def _serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    sockets: Sequence[socket.socket] | None,
+    on_serving: Callable[[], None],
+) -> None:
+    async with running(settings, sockets) as server:
+        on_serving()
+        if settings.processes > 1:
+            logger.info("process %d serves", os.getpid())
         print(
             f"tornado_board serves {server.url}\n"
             f"  store:      {server.services.store.description}\n"
@@ -107,7 +150,7 @@ async def running(
     tls = _tls(settings)
     settings = _within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
-        bound = list(sockets) if sockets is not None else _bind(settings)
+        bound = list(sockets) if sockets is not None else _bind(settings)[0]
         for sock in bound:
             stack.callback(sock.close)
         try:
@@ -172,9 +215,12 @@ async def _prune(log: ReplayLog) -> None:
         logger.debug("%d events past the retention were dropped", pruned)
 
 
-def _bind(settings: Settings) -> list[socket.socket]:
+def _bind(settings: Settings) -> list[list[socket.socket]]:
+    """The listening sockets of each process."""
     try:
-        return tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)
+        if settings.processes > 1:
+            return bind(settings.address, settings.port, settings.processes, _BACKLOG)
+        return [tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)]
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StartError(
