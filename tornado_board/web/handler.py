@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 import tornado.iostream
@@ -28,7 +28,7 @@ from tornado_board.store import (
     Store,
     StoreUnavailable,
 )
-from tornado_board.web import bodies, problems
+from tornado_board.web import bodies
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -66,6 +66,22 @@ class Services:
     readiness: Callable[[], Awaitable[list[str]]]
 
 
+def cors_headers(allowed: Sequence[str], origin: str | None) -> tuple[tuple[str, str], ...]:
+    """The CORS fields of a response to a page of `origin` (the ``Origin`` header).
+
+    `allowed` are the origins that may read it, ``*`` for any. See the Fetch Standard, "HTTP
+    responses" of the CORS protocol.
+    """
+    if not allowed:
+        return ()
+    exposed = ("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+    if "*" in allowed:
+        return (("Access-Control-Allow-Origin", "*"), exposed)
+    if origin is None or origin not in allowed:
+        return (("Vary", "Origin"),)
+    return (("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), exposed)
+
+
 class Handler(tornado.web.RequestHandler):
     """A resource. Its path arguments are ids of boards and players, checked before a method
     runs."""
@@ -85,21 +101,19 @@ class Handler(tornado.web.RequestHandler):
     def hub(self) -> Hub:
         return self.services.hub
 
-    @classmethod
-    def allowed_methods(cls) -> list[str]:
-        """The methods of this resource, as ``Allow`` lists them."""
+    #: The methods of this resource, as ``Allow`` lists them.
+    allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
+
+    def __init_subclass__(cls) -> None:
         missing = tornado.web.RequestHandler.get
-        methods = [
-            name
-            for name in ("GET", "POST", "PATCH", "DELETE")
-            if getattr(cls, name.lower()) is not missing
-        ]
+        names = ("GET", "POST", "PATCH", "DELETE")
+        methods = [name for name in names if getattr(cls, name.lower()) is not missing]
         if "GET" in methods:
             methods.insert(1, "HEAD")
-        return [*methods, "OPTIONS"]
+        cls.allowed = (*methods, "OPTIONS")
 
     def prepare(self) -> Awaitable[None] | None:
-        if self.request.method not in self.allowed_methods():
+        if self.request.method not in self.allowed:
             raise tornado.web.HTTPError(405)
         if self.request.method != "OPTIONS":
             for value in self.path_args:
@@ -114,9 +128,9 @@ class Handler(tornado.web.RequestHandler):
             await result
 
     async def options(self, *_: str) -> None:
-        self.set_header("Allow", ", ".join(self.allowed_methods()))
+        self.set_header("Allow", ", ".join(self.allowed))
         if "Access-Control-Allow-Origin" in self._headers:
-            self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed_methods()))
+            self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed))
             self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
             self.set_header("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE))
         self.set_status(204)
@@ -158,18 +172,11 @@ class Handler(tornado.web.RequestHandler):
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         # `initialize` has not run yet when this is called first.
-        allowed = cast(Settings, self.settings["board_settings"]).allowed_origins
-        if not allowed:
-            return
-        origin = self.request.headers.get("Origin")
-        if "*" in allowed:
-            self.set_header("Access-Control-Allow-Origin", "*")
-        else:
-            self.add_header("Vary", "Origin")
-            if origin is None or origin not in allowed:
-                return
-            self.set_header("Access-Control-Allow-Origin", origin)
-        self.set_header("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+        settings = cast(Settings, self.settings["board_settings"])
+        for name, value in cors_headers(
+            settings.allowed_origins, self.request.headers.get("Origin")
+        ):
+            self.add_header(name, value)
 
     def check_trusted_origin(self, origin: str) -> bool:
         """Whether pages of another `origin` may change boards; Tornado asks before it runs a
@@ -189,17 +196,11 @@ class Handler(tornado.web.RequestHandler):
         self.set_status(204)
         self.finish()
 
-    def header_bytes(self) -> bytes:
-        """The response's status line and headers as they go over the wire."""
-        lines = [f"HTTP/1.1 {self.get_status()} {problems.title(self.get_status())}"]
-        lines += [f"{name}: {value}" for name, value in self._headers.get_all()]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         problem = problem_of(error, status_code)
         if problem.status_code == 405:
-            allow = ", ".join(self.allowed_methods())
+            allow = ", ".join(self.allowed)
             self.set_header("Allow", allow)
             problem.detail = f"This resource has no such method; it has {allow}."
         self.set_status(problem.status_code)
