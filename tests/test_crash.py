@@ -67,12 +67,12 @@ async def test_kill_minus_nine_under_load(
         following = [asyncio.ensure_future(follow(follower, client)) for follower in followers]
         for _ in range(KILLS):
             before = sum(answered)
-            while sum(answered) < before + 100 or any(not f.counters for f in followers):  # noqa: ASYNC110
+            while sum(answered) < before + 100 or any(not f.counters for f in followers):
                 await asyncio.sleep(0.05)
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.restart)
         before = sum(answered)
-        while sum(answered) < before + 100:  # noqa: ASYNC110
+        while sum(answered) < before + 100:
             await asyncio.sleep(0.05)
         under_load = False
         await asyncio.gather(*writing)
