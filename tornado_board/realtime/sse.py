@@ -22,13 +22,14 @@ KEEPALIVE = b": keep-alive\n"
 _RETRY = (1_000, 3_000)
 
 
-def retry() -> bytes:
-    """The line that sets how long this client waits before it reconnects.
+def opening(first: bytes) -> bytes:
+    """What a stream begins with: how long this client waits before it reconnects, and `first`.
 
-    It goes into the block of the first event: on its own it would be an event without data, which
-    browsers pass over, but not every client does (httpx-sse hands it on).
+    `first` is whole events, or nothing. The ``retry:`` line stands in the first event's block,
+    whenever that comes, since there are clients that take a block of its own for an event without
+    data.
     """
-    return b"retry: %d\n" % random.randint(*_RETRY)
+    return b"retry: %d\n%b" % (random.randint(*_RETRY), first)
 
 
 def update(event: Event) -> bytes:
