@@ -50,7 +50,8 @@ class Topic:
         #: The newest event, and the bytes that a stream sends of it.
         self.current = event
         self.current_bytes = sse.update(event)
-        #: Whether the board was deleted, or the server stops.
+        #: Whether it gets no more events: the board was deleted or made room for another, or the
+        #: server stops.
         self.ended = False
         self._subscribers: dict[Listener, None] = {}
         self._waiters: set[asyncio.Future[None]] = set()
@@ -264,7 +265,8 @@ class Hub:
         if len(self._topics) < self._live_boards:
             return
         for board_id in self._idle():
-            del self._topics[board_id]
+            # Nobody listens, but somebody may be about to: see `Topic.ended`.
+            self._topics.pop(board_id).end()
             self.source.unwatch(board_id)
             return
         raise LimitReached("as many boards have streams as this server allows")
