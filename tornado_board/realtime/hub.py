@@ -86,8 +86,15 @@ class Topic:
             self._waiters.discard(future)
 
     async def publish(self, event: Event) -> None:
-        """Make `event` the current one and send it to everyone; returns when all were sent it."""
+        """Make `event` the current one and send it to everyone; returns when all were sent it.
+
+        An event that is not newer than the current one is passed over. If this is cancelled, an
+        event that was begun is sent to the rest all the same, without pauses.
+        """
         async with self._fan_out:
+            newest = self.current.id
+            if event.id is not None and newest is not None and event.id <= newest:
+                return
             self.current = event
             self.current_bytes = data = sse.update(event)
             self._wake_waiters()
@@ -96,7 +103,11 @@ class Topic:
             self._sent_at = time.monotonic()
             for start in range(0, len(subscribers), _SLICE):
                 if start:
-                    await asyncio.sleep(0)
+                    try:
+                        await asyncio.sleep(0)
+                    except asyncio.CancelledError:
+                        send_to_all(subscribers[start:], data)
+                        raise
                 send_to_all(subscribers[start : start + _SLICE], data)
 
     async def keep_alive(self, interval: float) -> None:
@@ -224,16 +235,13 @@ class Hub:
         """Make `event` the board's current one and send it to its subscribers.
 
         Returns when all of them were sent it, so that who publishes faster than that squashes its
-        changes instead of queueing them here. An event that is not newer than the current one is
-        passed over. Raises `LimitReached` if there is no room for another live board.
+        changes instead of queueing them here; see `Topic.publish`. Raises `LimitReached` if there
+        is no room for another live board.
         """
         topic = self._topics.get(board_id)
         if topic is None:
             self._make_room()
             self._topics[board_id] = Topic(board_id, event)
-            return
-        newest = topic.current.id
-        if event.id is not None and newest is not None and event.id <= newest:
             return
         self._topics.move_to_end(board_id)
         await topic.publish(event)
