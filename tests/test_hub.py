@@ -174,6 +174,35 @@ async def test_those_who_come_and_go_during_a_fan_out_leave_the_others_whole(hub
     assert len(topic.audience) == 2
 
 
+@pytest.mark.gen_test
+async def test_an_event_that_was_begun_reaches_everyone_though_its_publisher_is_stopped(
+    hubs: Any,
+) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    ends = [clients.subscribe(topic)[1] for _ in range(600)]
+    publishing = asyncio.ensure_future(hub.publish("b", event(2)))
+    await asyncio.sleep(0)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+    for far in ends:
+        assert await received(far, b"\n\n") == sse.update(event(2))
+
+
+@pytest.mark.gen_test
+async def test_an_event_published_twice_during_a_fan_out_is_sent_once(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    ends = [clients.subscribe(topic)[1] for _ in range(600)]
+    await asyncio.gather(*[hub.publish("b", event(n)) for n in (2, 3, 3, 2)])
+    await hub.publish("b", event(4))
+    expected = b"".join(sse.update(event(n)) for n in (2, 3, 4))
+    for far in ends:
+        assert await received(far, sse.update(event(4))) == expected
+
+
 @pytest.mark.gen_test(timeout=30)
 async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any) -> None:
     hub: Hub = hubs()
