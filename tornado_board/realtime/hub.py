@@ -54,12 +54,16 @@ class Topic:
         """Open streams and waiting long-polls."""
         return len(self.audience) + len(self._waiters)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when `current` has changed, the board has ended, or after `seconds`."""
+    async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
+        """Return when `current` has changed, the board has ended, or after `seconds`.
+
+        Also once `gone` is done, which says that nobody waits any longer.
+        """
         future = asyncio.get_running_loop().create_future()
+        futures = (future,) if gone is None else (future, gone)
         self._waiters.add(future)
         try:
-            await asyncio.wait((future,), timeout=seconds)
+            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiters.discard(future)
 
