@@ -317,12 +317,18 @@ async def tutorial(numbers: list[int], rounds: int) -> None:
         .coerce_to("array")
     )
     by_index = queries.ranking(board="b", limit=5)
+    rank = queries.get_player(board="b", plain="p0", qualified="b/p0")
+    reads = (
+        ("order_by, filter, limit", plain),
+        ("by the index", by_index),
+        ("a player's rank", rank),
+    )
     with rethinkdb(4096) as server:
         for size in numbers:
             url = server.url(f"board_{size}")
             await make_board(url, size)
             async with connected(url) as query:
-                for name, term in (("order_by, filter, limit", plain), ("by the index", by_index)):
+                for name, term in reads:
                     times = []
                     try:
                         for _ in range(rounds):

@@ -47,6 +47,7 @@ def server(database: RethinkDBServer, tmp_path: Path) -> Iterator[ServerProcess]
     yield process.wait_until_serving()
     if process.process.poll() is None:
         process.stop()
+    assert "Traceback" not in process.text
 
 
 class Streams:
