@@ -112,6 +112,16 @@ def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
             query.db_drop(address.database).run(connection)
 
 
+@pytest.fixture
+def shared_database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database for several processes: RethinkDB, or the ReQL test server."""
+    if PROGRAM is not None or "TEST_DATABASE_URL" in os.environ:
+        url: str = request.getfixturevalue("rethinkdb_url")
+        return url
+    server: ReQLServer = request.getfixturevalue("reql")
+    return server.url("board")
+
+
 @pytest.fixture(params=LOGS)
 def log_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     """The URL of an empty replay log of each backend in turn."""
