@@ -27,7 +27,8 @@ class StreamClient:
     board: str
     received: list[Received] = field(default_factory=list)
     last_id: EventId | None = None
-    connects: int = 0
+    #: How much was received when each connection began.
+    begun: list[int] = field(default_factory=list)
 
     @property
     def ids(self) -> list[EventId]:
@@ -57,7 +58,7 @@ class StreamClient:
             head = await reader.readuntil(b"\r\n\r\n")
             if b" 200 " not in head.split(b"\r\n")[0]:
                 return
-            self.connects += 1
+            self.begun.append(len(self.received))
             fields: dict[str, str] = {}
             while line := await reader.readline():
                 text = line.decode().rstrip("\n")

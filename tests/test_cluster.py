@@ -159,9 +159,20 @@ def assert_each_once(client: StreamClient) -> None:
 
 
 def assert_no_silent_gap(client: StreamClient) -> None:
-    """Where a counter is left out, there is a reset, or the stream was live and showed it."""
-    for before, after in itertools.pairwise(client.ids):
-        assert after > before
+    """Nothing comes twice or out of order, and what a client missed while it was away it gets, or
+    a reset. (A stream that stays open tells of events without ids by itself.)"""
+    last: EventId | None = None
+    resumed = False
+    for position, received in enumerate(client.received):
+        resumed = resumed or position in client.begun
+        if received.event == "reset":
+            last = None
+        elif received.id is not None:
+            if last is not None:
+                assert received.id > last
+                if resumed:
+                    assert received.id.n == last.n + 1, f"a silent gap after {last}"
+            last, resumed = received.id, False
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -205,7 +216,7 @@ async def test_clients_that_hop_between_processes_have_every_event_once(cluster:
     await cluster.settle(*clients)
     for client in clients:
         assert_each_once(client)
-        assert client.connects > HOP / 2
+        assert len(client.begun) > HOP / 2
     assert await cluster.score() >= cluster.added
 
 
@@ -229,13 +240,11 @@ async def test_the_publisher_killed_ten_times_leaves_no_board_stale(cluster: Clu
     print(f"taken over within {took[0]:.2f} to {took[-1]:.2f} s")
     assert took[-1] < 5
     await cluster.settle(*clients)
-    # The last change of all, on a publisher that has just taken over.
     scores = [score for _, score in await cluster.log()]
     assert scores == sorted(scores), "an older board was published after a newer one"
     assert cluster.added <= await cluster.score()
     for client in clients:
-        assert client.ids == sorted(set(client.ids))
-        assert client.resets == 0, "the log was there all the time"
+        assert_each_once(client)
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -342,9 +351,8 @@ async def test_redis_breaks_under_load_and_no_client_is_left_behind(
     if way == "kill pubsub":
         for c in (*clients, *hoppers):
             assert_each_once(c)
-    else:
-        for hopper in hoppers:
-            _assert_resets_where_counters_jump(hopper)
+    for c in (*clients, *hoppers):
+        assert_no_silent_gap(c)
 
 
 async def _hop(cluster: Cluster, client: StreamClient) -> None:
@@ -353,17 +361,6 @@ async def _hop(cluster: Cluster, client: StreamClient) -> None:
             async with asyncio.timeout(0.3):
                 await client.follow(server.port)
         await asyncio.sleep(0.05)
-
-
-def _assert_resets_where_counters_jump(client: StreamClient) -> None:
-    """On a stream a jump in the counters tells of itself; a counter that repeats would not."""
-    last: EventId | None = None
-    for received in client.received:
-        if received.event == "reset":
-            last = None
-        elif received.id is not None:
-            assert last is None or received.id > last, "an event came twice, or out of order"
-            last = received.id
 
 
 @pytest.mark.gen_test(timeout=90)
@@ -384,7 +381,7 @@ async def test_processes_on_one_port(cluster: Cluster) -> None:
     await cluster.settle(*clients)
     assert not set(pids) & set(_children(server.process.pid))
     for client in clients:
-        assert client.ids == sorted(set(client.ids))
+        assert_each_once(client)
     children = _children(server.process.pid)
     await asyncio.to_thread(server.stop)
     assert server.process.returncode == 0
