@@ -1,8 +1,9 @@
 """The fan-out against its peers: ``python -m benchmarks.fanout [--quick]``.
 
 One event after another goes to every subscriber of one board, 20 a second and then flat out. Every
-server sends the same event to the same load client, one server after the other. The table goes to
-stdout as Markdown.
+server sends the same event to its own load client. All are up at the same time and take turns in
+short rounds, so that what else the machine does hits all alike; a figure is the median of its
+rounds. The table goes to stdout as Markdown.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.load import LoadClient
@@ -41,59 +43,98 @@ PEERS: dict[str, type[Peer]] = {
 RATE = 20.0
 
 
-def measure(peer: Peer, subscribers: int, seconds: float) -> dict[str, Any]:
-    """The figures of one server with this many subscribers. Raises `Failed`."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
+class Contestant:
+    """A server with its subscribers, and the figures of each round."""
+
+    def __init__(self, peer: Peer, subscribers: int, folder: Path) -> None:
+        """Start the server and connect its subscribers. Raises `Failed`."""
+        self.peer = peer
+        self.rounds: dict[str, list[dict[str, float]]] = {"paced": [], "flat": []}
+        folder.mkdir()
         try:
             peer.start(folder)
             before = peer.memory_bytes()
-            client = LoadClient(peer.port, peer.path, subscribers, log=folder / "client.log")
-            try:
-                time.sleep(1)
-                memory = (peer.memory_bytes() - before) / subscribers
-                peer.publish(RATE, 1)  # warm up
-                paced = _deliver(peer, client, RATE, seconds)
-                flat = _deliver(peer, client, 0, seconds)
-            finally:
-                client.stop()
+            self._client = LoadClient(peer.port, peer.path, subscribers, log=folder / "client.log")
+            time.sleep(0.5)
+            self.memory = (peer.memory_bytes() - before) / subscribers
+            self.deliver(RATE, 0.5)  # warm up
+        except BaseException:
+            self.stop()
+            raise
+
+    def deliver(self, rate: float, seconds: float) -> dict[str, float]:
+        """Publish for a while, and return the figures. Raises `Failed`."""
+        time.sleep(0.2)
+        self._client.reset()
+        before, start = self.peer.cpu_seconds(), time.monotonic()
+        told = self.peer.publish(rate, seconds)
+        elapsed = time.monotonic() - start
+        report = self._client.settled(told["newest"])
+        cpu, events = self.peer.cpu_seconds() - before, report["events"]
+        if not events:
+            raise Failed(f"{self.peer.name} delivered nothing")
+        return {
+            "cpu_us": 1e6 * cpu / events,
+            "client_us": 1e6 * report["cpu"] / events,
+            "events_per_second": events / report["span"] if report["span"] else 0.0,
+            "published_per_second": told["published"] / elapsed,
+            "p50_ms": report["latency_us"]["p50"] / 1000,
+            "p99_ms": report["latency_us"]["p99"] / 1000,
+            "missed": 1 - events / (told["published"] * report["streaming"]),
+            "repeated": report["repeated"],
+            "closed": report["closed"],
+        }
+
+    def stop(self) -> None:
+        if hasattr(self, "_client"):
+            self._client.stop()
+        self.peer.stop()
+
+    def result(self) -> dict[str, Any]:
+        """The median of the rounds, figure by figure."""
+        return {
+            "peer": self.peer.name,
+            "memory": self.memory,
+            **{
+                kind: {figure: median(r[figure] for r in rounds) for figure in rounds[0]}
+                for kind, rounds in self.rounds.items()
+            },
+        }
+
+
+def contest(
+    peers: Sequence[Peer], subscribers: int, rounds: int, seconds: float
+) -> list[dict[str, Any]]:
+    """Measure `peers` with this many subscribers each, taking turns."""
+    contestants: list[Contestant] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            for number, peer in enumerate(peers):
+                _note(f"{subscribers:,} subscribers: {peer.name}")
+                try:
+                    contestants.append(Contestant(peer, subscribers, Path(folder) / str(number)))
+                except Failed as error:
+                    _note(f"{peer.name} is left out: {error}")
+            for kind, rate in (("paced", RATE), ("flat", 0.0)):
+                for number in range(rounds):
+                    _note(f"{subscribers:,} subscribers: {kind}, round {number + 1} of {rounds}")
+                    for contestant in list(contestants):
+                        try:
+                            figures = contestant.deliver(rate, seconds)
+                        except Failed as error:
+                            _note(f"{contestant.peer.name} is left out: {error}")
+                            contestants.remove(contestant)
+                            contestant.stop()
+                        else:
+                            contestant.rounds[kind].append(figures)
+            return [{"subscribers": subscribers, **c.result()} for c in contestants]
         finally:
-            peer.stop()
-    return {
-        "peer": peer.name,
-        "subscribers": subscribers,
-        "memory": memory,
-        "paced": paced,
-        "flat": flat,
-    }
+            for contestant in contestants:
+                contestant.stop()
 
 
-def _deliver(peer: Peer, client: LoadClient, rate: float, seconds: float) -> dict[str, Any]:
-    time.sleep(0.5)
-    client.reset()
-    before = peer.cpu_seconds()
-    start = time.monotonic()
-    told = peer.publish(rate, seconds)
-    elapsed = time.monotonic() - start
-    report = client.settled(told["newest"])
-    cpu = peer.cpu_seconds() - before
-    events = report["events"]
-    if not events:
-        raise Failed(f"{peer.name} delivered nothing")
-    expected = told["published"] * report["streaming"]
-    return {
-        "cpu_us": 1e6 * cpu / events,
-        "server_load": cpu / elapsed,
-        "client_us": 1e6 * report["cpu"] / events,
-        "client_load": report["cpu"] / elapsed,
-        "events_per_second": events / report["span"] if report["span"] else 0.0,
-        "published_per_second": told["published"] / elapsed,
-        "p50_ms": report["latency_us"]["p50"] / 1000,
-        "p99_ms": report["latency_us"]["p99"] / 1000,
-        "missed": 1 - events / expected,
-        "repeated": report["repeated"],
-        "closed": report["closed"],
-    }
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -139,34 +180,28 @@ def _share(value: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measures the fan-out against its peers.")
-    parser.add_argument("--quick", action="store_true", help="1,000 subscribers, 2 s each")
-    parser.add_argument(
-        "--subscribers", type=int, nargs="+", default=[1000, 10000], metavar="N"
-    )
-    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    parser.add_argument("--quick", action="store_true", help="1,000 subscribers, one round")
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[1000, 10000], metavar="N")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each round")
     parser.add_argument("--only", nargs="+", choices=PEERS, help="these servers, not all")
     parser.add_argument("--json", type=Path, help="write the results to this file too")
     parser.add_argument("--plot", type=Path, help="draw them into this .svg or .png file")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
-        chosen.subscribers, chosen.seconds = [1000], 2
+        chosen.subscribers, chosen.rounds = [1000], 1
 
     raise_file_limit()
+    keys = []
+    for key in chosen.only or PEERS:
+        if missing := PEERS[key]().missing():
+            _note(f"{PEERS[key].name} is left out: {missing}")
+        else:
+            keys.append(key)
     results = []
     for subscribers in chosen.subscribers:
-        for key in chosen.only or PEERS:
-            peer = PEERS[key]()
-            if missing := peer.missing():
-                print(f"{peer.name} is left out: {missing}", file=sys.stderr)
-                continue
-            began = time.monotonic()
-            try:
-                results.append(measure(peer, subscribers, chosen.seconds))
-            except Failed as error:
-                print(f"{peer.name}, {subscribers:,} subscribers: {error}", file=sys.stderr)
-            else:
-                took = time.monotonic() - began
-                print(f"{peer.name}, {subscribers:,}: {took:.0f} s", file=sys.stderr)
+        peers = [PEERS[key]() for key in keys]
+        results += contest(peers, subscribers, chosen.rounds, chosen.seconds)
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))

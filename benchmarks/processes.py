@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
@@ -125,13 +124,13 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """User and system time of the processes with all their threads, to a kernel tick (10 ms)."""
+    """User and system time of all threads of the processes, as the scheduler counts it (in ns)."""
     total = 0
     for pid in pids:
-        with contextlib.suppress(OSError):
-            fields = _stat(pid)
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICK
+        for task in Path(f"/proc/{pid}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def memory_bytes(pids: Sequence[int]) -> int:

@@ -15,9 +15,11 @@ from benchmarks import payload
 from benchmarks.peers import OverHTTP
 from benchmarks.processes import Process, free_port, python, wait_for_port
 
+_INTERNAL = Path("/usr/lib/pushpin/internal.conf")
+
 _CONFIG = """\
 [global]
-include={{libdir}}/internal.conf
+include={folder}/internal.conf
 rundir={folder}
 ipc_prefix=bench-
 
@@ -52,6 +54,8 @@ class Pushpin(OverHTTP):
 
     def missing(self) -> str | None:
         absent = [name for name in ("pushpin", "condure", "zurl") if shutil.which(name) is None]
+        if not absent and not _INTERNAL.exists():
+            return f"it has no {_INTERNAL}"
         return f"apt-get install {' '.join(absent)}" if absent else None
 
     def start(self, folder: Path) -> None:
@@ -59,6 +63,9 @@ class Pushpin(OverHTTP):
         origin_port = self.origin.answer()["port"]
         self.port, self.publish_port = free_port(), free_port()
         (folder / "routes").write_text(f"* 127.0.0.1:{origin_port}\n")
+        # Debian's zurl is a service of the whole machine; this one is the benchmark's own.
+        internal = _INTERNAL.read_text().replace("/var/run/zurl/", f"{folder}/bench-")
+        (folder / "internal.conf").write_text(internal)
         config = folder / "pushpin.conf"
         config.write_text(
             _CONFIG.format(folder=folder, port=self.port, publish_port=self.publish_port)
