@@ -54,7 +54,13 @@ class Contestant:
         try:
             peer.start(folder)
             before = peer.memory_bytes()
-            self._client = LoadClient(peer.port, peer.path, subscribers, log=folder / "client.log")
+            self._client = LoadClient(
+                peer.port,
+                peer.path,
+                subscribers,
+                log=folder / "client.log",
+                at_once=peer.at_once,
+            )
             time.sleep(0.5)
             self.memory = (peer.memory_bytes() - before) / subscribers
             self.deliver(RATE, 0.5)  # warm up

@@ -18,7 +18,7 @@ class LoadClient:
     """
 
     def __init__(
-        self, port: int, path: str, connections: int, *, log: Path, wait: bool = True, **options: Any
+        self, port: int, path: str, connections: int, *, log: Path, wait: bool = True, **options: int | str
     ) -> None:
         arguments = [str(program("load_client")), f"--port={port}", f"--path={path}"]
         arguments.append(f"--connections={connections}")

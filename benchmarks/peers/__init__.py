@@ -27,8 +27,8 @@ class Peer:
     path = "/events"
     process: Process
     port: int
-    #: Processes that belong to the test set-up, not to the server.
-    uncounted: tuple[int, ...] = ()
+    #: Connections to open at the same time.
+    at_once = 256
 
     def missing(self) -> str | None:
         """What has to be installed before this can be measured, if anything."""
@@ -50,7 +50,7 @@ class Peer:
             self.process.stop()
 
     def pids(self) -> list[int]:
-        return [pid for pid in family(self.process.pid) if pid not in self.uncounted]
+        return family(self.process.pid)
 
     def cpu_seconds(self) -> float:
         return cpu_seconds(self.pids())
@@ -78,10 +78,11 @@ class InProcess(Peer):
 
 
 class OverHTTP(Peer):
-    """A server that is published to with one POST an event, over one keep-alive connection."""
+    """A server that is published to with one request an event, over one keep-alive connection."""
 
     publish_path: str
     publish_port: int
+    publish_method = "POST"
     _seq = 0
 
     def body(self, seq: int) -> bytes:
@@ -101,7 +102,10 @@ class OverHTTP(Peer):
                 break
             self._seq += 1
             published += 1
-            connection.request("POST", self.publish_path, self.body(self._seq))
+            headers = {"Content-Type": "application/json"}
+            connection.request(
+                self.publish_method, self.publish_path, self.body(self._seq), headers
+            )
             response = connection.getresponse()
             response.read()
             if response.status >= 300:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
 import shutil
+import time
 from pathlib import Path
 
 import tornado.httpserver
@@ -13,7 +16,7 @@ import tornado.web
 
 from benchmarks import payload
 from benchmarks.peers import OverHTTP
-from benchmarks.processes import Process, free_port, python, wait_for_port
+from benchmarks.processes import Failed, Process, free_port, python, wait_for_port
 
 _INTERNAL = Path("/usr/lib/pushpin/internal.conf")
 
@@ -51,6 +54,7 @@ message_hwm=10000000
 class Pushpin(OverHTTP):
     name = "Pushpin"
     publish_path = "/publish/"
+    at_once = 16  # with more, some are answered 502 while the origin is asked
 
     def missing(self) -> str | None:
         absent = [name for name in ("pushpin", "condure", "zurl") if shutil.which(name) is None]
@@ -74,11 +78,24 @@ class Pushpin(OverHTTP):
         self.process = Process(command, log=folder / "server.log")
         wait_for_port(self.port, self.process)
         wait_for_port(self.publish_port, self.process)
+        self._wait_until_ready()
 
     def stop(self) -> None:
         super().stop()
         if hasattr(self, "origin"):
             self.origin.stop()
+
+    def _wait_until_ready(self) -> None:
+        """It listens before it can serve, and answers 500 until then."""
+        for _ in range(100):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", self.path)
+                if connection.getresponse().status == 200:
+                    return
+            connection.close()
+            time.sleep(0.1)
+        raise Failed("Pushpin doesn't serve")
 
     def body(self, seq: int) -> bytes:
         stream = {"content": payload.event(seq).decode()}
