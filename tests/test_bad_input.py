@@ -133,6 +133,26 @@ BAD = [
     *(Bad("GET", f"{BOARDS}?limit={x}", 400, "from 1 to 1000") for x in ("0", "1001", "all")),
     *(Bad("GET", f"{BOARDS}?after={x}", 400, "1 to 64") for x in ("a/b", "%0A", "x" * 65)),
     Bad("GET", f"{BOARDS}?after=%ff", 400, "UTF-8"),
+    *(
+        Bad("GET", f"{EVENTS}?wait={wait}", 400, "wait: ")
+        for wait in ("-1", "61", "x", "1e1", "inf", "nan", "%20", HUGE)
+    ),
+    *(
+        Bad("GET", f"{EVENTS}?since={since}", 400, "since: ")
+        for since in (
+            "x",
+            "1",
+            "1-",
+            "-1",
+            "1-2-3",
+            "1-x",
+            "01-1",
+            "1-%2B2",
+            f"{HUGE}-1",
+            "%D9%A3-1",
+        )
+    ),
+    *(Bad("GET", f"{EVENTS}?history={n}", 400, "history: ") for n in ("-1", "1001", "x")),
     # bodies that are no JSON, or no object
     *(
         Bad(method, target, 400, "not JSON", body)
@@ -341,6 +361,7 @@ async def test_bad_requests_are_told_so_and_change_nothing(
 ) -> None:
     caplog.set_level(logging.WARNING)
     async with serving(settings) as served:
+        caplog.clear()
         before = served.dump()
         for bad in BAD:
             if bad.status == status:
@@ -359,6 +380,7 @@ async def test_what_is_not_http_is_refused(
     caplog.set_level(logging.WARNING)
     data = MALFORMED[what]
     async with serving(settings) as served:
+        caplog.clear()
         before = served.dump()
         if b"%s" in data:
             data = data.replace(b"%s", ADD.encode())

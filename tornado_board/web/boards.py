@@ -7,6 +7,7 @@ import urllib.parse
 from tornado_board.models import TOP, NewBoard, board_json
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
+from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
 from tornado_board.web.accept import EVENT_STREAM, prefers_event_stream
 from tornado_board.web.handler import Handler
@@ -78,8 +79,8 @@ class BoardHandler(_StreamedHandler):
         """The id of the board's newest event, if it has one."""
         try:
             return (await self.hub.open(board_id)).current.id
-        except LimitReached:
-            return None  # a board can be read without being live
+        except (LimitReached, StoreUnavailable):
+            return None  # a board may be readable without being live; reading it will tell
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
