@@ -63,9 +63,9 @@ class LoadClient:
         """Stop reading from the first `count` streams; they leave the figures for good."""
         self.process.ask(f"pause {count}")
 
-    def resume(self) -> dict[str, Any]:
-        """Read from them again. ``arrival_us`` is then the time until each had the newest event."""
-        return self.process.ask("resume", 20)
+    def resume(self, newest: int) -> dict[str, Any]:
+        """Read from them again. ``arrival_us`` is then the time until each had event `newest`."""
+        return self.process.ask(f"resume {newest}", 20)
 
     def stop(self) -> None:
         self.process.stop()

@@ -10,7 +10,7 @@
  *   reset       zero the counters
  *   report      the counters since the last reset
  *   pause K     stop reading from the first K connections, which leave the figures for good
- *   resume      read from them again; answers when each has seen the newest event, or after 10 s
+ *   resume SEQ  read from them again; answers when each has seen event SEQ, or after 10 s
  *   quit
  */
 #define _GNU_SOURCE
@@ -309,7 +309,8 @@ static void pause_first(int count) {
     report();
 }
 
-static void resume_all(void) {
+static void resume_all(int64_t seq) {
+    if (seq > newest) newest = seq;
     memset(&arrival, 0, sizeof arrival);
     resumed = now();
     awaiting = 0;
@@ -342,8 +343,8 @@ static bool command(void) {
             report();
         else if (!strncmp(at, "pause ", 6))
             pause_first(atoi(at + 6));
-        else if (!strcmp(at, "resume"))
-            resume_all();
+        else if (!strncmp(at, "resume ", 7))
+            resume_all(atol(at + 7));
         else if (!strcmp(at, "quit"))
             return false;
         at = end + 1;

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import importlib.util
 import json
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -63,14 +65,18 @@ class InProcess(Peer):
     """A server that publishes by itself when told so on its stdin; it prints its port first."""
 
     module: str
+    arguments: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    environ: dict[str, str] = {}
 
     def missing(self) -> str | None:
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]
         return f"pip install {' '.join(absent)}" if absent else None
 
     def start(self, folder: Path) -> None:
-        self.process = Process(python(self.module), log=folder / "server.log", cwd=folder)
+        command = python(self.module, *self.arguments)
+        log = folder / "server.log"
+        self.process = Process(command, log=log, cwd=folder, environ=self.environ)
         self.port = self.process.answer()["port"]
 
     def publish(self, rate: float, seconds: float) -> dict[str, Any]:
@@ -125,6 +131,9 @@ async def obey(port: int, publish_one: Callable[[int], Awaitable[None]]) -> None
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     seq = 0
     while line := await commands.readline():
+        if line == b"heap\n":
+            print(json.dumps(_heap()), flush=True)
+            continue
         _, rate, seconds = line.split()
         start, published = time.monotonic(), 0
         while True:
@@ -140,3 +149,10 @@ async def obey(port: int, publish_one: Callable[[int], Awaitable[None]]) -> None
             await publish_one(seq)
         print(json.dumps({"published": published, "newest": seq}), flush=True)
     os._exit(0)
+
+
+def _heap() -> dict[str, Any]:
+    """What is allocated now, by the line that did it; needs PYTHONTRACEMALLOC=1."""
+    gc.collect()
+    lines = tracemalloc.take_snapshot().statistics("lineno")
+    return {str(line.traceback): {"bytes": line.size, "blocks": line.count} for line in lines}

@@ -36,6 +36,7 @@ class Stream(tornado.web.RequestHandler):
         assert isinstance(stream.socket, socket.socket)
         raw = socket.socket(fileno=stream.socket.detach())
         raw.setblocking(False)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _sockets.append(raw)
         _sends.append(raw.send)
 

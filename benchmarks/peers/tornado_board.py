@@ -10,10 +10,11 @@ import sys
 import time
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 from benchmarks import payload
 from benchmarks.peers import InProcess, OverHTTP, obey
-from benchmarks.processes import Process, free_port, python, wait_for_port
+from benchmarks.processes import Failed, Process, free_port, wait_for_port
 
 #: The board's id.
 BOARD = "bench"
@@ -26,13 +27,11 @@ class HubDirect(InProcess):
     module = __name__
     path = f"/boards/{BOARD}-%d/events"
 
-    def __init__(self, boards: int = 1) -> None:
+    def __init__(self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False) -> None:
+        """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for."""
         self.boards = boards
-
-    def start(self, folder: Path) -> None:
-        command = python(self.module, str(self.boards))
-        self.process = Process(command, log=folder / "server.log", cwd=folder)
-        self.port = self.process.answer()["port"]
+        self.arguments = (str(boards), loop)
+        self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
 class WholeServer(OverHTTP):
@@ -44,37 +43,51 @@ class WholeServer(OverHTTP):
     publish_path = f"/boards/{BOARD}/players/player-1/"
     publish_method = "PATCH"
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, loop: str = "asyncio") -> None:
         # At 20 events/s and 50 ms to squash in, two changes would become one event now and then.
         self.options = options or ("--squash=0",)
+        self._loop = loop
 
     def start(self, folder: Path) -> None:
+        self.serve(folder)
+        make_board(self.port, BOARD, 5)
+
+    def serve(self, folder: Path) -> None:
+        """Start it, on the database that `folder` holds or a new one."""
         self.port = self.publish_port = free_port()
-        command = python("tornado_board", f"--port={self.port}", "--address=127.0.0.1")
+        run = "from tornado_board.server import main; raise SystemExit(main())"
+        if self._loop == "uvloop":
+            run = f"import uvloop; uvloop.install(); {run}"
+        command = [sys.executable, "-c", run, f"--port={self.port}", "--address=127.0.0.1"]
         command += ["--log-level=warning", *self.options]
         self.process = Process(command, log=folder / "server.log", cwd=folder)
         wait_for_port(self.port, self.process)
-        self.call("POST", "/boards/", {"id": BOARD, "name": "bench"})
-        for i in range(1, 6):
-            self.add_player(BOARD, f"player-{i}", 1_000_000 - i)
-
-    def add_player(self, board: str, player: str, score: int) -> None:
-        body = {"id": player, "name": player, "score": score}
-        self.call("POST", f"/boards/{board}/players/", body)
-
-    def call(self, method: str, path: str, body: object) -> None:
-        """One request, whose answer has to be good."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {"Content-Type": "application/json"}
-        connection.request(method, path, json.dumps(body), headers)
-        response = connection.getresponse()
-        words = response.read()
-        connection.close()
-        if response.status >= 300:
-            raise RuntimeError(f"{method} {path}: {response.status} {words.decode()}")
 
     def body(self, seq: int) -> bytes:
         return json.dumps({"name": payload.marker(seq)}).encode()
+
+
+def call(port: int, method: str, path: str, body: object = None) -> Any:
+    """One request, whose answer has to be good; what it answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        words = response.read()
+    finally:
+        connection.close()
+    if response.status >= 300:
+        raise Failed(f"{method} {path}: {response.status} {words.decode()}")
+    return json.loads(words)
+
+
+def make_board(port: int, board: str, players: int) -> None:
+    """A board on the server at `port`, with ``player-1`` and so on, the best first."""
+    call(port, "POST", "/boards/", {"id": board, "name": board})
+    for i in range(1, players + 1):
+        player = {"id": f"player-{i}", "name": f"Player {i}", "score": 1_000_000 - i}
+        call(port, "POST", f"/boards/{board}/players/", player)
 
 
 async def main(boards: int) -> None:
@@ -107,4 +120,8 @@ async def main(boards: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[2] == "uvloop":
+        import uvloop
+
+        uvloop.install()
     asyncio.run(main(int(sys.argv[1])))
