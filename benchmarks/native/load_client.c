@@ -121,6 +121,7 @@ static void report(void) {
            streaming, failed, closed_count);
     printf("\"events\": %lu, \"bytes\": %lu, \"reads\": %lu, \"lost\": %lu, \"repeated\": %lu, ",
            seen.events, seen.bytes, seen.reads, seen.lost, seen.repeated);
+    printf("\"resumed_behind\": %d, ", awaiting);
     printf("\"newest\": %ld, \"behind\": %d, \"caught_up\": %d, \"seconds_to_all_caught_up\": %.6f, ",
            newest, behind, caught_up, all_caught_up ? 1e-9 * (double)(all_caught_up - started) : 0.0);
     printf("\"span\": %.6f, \"cpu\": %.6f, ", 1e-9 * (double)(seen.last - seen.first), cpu() - seen.cpu);
