@@ -20,12 +20,13 @@ from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 from tornado_board.store.rethinkdb.address import Address
 
+from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
 
 STORES = ["sqlite", "reql", "rethinkdb"]
-LOGS = ["sqlite"]
+LOGS = ["sqlite", "redis"]
 
 
 @pytest.fixture
@@ -84,9 +85,39 @@ def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
             query.db_drop(address.database).run(connection)
 
 
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests that do it no harm."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The URL of an empty database."""
+    shared_redis.client.flushall()
+    return shared_redis.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server for one test, which may kill it."""
+    server = RedisServer(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
 @pytest.fixture(params=LOGS)
 def log_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     """The URL of an empty replay log of each backend in turn."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("redis_url")
+        return url
     return settings.replay_url
 
 

@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import resource
 import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.publisher import Publisher
+from tornado_board.realtime.roles import Roles, Sole
 from tornado_board.replay import LogUnavailable, ReplayLog, open_replay_log
+from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load(arguments)
         _log_to_stderr(settings.log_level)
+        if settings.processes > 1:
+            return _serve_in_several(settings)
         asyncio.run(serve_until_stopped(settings))
     except (SettingsError, StartError) as error:
         print(f"tornado_board: {error}", file=sys.stderr)
@@ -66,13 +70,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def serve_until_stopped(settings: Settings) -> None:
+def _serve_in_several(settings: Settings) -> int:
+    """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code."""
+    shared = settings.database_url.startswith("rethinkdb:") and settings.replay_url.startswith(
+        ("redis:", "rediss:", "unix:")
+    )
+    if not shared:
+        raise SettingsError(
+            "processes: several processes need a store and a log that they share; set"
+            " --database-url=rethinkdb://host:port/db and --redis-url=redis://host:port/db"
+        )
+    sockets = _bind(settings)
+
+    def serve(index: int, ready: Callable[[], None]) -> int:
+        for other, group in enumerate(sockets):
+            if other != index:
+                for sock in group:
+                    sock.close()
+        try:
+            asyncio.run(serve_until_stopped(settings, sockets[index], ready))
+        except StartError as error:
+            print(f"tornado_board: {error}", file=sys.stderr)
+            return 1
+        return 0
+
+    return supervise(settings.processes, serve, stop_timeout=settings.stop_timeout + 2)
+
+
+async def serve_until_stopped(
+    settings: Settings,
+    sockets: Sequence[socket.socket] | None = None,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises `StartError`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = asyncio.ensure_future(_serve(settings, stop))
+    serving = asyncio.ensure_future(_serve(settings, stop, sockets, on_serving))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -84,8 +119,16 @@ async def serve_until_stopped(settings: Settings) -> None:
         await serving
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    async with running(settings) as server:
+async def _serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    sockets: Sequence[socket.socket] | None,
+    on_serving: Callable[[], None],
+) -> None:
+    async with running(settings, sockets) as server:
+        on_serving()
+        if settings.processes > 1:
+            logger.info("process %d serves", os.getpid())
         print(
             f"tornado_board serves {server.url}\n"
             f"  store:      {server.services.store.description}\n"
@@ -108,7 +151,7 @@ async def running(
     tls = _tls(settings)
     settings = _within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
-        bound = list(sockets) if sockets is not None else _bind(settings)
+        bound = list(sockets) if sockets is not None else _bind(settings)[0]
         for sock in bound:
             stack.callback(sock.close)
         try:
@@ -123,19 +166,14 @@ async def running(
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
         )
-        publisher = Publisher(
-            store,
-            log,
-            hub,
-            squash=settings.squash,
-            depth=settings.standings_depth,
-            live_boards=settings.live_boards,
-        )
-        hub.source = publisher
-        stack.push_async_callback(publisher.close)
-        feed = Changefeed(store, publisher)
-        feeding = asyncio.ensure_future(feed.run())
-        stack.push_async_callback(_cancel, feeding)
+        source: Sole | Roles
+        if isinstance(log, RedisReplayLog):
+            source = Roles(store, log, hub, settings)
+        else:
+            source = Sole(store, log, hub, settings)
+        hub.source = source
+        stack.push_async_callback(source.close)
+        await source.start()
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
@@ -148,9 +186,7 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            if not feed.connected:
-                missing.append("the changefeed is not open yet")
-            return missing
+            return missing + source.missing()
 
         catch_ups = CatchUps(log)
         services = Services(
@@ -171,6 +207,8 @@ async def running(
         # Last in, first out: no new connections, the streams end, what is under way is answered.
         stack.push_async_callback(server.drain, settings.stop_timeout)
         stack.callback(hub.close)
+        # Early, so that another process takes over while this one winds up.
+        stack.push_async_callback(source.close)
         stack.callback(server.stop)
         yield Running(_url(settings, bound), services, server)
 
@@ -184,15 +222,12 @@ async def _prune(log: ReplayLog) -> None:
         logger.debug("%d events past the retention were dropped", pruned)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def _bind(settings: Settings) -> list[socket.socket]:
+def _bind(settings: Settings) -> list[list[socket.socket]]:
+    """The listening sockets of each process."""
     try:
-        return tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)
+        if settings.processes > 1:
+            return bind(settings.address, settings.port, settings.processes, _BACKLOG)
+        return [tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)]
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StartError(

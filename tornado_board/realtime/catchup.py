@@ -20,6 +20,10 @@ _KEPT = 64
 _TRIES = 5
 
 
+#: Seconds that this process may be behind another, each try.
+_BEHIND = 0.5
+
+
 class CatchUp(msgspec.Struct, frozen=True):
     """The events after an id up to a topic's current one; or `reset`, why they can't be had."""
 
@@ -65,6 +69,9 @@ class CatchUps:
                     (topic.board_id, event_id, current),
                     CatchUp(events, None, b"".join(map(sse.update, events))),
                 )
+            if current is not None and current < event_id:
+                # The client comes from another process, and this one has yet to hear that event.
+                await topic.wait(_BEHIND)
         return _reset(topic, "the board changed too fast to catch up")
 
     def known(self, topic: Topic, event_id: EventId) -> CatchUp | None:

@@ -12,7 +12,15 @@ from typing import Any
 from tornado_board.models import TOP, Board, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.standings import Standings
-from tornado_board.replay import Event, EventId, LogUnavailable, NotPublisher, ReplayLog
+from tornado_board.replay import (
+    Event,
+    EventId,
+    Gap,
+    LogRefused,
+    LogUnavailable,
+    NotPublisher,
+    ReplayLog,
+)
 from tornado_board.store import (
     BoardChanged,
     Change,
@@ -111,7 +119,11 @@ class Publisher:
         self._deleted: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._cold_task: asyncio.Task[None] | None = None
+        #: Runs while the log is away or refuses events; and whether it does the latter, in which
+        #: case every event is offered to it all the same, for the other processes' sake.
         self._log_task: asyncio.Task[None] | None = None
+        self._refused = False
+        self._complained = False
         self._closed = False
 
     async def close(self) -> None:
@@ -125,6 +137,14 @@ class Publisher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def unlogged(self) -> dict[str, tuple[EventId, int]]:
+        """The boards whose newest events are in no log: the last id before them, and how many."""
+        return {
+            board_id: (live.last, live.lost)
+            for board_id, live in self._boards.items()
+            if live.lost and live.last is not None
+        }
 
     # What the hub asks for
 
@@ -272,15 +292,31 @@ class Publisher:
         except LogUnavailable as error:
             self._lose_log(error)
             live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
+            current = self._hub.current(board_id)
+            live.last = current.id if current is not None else None
             return
         if head is not None:
             live.data, live.last = head.data, head.id
         current = self._hub.current(board_id)
-        if current is not None and current.id is None:
+        if current is None:
+            return
+        if current.id is None:
             live.lost = 1  # sent while the log was away, by who published before
-        elif current is not None and (live.last is None or current.id > live.last):  # type: ignore[operator]
+        elif head is None or head.id is None or current.id > head.id:
             live.last = current.id
             live.data = None  # the log was emptied: it has to have this board again
+        elif current.id < head.id:
+            # Published by another process just before this one took over from it.
+            for event in await self._missed(board_id, current.id, head):
+                if self._boards.get(board_id) is live:
+                    await self._hub.publish(board_id, event)
+
+    async def _missed(self, board_id: str, last: EventId, head: Event) -> Sequence[Event]:
+        """The log's events after `last`; only the newest where the log doesn't have them all."""
+        try:
+            return await self._log.since(board_id, last)
+        except (Gap, LogUnavailable):
+            return [head]
 
     async def _publish(self, board_id: str, live: _Live) -> None:
         assert live.board is not None
@@ -294,12 +330,15 @@ class Publisher:
             event = Event(live.last, data)
         else:
             event_id = None
-            if self._log_task is None:
+            if self._log_task is None or self._refused:
                 try:
                     event_id = await self._log.append(
                         board_id, data, after=live.last, lost=live.lost
                     )
+                    if self._refused:
+                        self._take_log_back()
                 except LogUnavailable as error:
+                    self._refused = isinstance(error, LogRefused)
                     self._lose_log(error)
                 except NotPublisher:
                     live.dirty = True
@@ -309,6 +348,9 @@ class Publisher:
                     return
             if self._boards.get(board_id) is not live:
                 return
+            if event_id is None and data == live.data and self._hub.current(board_id) is not None:
+                _succeed(live.first)
+                return  # its subscribers have it; only the log still lacks it
             live.lost = live.lost + 1 if event_id is None else 0
             live.last = event_id or live.last
             live.data = data
@@ -350,8 +392,14 @@ class Publisher:
                         await self._log.delete(board_id)
                 if cold:
                     self._add(await self._log.watched(cold))
+                deleted, cold = [], []
         except LogUnavailable as error:
+            # Asked again when the log is back.
+            self._cold = dict.fromkeys(cold) | self._cold
+            self._deleted = dict.fromkeys(deleted) | self._deleted
             self._lose_log(error)
+        except NotPublisher:
+            self._on_fenced()
         finally:
             self._cold_task = None
 
@@ -359,23 +407,35 @@ class Publisher:
 
     def _lose_log(self, error: Exception) -> None:
         if self._log_task is None and not self._closed:
-            logger.warning("events go out without ids until the replay log is back: %s", error)
+            if not self._complained:
+                self._complained = True
+                logger.warning("events go out without ids until the replay log is back: %s", error)
             self._log_task = self._start(self._await_log())
 
     async def _await_log(self) -> None:
+        # A log that only lost a connection is back at once; one that is full is not.
+        wait = _AGAIN if self._refused else _AGAIN / 16
         while True:
-            await asyncio.sleep(_AGAIN * (1 + random.random()))
+            await asyncio.sleep(wait * (1 + random.random()))
+            wait = min(wait * 2, _AGAIN)
             try:
                 await self._log.ping()
                 break
             except LogUnavailable:
                 continue
         self._log_task = None
-        logger.warning("the replay log is back")
+        if not self._refused:
+            self._take_log_back()
+        if (self._cold or self._deleted) and self._cold_task is None:
+            self._cold_task = self._start(self._look_after_cold())
         for board_id, live in self._boards.items():
             if live.lost:
                 live.dirty = True
                 self._work_on(board_id, live)
+
+    def _take_log_back(self) -> None:
+        self._refused = self._complained = False
+        logger.warning("the replay log is back")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)

@@ -21,9 +21,13 @@ KEEPALIVE = b": keep-alive\n\n"
 _RETRY = (1_000, 3_000)
 
 
-def retry() -> bytes:
-    """The line that sets how long this client waits before it reconnects."""
-    return b"retry: %d\n\n" % random.randint(*_RETRY)
+def opening(first: bytes) -> bytes:
+    """What a stream begins with: how long this client waits before it reconnects, and `first`.
+
+    `first` is whole events, or nothing. The ``retry:`` line stands in the first event's block,
+    since there are clients that take a block of its own for an event without data.
+    """
+    return b"retry: %d\n%b" % (random.randint(*_RETRY), first or b"\n")
 
 
 def update(event: Event) -> bytes:

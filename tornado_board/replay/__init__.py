@@ -55,6 +55,13 @@ class LogUnavailable(Exception):
     """The log can't be reached, or refuses writes. An append may have been carried out or not."""
 
 
+class LogRefused(LogUnavailable):
+    """The log answers but takes no events: it is full, or read-only. Nothing was appended.
+
+    A shared log has passed the event on to the other processes, without an id.
+    """
+
+
 class NotPublisher(Exception):
     """Another process holds the publishing lease; nothing was appended."""
 

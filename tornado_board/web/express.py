@@ -96,7 +96,7 @@ class Express:
             cors_headers(self._allowed_origins, origin.decode("latin-1") if origin else None)
         )
         log_stream_started(path.decode(), peer)
-        streams.subscribe(self._hub, topic, sock, release, head + sse.retry() + first)
+        streams.subscribe(self._hub, topic, sock, release, head + sse.opening(first))
         return True
 
 

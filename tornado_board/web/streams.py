@@ -61,10 +61,10 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     if connection.is_secure:
         secure = SecureSubscriber(connection, topic.discard)
         topic.add(secure)
-        secure.deliver(head + sse.retry() + first)
+        secure.deliver(head + sse.opening(first))
     else:
         sock, release = connection.hand_over()
-        subscribe(handler.hub, topic, sock, release, head + sse.retry() + first)
+        subscribe(handler.hub, topic, sock, release, head + sse.opening(first))
 
 
 def first_events(topic: Topic, last_event_id: str, catch_ups: CatchUps) -> bytes | None:

@@ -1,0 +1,128 @@
+"""Several "processes" in one event loop: each with its own hub, log and role, on one store."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.roles import Role, Roles
+from tornado_board.replay import Event, EventId
+from tornado_board.replay.redis import RedisReplayLog
+from tornado_board.settings import Settings
+from tornado_board.store import Change, Store
+
+
+class RecordingHub(Hub):
+    """A hub that keeps what it sent to a board's subscribers."""
+
+    def __init__(self) -> None:
+        super().__init__(live_boards=1_000, streams_per_board=1_000, keepalive=60)
+        self.sent: dict[str, list[Event]] = {}
+
+    async def publish(self, board_id: str, event: Event) -> None:
+        before = self.current(board_id)
+        newest = before.id if before is not None else None
+        if event.id is None or newest is None or event.id > newest:
+            self.sent.setdefault(board_id, []).append(event)
+        await super().publish(board_id, event)
+
+    def ids(self, board_id: str) -> list[EventId]:
+        return [e.id for e in self.sent.get(board_id, []) if e.id is not None]
+
+
+class Node:
+    """What one process has beside its HTTP server."""
+
+    def __init__(self, store: Store, log: RedisReplayLog, settings: Settings) -> None:
+        self.log = log
+        self.hub = RecordingHub()
+        self.roles = self.hub.source = Roles(store, log, self.hub, settings)
+
+    @classmethod
+    async def start(cls, store: Store, url: str, settings: Settings, **changes: float) -> Node:
+        settings = dataclasses.replace(settings, **changes)
+        node = cls(store, await RedisReplayLog.open(url, settings), settings)
+        await node.roles.start()
+        return node
+
+    @property
+    def role(self) -> Role | None:
+        return self.roles.role
+
+    def data(self, board_id: str) -> str:
+        """What a subscriber of the board sees at present."""
+        current = self.hub.current(board_id)
+        return "" if current is None else current.data
+
+    def forget(self, board_id: str) -> None:
+        """What the hub does with a board that was idle for long."""
+        del self.hub._topics[board_id]
+        self.roles.unwatch(board_id)
+
+    async def close(self) -> None:
+        await self.roles.close()
+        self.hub.close()
+        await self.log.close()
+
+
+class SharedFeed:
+    """One feed of a store, told to any number of readers: SQLite has but one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._readers: dict[asyncio.Queue[Sequence[Change]], None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def changes(self) -> Reader:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        await self._ready.wait()
+        return Reader(self._readers)
+
+    async def _run(self) -> None:
+        feed = await self._store.changes()
+        self._ready.set()
+        try:
+            while True:
+                changes = await feed.next()
+                for reader in self._readers:
+                    reader.put_nowait(changes)
+        finally:
+            await feed.close()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class Reader:
+    """The feed of one reader."""
+
+    def __init__(self, readers: dict[asyncio.Queue[Sequence[Change]], None]) -> None:
+        self._readers = readers
+        self._queue: asyncio.Queue[Sequence[Change]] = asyncio.Queue()
+        readers[self._queue] = None
+
+    async def next(self) -> Sequence[Change]:
+        return await self._queue.get()
+
+    async def close(self) -> None:
+        self._readers.pop(self._queue, None)
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> float:
+    """Wait until `condition` holds; how many seconds that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s"
+        await asyncio.sleep(0.005)
+    return time.monotonic() - began

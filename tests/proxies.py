@@ -1,0 +1,87 @@
+"""nginx and HAProxy in front of the server, with as little configuration as they take."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+_NGINX = """
+daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://127.0.0.1:{upstream}; {extra} }}
+    }}
+}}
+"""
+
+_HAPROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    {extra}
+frontend front
+    bind 127.0.0.1:{port}
+    default_backend back
+backend back
+    server one 127.0.0.1:{upstream}
+"""
+
+#: Each kind: the program, and what it is given beside the defaults.
+KINDS = {
+    "nginx": ("nginx", ""),
+    "nginx, HTTP/1.1 to the server": (
+        "nginx",
+        'proxy_http_version 1.1; proxy_set_header Connection "";',
+    ),
+    "nginx, unbuffered": ("nginx", "proxy_buffering off;"),
+    "haproxy": ("haproxy", ""),
+    "haproxy, forwarding addresses": ("haproxy", "option forwardfor"),
+}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Proxy:
+    """A proxy of `kind` on `port`, in front of the server on port `upstream`."""
+
+    def __init__(self, kind: str, upstream: int, folder: Path) -> None:
+        program, extra = KINDS[kind]
+        self.port = free_port()
+        config = folder / f"{program}.conf"
+        template = _NGINX if program == "nginx" else _HAPROXY
+        config.write_text(
+            template.format(folder=folder, port=self.port, upstream=upstream, extra=extra)
+        )
+        command = {
+            "nginx": ["nginx", "-p", str(folder), "-c", str(config), "-e", f"{folder}/error.log"],
+            "haproxy": ["haproxy", "-db", "-q", "-f", str(config)],
+        }[program]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder
+        )
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, self.process.communicate()[1].decode()
+                time.sleep(0.05)
+        raise AssertionError(f"{kind} does not listen")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()

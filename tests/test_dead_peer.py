@@ -1,0 +1,104 @@
+"""A client whose network is gone says nothing any more: no FIN, no RST, no acknowledgement."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .server_process import ServerProcess
+
+_CLIENT = """
+import socket, sys, time
+sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sock.sendall(b"GET /boards/demo/ HTTP/1.1\\r\\nHost: h\\r\\nAccept: text/event-stream\\r\\n\\r\\n")
+data = b""
+while b"data: " not in data:
+    data += sock.recv(65536)
+print("streaming", flush=True)
+if sys.argv[3] == "reads":
+    while sock.recv(65536):
+        pass
+else:
+    time.sleep(600)
+"""
+
+
+@dataclass
+class Host:
+    """A host of its own, in a network namespace, on a cable to this one."""
+
+    name: str
+    near: str
+
+    def run(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.name, sys.executable, "-c", _CLIENT, *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def cut(self) -> None:
+        """Pull the cable at the far end."""
+        _ip("-n", self.name, "link", "set", f"{self.name}b", "down")
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("making a network namespace takes root and iproute2")
+    name = f"tb{secrets.token_hex(3)}"
+    subnet = f"10.213.{secrets.randbelow(256)}"
+    try:
+        _ip("netns", "add", name)
+        _ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
+        _ip("addr", "add", f"{subnet}.1/30", "dev", f"{name}a")
+        _ip("link", "set", f"{name}a", "up")
+        _ip("-n", name, "addr", "add", f"{subnet}.2/30", "dev", f"{name}b")
+        _ip("-n", name, "link", "set", f"{name}b", "up")
+    except subprocess.CalledProcessError as error:
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+        pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
+    yield Host(name, f"{subnet}.1")
+    subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def connected(server: ServerProcess) -> int:
+    """Connections that the server has open."""
+    rows = Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
+    port = f":{server.port:04X}"
+    return sum(row.split()[1].endswith(port) and row.split()[3] == "01" for row in rows)
+
+
+@pytest.mark.parametrize("behaviour", ["reads", "sleeps"])
+def test_a_vanished_client_is_dropped_after_two_keepalives(
+    host: Host, server_process: Callable[..., ServerProcess], behaviour: str
+) -> None:
+    server = server_process("--address=0.0.0.0", "--keepalive=2")
+    client = host.run(host.near, str(server.port), behaviour)
+    try:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "streaming\n"
+        time.sleep(5)
+        assert connected(server) == 1, "a quiet client that is there stays"
+        host.cut()
+        cut_at = time.monotonic()
+        while connected(server) and time.monotonic() < cut_at + 60:
+            time.sleep(0.1)
+        # Two keep-alives, and room for a busy machine; the kernel alone takes a quarter of an hour.
+        assert time.monotonic() - cut_at < 10
+    finally:
+        client.kill()
+        client.communicate()

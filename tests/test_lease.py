@@ -1,0 +1,136 @@
+"""The publishing lease, on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tornado_board.realtime.lease import Lease
+from tornado_board.replay import LogUnavailable, NotPublisher
+from tornado_board.replay.redis import LEASE_KEY, RedisReplayLog
+from tornado_board.settings import Settings
+
+from .conftest import Opened
+from .redis_server import RedisServer
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def _log(opened: Opened, url: str, settings: Settings) -> RedisReplayLog:
+    log = await opened.log(url, settings)
+    assert isinstance(log, RedisReplayLog)
+    return log
+
+
+@pytest.mark.gen_test
+async def test_one_process_holds_it_until_it_hands_it_back(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    log, other = [await _log(opened, redis_url, settings) for _ in range(2)]
+    first, second = Lease(log.link, 60), Lease(other.link, 60)
+    assert not first.held
+    assert await first.acquire()
+    assert first.held
+    assert not await second.acquire()
+    assert await first.renew()
+    await first.release()
+    assert not first.held
+    assert not await first.renew()
+    assert await second.acquire()
+    await first.release()  # does nothing to the other's
+    assert await second.renew()
+
+
+@pytest.mark.gen_test
+async def test_every_term_has_a_token_of_its_own(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    lease = Lease((await _log(opened, redis_url, settings)).link, 60)
+    tokens = set()
+    for _ in range(3):
+        assert await lease.acquire()
+        tokens.add(lease.token)
+        await lease.release()
+    assert len(tokens) == 3
+
+
+@pytest.mark.gen_test
+async def test_it_is_lost_locally_before_the_key_expires(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    clock = Clock()
+    lease = Lease((await _log(opened, redis_url, settings)).link, 60, clock)
+    assert await lease.acquire()
+    clock.now += 53.9
+    assert lease.held
+    clock.now += 0.2
+    assert not lease.held
+    assert shared_redis.client.pttl(LEASE_KEY) > 50_000, "the key is still there"
+    assert not await lease.renew(), "a holder that could not renew in time must acquire anew"
+
+
+@pytest.mark.gen_test
+async def test_a_refused_renewal_ends_it_at_once(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    lease = Lease((await _log(opened, redis_url, settings)).link, 60)
+    assert await lease.acquire()
+    shared_redis.client.flushall()
+    assert not await lease.renew()
+    assert not lease.held
+
+
+@pytest.mark.gen_test
+async def test_the_append_script_refuses_a_former_holder(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log, other = [await _log(opened, redis_url, settings) for _ in range(2)]
+    log.fence, other.fence = stalled, holder = Lease(log.link, 60), Lease(other.link, 60)
+    with pytest.raises(NotPublisher):
+        await log.append("b", "nobody holds it")
+    assert await stalled.acquire()
+    await log.append("b", "1")
+    shared_redis.client.delete(LEASE_KEY)  # as if it had expired
+    with pytest.raises(NotPublisher):
+        await log.append("b", "expired")
+    assert await holder.acquire()
+    assert stalled.held, "its clock says nothing of all that"
+    with pytest.raises(NotPublisher):
+        await log.append("b", "taken over")
+    with pytest.raises(NotPublisher):
+        await log.delete("b")
+    await other.append("b", "2")
+    assert [e.data for e in await log.recent("b", 9)] == ["1", "2"]
+
+    unfenced = await _log(opened, redis_url, settings)
+    with pytest.raises(NotPublisher):
+        await unfenced.append("b", "no lease at all")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_acquisition_with_an_unknown_outcome_keeps_nobody_waiting(
+    opened: Opened, own_redis: RedisServer, settings: Settings
+) -> None:
+    log = await _log(opened, own_redis.url, settings)
+    lease = Lease(log.link, 60)
+    assert await lease.acquire()  # from now on the server knows the scripts
+    await lease.release()
+    own_redis.freeze()  # the command reaches the server, its answer comes too late
+    with pytest.raises(LogUnavailable):
+        await lease.acquire()
+    own_redis.thaw()
+    for _ in range(100):
+        if own_redis.client.exists(LEASE_KEY):
+            break
+        await asyncio.sleep(0.02)
+    assert own_redis.client.exists(LEASE_KEY), "it was carried out late"
+    await asyncio.sleep(0.3)
+    assert await lease.acquire()
+    assert own_redis.client.get(LEASE_KEY) == lease.token

@@ -1,0 +1,405 @@
+"""What the replay log in Redis does beyond the contract: outages, a full server, many logs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+
+import pytest
+
+from tornado_board.replay import (
+    Event,
+    EventId,
+    Gap,
+    LogRefused,
+    LogUnavailable,
+    open_replay_log,
+)
+from tornado_board.replay.redis import RedisReplayLog
+from tornado_board.settings import Settings
+
+from .conftest import Opened
+from .redis_server import RedisServer
+
+
+async def _log(opened: Opened, url: str, settings: Settings, **changes: float) -> RedisReplayLog:
+    log = await opened.log(url, dataclasses.replace(settings, **changes))
+    assert isinstance(log, RedisReplayLog)
+    return log
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:notaport/0",
+        "redis://localhost/zero",
+        "unix://?db=x",
+        "redis://localhost/0?colour=red",
+        "redis://localhost/0?protocol=3",
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_url_that_names_no_server_is_a_value_error(url: str, settings: Settings) -> None:
+    with pytest.raises(ValueError, match="redis_url"):
+        await open_replay_log(url, settings)
+
+
+@pytest.mark.parametrize("password", ["s3c/ret", "s3c?ret", "s3c#ret"])
+@pytest.mark.gen_test
+async def test_a_password_that_spoils_the_url_is_not_shown(
+    password: str, settings: Settings
+) -> None:
+    with pytest.raises(ValueError, match="redis_url") as error:
+        await open_replay_log(f"redis://:{password}@localhost:1/0", settings)
+    assert "s3c" not in str(error.value)
+    assert "ret" not in str(error.value).replace("retry", "")
+
+
+@pytest.mark.gen_test
+async def test_the_description_and_errors_show_no_password(
+    opened: Opened, own_redis: RedisServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_redis.client.config_set("requirepass", "s3cret")
+    url = f"redis://:s3cret@127.0.0.1:{own_redis.port}/3"
+    log = await _log(opened, url, settings)
+    await log.append("b", "1")
+    assert log.description == f"Redis, 127.0.0.1:{own_redis.port}, database 3"
+    own_redis.kill()
+    with pytest.raises(LogUnavailable) as away:
+        await log.append("b", "2")
+    assert "s3cret" not in f"{away.value!r} {caplog.text}"
+
+
+@pytest.mark.gen_test
+async def test_a_wrong_password_is_said_at_once(own_redis: RedisServer, settings: Settings) -> None:
+    own_redis.client.config_set("requirepass", "s3cret")
+    for wrong in ("", ":wr0ng@"):
+        with pytest.raises(LogUnavailable) as refused:
+            await open_replay_log(f"redis://{wrong}127.0.0.1:{own_redis.port}/0", settings)
+        assert "wr0ng" not in str(refused.value)
+
+
+@pytest.mark.gen_test
+async def test_a_unix_socket_will_do(
+    opened: Opened, own_redis: RedisServer, settings: Settings
+) -> None:
+    own_redis.kill()
+    path = own_redis.folder / "redis.sock"
+    own_redis.options = ("--unixsocket", str(path))
+    own_redis.start()
+    log = await _log(opened, f"unix://{path}?db=2", settings)
+    assert log.description == f"Redis, {path}, database 2"
+    first = await log.append("b", "1")
+    assert await log.head("b") == Event(first, "1")
+    own_redis.client.select(2)
+    assert own_redis.client.keys() == ["replay:b"]
+
+
+@pytest.mark.gen_test
+async def test_databases_of_one_server_hear_nothing_of_each_other(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    other = await _log(opened, redis_url[:-1] + "1", settings)
+    message = f"{other.link.database} 1-1 data"
+    assert log.heard("mq:b", message) is None
+    heard = other.heard("mq:b", message)
+    assert heard is not None
+    assert heard.event == Event(EventId(1, 1), "data")
+    for nonsense in ("", "1", "1 x y", "1 1-1-1 x", "hello there"):
+        assert log.heard("mq:b", nonsense) is None
+
+
+@pytest.mark.gen_test
+async def test_an_event_is_published_as_it_is_appended(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    ear = shared_redis.client.pubsub(ignore_subscribe_messages=True)
+    ear.subscribe("mq:b")
+    ear.get_message(timeout=5)
+    assert await log.watched(["a", "b"]) == {"b"}
+    id = await log.append("b", '{"x": "a b"}')
+    await log.delete("b")
+    messages = []
+    while len(messages) < 2:
+        message = ear.get_message(timeout=5)
+        if message is not None:
+            messages.append(message["data"])
+    ear.close()
+    heard = log.heard("mq:b", messages[0])
+    assert heard is not None
+    assert heard == ("b", Event(id, '{"x": "a b"}'))
+    assert log.heard("mq:b", messages[1]) == ("b", None)
+
+
+@pytest.mark.gen_test
+async def test_idle_streams_expire_and_no_key_is_left_without_an_expiry(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings, replay_retention=100)
+    await log.append("b", "1")
+    for key in shared_redis.client.scan_iter():
+        assert 100_000 < shared_redis.client.pttl(key) <= 1_000_000
+
+
+@pytest.mark.gen_test
+async def test_the_length_cap_is_exact(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings, replay_length=7)
+    for n in range(300):
+        await log.append("b", str(n))
+    assert shared_redis.client.xlen("replay:b") == 7
+    assert [e.data for e in await log.recent("b", 99)] == [str(n) for n in range(293, 300)]
+
+
+@pytest.mark.gen_test
+async def test_the_same_counter_after_a_new_beginning_is_a_gap(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    """A trimmed log whose oldest event has, by chance, the counter after the one asked for."""
+    log = await _log(opened, redis_url, settings, replay_length=3)
+    old = [await log.append("b", "old") for _ in range(2)]
+    shared_redis.client.flushall()
+    await asyncio.sleep(0.002)
+    new = [await log.append("b", str(n)) for n in range(5)]
+    assert [e.id for e in await log.since("b", new[1])] == new[2:]
+    with pytest.raises(Gap):
+        await log.since("b", old[1])
+
+
+@pytest.mark.gen_test
+async def test_missed_events_are_a_gap_at_once_and_whoever_appends_next(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    log, other = [await _log(opened, redis_url, settings) for _ in range(2)]
+    first = await log.append("b", "1")
+    await other.miss("b", first, 2)
+    assert (await log.head("b")).id == first  # type: ignore[union-attr]
+    with pytest.raises(Gap):
+        await log.since("b", first)
+    second = await log.append("b", "2")
+    assert second.n == first.n + 3
+    with pytest.raises(Gap):
+        await log.since("b", first)
+    await other.miss("b", first, 5)  # that hole is there already
+    third = await log.append("b", "3")
+    assert third.n == second.n + 1
+    await other.miss("b", second, 1)  # the log went on before it was told
+    assert (await log.append("b", "4")).n == third.n + 2
+    with pytest.raises(Gap):
+        await log.since("b", second)
+    await other.miss("none", first, 1)
+    assert await log.head("none") is None
+
+
+@pytest.mark.gen_test
+async def test_calls_that_wait_together_share_a_read_and_get_their_own_part(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    ids = [await log.append("b", str(n)) for n in range(50)]
+    shared_redis.client.config_resetstat()
+    answers = await asyncio.gather(
+        *[log.since("b", id) for id in ids],
+        log.since("b", EventId(1, 1)),
+        return_exceptions=True,
+    )
+    for n, answer in enumerate(answers[:-1]):
+        assert not isinstance(answer, BaseException)
+        assert [e.id for e in answer] == ids[n + 1 :]
+    assert isinstance(answers[-1], Gap)
+    assert shared_redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_log_longer_than_a_page_comes_back_whole(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    log = await _log(opened, redis_url, settings, replay_length=2_500)
+    first = await log.append("b", "first")
+    writers = asyncio.Semaphore(50)
+
+    async def append() -> None:
+        async with writers:
+            await log.append("b", "x")
+
+    await asyncio.gather(*[append() for _ in range(2_400)])
+    events = await log.since("b", first)
+    assert [e.id.n for e in events if e.id] == list(range(2, 2_402))
+
+
+@pytest.mark.gen_test
+async def test_scripts_that_the_server_forgot_are_sent_again(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    for n in range(1, 4):
+        shared_redis.client.script_flush()
+        assert (await log.append("b", "x")).n == n
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.parametrize("kept", [False, True], ids=["emptied", "appendonly"])
+async def test_a_killed_server_that_comes_back(
+    opened: Opened, own_redis: RedisServer, settings: Settings, kept: bool
+) -> None:
+    if kept:
+        own_redis.kill()
+        own_redis.options = ("--appendonly", "yes", "--appendfsync", "always")
+        own_redis.start()
+    log = await _log(opened, own_redis.url, settings)
+    ids = [await log.append("b", str(n)) for n in range(5)]
+    own_redis.kill()
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(LogUnavailable):
+            await log.append("b", "lost", after=ids[-1])
+        with pytest.raises(LogUnavailable):
+            await log.since("b", ids[0])
+        with pytest.raises(LogUnavailable):
+            await log.ping()
+    assert time.monotonic() - began < 5, "a refused connection is no reason to wait"
+    own_redis.start()
+    await asyncio.sleep(0.3)
+    await log.ping()
+    if kept:
+        assert [e.id for e in await log.since("b", ids[0])] == ids[1:]
+    else:
+        with pytest.raises(Gap):
+            await log.since("b", ids[0])
+    again = await log.append("b", "again", after=ids[-1], lost=20)
+    assert again.n == ids[-1].n + 21
+    with pytest.raises(Gap):
+        await log.since("b", ids[-1])
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_append_is_not_sent_twice_when_its_connection_breaks(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    appended = failed = 0
+    for n in range(200):
+        appending = asyncio.ensure_future(log.append("b", str(n)))
+        await asyncio.sleep(0)
+        if n % 10 == 0:
+            shared_redis.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try:
+            await appending
+            appended += 1
+        except LogUnavailable:
+            failed += 1
+    data = [e.data for e in await log.recent("b", 1000)]
+    assert len(set(data)) == len(data), "some event is there twice"
+    assert appended <= len(data) <= appended + failed
+    assert appended >= 150
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_append_that_was_given_up_is_not_carried_out_late(
+    opened: Opened, own_redis: RedisServer, settings: Settings
+) -> None:
+    log = await _log(opened, own_redis.url, settings)
+    first = await log.append("b", "1")
+    own_redis.freeze()
+    began = time.monotonic()
+    with pytest.raises(LogUnavailable):
+        await log.append("b", "late")
+    assert time.monotonic() - began < 3
+    own_redis.thaw()
+    await asyncio.sleep(0.5)
+    assert [e.data for e in await log.recent("b", 9)] == ["1"]
+    second = await log.append("b", "2", after=first, lost=1)
+    assert [e.data for e in await log.recent("b", 9)] == ["1", "2"]
+    assert second.n == first.n + 2
+
+
+@pytest.mark.gen_test
+async def test_a_wrong_idea_of_the_servers_clock_is_put_right(
+    opened: Opened, redis_url: str, settings: Settings
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    await log.append("b", "1")
+    assert log.link._clock_offset is not None
+    log.link._clock_offset -= 3_600_000
+    assert (await log.append("b", "2")).n == 2
+    log.link._clock_offset += 3_600_000
+    assert (await log.append("b", "3")).n == 3
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_full_server_refuses_and_tells_the_others_without_an_id(
+    opened: Opened, own_redis: RedisServer, settings: Settings
+) -> None:
+    log = await _log(opened, own_redis.url, settings)
+    first = await log.append("b", "1")
+    ear = own_redis.client.pubsub(ignore_subscribe_messages=True)
+    ear.subscribe("mq:b")
+    ear.get_message(timeout=5)
+    own_redis.client.config_set("maxmemory-policy", "noeviction")
+    own_redis.client.config_set("maxmemory", "1mb")
+    with pytest.raises(LogRefused, match="maxmemory"):
+        await log.append("b", "2")
+    message = None
+    while message is None:
+        message = ear.get_message(timeout=5)
+    ear.close()
+    assert log.heard("mq:b", message["data"]) == ("b", Event(None, "2"))
+    await log.ping()
+    assert (await log.head("b")).id == first  # type: ignore[union-attr]
+    own_redis.client.config_set("maxmemory", "0")
+    assert (await log.append("b", "3", after=first, lost=1)).n == first.n + 2
+
+
+@pytest.mark.gen_test
+async def test_another_programs_keys_do_no_harm(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    shared_redis.client.set("replay:text", "not a stream")
+    shared_redis.client.set("other", "x")
+    await log.append("b", "1")
+    assert list(await log.board_ids()) == ["b"]
+    assert await log.prune() == 0
+    with pytest.raises(LogUnavailable, match="WRONGTYPE"):
+        await log.append("text", "1")
+    with pytest.raises(LogUnavailable, match="WRONGTYPE"):
+        await log.since("text", EventId(1, 1))
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_ten_thousand_logs_are_pruned_without_stalling_the_loop(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    log = await _log(opened, redis_url, settings, replay_retention=60)
+    now = await log.link.now_ms()
+    pipeline = shared_redis.client.pipeline(transaction=False)
+    for board in range(10_000):
+        for n, age in ((1, 90_000), (2, 61_000), (3, 1_000)):
+            pipeline.xadd(f"replay:{board}", {"data": "x"}, f"{now - age}-{n}")
+        if board % 1_000 == 999:
+            pipeline.execute()
+    stalls: list[float] = []
+
+    async def watch() -> None:
+        before = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            stalls.append(now - before)
+            before = now
+
+    watching = asyncio.create_task(watch())
+    began = time.perf_counter()
+    pruned = await log.prune()
+    took = time.perf_counter() - began
+    watching.cancel()
+    assert pruned == 20_000
+    assert shared_redis.client.xlen("replay:0") == 1
+    stalls.sort()
+    print(f"pruned in {took:.2f} s, the loop stalled for {stalls[-1] * 1000:.0f} ms at most")
+    # Other programs on a shared machine may take the processor away once; the work itself never.
+    assert stalls[len(stalls) * 99 // 100] < 0.05

@@ -1,0 +1,33 @@
+-- Puts down that subscribers of a board were sent events that no log holds, by any process: the
+-- next event's counter leaves a hole, so that no client is told that it missed nothing.
+--
+-- KEYS  1 the board's stream
+-- ARGV  1, 2 milliseconds and counter of the last id sent before those events
+--       3 how many they were
+-- Returns the stream's last id, or "" where there is no log (then every id is a gap already).
+
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return ''
+end
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+local last
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then
+    last = info[i + 1]
+  end
+end
+local after = ARGV[1] .. '-' .. ARGV[2]
+local first = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)[1]
+if first then
+  local n = tonumber(string.sub(first[1], string.find(first[1], '-', 1, true) + 1))
+  if n ~= tonumber(ARGV[2]) + 1 then
+    return last -- another process has left that hole already
+  end
+elseif last ~= after then
+  return last -- likewise, or it was never this log's id
+end
+local dash = string.find(last, '-', 1, true)
+last = string.sub(last, 1, dash)
+  .. string.format('%.0f', tonumber(string.sub(last, dash + 1)) + tonumber(ARGV[3]))
+redis.call('XSETID', KEYS[1], last)
+return last

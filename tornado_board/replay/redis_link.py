@@ -1,0 +1,206 @@
+"""The link to a Redis server: commands are sent once, and each is over within a bounded time.
+
+redis-py sends a command again when a connection breaks, ten times by default. That is off here: a
+command that may have run is not repeated, and a script that lay in a socket buffer until its
+caller gave up can tell so from `RedisLink.deadline`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
+
+from tornado_board.replay import LogRefused, LogUnavailable, NotPublisher
+
+#: How long a command may take, connecting included, before the server counts as unavailable.
+TIMEOUT = 1.0
+
+#: After a failure to connect, calls fail at once for this long instead of each trying anew.
+RETRY_AFTER = 0.2
+
+
+class Late(Exception):
+    """A script refused to run after its deadline. It has changed nothing."""
+
+
+class Script:
+    """A Lua script that lies beside this module, and its SHA-1."""
+
+    def __init__(self, name: str) -> None:
+        self.text = resources.files(__package__).joinpath(f"{name}.lua").read_text("utf-8")
+        self.sha = hashlib.sha1(self.text.encode()).hexdigest()
+
+
+class RedisLink:
+    """At most `connections` connections to the server at `url`.
+
+    Callers see to it that no more commands than that are under way. Raises `ValueError` for a URL
+    that names no server; connects only when there is something to send.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        own: dict[str, Any] = {
+            "max_connections": connections,
+            "decode_responses": True,
+            "protocol": 2,  # replies of one shape with every server and every redis-py
+            "retry": Retry(NoBackoff(), 0),
+            "retry_on_timeout": False,
+            "socket_connect_timeout": TIMEOUT,
+            "socket_timeout": None,  # `send` has the time-outs
+            "health_check_interval": 0,
+        }
+        try:
+            _check(url)
+            options: dict[str, Any] = {**parse_url(url)}
+            if ignored := own.keys() & options.keys():
+                raise ValueError(f"{', '.join(sorted(ignored))} can't be set in the URL")
+            self._pool = redis.asyncio.ConnectionPool(**options, **own)
+            # Tells of options that no connection has.
+            self._pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"redis_url: {error}") from None
+        self.database = int(options.get("db") or 0)
+        place = (
+            options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+        )
+        self.description = f"Redis, {place}, database {self.database}"
+        self._away: str | None = None
+        self._away_until = 0.0
+        #: The server's clock less this process's monotonic one, in ms; never ahead of the truth.
+        self._clock_offset: float | None = None
+
+    async def send(self, *commands: tuple[Any, ...], within: float = TIMEOUT) -> list[Any]:
+        """Send `commands` in one go, once, and return a reply or a `ResponseError` for each.
+
+        Raises `LogUnavailable` when the server can't be reached, or takes longer than `within`
+        seconds; then any of them may have been carried out or not.
+        """
+        if self._away is not None and time.monotonic() < self._away_until:
+            raise LogUnavailable(self._away)
+        connection = None
+        try:
+            async with asyncio.timeout(within):
+                connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                self._away = None
+                replies: list[Any] = []
+                try:
+                    packed = connection.pack_commands(commands)
+                    await connection.send_packed_command(packed, check_health=False)
+                    for _ in commands:
+                        try:
+                            replies.append(await connection.read_response())
+                        except ResponseError as error:
+                            replies.append(error)
+                except BaseException:
+                    # What is still to be read would answer the next command.
+                    await connection.disconnect(nowait=True)
+                    raise
+                finally:
+                    await self._pool.release(connection)
+                return replies
+        except (RedisError, OSError, UnicodeError) as error:
+            reason = f"{self.description}: {str(error) or type(error).__name__}"
+            if isinstance(error, TimeoutError) and not str(error):
+                reason = f"{self.description} did not answer within {within:g} s"
+            if connection is None or isinstance(error, BusyLoadingError):
+                self._away, self._away_until = reason, time.monotonic() + RETRY_AFTER
+            raise LogUnavailable(reason) from error
+
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[Any],
+        within: float = TIMEOUT,
+    ) -> Any:
+        """Run `script` and return its reply.
+
+        Raises `LogUnavailable`, or what the script says: `NotPublisher`, `Late`, `LogRefused`.
+        """
+        rest = (len(keys), *keys, *arguments)
+        [reply] = await self.send(("EVALSHA", script.sha, *rest), within=within)
+        if isinstance(reply, NoScriptError):  # so it has not run
+            [reply] = await self.send(("EVAL", script.text, *rest), within=within)
+        if isinstance(reply, ResponseError):
+            if str(reply).startswith("NOTPUBLISHER"):
+                raise NotPublisher(str(reply).partition(" ")[2])
+            if str(reply).startswith("LATE"):
+                raise Late
+            if str(reply).startswith("REFUSED"):
+                raise LogRefused(f"{self.description}: {str(reply).partition(' ')[2]}")
+            raise LogUnavailable(f"{self.description}: {reply}") from reply
+        return reply
+
+    async def now_ms(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        seconds, microseconds = value(*await self.send(("TIME",)))
+        now = int(seconds) * 1000 + int(microseconds) // 1000
+        self.set_clock(now)
+        return now
+
+    def set_clock(self, now_ms: int) -> None:
+        """Note what Redis's clock was during a command that has just ended."""
+        offset, known = now_ms - _monotonic_ms(), self._clock_offset
+        # The reply took a while, so this falls short of the truth, by at most the time-out: the
+        # greatest is the best, unless the clock was set back.
+        if known is None or offset > known or offset < known - TIMEOUT * 1000:
+            self._clock_offset = offset
+
+    def deadline(self) -> int:
+        """When this process will have given up a command sent now, on Redis's clock; or 0."""
+        if self._clock_offset is None:
+            return 0
+        return int(_monotonic_ms() + self._clock_offset + TIMEOUT * 1000)
+
+    def pubsub(self) -> PubSub:
+        """A subscriber on a connection of its own."""
+        options = {"socket_timeout": None, **self._pool.connection_kwargs}
+        pool = redis.asyncio.ConnectionPool(
+            connection_class=self._pool.connection_class, max_connections=1, **options
+        )
+        return PubSub(pool)
+
+    async def close(self) -> None:
+        """Close every connection. May be called twice."""
+        await self._pool.aclose()
+
+
+def _check(url: str) -> None:
+    """Raise `ValueError` for what redis-py would pass over. Shows nothing of the URL, since what
+    is taken for a port or a path may be a piece of a password."""
+    hint = "special characters of a password need percent-encoding"
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("unix:// wants the path of a socket")
+        return
+    try:
+        parts.port  # noqa: B018
+    except ValueError:
+        raise ValueError(f"the port is no number ({hint})") from None
+    database = parts.path.strip("/")
+    if database and not database.isdecimal():
+        raise ValueError(f"what follows the host is no database number ({hint})")
+
+
+def value(reply: Any) -> Any:
+    """`reply`, one of `RedisLink.send`'s. Raises `LogUnavailable` where it is an error."""
+    if isinstance(reply, ResponseError):
+        raise LogUnavailable(f"Redis: {reply}") from reply
+    return reply
+
+
+def _monotonic_ms() -> float:
+    return time.monotonic() * 1000

@@ -1,0 +1,147 @@
+"""What Redis publishes: one subscriber connection, which comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Iterable
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink
+
+logger = logging.getLogger(__name__)
+
+#: Channels named in one command, when all of them are subscribed to anew.
+_BATCH = 500
+
+#: Seconds of silence after which the connection is asked whether it is alive; after as many more
+#: it is given up.
+_SILENCE = 2.0
+
+#: Bounds, in seconds, of the wait before a lost connection is opened again.
+_BACKOFF = (0.05, 1.0)
+
+
+class Listener:
+    """Listens on any number of channels.
+
+    `on_message` is called with each message's channel and payload, in order. `on_subscribed` is
+    called with a channel whenever messages on it are heard from now on: after `subscribe`, and
+    again after each time the connection was lost. What was published before is not heard.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        on_message: Callable[[str, str], None],
+        on_subscribed: Callable[[str], None],
+    ) -> None:
+        self._link = link
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
+        self._channels: dict[str, None] = {}
+        self._pubsub: PubSub | None = None  # only while it is connected
+        #: Whether everything published on the channels is heard at present.
+        self.connected = False
+        self._any = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    async def subscribe(self, channels: Iterable[str]) -> None:
+        """Listen on `channels` too. `on_subscribed` tells when that has come into force."""
+        added = [channel for channel in channels if channel not in self._channels]
+        self._channels.update(dict.fromkeys(added))
+        if self._channels:
+            self._any.set()
+        await self._tell("subscribe", added)
+
+    async def unsubscribe(self, channels: Iterable[str]) -> None:
+        """Listen on `channels` no more. A message that is on its way may still be heard."""
+        dropped = [channel for channel in channels if channel in self._channels]
+        for channel in dropped:
+            del self._channels[channel]
+        if not self._channels:
+            self._any.clear()
+        await self._tell("unsubscribe", dropped)
+
+    async def close(self) -> None:
+        """Close the connection; no callback is called any more."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _tell(self, verb: str, channels: list[str]) -> None:
+        if channels and self._pubsub is not None:
+            # Should that fail, the connection is lost, and the next one is told of all channels.
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(TIMEOUT):
+                    for start in range(0, len(channels), _BATCH):
+                        await getattr(self._pubsub, verb)(*channels[start : start + _BATCH])
+
+    async def _run(self) -> None:
+        wait = _BACKOFF[0]
+        complained = False
+        while True:
+            await self._any.wait()
+            pubsub = self._link.pubsub()
+            try:
+                async with asyncio.timeout(2 * TIMEOUT):
+                    await self._open(pubsub)
+                if complained:
+                    logger.warning("Redis is heard again")
+                complained, wait = False, _BACKOFF[0]
+                await self._listen(pubsub)
+            except (RedisError, OSError, TimeoutError, UnicodeError) as error:
+                if not complained:
+                    logger.warning(
+                        "Redis is no longer heard: %s", str(error) or type(error).__name__
+                    )
+                    complained = True
+            except Exception:
+                logger.exception("listening to Redis failed and is begun anew")
+            finally:
+                self._pubsub = None
+                self.connected = False
+                await _close(pubsub)
+            await asyncio.sleep(wait * (0.5 + random.random()))
+            wait = min(wait * 2, _BACKOFF[1])
+
+    async def _open(self, pubsub: PubSub) -> None:
+        """Subscribe to every channel, those added meanwhile too."""
+        told: set[str] = set()
+        while True:
+            channels = [channel for channel in self._channels if channel not in told]
+            if not channels:
+                self._pubsub = pubsub
+                self.connected = True
+                return
+            await pubsub.subscribe(*channels[:_BATCH])
+            told.update(channels[:_BATCH])
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        """Pass on what is heard, until the connection is lost or no channel is left."""
+        asked = False
+        while self._channels:
+            message = await pubsub.get_message(timeout=_SILENCE)
+            if message is None:
+                if asked:
+                    raise TimeoutError(f"no answer within {_SILENCE:g} s")
+                asked = True
+                async with asyncio.timeout(TIMEOUT):
+                    await pubsub.ping()
+                continue
+            asked = False
+            if message["type"] == "message":
+                self._on_message(message["channel"], message["data"])
+            elif message["type"] == "subscribe" and message["channel"] in self._channels:
+                self._on_subscribed(message["channel"])
+
+
+async def _close(pubsub: PubSub) -> None:
+    pool = pubsub.connection_pool
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(TIMEOUT):
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pool.aclose()
