@@ -33,8 +33,11 @@ def measure(clients: int, *, missed: int = MISSED, loop: str = "asyncio") -> dic
         folder = Path(name)
         try:
             server.start(folder)
+            # A board that nobody watches has no events.
+            watcher = LoadClient(server.port, server.path, 1, log=folder / "watcher.log")
             newest = server.publish(RATE, (missed + 5) / RATE)["newest"]
-            time.sleep(0.5)
+            watcher.settled(newest)
+            watcher.stop()
             seen, last_event_id = _start(server.port, newest, missed)
             server.stop()
             server.serve(folder)

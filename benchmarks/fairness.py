@@ -86,9 +86,7 @@ def many_boards(boards: int, each: int, rounds: int, seconds: float) -> dict[str
                     before = server.cpu_seconds()
                     told = server.publish(RATE, seconds)
                     report = clients[key].settled(told["newest"])
-                    costs[key].append(
-                        1e6 * (server.cpu_seconds() - before) / report["events"]
-                    )
+                    costs[key].append(1e6 * (server.cpu_seconds() - before) / report["events"])
         finally:
             for client in clients.values():
                 client.stop()
@@ -115,7 +113,7 @@ def measure(*, quick: bool = False) -> str:
         f"{other['quiet_p50_ms']:.1f} and {other['quiet_p99_ms']:.1f} ms.\n\n"
         f"An event delivered to {many['boards']:,} boards with {many['each']} subscribers each "
         f"cost {many['many_us']:.1f} µs of CPU, to one board with as many in all "
-        f"{many['one_us']:.1f} µs ({many['many_us'] / many['one_us']:.2f}×).\n"
+        f"{many['one_us']:.1f} µs ({many['many_us'] / many['one_us']:.2f} times).\n"
     )
 
 

@@ -172,7 +172,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 def _cost(row: dict[str, Any], floor: dict[str, Any] | None, kind: str) -> str:
     cost = row[kind]["cpu_us"]
-    times = f" ({cost / floor[kind]['cpu_us']:.1f}×)" if floor else ""
+    times = f" ({cost / floor[kind]['cpu_us']:.1f}x)" if floor else ""
     return f"{cost:.1f} µs{times}"
 
 
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each round")
     parser.add_argument("--only", nargs="+", choices=PEERS, help="these servers, not all")
     parser.add_argument("--json", type=Path, help="write the results to this file too")
-    parser.add_argument("--plot", type=Path, help="draw them into this .svg or .png file")
+    parser.add_argument("--plot", type=Path, help="draw them into this .svg file")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
         chosen.subscribers, chosen.rounds = [1000], 1

@@ -18,7 +18,14 @@ class LoadClient:
     """
 
     def __init__(
-        self, port: int, path: str, connections: int, *, log: Path, wait: bool = True, **options: int | str
+        self,
+        port: int,
+        path: str,
+        connections: int,
+        *,
+        log: Path,
+        wait: bool = True,
+        **options: int | str,
     ) -> None:
         arguments = [str(program("load_client")), f"--port={port}", f"--path={path}"]
         arguments.append(f"--connections={connections}")
@@ -35,7 +42,9 @@ class LoadClient:
             raise
         if self.opened["failed"] > self.opened["connections"] / 100:
             self.stop()
-            raise Failed(f"{self.opened['failed']} connections failed: {self.opened['first_error']}")
+            raise Failed(
+                f"{self.opened['failed']} connections failed: {self.opened['first_error']}"
+            )
         return self.opened
 
     def reset(self) -> None:

@@ -102,11 +102,7 @@ async def send_for(
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
     writers = [
-        (
-            await loop.create_connection(
-                lambda: _Writer(request, answers, gap), "127.0.0.1", port
-            )
-        )[1]
+        (await loop.create_connection(lambda: _Writer(request, answers, gap), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.wait([writer.done for writer in writers], timeout=seconds)

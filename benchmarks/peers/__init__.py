@@ -11,8 +11,9 @@ import os
 import sys
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.processes import Process, cpu_seconds, family, memory_bytes, python
@@ -67,7 +68,7 @@ class InProcess(Peer):
     module: str
     arguments: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    environ: dict[str, str] = {}
+    environ: Mapping[str, str] = MappingProxyType({})
 
     def missing(self) -> str | None:
         absent = [name for name in self.needs if importlib.util.find_spec(name) is None]

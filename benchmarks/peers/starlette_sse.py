@@ -46,7 +46,8 @@ async def main() -> None:
         goal = taken + len(queues)
         for queue in queues:
             queue.put_nowait(event)
-        while taken < goal:  # without this, flat out, the queues would grow without end
+        # Without this, flat out, the queues would grow without end.
+        while taken < goal:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     listener = socket.socket()
