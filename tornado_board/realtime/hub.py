@@ -11,15 +11,9 @@ from typing import Protocol
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime import sse
-from tornado_board.realtime.subscriber import Poller, SecureSubscriber, Subscriber
+from tornado_board.realtime.audience import Audience
+from tornado_board.realtime.subscriber import Poller
 from tornado_board.replay import Event
-
-#: Subscribers that are sent to before the event loop may go on to something else: a millisecond
-#: or so.
-_SLICE = 256
-
-
-Listener = Subscriber | SecureSubscriber
 
 
 class LimitReached(Exception):
@@ -49,28 +43,15 @@ class Topic:
         self.current_bytes = sse.update(event)
         #: Whether the board was deleted, or the server stops.
         self.ended = False
-        self._subscribers: dict[Listener, None] = {}
+        #: Those who are sent every event after `current`, and have had all up to that.
+        self.audience = Audience()
         self._waiters: set[asyncio.Future[None]] = set()
         self._sent_at = time.monotonic()
-        self._fan_out = asyncio.Lock()
 
     @property
     def listeners(self) -> int:
         """Open streams and waiting long-polls."""
-        return len(self._subscribers) + len(self._waiters)
-
-    @property
-    def streams(self) -> int:
-        """Open streams."""
-        return len(self._subscribers)
-
-    def add(self, subscriber: Listener) -> None:
-        """Send every event after `current` to `subscriber`, which has had all up to that."""
-        self._subscribers[subscriber] = None
-
-    def discard(self, subscriber: Listener) -> None:
-        """Forget `subscriber`, which has closed."""
-        self._subscribers.pop(subscriber, None)
+        return len(self.audience) + len(self._waiters)
 
     async def wait(self, seconds: float) -> None:
         """Return when `current` has changed, the board has ended, or after `seconds`."""
@@ -83,64 +64,32 @@ class Topic:
 
     async def publish(self, event: Event) -> None:
         """Make `event` the current one and send it to everyone; returns when all were sent it."""
-        async with self._fan_out:
-            self.current = event
-            self.current_bytes = data = sse.update(event)
-            self._wake_waiters()
-            # Whoever subscribes while this is under way has had the event.
-            subscribers = list(self._subscribers)
+        data = sse.update(event)
+
+        def make_current() -> None:
+            self.current, self.current_bytes = event, data
             self._sent_at = time.monotonic()
-            for start in range(0, len(subscribers), _SLICE):
-                if start:
-                    await asyncio.sleep(0)
-                send_to_all(subscribers[start : start + _SLICE], data)
+            self._wake_waiters()
+
+        await self.audience.send(data, make_current)
 
     async def keep_alive(self, interval: float) -> None:
         """Send a comment if nothing was sent for `interval` seconds, and drop dead peers."""
-        if time.monotonic() - self._sent_at < interval * 0.9 or self._fan_out.locked():
-            comment = b""
-        else:
-            comment = sse.KEEPALIVE
-        async with self._fan_out:
-            subscribers = list(self._subscribers)
-            for start in range(0, len(subscribers), _SLICE):
-                if start:
-                    await asyncio.sleep(0)
-                part = subscribers[start : start + _SLICE]
-                for subscriber in part:
-                    if subscriber.is_dead(interval * 0.9):
-                        subscriber.close()
-                if comment:
-                    send_to_all(part, comment)
-            if comment:
-                self._sent_at = time.monotonic()
+        await self.audience.drop_dead(interval * 0.9)
+        if time.monotonic() - self._sent_at > interval * 0.9 and not self.audience.busy:
+            self._sent_at = time.monotonic()
+            await self.audience.send(sse.KEEPALIVE)
 
     def end(self) -> None:
         """Close every stream and let the waiting go."""
         self.ended = True
-        for subscriber in list(self._subscribers):
-            subscriber.close()
+        self.audience.close()
         self._wake_waiters()
 
     def _wake_waiters(self) -> None:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def send_to_all(subscribers: Sequence[Listener], data: bytes) -> None:
-    """Send `data` to each of `subscribers`."""
-    size = len(data)
-    # `Listener.deliver`, but without a Python call for each of those who keep up: for them this is
-    # one attribute and one system call.
-    for subscriber in subscribers:
-        try:
-            count = subscriber.send(data)
-        except OSError as error:
-            subscriber.refused(data, error)
-        else:
-            if count != size:
-                subscriber.sent(data, count)
 
 
 class Hub:
@@ -263,5 +212,5 @@ class Hub:
 
     async def _keep_alive(self) -> None:
         for topic in list(self._topics.values()):
-            if topic.streams:
+            if topic.audience:
                 await topic.keep_alive(self._keepalive)

@@ -59,8 +59,8 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     origin = handler.request.headers.get("Origin")
     head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
     if connection.is_secure:
-        secure = SecureSubscriber(connection, topic.discard)
-        topic.add(secure)
+        secure = SecureSubscriber(connection)
+        topic.audience.add(secure)
         secure.deliver(head + sse.opening(first))
     else:
         sock, release = connection.hand_over()
@@ -87,8 +87,8 @@ def subscribe(
     hub: Hub, topic: Topic, sock: socket.socket, release: Callable[[], None], first: bytes
 ) -> None:
     """Send `first` and then every event of `topic` to `sock`; `release` is called at its end."""
-    subscriber = Subscriber(sock, hub.poller, topic.discard, release)
-    topic.add(subscriber)
+    subscriber = Subscriber(sock, hub.poller, release)
+    topic.audience.add(subscriber)
     subscriber.deliver(first)
 
 
