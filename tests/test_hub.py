@@ -211,7 +211,7 @@ async def test_the_kernel_keeps_few_old_events_for_who_does_not_read(hubs: Any) 
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         far.connect(server.getsockname())
         far.setblocking(False)
-        topic.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
+        topic.audience.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
         for n in range(2, 4_002):
             await hub.publish("b", event(n, padding=1_000))
         # By default the kernel would take all four megabytes, if in steps.
