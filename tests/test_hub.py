@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -228,6 +229,22 @@ async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any)
     assert await received(far, sse.update(event(200))) == sse.update(event(200))
     assert stuck._unfinished is None
     assert stuck._pending is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_NOTSENT_LOWAT is another thing elsewhere")
+@pytest.mark.gen_test
+async def test_the_kernel_keeps_few_old_events_for_who_does_not_read(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        far.connect(server.getsockname())
+        far.setblocking(False)
+        topic.audience.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
+        for n in range(2, 4_002):
+            await hub.publish("b", event(n, padding=1_000))
+        # By default the kernel would take all four megabytes, if in steps.
+        assert len(await received(far, sse.update(event(4_001, padding=1_000)))) < 200_000
 
 
 @pytest.mark.gen_test
