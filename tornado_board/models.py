@@ -107,9 +107,10 @@ def board_json(board: Board, players: Sequence[Player]) -> str:
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~-]{1,64}\Z")]
-_Score = Annotated[int, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)] | Annotated[
-    float, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)
-]
+_Score = (
+    Annotated[int, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)]
+    | Annotated[float, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)]
+)
 
 
 class NewBoard(msgspec.Struct, forbid_unknown_fields=True):

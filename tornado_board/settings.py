@@ -39,7 +39,9 @@ class Settings:
 
     # server
     address: str = _setting(
-        "localhost", "address or host name to listen on; 0.0.0.0 for every interface", group="server"
+        "localhost",
+        "address or host name to listen on; 0.0.0.0 for every interface",
+        group="server",
     )
     port: int = _setting(
         8888, "port to listen on; 0 takes a free one", group="server", low=0, high=65535
@@ -79,26 +81,36 @@ class Settings:
         group="storage",
     )
     database_ca_certs: str = _setting(
-        "", "PEM file of the authority that signed RethinkDB's certificate (turns TLS on)",
+        "",
+        "PEM file of the authority that signed RethinkDB's certificate (turns TLS on)",
         group="storage",
     )
     database_timeout: float = _setting(
         5.0, "how long a query may take", group="storage", low=0.1, high=300
     )
     database_wait: float = _setting(
-        60.0, "how long start-up waits for a database server that is not up yet",
-        group="storage", low=0, high=86400,
+        60.0,
+        "how long start-up waits for a database server that is not up yet",
+        group="storage",
+        low=0,
+        high=86400,
     )
     database_durability: str = _setting(
         "hard", "RethinkDB's writes: hard (on disk before the answer) or soft", group="storage"
     )
     waiting_writes: int = _setting(
-        10_000, "writes that may wait for the store; more are answered 503",
-        group="storage", low=1, high=1_000_000,
+        10_000,
+        "writes that may wait for the store; more are answered 503",
+        group="storage",
+        low=1,
+        high=1_000_000,
     )
     replay_retention: float = _setting(
-        3600.0, "how long events are kept for clients that come back",
-        group="storage", low=1, high=30 * 86400,
+        3600.0,
+        "how long events are kept for clients that come back",
+        group="storage",
+        low=1,
+        high=30 * 86400,
     )
     replay_length: int = _setting(
         1000, "how many events are kept for each board", group="storage", low=1, high=100_000
@@ -109,15 +121,21 @@ class Settings:
 
     # realtime
     squash: float = _setting(
-        0.05, "changes of a board within this time become one event",
-        group="realtime", low=0, high=10,
+        0.05,
+        "changes of a board within this time become one event",
+        group="realtime",
+        low=0,
+        high=10,
     )
     standings_depth: int = _setting(
         100, "players of each live board kept in memory", group="realtime", low=10, high=10_000
     )
     live_boards: int = _setting(
-        10_000, "boards kept warm; the longest idle one makes room",
-        group="realtime", low=1, high=1_000_000,
+        10_000,
+        "boards kept warm; the longest idle one makes room",
+        group="realtime",
+        low=1,
+        high=1_000_000,
     )
     keepalive: float = _setting(
         15.0, "how often a quiet stream gets a comment line", group="realtime", low=0.05, high=300
@@ -134,12 +152,18 @@ class Settings:
         16_384, "largest request header", group="limits", low=1024, high=2**20
     )
     header_timeout: float = _setting(
-        20.0, "how long a client may take to send a request's header or body",
-        group="limits", low=0.05, high=3600,
+        20.0,
+        "how long a client may take to send a request's header or body",
+        group="limits",
+        low=0.05,
+        high=3600,
     )
     idle_timeout: float = _setting(
-        75.0, "how long a connection may stay idle between requests",
-        group="limits", low=0.05, high=3600,
+        75.0,
+        "how long a connection may stay idle between requests",
+        group="limits",
+        low=0.05,
+        high=3600,
     )
     max_connections: int = _setting(
         20_000, "open connections in all", group="limits", low=1, high=1_000_000
@@ -148,8 +172,11 @@ class Settings:
         20_000, "open connections from one address", group="limits", low=1, high=1_000_000
     )
     max_streams_per_board: int = _setting(
-        20_000, "streams and waiting long-polls of one board",
-        group="limits", low=1, high=1_000_000,
+        20_000,
+        "streams and waiting long-polls of one board",
+        group="limits",
+        low=1,
+        high=1_000_000,
     )
 
     @property
@@ -191,7 +218,7 @@ def load(
         several = types[f.name] == tuple[str, ...]
         parser.define(
             f.name,
-            default=list(f.default) if several else f.default,
+            default=[] if several else f.default,
             type=str if several else types[f.name],
             multiple=several,
             help=f"{f.metadata['help']} [{f.name.upper()}]",
@@ -205,7 +232,9 @@ def load(
             try:
                 options[parser._normalize_name(f.name)].parse(text)
             except (ValueError, tornado.options.Error):
-                raise SettingsError(f"{variable}: {text!r} is no {types[f.name].__name__}") from None
+                raise SettingsError(
+                    f"{variable}: {text!r} is no {types[f.name].__name__}"
+                ) from None
     try:
         rest = parser.parse_command_line(["run.py", *arguments])
     except (ValueError, tornado.options.Error) as error:

@@ -93,8 +93,14 @@ class ReplayLog(Protocol):
         Raises `Gap` where that can't be proved: see `check_whole`.
         """
 
+    async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
+        """The newest `limit` events there are, in order."""
+
     async def delete(self, board_id: str) -> None:
-        """Forget a board's events."""
+        """Forget a board's events; a shared log tells the other processes in the same step."""
+
+    async def watched(self, board_ids: Sequence[str]) -> set[str]:
+        """Which of these boards other processes follow; none where the log isn't shared."""
 
     async def board_ids(self) -> Sequence[str]:
         """The boards that have events younger than the retention."""

@@ -1,0 +1,199 @@
+"""What every replay log promises, whatever its backend."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tornado_board.replay import Event, EventId, Gap, check_whole
+from tornado_board.settings import Settings
+
+from .conftest import Opened
+
+
+@pytest.mark.parametrize("text", ["1-1", "0-0", "1795279177639-42"])
+def test_event_ids_read_as_they_are_written(text: str) -> None:
+    assert str(EventId.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "1", "1-", "-1", "1-1-1", "01-1", "+1-1", "1 -1", "1-٣", "1-1\n", "9" * 17 + "-1"],
+)
+def test_anything_else_is_no_event_id(text: str) -> None:
+    with pytest.raises(ValueError, match="event id"):
+        EventId.parse(text)
+
+
+@pytest.mark.gen_test
+async def test_events_come_back_in_order_with_counters_that_go_up_by_one(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, settings)
+    assert await log.head("b") is None
+    ids = [await log.append("b", f'{{"n":{n}}}') for n in range(1, 6)]
+    assert [i.n for i in ids] == [1, 2, 3, 4, 5]
+    assert ids == sorted(ids)
+    events = [Event(id, f'{{"n":{id.n}}}') for id in ids]
+    assert await log.head("b") == events[-1]
+    for k in range(5):
+        assert list(await log.since("b", ids[k])) == events[k + 1 :]
+    assert list(await log.recent("b", 3)) == events[2:]
+    assert list(await log.recent("b", 99)) == events
+    assert list(await log.board_ids()) == ["b"]
+    assert (await log.append("c", "{}")).n == 1
+    assert set(await log.board_ids()) == {"b", "c"}
+
+
+@pytest.mark.gen_test
+async def test_what_the_log_cannot_prove_is_a_gap(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, dataclasses.replace(settings, replay_length=3))
+    with pytest.raises(Gap, match="no events"):
+        await log.since("b", EventId(1, 1))
+    ids = [await log.append("b", str(n)) for n in range(6)]
+    for never_ours in (
+        EventId(ids[-1].ms + 1, ids[-1].n + 1),
+        EventId(ids[-1].ms, ids[-1].n + 1),
+        EventId(ids[-1].ms + 1, ids[-1].n),
+        EventId(0, 0),
+        EventId(ids[3].ms - 1, ids[3].n),
+        EventId(ids[-1].ms + 10**9, 2),
+    ):
+        with pytest.raises(Gap):
+            await log.since("b", never_ours)
+    with pytest.raises(Gap, match="no longer"):
+        await log.since("b", ids[1])
+    assert [e.data for e in await log.since("b", ids[2])] == ["3", "4", "5"]
+
+
+@pytest.mark.gen_test
+async def test_lost_events_leave_a_hole(opened: Opened, log_url: str, settings: Settings) -> None:
+    log = await opened.log(log_url, settings)
+    first = await log.append("b", "1")
+    second = await log.append("b", "2", lost=3)
+    assert second.n == first.n + 4
+    with pytest.raises(Gap):
+        await log.since("b", first)
+    third = await log.append("b", "3")
+    assert [e.id for e in await log.since("b", second)] == [third]
+
+
+@pytest.mark.gen_test
+async def test_counters_go_on_from_what_the_publisher_remembers(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, settings)
+    for _ in range(3):
+        old = await log.append("b", "old")
+    await log.delete("b")
+    assert await log.head("b") is None
+    new = await log.append("b", "new", after=old)
+    assert new.n == old.n + 1
+    assert [e.data for e in await log.since("b", old)] == ["new"]
+    ahead = EventId(new.ms + 60_000, new.n)
+    later = await log.append("b", "later", after=ahead)
+    assert later > ahead, "the clock may have stepped back; ids may not"
+    assert (await log.append("b", "last", after=EventId(1, 1))).n == later.n + 1
+
+
+@pytest.mark.gen_test
+async def test_a_deleted_board_starts_anew(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, settings)
+    for _ in range(4):
+        old = await log.append("b", "old")
+    await log.delete("b")
+    assert (await log.append("b", "new")).n == 1
+    with pytest.raises(Gap):
+        await log.since("b", old)
+
+
+@pytest.mark.gen_test
+async def test_concurrent_appends_share_no_id(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, settings)
+    ids = await asyncio.gather(*[log.append("b", str(i)) for i in range(100)])
+    assert sorted(i.n for i in ids) == list(range(1, 101))
+    events = await log.recent("b", 100)
+    assert [e.id for e in events] == sorted(ids)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_events_past_the_retention_are_a_gap_and_are_pruned(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, dataclasses.replace(settings, replay_retention=1.0))
+    first = await log.append("b", "1")
+    second = await log.append("b", "2")
+    await asyncio.sleep(1.2)
+    with pytest.raises(Gap):
+        await log.since("b", first)
+    third = await log.append("b", "3")
+    assert third.n == second.n + 1
+    with pytest.raises(Gap):
+        await log.since("b", second)
+    assert await log.prune() == 2
+    assert await log.prune() == 0
+    assert [e.id for e in await log.recent("b", 10)] == [third]
+    assert list(await log.since("b", third)) == []
+    await asyncio.sleep(1.2)
+    await log.prune()
+    fourth = await log.append("b", "4")
+    assert fourth.n == third.n + 1, "the counter outlives the events"
+
+
+@pytest.mark.gen_test
+async def test_any_board_id_and_any_text_is_kept_as_it_is(
+    opened: Opened, log_url: str, settings: Settings
+) -> None:
+    log = await opened.log(log_url, settings)
+    for board in ("a.b", "A", "~-_", "x" * 64):
+        data = '{"name":"✓ ü \\"quoted\\" 😀"}' + board
+        id = await log.append(board, data)
+        assert await log.head(board) == Event(id, data)
+
+
+@given(st.data())
+def test_whole_is_only_ever_said_where_nothing_is_missing(data: Any) -> None:
+    """Against every log that appends, losses, trims and new beginnings can leave."""
+    issued: list[tuple[int, EventId]] = []  # every id that was ever given out, with its era
+    kept: list[tuple[int, EventId]] = []
+    ms, era, n = 1_000, 0, 0
+    for step in data.draw(st.lists(st.sampled_from("aaaaalte"), max_size=25)):
+        ms += data.draw(st.integers(0, 3))
+        if step == "a":
+            n += 1
+            issued.append((era, EventId(ms, n)))
+            kept.append(issued[-1])
+        elif step == "l":  # sent without being logged
+            n += 1
+            issued.append((era, EventId(ms, n)))
+        elif step == "t":
+            kept = kept[data.draw(st.integers(0, len(kept))) :]
+        else:  # emptied, and a publisher that remembers nothing, some time later
+            era, n, ms, kept = era + 1, 0, ms + 1, []
+    if not issued:
+        return
+    asked_era, asked = data.draw(st.sampled_from(issued))
+    oldest = ms - data.draw(st.integers(0, 30))
+    after = [(e, i) for e, i in kept if i > asked]
+    head = kept[-1][1] if kept else None
+    try:
+        check_whole(asked, oldest, head, after[0][1] if after else None)
+    except Gap:
+        return
+    position = issued.index((asked_era, asked))
+    missed = issued[position + 1 :]
+    if missed and missed[-1] not in kept:
+        missed = [m for m in missed if m[1] <= kept[-1][1]]  # a loss is told of by the next append
+    if all(e == asked_era for e, _ in missed):
+        assert missed == after

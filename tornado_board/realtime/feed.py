@@ -1,0 +1,71 @@
+"""The changefeed coroutine: reconnects, resyncs, never dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from tornado_board.store import Change, Feed, FeedLost, Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: Bounds, in seconds, of the wait before a lost feed is opened again; it doubles in between.
+_BACKOFF = (0.1, 5.0)
+
+
+class Sink(Protocol):
+    """Who is told of the changes."""
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take in changes, in order."""
+
+    async def resync(self) -> None:
+        """Anything may have happened: read again what matters. The changes from now on follow."""
+
+
+class Changefeed:
+    """Tells a `Sink` of every change in a store, for as long as it runs."""
+
+    def __init__(self, store: Store, sink: Sink) -> None:
+        self._store = store
+        self._sink = sink
+        #: Whether the feed is open, so that what is shown follows the store.
+        self.connected = False
+
+    async def run(self) -> None:
+        """Open the feed, resync, pass on the changes; and again whenever it ends.
+
+        Returns only by being cancelled. A feed has no way to take up where it ended, so each time
+        the sink is told to read everything again. What goes wrong is logged once, not once a try.
+        """
+        wait = _BACKOFF[0]
+        complained = False
+        while True:
+            feed: Feed | None = None
+            try:
+                feed = await self._store.changes()
+                await self._sink.resync()
+                self.connected = True
+                if complained:
+                    logger.warning("the changefeed is back")
+                    complained = False
+                while True:
+                    changes = await feed.next()
+                    wait = _BACKOFF[0]
+                    self._sink.apply(changes)
+            except (FeedLost, StoreUnavailable) as error:
+                if not complained:
+                    logger.warning("the changefeed was lost and is opened again: %s", error)
+                    complained = True
+            except Exception:
+                logger.exception("the changefeed failed and is opened again")
+                complained = True
+            finally:
+                self.connected = False
+                if feed is not None:
+                    await feed.close()
+            await asyncio.sleep(wait * (0.5 + random.random()))
+            wait = min(wait * 2, _BACKOFF[1])

@@ -1,0 +1,259 @@
+"""The subscribers of each board, and the fan-out of an event to them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import attrgetter, call
+from typing import Protocol
+
+from tornado.ioloop import PeriodicCallback
+
+from tornado_board.realtime import sse
+from tornado_board.realtime.subscriber import Poller, Subscriber
+from tornado_board.replay import Event
+
+#: Subscribers that are sent to before the event loop may go on to something else: a millisecond
+#: or so.
+_SLICE = 256
+
+_send_of = attrgetter("send")
+
+
+class LimitReached(Exception):
+    """There are as many streams of a board, or live boards, as the settings allow."""
+
+
+class Source(Protocol):
+    """Where a hub's events come from: it calls `Hub.publish` with each, in order."""
+
+    async def watch(self, board_id: str) -> None:
+        """Have the board's events published from now on, its current state at once.
+
+        Raises `store.NotFound`, `store.StoreUnavailable`.
+        """
+
+    def unwatch(self, board_id: str) -> None:
+        """The board is no longer live in the hub: stop publishing it."""
+
+
+class Topic:
+    """A live board: its current event, who waits for the next, and who gets every one."""
+
+    def __init__(self, board_id: str, event: Event) -> None:
+        self.board_id = board_id
+        #: The newest event, and the bytes that a stream sends of it.
+        self.current = event
+        self.current_bytes = sse.update(event)
+        self._subscribers: dict[Subscriber, None] = {}
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._sent_at = time.monotonic()
+        self._fan_out = asyncio.Lock()
+
+    @property
+    def listeners(self) -> int:
+        """Open streams and waiting long-polls."""
+        return len(self._subscribers) + len(self._waiters)
+
+    @property
+    def streams(self) -> int:
+        """Open streams."""
+        return len(self._subscribers)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Send every event after `current` to `subscriber`, which has had all up to that."""
+        self._subscribers[subscriber] = None
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """Forget `subscriber`, which has closed."""
+        self._subscribers.pop(subscriber, None)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when `current` has changed, the board has ended, or after `seconds`."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiters.add(future)
+        try:
+            await asyncio.wait((future,), timeout=seconds)
+        finally:
+            self._waiters.discard(future)
+
+    async def publish(self, event: Event) -> None:
+        """Make `event` the current one and send it to everyone; returns when all were sent it."""
+        async with self._fan_out:
+            self.current = event
+            self.current_bytes = data = sse.update(event)
+            self._wake_waiters()
+            # Whoever subscribes while this is under way has had the event.
+            subscribers = list(self._subscribers)
+            self._sent_at = time.monotonic()
+            for start in range(0, len(subscribers), _SLICE):
+                if start:
+                    await asyncio.sleep(0)
+                send_to_all(subscribers[start : start + _SLICE], data)
+
+    async def keep_alive(self, interval: float) -> None:
+        """Send a comment if nothing was sent for `interval` seconds, and drop dead peers."""
+        if time.monotonic() - self._sent_at < interval * 0.9 or self._fan_out.locked():
+            comment = b""
+        else:
+            comment = sse.KEEPALIVE
+        async with self._fan_out:
+            subscribers = list(self._subscribers)
+            for start in range(0, len(subscribers), _SLICE):
+                if start:
+                    await asyncio.sleep(0)
+                part = subscribers[start : start + _SLICE]
+                for subscriber in part:
+                    if subscriber.is_dead(interval * 0.9):
+                        subscriber.close()
+                if comment:
+                    send_to_all(part, comment)
+            if comment:
+                self._sent_at = time.monotonic()
+
+    def end(self) -> None:
+        """Close every stream and let the waiting go."""
+        for subscriber in list(self._subscribers):
+            subscriber.close()
+        self._wake_waiters()
+
+    def _wake_waiters(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def send_to_all(subscribers: Sequence[Subscriber], data: bytes) -> None:
+    """Send `data` to each of `subscribers`.
+
+    The loop over the sends runs in C, and leaves it only where a socket does not take all.
+    """
+    size = len(data)
+    sends = map(call, map(_send_of, subscribers), repeat(data))
+    counts: list[int] = []
+    while True:
+        try:
+            counts.extend(sends)
+            break
+        except OSError as error:
+            # Extending stops at the send that failed, and goes on behind it.
+            failed = subscribers[len(counts)]
+            counts.append(size)
+            failed.refused(data, error)
+    if counts.count(size) != len(counts):
+        for subscriber, count in zip(subscribers, counts, strict=True):
+            if count != size:
+                subscriber.sent(data, count)
+
+
+class Hub:
+    """The live boards of this process.
+
+    A board becomes live when somebody asks for it (`open`) or its source publishes it, and stays
+    so until the limit of live boards is reached and it is the one that was idle longest.
+    """
+
+    #: Where events come from; set before the first `open`.
+    source: Source
+
+    def __init__(self, *, live_boards: int, streams_per_board: int, keepalive: float) -> None:
+        self._live_boards = live_boards
+        self._streams_per_board = streams_per_board
+        self._keepalive = keepalive
+        self._topics: OrderedDict[str, Topic] = OrderedDict()
+        self._opening: dict[str, asyncio.Future[None]] = {}
+        self._closed = False
+        self.poller = Poller()
+        self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000)
+        self._keepalives.start()
+
+    async def open(self, board_id: str) -> Topic:
+        """The live board `board_id`, with its current event.
+
+        Raises `LimitReached`, and what `Source.watch` raises.
+        """
+        topic = self._topics.get(board_id)
+        if topic is None:
+            opening = self._opening.get(board_id)
+            if opening is None:
+                self._make_room()
+                opening = asyncio.ensure_future(self.source.watch(board_id))
+                self._opening[board_id] = opening
+                opening.add_done_callback(lambda _: self._opening.pop(board_id, None))
+            # Shared by all who ask for the board: one who gives up must not cancel it for others.
+            await asyncio.shield(opening)
+            topic = self._topics.get(board_id)
+            if topic is None:
+                raise LimitReached("the board is no longer live; try again")
+        self._topics.move_to_end(board_id)
+        return topic
+
+    def check_room(self, topic: Topic) -> None:
+        """Raise `LimitReached` if the board has as many listeners as the settings allow."""
+        if self._closed:
+            raise LimitReached("the server is stopping")
+        if topic.listeners >= self._streams_per_board:
+            raise LimitReached("the board has as many streams as this server allows")
+
+    def current(self, board_id: str) -> Event | None:
+        """The newest event of a live board, ``None`` if it isn't live."""
+        topic = self._topics.get(board_id)
+        return None if topic is None else topic.current
+
+    def board_ids(self) -> Sequence[str]:
+        """The live boards, the longest idle first."""
+        return list(self._topics)
+
+    async def publish(self, board_id: str, event: Event) -> None:
+        """Make `event` the board's current one and send it to its subscribers.
+
+        Returns when all of them were sent it, so that who publishes faster than that squashes its
+        changes instead of queueing them here. An event that is not newer than the current one is
+        passed over. Raises `LimitReached` if there is no room for another live board.
+        """
+        topic = self._topics.get(board_id)
+        if topic is None:
+            self._make_room()
+            self._topics[board_id] = Topic(board_id, event)
+            return
+        newest = topic.current.id
+        if event.id is not None and newest is not None and event.id <= newest:
+            return
+        self._topics.move_to_end(board_id)
+        await topic.publish(event)
+
+    def end_board(self, board_id: str) -> None:
+        """End the streams of a board that was deleted."""
+        topic = self._topics.pop(board_id, None)
+        if topic is not None:
+            topic.end()
+
+    def close(self) -> None:
+        """End every stream. What has been sent stays sent."""
+        self._closed = True
+        self._keepalives.stop()
+        while self._topics:
+            self._topics.popitem()[1].end()
+        self.poller.close()
+
+    def _make_room(self) -> None:
+        if self._closed:
+            raise LimitReached("the server is stopping")
+        if len(self._topics) < self._live_boards:
+            return
+        for board_id in self._idle():
+            del self._topics[board_id]
+            self.source.unwatch(board_id)
+            return
+        raise LimitReached("as many boards have streams as this server allows")
+
+    def _idle(self) -> Iterator[str]:
+        return (id for id, topic in self._topics.items() if not topic.listeners)
+
+    async def _keep_alive(self) -> None:
+        for topic in list(self._topics.values()):
+            if topic.streams:
+                await topic.keep_alive(self._keepalive)

@@ -1,0 +1,202 @@
+"""The replay log in an SQLite file: the embedded default.
+
+``replay`` holds the events, ``replay_heads`` each board's newest id, which outlives its events so
+that the counter goes on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tornado_board.replay import Event, EventId, LogUnavailable, check_whole
+from tornado_board.settings import Settings
+from tornado_board.sqlite import Database, DatabaseUnavailable
+
+T = TypeVar("T")
+
+#: Events that one write drops, so that pruning never keeps the writer from others for long.
+_PRUNE_BATCH = 1_000
+
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS replay (
+        board TEXT NOT NULL, n INTEGER NOT NULL, ms INTEGER NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (board, n)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS replay_age ON replay (ms)",
+    """CREATE TABLE IF NOT EXISTS replay_heads (
+        board TEXT NOT NULL PRIMARY KEY, ms INTEGER NOT NULL, n INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+
+class SQLiteReplayLog:
+    """The `ReplayLog` in an SQLite file."""
+
+    def __init__(
+        self,
+        database: Database,
+        retention: float,
+        length: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._retention_ms = round(retention * 1000)
+        self._length = length
+        self._clock = clock
+        self._closed = False
+        self.description = f"SQLite, {database.path.name}"
+
+    @classmethod
+    async def open(
+        cls, url: str, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> SQLiteReplayLog:
+        """Open the file that `url` names; `clock` gives the seconds since 1970.
+
+        Raises `ValueError` for a URL that names no file, and `LogUnavailable`.
+        """
+        try:
+            database = Database.open(url)
+        except DatabaseUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+        log = cls(database, settings.replay_retention, settings.replay_length, clock)
+
+        def prepare(c: sqlite3.Connection) -> None:
+            for statement in _SCHEMA:
+                c.execute(statement)
+
+        try:
+            await log._write(prepare)
+        except BaseException:
+            await log.close()
+            raise
+        return log
+
+    async def ping(self) -> None:
+        await self._read(lambda c: c.execute("SELECT 1 FROM replay_heads LIMIT 1").fetchone())
+
+    async def append(
+        self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
+    ) -> EventId:
+        ms = self._now_ms()
+
+        def work(c: sqlite3.Connection) -> EventId:
+            head = _head(c, board_id) or EventId(0, 0)
+            known = after or EventId(0, 0)
+            event_id = EventId(max(ms, head.ms, known.ms), max(head.n, known.n) + 1 + lost)
+            c.execute(
+                "INSERT INTO replay (board, n, ms, data) VALUES (?, ?, ?, ?)",
+                (board_id, event_id.n, event_id.ms, data),
+            )
+            c.execute(
+                "INSERT OR REPLACE INTO replay_heads (board, ms, n) VALUES (?, ?, ?)",
+                (board_id, event_id.ms, event_id.n),
+            )
+            c.execute(
+                "DELETE FROM replay WHERE board = ? AND n <= ?",
+                (board_id, event_id.n - self._length),
+            )
+            return event_id
+
+        return await self._write(work)
+
+    async def head(self, board_id: str) -> Event | None:
+        events = await self.recent(board_id, 1)
+        return events[0] if events else None
+
+    async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
+        oldest_kept_ms = self._now_ms() - self._retention_ms
+
+        def work(c: sqlite3.Connection) -> list[Event]:
+            events = _events(
+                c.execute(
+                    "SELECT ms, n, data FROM replay"
+                    " WHERE board = ? AND (ms, n) > (?, ?) ORDER BY n LIMIT ?",
+                    (board_id, event_id.ms, event_id.n, self._length),
+                )
+            )
+            first = events[0].id if events else None
+            check_whole(event_id, oldest_kept_ms, _head(c, board_id), first)
+            return events
+
+        return await self._read(work)
+
+    async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
+        def work(c: sqlite3.Connection) -> list[Event]:
+            rows = c.execute(
+                "SELECT ms, n, data FROM replay WHERE board = ? ORDER BY n DESC LIMIT ?",
+                (board_id, limit),
+            )
+            return _events(rows)[::-1]
+
+        return await self._read(work)
+
+    async def delete(self, board_id: str) -> None:
+        def work(c: sqlite3.Connection) -> None:
+            c.execute("DELETE FROM replay WHERE board = ?", (board_id,))
+            c.execute("DELETE FROM replay_heads WHERE board = ?", (board_id,))
+
+        await self._write(work)
+
+    async def watched(self, board_ids: Sequence[str]) -> set[str]:
+        return set()
+
+    async def board_ids(self) -> Sequence[str]:
+        oldest_kept_ms = self._now_ms() - self._retention_ms
+        return await self._read(
+            lambda c: [
+                board
+                for (board,) in c.execute(
+                    "SELECT board FROM replay_heads WHERE ms >= ? ORDER BY ms DESC",
+                    (oldest_kept_ms,),
+                )
+            ]
+        )
+
+    async def prune(self) -> int:
+        oldest_kept_ms = self._now_ms() - self._retention_ms
+
+        def work(c: sqlite3.Connection) -> int:
+            return c.execute(
+                "DELETE FROM replay WHERE (board, n) IN"
+                " (SELECT board, n FROM replay WHERE ms < ? LIMIT ?)",
+                (oldest_kept_ms, _PRUNE_BATCH),
+            ).rowcount
+
+        pruned = 0
+        while True:
+            count = await self._write(work)
+            pruned += count
+            if count < _PRUNE_BATCH:
+                return pruned
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._database.close()
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.read(work)
+        except DatabaseUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.write(work)
+        except DatabaseUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+
+
+def _head(c: sqlite3.Connection, board_id: str) -> EventId | None:
+    row = c.execute("SELECT ms, n FROM replay_heads WHERE board = ?", (board_id,)).fetchone()
+    return None if row is None else EventId(*row)
+
+
+def _events(rows: sqlite3.Cursor) -> list[Event]:
+    return [Event(EventId(ms, n), data) for ms, n, data in rows]

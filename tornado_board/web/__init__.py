@@ -1,0 +1,1 @@
+"""HTTP: the routes in `application`, one handler a resource, the limits in `connections`."""

@@ -1,0 +1,40 @@
+"""What a client would rather have: JSON or an event stream (RFC 9110, section 12.5.1)."""
+
+from __future__ import annotations
+
+import re
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+_Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
+
+
+def prefers_event_stream(accept: str) -> bool:
+    """Whether an ``Accept`` header asks for an event stream rather than JSON.
+
+    A stream has to be named: ``*/*``, ``text/*`` and an absent header (an empty string) mean JSON.
+    It is chosen over JSON where its q is greater, or as great as that of a wildcard.
+    """
+    weights = _weights(accept)
+    stream = weights.get(EVENT_STREAM, 0.0)
+    if not stream:
+        return False
+    if JSON in weights:
+        return stream > weights[JSON]
+    return stream >= weights.get("application/*", weights.get("*/*", 0.0))
+
+
+def _weights(accept: str) -> dict[str, float]:
+    """The q of each media range; a range with a malformed q doesn't count."""
+    weights: dict[str, float] = {}
+    for item in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in item.split(";"))
+        q = 1.0
+        for parameter in parameters:
+            name, _, value = parameter.partition("=")
+            if name.strip() == "q":
+                q = float(value) if _Q.fullmatch(value := value.strip()) else 0.0
+        if media_range:
+            weights[media_range] = max(q, weights.get(media_range, 0.0))
+    return weights

@@ -1,0 +1,41 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import tornado.web
+
+from tornado_board.web import access_log, page
+from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.handler import Handler, NotFoundHandler, Services
+from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.page import PageHandler, StaticHandler
+from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
+
+#: Paths work with and without the trailing slash. Handlers check what stands for an id.
+ROUTES: tuple[tuple[str, type[Handler]], ...] = (
+    (r"/", PageHandler),
+    (r"/boards/?", BoardsHandler),
+    (r"/boards/([^/]+)/?", BoardHandler),
+    (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/players/?", PlayersHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
+    (r"/healthz/?", HealthHandler),
+    (r"/readyz/?", ReadinessHandler),
+)
+
+
+def make_application(services: Services) -> tornado.web.Application:
+    """The application, for an HTTP server to serve."""
+    arguments = {"services": services}
+    return tornado.web.Application(
+        [(path, handler, arguments) for path, handler in ROUTES],
+        default_handler_class=NotFoundHandler,
+        default_handler_args=arguments,
+        board_settings=services.settings,
+        cross_origin_protection=True,
+        log_function=access_log.log_request,
+        template_path=str(page.TEMPLATES),
+        static_path=str(page.STATIC),
+        static_handler_class=StaticHandler,
+    )

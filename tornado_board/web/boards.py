@@ -1,0 +1,93 @@
+"""``/boards/`` and ``/boards/{board}/``."""
+
+from __future__ import annotations
+
+import urllib.parse
+
+from tornado_board.models import TOP, NewBoard, board_json
+from tornado_board.web import streams
+from tornado_board.web.accept import EVENT_STREAM, prefers_event_stream
+from tornado_board.web.handler import Handler
+
+#: The most boards that one answer lists, and the most players of a board.
+MOST_BOARDS = 1000
+MOST_PLAYERS = 100
+
+
+def path_of(*ids: str, collection: str = "") -> str:
+    """The path of a board or, with two ids, of a player.
+
+    Ids are made of characters that need no escape; but as a whole segment, ``.`` and ``..`` would
+    be taken for steps within the path (RFC 3986, section 3.3).
+    """
+    board, *player = (i.replace(".", "%2E") if i in (".", "..") else i for i in ids)
+    return f"/boards/{board}/" + "".join(f"players/{i}/" for i in player)
+
+
+class BoardsHandler(Handler):
+    async def get(self) -> None:
+        """List the boards in the order of their ids, from the one after ``after``."""
+        limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
+        boards = await self.store.list_boards(limit + 1, self.id_argument("after"))
+        if len(boards) > limit:
+            boards = boards[:limit]
+            query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
+            self.set_header("Link", f'</boards/?{query}>; rel="next"')
+        self.set_header("Cache-Control", "no-cache")
+        self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
+
+    async def post(self) -> None:
+        """Make a board."""
+        board = await self.store.create_board(self.body(NewBoard, empty=True))
+        self.set_header("Location", path_of(board.id))
+        self.send_json({"id": board.id, "name": board.name}, status=201)
+
+
+class _StreamedHandler(Handler):
+    async def stream_headers(self, board_id: str) -> None:
+        """Answer HEAD where GET would be a stream."""
+        await self.store.get_board(board_id)
+        self.set_header("Content-Type", f"{EVENT_STREAM}; charset=utf-8")
+        self.set_header("Cache-Control", "no-store, no-transform")
+        self.add_header("Vary", "Accept")
+        self.finish()
+
+
+class BoardHandler(_StreamedHandler):
+    async def get(self, board_id: str) -> None:
+        """The board and its best players, or its event stream."""
+        if prefers_event_stream(self.request.headers.get("Accept", "")):
+            if self.request.method == "GET":
+                await streams.serve_stream(self, board_id)
+            else:
+                await self.stream_headers(board_id)
+            return
+        limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
+        topic = await self.hub.open(board_id)
+        # Taken before the board is read: a stream from here may repeat a change, but misses none.
+        position = topic.current.id
+        ranking = await self.store.ranking(board_id, limit)
+        if position is not None:
+            self.set_header("Last-Event-ID", str(position))
+        self.set_header("Cache-Control", "no-cache")
+        self.add_header("Vary", "Accept")
+        self.send_json(board_json(ranking.board, ranking.players))
+
+    async def delete(self, board_id: str) -> None:
+        """Delete the board and its players."""
+        await self.store.delete_board(board_id)
+        self.no_content()
+
+
+class EventsHandler(_StreamedHandler):
+    """``/boards/{board}/events/``"""
+
+    async def get(self, board_id: str) -> None:
+        """Long-poll, or the event stream."""
+        stream = prefers_event_stream(self.request.headers.get("Accept", ""))
+        if stream and self.request.method == "HEAD":
+            await self.stream_headers(board_id)
+        elif stream:
+            await streams.serve_stream(self, board_id)
+        else:
+            await streams.serve_poll(self, board_id)

@@ -1,0 +1,198 @@
+"""The bodies of requests, decoded strictly: what isn't plainly right is a 400 that says why."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from tornado_board.models import score_of
+from tornado_board.web.problems import Problem
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+FORM = "application/x-www-form-urlencoded"
+
+#: Longer integers are beyond every bound, and reading them takes time that grows with the square
+#: of their length.
+_LONGEST_INTEGER = 40
+
+#: A number in a form field, spelled as in JSON.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+
+#: Control characters, and the two Unicode line separators.
+_NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
+
+_RULES = {
+    "id": "must be a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -",
+    "name": "must be a string of 1 to 200 characters",
+    "score": "must be a finite number from -2^53 to 2^53",
+    "amount": "must be a finite number from -2^53 to 2^53",
+}
+
+# msgspec has no other way to tell which field is wrong than its message.
+_AT_FIELD = re.compile(r" - at `\$\.([a-z]+)")
+_MISSING = re.compile(r"Object missing required field `([a-z]+)`")
+
+
+def decode(
+    headers: Mapping[str, str],
+    body: bytes,
+    expected: type[T],
+    *,
+    empty: bool = False,
+    form: bool = False,
+) -> T:
+    """The `expected` struct that a request's body spells.
+
+    The body is a JSON object; with `form` it may be a form instead, and with `empty` there may be
+    none, which stands for an object without fields. Raises `Problem` 400, or 415 for a type of
+    content that isn't taken.
+    """
+    if not body:
+        if empty:
+            return expected()
+        raise Problem(400, f"The body is empty; send a JSON object with {_fields(expected)}.")
+    if _content_type(headers, form) == FORM:
+        values = _decode_form(body)
+    else:
+        values = _decode_json(body, expected)
+    return _convert(values, expected)
+
+
+def _content_type(headers: Mapping[str, str], form: bool) -> str:
+    """The type of the body, if it is taken."""
+    content_type, *parameters = (
+        p.strip().lower() for p in headers.get("Content-Type", "").split(";")
+    )
+    accepted = f"application/json, {FORM}" if form else "application/json"
+    hint = {"Accept-Post": accepted, "Accept-Patch": accepted}
+    is_json = content_type == "application/json" or (
+        content_type.startswith("application/") and content_type.endswith("+json")
+    )
+    if not is_json and not (form and content_type == FORM):
+        got = "has no Content-Type" if not content_type else "is of a type that isn't taken here"
+        raise Problem(415, f"The body {got}; send it as {' or '.join(accepted.split(', '))}.", hint)
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
+            raise Problem(415, "The body's charset isn't taken here; send it as UTF-8.", hint)
+    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise Problem(
+            415, "The body is compressed; send it plain.", {"Accept-Encoding": "identity"}
+        )
+    return content_type
+
+
+def _decode_json(body: bytes, expected: type[msgspec.Struct]) -> dict[str, Any]:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"The body is not UTF-8: see its byte {error.start}.") from None
+    try:
+        values = _json.decode(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Problem(400, f"The body is not JSON: {error.msg} at {where}.") from None
+    except RecursionError:
+        raise Problem(400, "The body is nested too deeply; send a flat JSON object.") from None
+    if not isinstance(values, dict):
+        raise Problem(400, f"The body must be a JSON object with {_fields(expected)}.")
+    for name, value in values.items():
+        if _has_lone_surrogate(name) or (isinstance(value, str) and _has_lone_surrogate(value)):
+            raise Problem(400, f"{_shown(name)}: half of a surrogate pair is not a character.")
+    return values
+
+
+def _decode_form(body: bytes) -> dict[str, Any]:
+    """The fields of a form, numbers where they look like numbers."""
+    try:
+        pairs = urllib.parse.parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            max_num_fields=10,
+            errors="strict",
+        )
+    except ValueError:  # UnicodeDecodeError is one, too
+        raise Problem(400, "The body is not a form; send amount=1, or JSON.") from None
+    values = {name: _number(value) if _NUMBER.fullmatch(value) else value for name, value in pairs}
+    if len(values) < len(pairs):
+        raise Problem(400, "The body has a field twice; send each once.")
+    return values
+
+
+def _convert(values: dict[str, Any], expected: type[T]) -> T:
+    try:
+        result = msgspec.convert(values, expected)
+    except msgspec.ValidationError as error:
+        raise Problem(400, _detail(str(error), values, expected)) from None
+    for name in expected.__struct_fields__:
+        value = getattr(result, name)
+        if name == "name" and isinstance(value, str):
+            if any(unicodedata.category(character) in _NOT_IN_NAMES for character in value):
+                raise Problem(400, "name: must not contain control characters or line breaks.")
+        elif name in ("score", "amount") and value is not msgspec.UNSET:
+            setattr(result, name, score_of(value))
+    return result
+
+
+def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]) -> str:
+    if match := _AT_FIELD.search(message):
+        name = match[1]
+        null = "; leave it out instead of null" if values.get(name, 0) is None else ""
+        return f"{name}: {_RULES[name]}{null}."
+    if match := _MISSING.search(message):
+        return f"{match[1]}: is missing; it {_RULES[match[1]]}."
+    unknown = next((name for name in values if name not in expected.__struct_fields__), None)
+    if unknown is not None:
+        return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
+    return f"{message}."
+
+
+def _fields(expected: type[msgspec.Struct]) -> str:
+    return ", ".join(expected.__struct_fields__)
+
+
+def _shown(name: str) -> str:
+    """A field's name as the client spelled it, fit for a message."""
+    return ascii(name[:64])[1:-1] or "(empty name)"
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _number(text: str) -> int | float:
+    """What a JSON number spells. One beyond every bound becomes an infinity, for `_convert` to
+    refuse with the name of its field."""
+    if text.lstrip("-").isdigit():
+        return int(text) if len(text) <= _LONGEST_INTEGER else math.inf
+    return float(text)
+
+
+def _no_constant(name: str) -> None:
+    raise json.JSONDecodeError(f"{name} is no JSON number", name, 0)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Problem(400, f"{_shown(twice)}: is there twice; send it once.")
+    return values
+
+
+_json = json.JSONDecoder(
+    object_pairs_hook=_without_duplicates,
+    parse_constant=_no_constant,
+    parse_int=_number,
+    parse_float=_number,
+)

@@ -1,0 +1,242 @@
+"""What every handler shares: its collaborators, CORS, checked ids, JSON out and problems."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+import tornado.iostream
+import tornado.web
+import ujson
+
+from tornado_board import models
+from tornado_board.replay import LogUnavailable, ReplayLog
+from tornado_board.settings import Settings
+from tornado_board.store import (
+    AlreadyExists,
+    NotFound,
+    OutcomeUnknown,
+    OutOfRange,
+    Store,
+    StoreUnavailable,
+)
+from tornado_board.web import bodies
+from tornado_board.web.problems import CONTENT_TYPE, Problem
+
+if TYPE_CHECKING:
+    from tornado_board.realtime.hub import Hub
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+log = logging.getLogger(__name__)
+
+_STATUSES: dict[type[Exception], int] = {
+    NotFound: 404,
+    AlreadyExists: 409,
+    OutOfRange: 422,
+    StoreUnavailable: 503,
+    OutcomeUnknown: 503,
+    LogUnavailable: 503,
+}
+
+_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
+
+_REQUEST_HEADERS = "Content-Type, Last-Event-ID, If-None-Match"
+_RESPONSE_HEADERS = "Location, Link, ETag, Last-Event-ID, Retry-After"
+#: Seconds a browser may remember what OPTIONS said.
+_PREFLIGHT_MAX_AGE = 600
+
+
+@dataclass(frozen=True)
+class Services:
+    """What handlers work with; made in one place and passed to each of them."""
+
+    store: Store
+    log: ReplayLog
+    hub: Hub
+    settings: Settings
+    #: What is missing to serve requests, a sentence each; empty when all is well.
+    readiness: Callable[[], Awaitable[list[str]]]
+
+
+class Handler(tornado.web.RequestHandler):
+    """A resource. Its path arguments are ids of boards and players, checked before a method
+    runs."""
+
+    #: Whether the client went away before it was answered.
+    client_gone = False
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+    @property
+    def hub(self) -> Hub:
+        return self.services.hub
+
+    @classmethod
+    def allowed_methods(cls) -> list[str]:
+        """The methods of this resource, as ``Allow`` lists them."""
+        missing = tornado.web.RequestHandler.get
+        methods = [
+            name
+            for name in ("GET", "POST", "PATCH", "DELETE")
+            if getattr(cls, name.lower()) is not missing
+        ]
+        if "GET" in methods:
+            methods.insert(1, "HEAD")
+        return [*methods, "OPTIONS"]
+
+    def prepare(self) -> Awaitable[None] | None:
+        if self.request.method not in self.allowed_methods():
+            raise tornado.web.HTTPError(405)
+        if self.request.method != "OPTIONS":
+            for value in self.path_args:
+                if not models.is_id(value):
+                    raise Problem(400, f"An id {_ID_RULE}.")
+        return None
+
+    async def head(self, *ids: str) -> None:
+        """The headers of GET; Tornado leaves the body out."""
+        result = self.get(*ids)
+        if result is not None:
+            await result
+
+    async def options(self, *_: str) -> None:
+        self.set_header("Allow", ", ".join(self.allowed_methods()))
+        if "Access-Control-Allow-Origin" in self._headers:
+            self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed_methods()))
+            self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
+            self.set_header("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE))
+        self.set_status(204)
+        self.finish()
+
+    # What comes in
+
+    def body(self, expected: type[T], *, empty: bool = False, form: bool = False) -> T:
+        """The request's body as `expected`; see `bodies.decode`."""
+        return bodies.decode(
+            self.request.headers, self.request.body, expected, empty=empty, form=form
+        )
+
+    def integer_argument(self, name: str, default: int, low: int, high: int) -> int:
+        """A query parameter that is a whole number from `low` to `high`. Raises `Problem` 400."""
+        text = self.get_query_argument(name, None, strip=False)
+        if text is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
+            raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
+        return int(text)
+
+    def id_argument(self, name: str) -> str:
+        """A query parameter that is an id, or an empty string. Raises `Problem` 400."""
+        text = self.get_query_argument(name, "", strip=False)
+        if text and not models.is_id(text):
+            raise Problem(400, f"{name}: {_ID_RULE}.")
+        return text
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise Problem(400, f"{name or 'The path'} is not UTF-8.") from None
+
+    # What goes out
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        # `initialize` has not run yet when this is called first.
+        allowed = cast(Settings, self.settings["board_settings"]).allowed_origins
+        if not allowed:
+            return
+        origin = self.request.headers.get("Origin")
+        if "*" in allowed:
+            self.set_header("Access-Control-Allow-Origin", "*")
+        else:
+            self.add_header("Vary", "Origin")
+            if origin is None or origin not in allowed:
+                return
+            self.set_header("Access-Control-Allow-Origin", origin)
+        self.set_header("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+
+    def check_trusted_origin(self, origin: str) -> bool:
+        """Whether pages of another `origin` may change boards; Tornado asks before it runs a
+        handler."""
+        allowed = self.services.settings.allowed_origins
+        return "*" in allowed or origin in allowed
+
+    def send_json(self, value: object, status: int = 200) -> None:
+        """Answer with `value`, or with a string that is JSON already."""
+        if not isinstance(value, str):
+            value = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(value)
+
+    def no_content(self) -> None:
+        self.set_status(204)
+        self.finish()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        problem = problem_of(error, status_code)
+        if problem.status_code == 405:
+            allow = ", ".join(self.allowed_methods())
+            self.set_header("Allow", allow)
+            problem.detail = f"This resource has no such method; it has {allow}."
+        self.set_status(problem.status_code)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(problem.json())
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if isinstance(value, tornado.iostream.StreamClosedError):
+            self.client_gone = True
+        elif value is None or problem_of(value, 500).status_code == 500:
+            log.error(
+                "%s %a failed",
+                self.request.method,
+                self.request.path[:200],
+                exc_info=(typ, value, tb) if typ and value else None,
+            )
+
+    def on_connection_close(self) -> None:
+        self.client_gone = True
+
+
+class NotFoundHandler(Handler):
+    """Whatever no route leads to."""
+
+    def prepare(self) -> None:
+        raise Problem(404)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        super().write_error(404, exc_info=(Problem, Problem(404), None))
+
+
+def problem_of(error: BaseException | None, status: int) -> Problem:
+    """How a client is told of `error`; `status` is what Tornado would answer."""
+    if isinstance(error, Problem):
+        return error
+    for kind, mapped in _STATUSES.items():
+        if isinstance(error, kind):
+            return Problem(mapped, str(error))
+    if isinstance(error, tornado.web.HTTPError):
+        status = error.status_code
+    return Problem(status)

@@ -1,0 +1,79 @@
+"""Errors as clients see them: ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+
+import tornado.web
+import ujson
+
+CONTENT_TYPE = "application/problem+json; charset=utf-8"
+
+#: Seconds after which a client that was answered 429 or 503 may try again.
+RETRY_AFTER = 2
+
+_TITLES = {
+    413: "Content Too Large",  # as RFC 9110 calls them; http.client has older names
+    422: "Unprocessable Content",
+}
+
+_DETAILS = {
+    400: "The request is malformed; check its parameters and its body.",
+    403: "A browser may change boards only from this server's own pages or from an origin named "
+    "in the server's allowed_origins setting.",
+    404: "There is nothing here; the boards are at /boards/.",
+    500: "The server made a mistake; its log says more. The change may have been made or not.",
+}
+
+
+class Problem(tornado.web.HTTPError):
+    """Ends a request with `status` and a `detail` that says what to do.
+
+    `headers` are added to the answer; 429 and 503 get a ``Retry-After`` of their own.
+    """
+
+    def __init__(
+        self, status: int, detail: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status)
+        self.detail = detail or _DETAILS.get(status, title(status))
+        self.headers = dict(headers or {})
+        if status in (429, 503):
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER))
+
+    def __str__(self) -> str:
+        return f"{self.status_code} {title(self.status_code)}: {self.detail}"
+
+    def json(self) -> str:
+        """The body of the answer."""
+        text: str = ujson.dumps(
+            {
+                "type": "about:blank",
+                "title": title(self.status_code),
+                "status": self.status_code,
+                "detail": self.detail,
+            },
+            ensure_ascii=False,
+            escape_forward_slashes=False,
+        )
+        return text
+
+    def response(self) -> bytes:
+        """A whole HTTP/1.1 response that closes the connection, for where no handler runs."""
+        body = self.json().encode()
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(body)),
+            "X-Content-Type-Options": "nosniff",
+            "Connection": "close",
+            **self.headers,
+        }
+        lines = [f"HTTP/1.1 {self.status_code} {title(self.status_code)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def title(status: int) -> str:
+    """What a status is called, the title of a problem of type ``about:blank``."""
+    return _TITLES.get(status) or http.client.responses.get(status, "Unknown")
