@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 
 from tornado_board.replay import ReplayLog, open_replay_log
+from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
+
+from .server_process import ServerProcess
 
 STORES = ["sqlite"]
 LOGS = ["sqlite"]
@@ -65,3 +69,34 @@ def opened(io_loop: Any) -> Iterator[Opened]:
             await asyncio.wait_for(closer(), 10)
 
     io_loop.run_sync(close)
+
+
+@pytest.fixture
+def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers as processes of their own, in the test's folder; kills them after it."""
+    started: list[ServerProcess] = []
+
+    def start(*flags: str, folder: Path = tmp_path, **environ: str) -> ServerProcess:
+        started.append(ServerProcess(folder, *flags, **environ))
+        return started[-1].wait_until_serving()
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.kill()
+
+
+@pytest.fixture
+def serving(io_loop: Any) -> Iterator[Callable[[Settings], Awaitable[Running]]]:
+    """Serves inside the test's event loop, on real sockets; stops after the test."""
+    stack = contextlib.AsyncExitStack()
+
+    async def serve(settings: Settings) -> Running:
+        return await stack.enter_async_context(running(settings))
+
+    yield serve
+
+    async def stop() -> None:
+        await asyncio.wait_for(stack.aclose(), 10)
+
+    io_loop.run_sync(stop)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TextIO, get_type_hints
 
 import dotenv
 import tornado.options
@@ -189,10 +189,31 @@ class Settings:
         return "sqlite:///tornado_board.sqlite3"
 
 
+_HELP = """\
+A realtime leaderboard server. Without settings it serves http://localhost:8888/ and keeps
+everything in tornado_board.sqlite3, in the working folder.
+
+A setting is taken from the first of: a flag (--port=8000), the environment variable in brackets
+(PORT=8000), the file .env in the working folder, the default.
+"""
+
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "database_durability": ("hard", "soft"),
 }
+
+
+class _Parser(tornado.options.OptionParser):
+    """Prints its help where it was asked for, on standard output, and only then."""
+
+    def print_help(self, file: TextIO | None = None) -> None:
+        pass
+
+    def _help_callback(self, value: bool) -> None:
+        if value:
+            print(_HELP)
+            super().print_help(sys.stdout)
+            raise SystemExit(0)
 
 
 def load(
@@ -212,7 +233,7 @@ def load(
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{dotenv_file}: {error}") from None
 
-    parser = tornado.options.OptionParser()
+    parser = _Parser()
     types = get_type_hints(Settings)
     for f in dataclasses.fields(Settings):
         several = types[f.name] == tuple[str, ...]
@@ -235,12 +256,15 @@ def load(
                 raise SettingsError(
                     f"{variable}: {text!r} is no {types[f.name].__name__}"
                 ) from None
-    try:
-        rest = parser.parse_command_line(["run.py", *arguments])
-    except (ValueError, tornado.options.Error) as error:
-        raise SettingsError(f"{error} (--help shows every setting)") from None
-    if rest:
-        raise SettingsError(f"unexpected argument {rest[0]!r} (--help shows every setting)")
+    for argument in arguments:
+        try:
+            rest = parser.parse_command_line(["run.py", argument])
+        except ValueError as error:
+            raise SettingsError(f"{argument}: {error}") from None
+        except tornado.options.Error as error:
+            raise SettingsError(f"{error}; --help shows every setting") from None
+        if rest:
+            raise SettingsError(f"unexpected argument {rest[0]!r}; --help shows every setting")
 
     values = {name: options[parser._normalize_name(name)].value() for name in types}
     values["allowed_origins"] = tuple(values["allowed_origins"])

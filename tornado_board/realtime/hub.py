@@ -13,7 +13,7 @@ from typing import Protocol
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime import sse
-from tornado_board.realtime.subscriber import Poller, Subscriber
+from tornado_board.realtime.subscriber import Poller, SecureSubscriber, Subscriber
 from tornado_board.replay import Event
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
@@ -21,6 +21,8 @@ from tornado_board.replay import Event
 _SLICE = 256
 
 _send_of = attrgetter("send")
+
+Listener = Subscriber | SecureSubscriber
 
 
 class LimitReached(Exception):
@@ -48,7 +50,9 @@ class Topic:
         #: The newest event, and the bytes that a stream sends of it.
         self.current = event
         self.current_bytes = sse.update(event)
-        self._subscribers: dict[Subscriber, None] = {}
+        #: Whether the board was deleted, or the server stops.
+        self.ended = False
+        self._subscribers: dict[Listener, None] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self._sent_at = time.monotonic()
         self._fan_out = asyncio.Lock()
@@ -63,11 +67,11 @@ class Topic:
         """Open streams."""
         return len(self._subscribers)
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: Listener) -> None:
         """Send every event after `current` to `subscriber`, which has had all up to that."""
         self._subscribers[subscriber] = None
 
-    def discard(self, subscriber: Subscriber) -> None:
+    def discard(self, subscriber: Listener) -> None:
         """Forget `subscriber`, which has closed."""
         self._subscribers.pop(subscriber, None)
 
@@ -116,6 +120,7 @@ class Topic:
 
     def end(self) -> None:
         """Close every stream and let the waiting go."""
+        self.ended = True
         for subscriber in list(self._subscribers):
             subscriber.close()
         self._wake_waiters()
@@ -126,7 +131,7 @@ class Topic:
                 waiter.set_result(None)
 
 
-def send_to_all(subscribers: Sequence[Subscriber], data: bytes) -> None:
+def send_to_all(subscribers: Sequence[Listener], data: bytes) -> None:
     """Send `data` to each of `subscribers`.
 
     The loop over the sends runs in C, and leaves it only where a socket does not take all.

@@ -15,6 +15,8 @@ import struct
 import sys
 from collections.abc import Callable
 
+from tornado import iostream
+
 from tornado_board.realtime.sse import KEEPALIVE
 
 #: Sockets that are looked after before the loop may go on to something else.
@@ -36,13 +38,31 @@ class Subscriber:
     has taken the unfinished one.
     """
 
-    __slots__ = ("_on_close", "_pending", "_poller", "_socket", "_unfinished", "send")
+    __slots__ = (
+        "_discard",
+        "_pending",
+        "_poller",
+        "_release",
+        "_socket",
+        "_unfinished",
+        "send",
+    )
 
-    def __init__(self, sock: socket.socket, poller: Poller, on_close: Callable[[], None]) -> None:
-        """Take over the non-blocking `sock`; `on_close` is called once it is closed."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        poller: Poller,
+        discard: Callable[[Subscriber], None],
+        release: Callable[[], None],
+    ) -> None:
+        """Take over the non-blocking `sock`.
+
+        Once it is closed, `discard` is called with this subscriber, and `release`.
+        """
         self._socket = sock
         self._poller = poller
-        self._on_close = on_close
+        self._discard = discard
+        self._release = release
         self._unfinished: memoryview | None = None
         self._pending: bytes | None = None
         self.send: Callable[[bytes], int] = sock.send
@@ -115,25 +135,8 @@ class Subscriber:
             self.deliver(pending)
 
     def is_dead(self, patience: float) -> bool:
-        """Whether the peer has left what was sent unacknowledged for `patience` seconds.
-
-        A peer that is alive and does not read still acknowledges what it is sent again, or says
-        that its window is closed; one that vanished does neither. Always false where the kernel
-        doesn't tell.
-        """
-        if _TCP_INFO is None or self.closed:
-            return False
-        try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        except OSError:
-            return True
-        probes, retransmission_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
-        if probes > 3:
-            return True
-        # A peer that is alive answers each retransmission, and the last one was less than a
-        # retransmission time-out ago.
-        silent = last_ack_ms > max(patience * 1000, retransmission_us / 1000 * 1.1)
-        return bool(unacknowledged and silent)
+        """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
+        return not self.closed and _is_dead(self._socket, patience)
 
     def close(self) -> None:
         """Close the socket and forget what was to be sent. May be called twice."""
@@ -143,12 +146,95 @@ class Subscriber:
         self._socket.close()
         self.send = _nowhere
         self._unfinished = self._pending = None
-        self._on_close()
+        self._discard(self)
+        self._release()
+
+
+class SecureSubscriber:
+    """The same over TLS, where only the stream that holds the session can write.
+
+    Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
+    """
+
+    __slots__ = ("_discard", "_pending", "_stream", "_writing")
+
+    def __init__(
+        self, stream: iostream.IOStream, discard: Callable[[SecureSubscriber], None]
+    ) -> None:
+        """Take over `stream`; once it is closed, `discard` is called with this subscriber."""
+        self._stream = stream
+        self._discard = discard
+        self._writing: asyncio.Future[None] | None = None
+        self._pending: bytes | None = None
+        stream.set_close_callback(self._closed)
+
+    def deliver(self, data: bytes) -> None:
+        """Send `data`, now or as soon as the stream takes it."""
+        self.send(data)
+
+    def send(self, data: bytes) -> int:
+        """Hand `data` to the stream, or keep it, if it is an event, while another is unfinished."""
+        if self._writing is not None:
+            if data is not KEEPALIVE:
+                self._pending = data
+        elif not self._stream.closed():
+            self._writing = self._stream.write(data)
+            self._writing.add_done_callback(self._written)
+        return len(data)
+
+    def sent(self, data: bytes, count: int) -> None:
+        """`send` takes everything; there is no rest to keep."""
+
+    def refused(self, data: bytes, error: OSError) -> None:
+        """`send` failed: the stream is gone."""
+        self.close()
+
+    def is_dead(self, patience: float) -> bool:
+        """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
+        return not self._stream.closed() and _is_dead(self._stream.socket, patience)
+
+    def close(self) -> None:
+        """Close the stream. May be called twice."""
+        self._stream.close()
+
+    def _written(self, written: asyncio.Future[None]) -> None:
+        if written.cancelled() or written.exception() is not None:
+            return
+        self._writing = None
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self.send(pending)
+
+    def _closed(self) -> None:
+        self._pending = None
+        self._discard(self)
 
 
 def _nowhere(data: bytes) -> int:
     """What `send` is once the socket is closed."""
     return len(data)
+
+
+def _is_dead(sock: socket.socket, patience: float) -> bool:
+    """Whether the peer has left what was sent unacknowledged for `patience` seconds.
+
+    A peer that is alive and does not read still acknowledges what it is sent again, or says that
+    its window is closed; one that vanished does neither. Always false where the kernel doesn't
+    tell.
+    """
+    if _TCP_INFO is None:
+        return False
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:
+        return True
+    probes, retransmission_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
+    if probes > 3:
+        return True
+    # A peer that is alive answers each retransmission, and the last one was less than a
+    # retransmission time-out ago.
+    silent = last_ack_ms > max(patience * 1000, retransmission_us / 1000 * 1.1)
+    return bool(unacknowledged and silent)
 
 
 class Poller:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import functools
 import logging
 import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import tornado.httpserver
@@ -59,6 +60,7 @@ class Phase(enum.Enum):
     ANSWER = "the application"
     SENDING = "the client to read the answer"
     DETACHED = "nothing: it is an event stream, and the hub's"
+    HANDED_OVER = "nothing: its socket has another owner"
 
 
 class Connection(tornado.iostream.IOStream):
@@ -117,6 +119,23 @@ class Connection(tornado.iostream.IOStream):
                     )
                 )
         super().close(exc_info)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether this is TLS."""
+        return isinstance(self.socket, ssl.SSLSocket)
+
+    def hand_over(self) -> tuple[socket.socket, Callable[[], None]]:
+        """Give up the socket, of a connection without TLS that was detached from HTTP.
+
+        Returns a duplicate of it and what to call once that is closed: until then it counts
+        towards the limits. This stream is closed, with all its memory.
+        """
+        sock = self.socket.dup()
+        sock.setblocking(False)
+        self.server.enter(self, Phase.HANDED_OVER)
+        self.close()
+        return sock, functools.partial(self.server.release_peer, self.peer)
 
     def close_fd(self) -> None:
         super().close_fd()
@@ -236,8 +255,10 @@ class Server(tornado.httpserver.HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        # Still open, it was detached from HTTP.
-        self.enter(server_conn.stream, Phase.DETACHED)  # type: ignore[attr-defined]
+        connection: Connection = server_conn.stream  # type: ignore[attr-defined]
+        if not connection.closed():
+            # It was detached from HTTP.
+            self.enter(connection, Phase.DETACHED)
 
     def enter(self, connection: Connection, phase: Phase) -> None:
         """Note what `connection` waits for, from now on."""
@@ -253,10 +274,15 @@ class Server(tornado.httpserver.HTTPServer):
         """Forget `connection`, whose socket was closed."""
         if deadlines := self._deadlines.get(connection.phase):
             deadlines.pop(connection, None)
+        if connection.phase is not Phase.HANDED_OVER:
+            self.release_peer(connection.peer)
+
+    def release_peer(self, peer: str) -> None:
+        """Count one connection from `peer` less."""
         self._open -= 1
-        self._peers[connection.peer] -= 1
-        if not self._peers[connection.peer]:
-            del self._peers[connection.peer]
+        self._peers[peer] -= 1
+        if not self._peers[peer]:
+            del self._peers[peer]
         self._check_quiet()
 
     def linger(self, stream: tornado.iostream.IOStream, problem: Problem) -> None:

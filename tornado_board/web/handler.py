@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import tornado.iostream
@@ -15,6 +15,8 @@ import tornado.web
 import ujson
 
 from tornado_board import models
+from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.replay import LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
@@ -25,11 +27,8 @@ from tornado_board.store import (
     Store,
     StoreUnavailable,
 )
-from tornado_board.web import bodies
+from tornado_board.web import bodies, problems
 from tornado_board.web.problems import CONTENT_TYPE, Problem
-
-if TYPE_CHECKING:
-    from tornado_board.realtime.hub import Hub
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -42,6 +41,7 @@ _STATUSES: dict[type[Exception], int] = {
     StoreUnavailable: 503,
     OutcomeUnknown: 503,
     LogUnavailable: 503,
+    LimitReached: 503,
 }
 
 _ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
@@ -59,6 +59,7 @@ class Services:
     store: Store
     log: ReplayLog
     hub: Hub
+    catch_ups: CatchUps
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
@@ -185,6 +186,12 @@ class Handler(tornado.web.RequestHandler):
     def no_content(self) -> None:
         self.set_status(204)
         self.finish()
+
+    def header_bytes(self) -> bytes:
+        """The response's status line and headers as they go over the wire."""
+        lines = [f"HTTP/1.1 {self.get_status()} {problems.title(self.get_status())}"]
+        lines += [f"{name}: {value}" for name, value in self._headers.get_all()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None

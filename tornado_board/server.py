@@ -1,0 +1,213 @@
+"""The composition root: opens everything in order, serves, closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import tornado.netutil
+from tornado.ioloop import PeriodicCallback
+
+from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.publisher import Publisher
+from tornado_board.replay import LogUnavailable, ReplayLog, open_replay_log
+from tornado_board.settings import Settings, SettingsError, load
+from tornado_board.store import StoreError, StoreUnavailable, open_store
+from tornado_board.web.application import make_application
+from tornado_board.web.connections import Server
+from tornado_board.web.handler import Services
+
+logger = logging.getLogger(__name__)
+
+#: Connections that the kernel holds for us until we accept them; a storm of clients that come
+#: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
+_BACKLOG = 4096
+
+
+class StartError(Exception):
+    """The server can't start. `str(error)` is the line that says why."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that serves."""
+
+    url: str
+    services: Services
+    server: Server
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server until SIGTERM or Ctrl-C; the process's exit code."""
+    try:
+        settings = load(arguments)
+        _log_to_stderr(settings.log_level)
+        asyncio.run(serve_until_stopped(settings))
+    except (SettingsError, StartError) as error:
+        print(f"tornado_board: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def serve_until_stopped(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `StartError`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.ensure_future(_serve(settings, stop))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        # Either it stops by itself, or it is still starting and waits for a database.
+        await asyncio.wait({serving}, timeout=settings.stop_timeout + 0.5)
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
+    async with running(settings) as server:
+        print(
+            f"tornado_board serves {server.url}\n"
+            f"  store:      {server.services.store.description}\n"
+            f"  replay log: {server.services.log.description}\n"
+            "  Ctrl-C stops it; --help shows every setting",
+            flush=True,
+        )
+        await stop.wait()
+        logger.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings, sockets: Sequence[socket.socket] | None = None
+) -> AsyncIterator[Running]:
+    """Serve, on `sockets` or on those that the settings name, until the context ends.
+
+    Raises `StartError`.
+    """
+    tls = _tls(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        bound = list(sockets) if sockets is not None else _bind(settings)
+        for sock in bound:
+            stack.callback(sock.close)
+        try:
+            store = await open_store(settings.database_url, settings)
+            stack.push_async_callback(store.close)
+            log = await open_replay_log(settings.replay_url, settings)
+            stack.push_async_callback(log.close)
+        except (ValueError, StoreError, LogUnavailable) as error:
+            raise StartError(str(error)) from error
+        hub = Hub(
+            live_boards=settings.live_boards,
+            streams_per_board=settings.max_streams_per_board,
+            keepalive=settings.keepalive,
+        )
+        publisher = Publisher(
+            store,
+            log,
+            hub,
+            squash=settings.squash,
+            depth=settings.standings_depth,
+            live_boards=settings.live_boards,
+        )
+        hub.source = publisher
+        stack.push_async_callback(publisher.close)
+        feed = Changefeed(store, publisher)
+        feeding = asyncio.ensure_future(feed.run())
+        stack.push_async_callback(_cancel, feeding)
+        pruner = PeriodicCallback(
+            lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
+        )
+        pruner.start()
+        stack.callback(pruner.stop)
+
+        async def readiness() -> list[str]:
+            missing = []
+            try:
+                await asyncio.wait_for(store.ping(), settings.database_timeout)
+            except (StoreUnavailable, TimeoutError) as error:
+                missing.append(f"the store: {error or 'no answer'}")
+            if not feed.connected:
+                missing.append("the changefeed is not open yet")
+            return missing
+
+        services = Services(
+            store=store,
+            log=log,
+            hub=hub,
+            catch_ups=CatchUps(log),
+            settings=settings,
+            readiness=readiness,
+        )
+        server = Server(make_application(services), settings, ssl_options=tls)
+        server.add_sockets(bound)
+        # Last in, first out: no new connections, the streams end, what is under way is answered.
+        stack.push_async_callback(server.drain, settings.stop_timeout)
+        stack.callback(hub.close)
+        stack.callback(server.stop)
+        yield Running(_url(settings, bound), services, server)
+
+
+async def _prune(log: ReplayLog) -> None:
+    try:
+        pruned = await log.prune()
+    except LogUnavailable as error:
+        logger.warning("the replay log was not pruned: %s", error)
+    else:
+        logger.debug("%d events past the retention were dropped", pruned)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _bind(settings: Settings) -> list[socket.socket]:
+    try:
+        return tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"can't listen on {settings.address} port {settings.port}: {reason};"
+            " choose another with --port or --address"
+        ) from error
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ValueError) as error:
+        raise StartError(f"tls_certificate or tls_key can't be used: {error}") from error
+    return context
+
+
+def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
+    scheme = "https" if settings.tls_certificate else "http"
+    host = settings.address or "localhost"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}/"
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    # Clients that go away in the middle of something are no news.
+    logging.getLogger("tornado.general").setLevel(logging.WARNING)
