@@ -67,10 +67,15 @@ const DEFAULTS = {
 
 /** How much longer than asked for a poll may take before it counts as lost. */
 const POLL_GRACE = 10_000;
+/** How much later than a poll a stream may bring the same event without being called held back. */
+const CHECK_GRACE = 500;
 /** The least time between two polls, so that a busy board does not become a busy loop. */
 const POLL_PAUSE = 100;
 /** The same after an empty answer that came too early: something ignores `wait`. */
 const EMPTY_PAUSE = 2_000;
+
+/** @param {number} time @returns {Promise<void>} */
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 /** An answer that is no success. `retryAfter` is in milliseconds, 0 if the server named no time. */
 export class PollError extends Error {
@@ -125,7 +130,7 @@ export class BoardStream extends EventTarget {
     globalThis.addEventListener?.("offline", this.#onNetwork);
     globalThis.document?.addEventListener("visibilitychange", this.#onVisibility);
     this.#start();
-    this.#onVisibility();
+    if (globalThis.document?.visibilityState === "hidden") this.#onVisibility();
   }
 
   /** @returns {State} */
@@ -232,6 +237,8 @@ export class BoardStream extends EventTarget {
       // error, nor can it be told where to go on; so each one lives for one connection.
       const source = new EventSource(this.#address({ lastEventId: this.#lastEventId }));
       let open = false;
+      let heard = 0; // events
+      let ended = false;
       let quiet = this.#options.silence;
       let checking = false;
       /** @type {ReturnType<typeof setTimeout>} */
@@ -239,6 +246,7 @@ export class BoardStream extends EventTarget {
 
       /** @param {"broken" | "refused" | "held back"} how */
       const end = (how) => {
+        ended = true;
         clearTimeout(timer);
         source.close();
         signal.removeEventListener("abort", abort);
@@ -250,18 +258,18 @@ export class BoardStream extends EventTarget {
         clearTimeout(timer);
         if (checking) return;
         checking = true;
-        const since = this.#lastEventId;
+        const heardBefore = heard;
         try {
           const { events } = await this.#ask(0, signal);
-          if (signal.aborted || source.readyState === source.CLOSED) return;
-          // An id that moved while the poll was under way: the stream works.
-          if (since === this.#lastEventId && (events.length > 0 || !open)) {
+          if (events.length > 0) await sleep(CHECK_GRACE); // the stream may bring them this instant
+          if (ended) return;
+          if (heard === heardBefore && (events.length > 0 || !open)) {
             end("held back");
             this.#deliver(events);
             return;
           }
         } catch {
-          if (!signal.aborted && source.readyState !== source.CLOSED) end("broken");
+          if (!ended) end("broken");
           return;
         } finally {
           checking = false;
@@ -271,7 +279,8 @@ export class BoardStream extends EventTarget {
       };
       /** @param {string} event @returns {(message: MessageEvent) => void} */
       const take = (event) => (message) => {
-        if (signal.aborted) return;
+        if (ended) return;
+        heard += 1;
         quiet = this.#options.checkEvery;
         clearTimeout(timer);
         timer = setTimeout(check, quiet);
@@ -280,7 +289,8 @@ export class BoardStream extends EventTarget {
       };
 
       signal.addEventListener("abort", abort);
-      this.#nudge = check;
+      // A stream that has not spoken yet is checked soon enough as it is.
+      this.#nudge = () => void (heard > 0 && check());
       source.addEventListener("update", take("update"));
       source.addEventListener("reset", take("reset"));
       source.addEventListener("open", () => {
@@ -289,7 +299,7 @@ export class BoardStream extends EventTarget {
         if (this.#lastEventId) this.#setState("live");
       });
       source.addEventListener("error", () => {
-        end(source.readyState === source.CLOSED ? "refused" : "broken");
+        if (!ended) end(source.readyState === source.CLOSED ? "refused" : "broken");
       });
       timer = setTimeout(check, quiet);
     });

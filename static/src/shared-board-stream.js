@@ -86,7 +86,7 @@ export class SharedBoardStream extends EventTarget {
     globalThis.addEventListener?.("pagehide", this.#pause);
     globalThis.addEventListener?.("pageshow", this.#onVisibility);
     this.#join();
-    this.#onVisibility();
+    if (globalThis.document?.visibilityState === "hidden") this.#onVisibility();
   }
 
   /** @returns {State} */

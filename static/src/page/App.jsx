@@ -55,6 +55,11 @@ export function App() {
     document.title = name ? `${name} · tornado_board` : "tornado_board";
   }, [board?.name, boards, id]);
 
+  // Whoever leads lights the room.
+  const leader = board?.players[0];
+  const light = leader ? colourOf(leader.id) : "transparent";
+  useEffect(() => document.documentElement.style.setProperty("--leader", light), [light]);
+
   const add = usePoints(id, setTrouble, say, setChasing);
   const players = board?.players ?? [];
   const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;

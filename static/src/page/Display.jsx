@@ -2,7 +2,21 @@ import { useEffect, useState } from "react";
 
 const THEMES = { auto: "Light or dark as the system", light: "Light", dark: "Dark" };
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
-const ICONS = { auto: "◐", light: "☀", dark: "☾" };
+const ICONS = {
+  auto: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16zM12 7v10M13.5 7.4v9.2M15 8v8",
+  light:
+    "M12 8a4 4 0 1 0 0 8a4 4 0 1 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
+  dark: "M19 14.5A8 8 0 1 1 9.5 5a6.4 6.4 0 0 0 9.5 9.5z",
+  wall: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+};
+
+function Icon({ name }) {
+  return (
+    <svg viewBox="0 0 24 24" data-icon={name} aria-hidden="true">
+      <path d={ICONS[name]} />
+    </svg>
+  );
+}
 
 /** Storage may be forbidden; then the choice lasts as long as the page. */
 function stored(key) {
@@ -35,7 +49,7 @@ export function ThemeButton() {
       title={THEMES[theme]}
       onClick={() => setTheme(NEXT[theme])}
     >
-      <span aria-hidden="true">{ICONS[theme]}</span>
+      <Icon name={theme} />
     </button>
   );
 }
@@ -66,7 +80,7 @@ export function WallButton() {
         wall ? document.exitFullscreen() : document.documentElement.requestFullscreen().catch(() => {})
       }
     >
-      <span aria-hidden="true">⛶</span>
+      <Icon name="wall" />
     </button>
   );
 }

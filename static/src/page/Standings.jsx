@@ -12,14 +12,14 @@ export function Standings({ board, colourOf, onPoint }) {
   return (
     <ol className="rows" ref={list} aria-label="Players">
       {board.players.map((player, i) => {
-        const ahead = board.players[i - 1];
+        const [ahead, behind] = [board.players[i - 1], board.players[i + 1]];
         return (
           <Row
             key={player.id}
             player={player}
             // Equal scores share a rank: one more than the number of players with a higher score.
             rank={1 + board.players.findIndex(({ score }) => score === player.score)}
-            behind={ahead ? ahead.score - player.score : 0}
+            gap={gapOf(player, ahead, behind)}
             share={best > 0 ? Math.max(0, player.score / best) : 0}
             colour={colourOf(player.id)}
             onPoint={onPoint}
@@ -30,7 +30,7 @@ export function Standings({ board, colourOf, onPoint }) {
   );
 }
 
-function Row({ player, rank, behind, share, colour, onPoint }) {
+function Row({ player, rank, gap, share, colour, onPoint }) {
   return (
     <li className="row" data-id={player.id} data-rank={rank} style={{ "--colour": colour }}>
       <span className="bar" aria-hidden="true" style={{ "--share": share }} />
@@ -40,9 +40,7 @@ function Row({ player, rank, behind, share, colour, onPoint }) {
       </span>
       <span className="who">
         <span className="name">{player.name}</span>
-        {rank > 1 && behind > 0 && (
-          <span className="gap">{`${round(behind)} to catch up`}</span>
-        )}
+        {gap && <span className="gap">{gap}</span>}
       </span>
       <span className="points">
         <Score value={player.score} />
@@ -58,6 +56,17 @@ function Row({ player, rank, behind, share, colour, onPoint }) {
       </button>
     </li>
   );
+}
+
+/** How `player` stands to the next ones, who may not be there. */
+function gapOf(player, ahead, behind) {
+  if (ahead) {
+    const points = ahead.score - player.score;
+    return points > 0 ? `${round(points)} to catch up` : "level";
+  }
+  if (!behind) return "";
+  const points = player.score - behind.score;
+  return points > 0 ? `leads by ${round(points)}` : "level";
 }
 
 const round = (number) => (Math.round(number * 100) / 100).toLocaleString();

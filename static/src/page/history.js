@@ -3,8 +3,9 @@
  * `scores` a Map from player id to score. Times are in milliseconds, by the server's clock.
  */
 
-/** How far back the chart goes. */
+/** How far back the chart goes, and how far at least, though there be nothing to show yet. */
 export const SPAN = 5 * 60_000;
+export const LEAST_SPAN = 60_000;
 
 /**
  * Of three snapshots within this the middle one goes, which bounds how many there are:
@@ -55,14 +56,27 @@ export function runs(snapshots, player, from, now) {
 }
 
 /** About `count` round numbers that cover `low` to `high`. */
-export function ticks(low, high, count = 3) {
+export function ticks(low, high, count) {
   if (low === high) return [low];
   const raw = (high - low) / count;
   const magnitude = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((n) => n * magnitude >= raw) * magnitude;
-  const found = [];
-  // Counted, not summed: at 2^53 a step may be too small to move a sum.
   const first = Math.ceil(low / step);
-  for (let n = first; n * step <= high && found.length <= 2 * count; n += 1) found.push(n * step);
-  return found;
+  const found = Array.from({ length: 2 * count }, (_, i) => (first + i) * step);
+  // Near 2^53 a step may be too small to move a number.
+  return [...new Set(found)].filter((tick) => tick >= low && tick <= high);
+}
+
+/** `wanted` positions in ascending order, moved apart to be `gap` from each other up to `last`. */
+export function spread(wanted, gap, last) {
+  const placed = [];
+  for (const position of wanted) {
+    placed.push(Math.max(position, (placed.at(-1) ?? -Infinity) + gap));
+  }
+  let limit = last;
+  for (let i = placed.length - 1; i >= 0; i -= 1) {
+    placed[i] = Math.min(placed[i], limit);
+    limit = placed[i] - gap;
+  }
+  return placed;
 }
