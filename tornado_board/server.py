@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+import resource
 import signal
 import socket
 import ssl
@@ -31,6 +33,11 @@ logger = logging.getLogger(__name__)
 #: Connections that the kernel holds for us until we accept them; a storm of clients that come
 #: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
 _BACKLOG = 4096
+
+
+#: Files that the process has open beside its connections: databases, refused connections that
+#: linger, sockets that change hands.
+_OTHER_FILES = 512
 
 
 class StartError(Exception):
@@ -98,6 +105,7 @@ async def running(
     Raises `StartError`.
     """
     tls = _tls(settings)
+    settings = _within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
         bound = list(sockets) if sockets is not None else _bind(settings)
         for sock in bound:
@@ -184,6 +192,31 @@ def _bind(settings: Settings) -> list[socket.socket]:
             f"can't listen on {settings.address} port {settings.port}: {reason};"
             " choose another with --port or --address"
         ) from error
+
+
+def _within_open_files(settings: Settings) -> Settings:
+    """`settings` with as many connections as the process may have files open.
+
+    Raises the soft limit as far as needed; without this a 1025th client would find a server that
+    can't accept.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    room = settings.max_connections if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES
+    if room >= settings.max_connections:
+        return settings
+    logger.info(
+        "at most %d connections, not %d: the process may have %d files open (ulimit -n)",
+        max(room, 1),
+        settings.max_connections,
+        soft,
+    )
+    return dataclasses.replace(settings, max_connections=max(room, 1))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

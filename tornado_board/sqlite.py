@@ -116,9 +116,10 @@ class Database:
             connection.close()
         self._lock_file.close()
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[sqlite3.Connection], T], quiet: bool = False) -> T:
         """Run `work` in the writer thread and return its result once it is on disk.
 
+        A `quiet` write is none that `on_change` has to tell of.
         What `work` raises is raised here, and what it had done is undone, without harm to its
         neighbours in the transaction. Raises `DatabaseUnavailable` if nothing could be written.
         """
@@ -126,7 +127,7 @@ class Database:
             raise DatabaseUnavailable(f"{self.path} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
-        self._queue.put(_Write(work, outcome))
+        self._queue.put(_Write(work, outcome, quiet))
         return await outcome
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -145,7 +146,7 @@ class Database:
             self._waiting_reads -= 1
 
     def on_change(self, callback: Callable[[], None] | None) -> None:
-        """Have `callback` run on the event loop after each commit, of this or another process."""
+        """Have `callback` run on the event loop after each commit, of this process or another."""
         self._on_change = callback
 
     # In a reader thread
@@ -173,7 +174,7 @@ class Database:
                 first = self._queue.get(timeout=_POLL)
             except queue.Empty:
                 if self._written_by_others():
-                    self._call_on_loop(self._settle, [])
+                    self._call_on_loop(self._settle, [], True)
                 continue
             batch = [] if first is None else [first]
             closing = first is None
@@ -187,7 +188,9 @@ class Database:
                 else:
                     batch.append(write)
             if batch:
-                self._call_on_loop(self._settle, self._commit(batch))
+                outcomes = self._commit(batch)
+                changed = not all(write.quiet for write in batch) or self._written_by_others()
+                self._call_on_loop(self._settle, outcomes, changed)
 
     def _commit(self, batch: list[_Write]) -> list[_Outcome]:
         """Carry out `batch` in one transaction."""
@@ -227,7 +230,7 @@ class Database:
 
     # On the event loop
 
-    def _settle(self, outcomes: list[_Outcome]) -> None:
+    def _settle(self, outcomes: list[_Outcome], changed: bool) -> None:
         self.waiting_writes -= len(outcomes)
         for outcome, result, error in outcomes:
             if outcome.done():
@@ -236,7 +239,7 @@ class Database:
                 outcome.set_result(result)
             else:
                 outcome.set_exception(error)
-        if self._on_change is not None:
+        if changed and self._on_change is not None:
             self._on_change()
 
 
@@ -244,13 +247,17 @@ _Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 
 class _Write:
-    __slots__ = ("outcome", "work")
+    __slots__ = ("outcome", "quiet", "work")
 
     def __init__(
-        self, work: Callable[[sqlite3.Connection], Any], outcome: asyncio.Future[Any]
+        self,
+        work: Callable[[sqlite3.Connection], Any],
+        outcome: asyncio.Future[Any],
+        quiet: bool,
     ) -> None:
         self.work = work
         self.outcome = outcome
+        self.quiet = quiet
 
 
 def _carry_out(write: _Write, connection: sqlite3.Connection) -> _Outcome:

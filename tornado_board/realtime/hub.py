@@ -187,7 +187,7 @@ class Hub:
                 self._make_room()
                 opening = asyncio.ensure_future(self.source.watch(board_id))
                 self._opening[board_id] = opening
-                opening.add_done_callback(lambda _: self._opening.pop(board_id, None))
+                opening.add_done_callback(lambda done: self._opened(board_id, done))
             # Shared by all who ask for the board: one who gives up must not cancel it for others.
             await asyncio.shield(opening)
             topic = self._topics.get(board_id)
@@ -237,12 +237,19 @@ class Hub:
             topic.end()
 
     def close(self) -> None:
-        """End every stream. What has been sent stays sent."""
+        """End every stream; what has been sent stays sent. May be called twice."""
+        if self._closed:
+            return
         self._closed = True
         self._keepalives.stop()
         while self._topics:
             self._topics.popitem()[1].end()
         self.poller.close()
+
+    def _opened(self, board_id: str, opening: asyncio.Future[None]) -> None:
+        self._opening.pop(board_id, None)
+        if not opening.cancelled():
+            opening.exception()  # it is no mistake if all who asked have given up
 
     def _make_room(self) -> None:
         if self._closed:

@@ -227,7 +227,7 @@ def _is_dead(sock: socket.socket, patience: float) -> bool:
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     except OSError:
-        return True
+        return False  # no TCP
     probes, retransmission_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
     if probes > 3:
         return True

@@ -113,12 +113,15 @@ class ReplayLog(Protocol):
 
 
 def check_whole(
-    event_id: EventId, oldest_kept_ms: int, head: EventId | None, first_after: EventId | None
+    event_id: EventId, oldest_kept_ms: int, head: EventId | None, after: Sequence[Event]
 ) -> None:
-    """Return if a log holds everything after `event_id`; raise `Gap` if that can't be proved.
+    """Return if `after` is everything that came after `event_id`; raise `Gap` if it can't be
+    proved.
 
-    `oldest_kept_ms` is the log's clock less the retention, `head` the newest event's id,
-    `first_after` the first one's after `event_id` (``None`` where there is none).
+    `oldest_kept_ms` is the log's clock less the retention, `head` the newest event's id, `after`
+    the events with a greater id that the log holds. There must be one for each step of the counter
+    from `event_id` to `head`: a trimmed log lacks the first ones, and events that could not be
+    logged lie in between.
     """
     if head is None:
         raise Gap("the log holds no events of this board")
@@ -128,7 +131,7 @@ def check_whole(
         raise Gap("this log never gave out that event id")
     if event_id.ms < oldest_kept_ms:
         raise Gap("that event is older than the log goes back")
-    if first_after is None or first_after.n != event_id.n + 1:
+    if head.n - event_id.n != len(after):
         raise Gap("events after that one are no longer in the log")
 
 

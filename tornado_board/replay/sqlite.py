@@ -117,8 +117,7 @@ class SQLiteReplayLog:
                     (board_id, event_id.ms, event_id.n, self._length),
                 )
             )
-            first = events[0].id if events else None
-            check_whole(event_id, oldest_kept_ms, _head(c, board_id), first)
+            check_whole(event_id, oldest_kept_ms, _head(c, board_id), events)
             return events
 
         return await self._read(work)
@@ -188,7 +187,7 @@ class SQLiteReplayLog:
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, quiet=True)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
 

@@ -344,7 +344,7 @@ class SQLiteFeed:
             c.execute("DELETE FROM changes WHERE seq <= ?", (seen,))
 
         # Nobody waits for this one: if it fails, the next one deletes the same rows.
-        task = asyncio.ensure_future(self._database.write(forget))
+        task = asyncio.ensure_future(self._database.write(forget, quiet=True))
         task.add_done_callback(lambda t: t.cancelled() or t.exception())
 
 

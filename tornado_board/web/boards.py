@@ -5,6 +5,9 @@ from __future__ import annotations
 import urllib.parse
 
 from tornado_board.models import TOP, NewBoard, board_json
+from tornado_board.realtime.hub import LimitReached
+from tornado_board.replay import EventId
+from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
 from tornado_board.web.accept import EVENT_STREAM, prefers_event_stream
 from tornado_board.web.handler import Handler
@@ -63,15 +66,21 @@ class BoardHandler(_StreamedHandler):
                 await self.stream_headers(board_id)
             return
         limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
-        topic = await self.hub.open(board_id)
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
-        position = topic.current.id
+        position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
         self.add_header("Vary", "Accept")
         self.send_json(board_json(ranking.board, ranking.players))
+
+    async def position(self, board_id: str) -> EventId | None:
+        """The id of the board's newest event, if it has one."""
+        try:
+            return (await self.hub.open(board_id)).current.id
+        except (LimitReached, StoreUnavailable):
+            return None  # a board may be readable without being live; reading it will tell
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""

@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +23,10 @@ FORM = "application/x-www-form-urlencoded"
 #: Longer integers are beyond every bound, and reading them takes time that grows with the square
 #: of their length.
 _LONGEST_INTEGER = 40
+
+#: Brackets in a body. Every object here is flat, and a name has no room for as many, so that more
+#: are either nested too deeply for the parser or wrong anyway.
+_MOST_BRACKETS = 500
 
 #: A number in a form field, spelled as in JSON.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -95,13 +100,13 @@ def _decode_json(body: bytes, expected: type[msgspec.Struct]) -> dict[str, Any]:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, f"The body is not UTF-8: see its byte {error.start}.") from None
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise Problem(400, "The body is nested too deeply; send a flat JSON object.")
     try:
         values = _json.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Problem(400, f"The body is not JSON: {error.msg} at {where}.") from None
-    except RecursionError:
-        raise Problem(400, "The body is nested too deeply; send a flat JSON object.") from None
     if not isinstance(values, dict):
         raise Problem(400, f"The body must be a JSON object with {_fields(expected)}.")
     for name, value in values.items():
@@ -184,8 +189,7 @@ def _no_constant(name: str) -> None:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        twice = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
         raise Problem(400, f"{_shown(twice)}: is there twice; send it once.")
     return values
 

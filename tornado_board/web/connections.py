@@ -28,11 +28,9 @@ import tornado.netutil
 from tornado_board.settings import Settings
 from tornado_board.web.problems import Problem
 
-#: Seconds for which, and bytes with which, a refused client may go on sending, to no effect:
-#: closing at once would reset the connection, and the client would lose the answer (RFC 9112,
-#: section 9.6).
+#: Seconds for which a refused client may go on sending, to no effect: closing at once would reset
+#: the connection, and the client would lose the answer (RFC 9112, section 9.6).
 LINGER_TIME = 2.0
-LINGER_BYTES = 1 << 20
 
 #: Refused connections that linger at one time. More are closed without an answer.
 MOST_LINGERING = 256
@@ -60,15 +58,14 @@ class Phase(enum.Enum):
     ANSWER = "the application"
     SENDING = "the client to read the answer"
     DETACHED = "nothing: it is an event stream, and the hub's"
-    HANDED_OVER = "nothing: its socket has another owner"
 
 
 class Connection(tornado.iostream.IOStream):
     """A connection that counts towards the limits until its socket is closed, whoever does it."""
 
-    # IOStream has as many attributes as instances of one class can share the names of; three more
+    # IOStream has as many attributes as instances of one class can share the names of; four more
     # in the instance's dictionary would cost a kilobyte a connection.
-    __slots__ = ("peer", "phase", "server")
+    __slots__ = ("handed_over", "peer", "phase", "server")
 
     def __init__(
         self, server: Server, peer: str, sock: socket.socket, *args: Any, **kwargs: Any
@@ -76,20 +73,38 @@ class Connection(tornado.iostream.IOStream):
         self.server = server
         self.peer = peer
         self.phase = Phase.DETACHED
+        self.handed_over = False
         super().__init__(sock, *args, **kwargs)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether this is TLS."""
+        return isinstance(self.socket, ssl.SSLSocket)
 
     def refuse(self, problem: Problem) -> None:
         """Close the connection; the client is told why."""
         if self.closed():
             return
-        if isinstance(self.socket, ssl.SSLSocket):
+        if self.is_secure:
             # There is no second stream on one TLS session to linger on.
             with contextlib.suppress(OSError, tornado.iostream.StreamClosedError):
                 super().write(problem.response())
         else:
-            self.server.linger(tornado.iostream.IOStream(self.socket.dup()), problem)
-        self.server.enter(self, Phase.DETACHED)
+            with contextlib.suppress(OSError):  # there may be no file descriptor left
+                self.server.linger(tornado.iostream.IOStream(self.socket.dup()), problem)
         super().close()
+
+    def hand_over(self) -> tuple[socket.socket, Callable[[], None]]:
+        """Give the open socket away, for an event stream; this object is closed, and can go.
+
+        Returns the socket and what to call, once, when it was closed: until then it counts towards
+        the limits. What was written here before must have reached the socket.
+        """
+        sock = self.socket
+        self.server.enter(self, Phase.DETACHED)
+        self.handed_over = True
+        self.close()
+        return sock, functools.partial(self.server.release, self.peer)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         size = super().read_from_fd(buf)
@@ -120,26 +135,13 @@ class Connection(tornado.iostream.IOStream):
                 )
         super().close(exc_info)
 
-    @property
-    def is_secure(self) -> bool:
-        """Whether this is TLS."""
-        return isinstance(self.socket, ssl.SSLSocket)
-
-    def hand_over(self) -> tuple[socket.socket, Callable[[], None]]:
-        """Give up the socket, of a connection without TLS that was detached from HTTP.
-
-        Returns a duplicate of it and what to call once that is closed: until then it counts
-        towards the limits. This stream is closed, with all its memory.
-        """
-        sock = self.socket.dup()
-        sock.setblocking(False)
-        self.server.enter(self, Phase.HANDED_OVER)
-        self.close()
-        return sock, functools.partial(self.server.release_peer, self.peer)
-
     def close_fd(self) -> None:
-        super().close_fd()
-        self.server.release(self)
+        self.server.enter(self, Phase.DETACHED)
+        if self.handed_over:
+            self.socket = None  # type: ignore[assignment]
+        else:
+            super().close_fd()
+            self.server.release(self.peer)
 
 
 class _SecureConnection(Connection, tornado.iostream.SSLIOStream):
@@ -270,20 +272,12 @@ class Server(tornado.httpserver.HTTPServer):
             self._deadlines[phase][connection] = now + self._timeouts[phase]
         self._check_quiet()
 
-    def release(self, connection: Connection) -> None:
-        """Forget `connection`, whose socket was closed."""
-        if deadlines := self._deadlines.get(connection.phase):
-            deadlines.pop(connection, None)
-        if connection.phase is not Phase.HANDED_OVER:
-            self.release_peer(connection.peer)
-
-    def release_peer(self, peer: str) -> None:
-        """Count one connection from `peer` less."""
+    def release(self, peer: str) -> None:
+        """Count a connection from `peer` no more: its socket was closed."""
         self._open -= 1
         self._peers[peer] -= 1
         if not self._peers[peer]:
             del self._peers[peer]
-        self._check_quiet()
 
     def linger(self, stream: tornado.iostream.IOStream, problem: Problem) -> None:
         """Send `problem` on `stream`, and close it when the client has had time to read it."""
@@ -300,9 +294,8 @@ class Server(tornado.httpserver.HTTPServer):
         try:
             await stream.write(problem.response())
             stream.socket.shutdown(socket.SHUT_WR)
-            left = LINGER_BYTES
-            while left > 0:
-                left -= len(await stream.read_bytes(_CHUNK, partial=True))
+            while True:
+                await stream.read_bytes(_CHUNK, partial=True)
         except (OSError, tornado.iostream.StreamClosedError):
             pass  # it is gone
         finally:

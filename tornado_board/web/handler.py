@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 import tornado.iostream
@@ -83,21 +83,19 @@ class Handler(tornado.web.RequestHandler):
     def hub(self) -> Hub:
         return self.services.hub
 
-    @classmethod
-    def allowed_methods(cls) -> list[str]:
-        """The methods of this resource, as ``Allow`` lists them."""
+    #: The methods of this resource, as ``Allow`` lists them.
+    allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
+
+    def __init_subclass__(cls) -> None:
         missing = tornado.web.RequestHandler.get
-        methods = [
-            name
-            for name in ("GET", "POST", "PATCH", "DELETE")
-            if getattr(cls, name.lower()) is not missing
-        ]
+        names = ("GET", "POST", "PATCH", "DELETE")
+        methods = [name for name in names if getattr(cls, name.lower()) is not missing]
         if "GET" in methods:
             methods.insert(1, "HEAD")
-        return [*methods, "OPTIONS"]
+        cls.allowed = (*methods, "OPTIONS")
 
     def prepare(self) -> Awaitable[None] | None:
-        if self.request.method not in self.allowed_methods():
+        if self.request.method not in self.allowed:
             raise tornado.web.HTTPError(405)
         if self.request.method != "OPTIONS":
             for value in self.path_args:
@@ -112,9 +110,9 @@ class Handler(tornado.web.RequestHandler):
             await result
 
     async def options(self, *_: str) -> None:
-        self.set_header("Allow", ", ".join(self.allowed_methods()))
+        self.set_header("Allow", ", ".join(self.allowed))
         if "Access-Control-Allow-Origin" in self._headers:
-            self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed_methods()))
+            self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed))
             self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
             self.set_header("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE))
         self.set_status(204)
@@ -197,7 +195,7 @@ class Handler(tornado.web.RequestHandler):
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         problem = problem_of(error, status_code)
         if problem.status_code == 405:
-            allow = ", ".join(self.allowed_methods())
+            allow = ", ".join(self.allowed)
             self.set_header("Allow", allow)
             problem.detail = f"This resource has no such method; it has {allow}."
         self.set_status(problem.status_code)

@@ -161,6 +161,7 @@ class AssetHandler(Handler):
 
     files = PAGE
 
+<<<<<<< HEAD
     async def get(self, name: str) -> None:
         """The file, in the best content coding that the client takes."""
         try:
@@ -181,8 +182,15 @@ class AssetHandler(Handler):
             self.finish()
         else:
             self.finish(body)
+=======
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        if any(part.startswith(".") for part in Path(absolute_path).relative_to(root).parts):
+            raise tornado.web.HTTPError(404)
+        return super().validate_absolute_path(root, absolute_path)
+>>>>>>> main
 
 
+<<<<<<< HEAD
 def _asset(path: Path) -> Asset:
     body = path.read_bytes()
     coded = {}
@@ -204,3 +212,13 @@ def _codings(accept_encoding: str) -> set[str]:
         if coding and q.strip("0.") != "":
             accepted.add(coding)
     return accepted
+=======
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        # Tornado's 403 stands for folders and for what lies outside of this one.
+        problem = problem_of(None, 404 if status_code == 403 else status_code)
+        self.set_status(problem.status_code)
+        self.set_header("Content-Type", CONTENT_TYPE)
+        if problem.status_code == 405:
+            self.set_header("Allow", "GET, HEAD")
+        self.finish(problem.json())
+>>>>>>> main

@@ -19,7 +19,8 @@ _TITLES = {
 }
 
 _DETAILS = {
-    400: "The request is malformed; check its parameters and its body.",
+    # Tornado's own, of a form that it can't take apart
+    400: "The body is not the form that its Content-Type says; send it as application/json.",
     403: "A browser may change boards only from this server's own pages or from an origin named "
     "in the server's allowed_origins setting.",
     404: "There is nothing here; the boards are at /boards/.",

@@ -1,0 +1,108 @@
+"""The HTTP part of the server in a test's own event loop, and a client that can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import urllib.parse
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tornado.httputil
+import ujson
+
+from tornado_board.server import running
+from tornado_board.settings import Settings
+from tornado_board.store import Store
+from tornado_board.web.connections import Server
+
+#: Seconds after which a test that waits for an answer gives up.
+PATIENCE = 10
+
+
+@dataclass
+class Answer:
+    """What came back. The names of `headers` are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return ujson.loads(self.body)
+
+
+@dataclass
+class Served:
+    """A server that listens on `port`."""
+
+    port: int
+    server: Server
+    store: Store
+    settings: Settings
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request as it is spelled here, and read the answer. A body without a
+        ``Content-Type`` is JSON's; `target` is not normalised."""
+        lines = {"Host": "localhost", "Connection": "close"}
+        if body is not None:
+            body = body.encode() if isinstance(body, str) else body
+            lines |= {"Content-Length": str(len(body)), "Content-Type": "application/json"}
+        lines |= headers or {}
+        head = [
+            f"{method} {target} HTTP/1.1",
+            *(f"{k}: {v}" for k, v in lines.items() if v),
+            "",
+            "",
+        ]
+        return parse(await self.send("\r\n".join(head).encode("latin1") + (body or b"")), method)
+
+    async def send(self, data: bytes) -> bytes:
+        """Everything that the server says to `data` until it closes the connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            return await asyncio.wait_for(reader.read(), PATIENCE)
+        finally:
+            writer.close()
+
+    def dump(self) -> list[str]:
+        """All rows of all of the store's tables, and how often they have been written."""
+        path = self.settings.database_url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return [
+                repr(row)
+                for table in ("boards", "players", "changes", "sqlite_sequence")
+                for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+            ]
+
+
+def parse(data: bytes, method: str = "GET") -> Answer:
+    """An answer as it came over the wire; the connection ended after it."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    line, _, fields = head.decode("latin1").partition("\r\n")
+    headers = tornado.httputil.HTTPHeaders.parse(fields)
+    if "Content-Length" in headers and method != "HEAD":
+        assert int(headers["Content-Length"]) == len(body)
+    return Answer(int(line.split()[1]), headers, body)
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Served]:
+    """A server with everything behind it, on an SQLite file with the sample board, ready to
+    serve."""
+    async with running(settings) as server:
+        port = urllib.parse.urlsplit(server.url).port
+        assert port is not None
+        async with asyncio.timeout(PATIENCE):
+            while await server.services.readiness():  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.005)
+        yield Served(port, server.server, server.services.store, settings)

@@ -1,0 +1,126 @@
+"""A line a request, and none that a client could forge."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tornado_board.settings import Settings
+
+from .serving import Served, serving
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """The lines logged so far, a list that grows."""
+    logged: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logged.append(f"{record.levelname} {record.getMessage()}")
+
+    caplog.set_level(logging.INFO)
+    handler = Keep()
+    logging.getLogger("tornado_board.access").addHandler(handler)
+    try:
+        yield logged
+    finally:
+        logging.getLogger("tornado_board.access").removeHandler(handler)
+
+
+@pytest.mark.gen_test
+async def test_a_line_a_request(settings: Settings, lines: list[str]) -> None:
+    async with serving(settings) as served:
+        await served.request("GET", "/boards/demo?limit=2")
+        await served.request("DELETE", "/boards/none")
+    assert re.fullmatch(r"INFO GET /boards/demo 200 \d+\.\dms 127\.0\.0\.1", lines[0])
+    assert re.fullmatch(r"INFO DELETE /boards/none 404 \d+\.\dms 127\.0\.0\.1", lines[1])
+    assert len(lines) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_path_cannot_forge_a_line(settings: Settings, lines: list[str]) -> None:
+    async with serving(settings) as served:
+        await served.request("GET", "/boards/\x9b31m\x85INFO")
+        await served.request("GET", "/boards/" + "x" * 1000)
+    assert len(lines) == 2
+    assert all(line.isascii() and line.isprintable() and len(line) < 300 for line in lines)
+
+
+@pytest.mark.gen_test
+async def test_health_checks_are_quiet_unless_they_fail(
+    settings: Settings, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(settings) as served:
+        await served.request("GET", "/healthz")
+        await served.request("GET", "/readyz/")
+        assert lines == []
+
+        async def hangs() -> None:
+            raise TimeoutError
+
+        monkeypatch.setattr(served.store, "ping", hangs)
+        await served.request("GET", "/readyz/")
+    assert [line.split()[:4] for line in lines] == [["WARNING", "GET", "/readyz/", "503"]]
+
+
+async def open_stream(served: Served) -> asyncio.StreamWriter:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /boards/demo HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"event: update"), 10)
+    return writer
+
+
+@pytest.mark.gen_test
+async def test_a_stream_is_logged_when_it_starts(settings: Settings, lines: list[str]) -> None:
+    async with serving(settings) as served:
+        writer = await open_stream(served)
+        assert lines == ["INFO GET /boards/demo stream 127.0.0.1"]
+        writer.close()
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.gen_test
+async def test_a_proxy_tells_the_address_only_where_it_is_trusted(
+    settings: Settings, lines: list[str], trusted: bool
+) -> None:
+    settings = dataclasses.replace(settings, trust_forwarded=trusted)
+    async with serving(settings) as served:
+        await served.request("GET", "/boards/", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert lines[0].endswith("203.0.113.7" if trusted else "127.0.0.1")
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_goes_away_is_no_news(
+    settings: Settings,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(settings) as served:
+        caplog.clear()
+        gone = asyncio.Event()
+        done = asyncio.Event()
+
+        async def slow(*_: object) -> list[object]:
+            gone.set()
+            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.01)
+            done.set()
+            return []
+
+        monkeypatch.setattr(served.store, "list_boards", slow)
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET /boards/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        await gone.wait()
+        writer.transport.abort()
+        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.sleep(0.05)
+    assert lines == []
+    assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == []

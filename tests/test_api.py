@@ -1,0 +1,463 @@
+"""Every route of the HTTP API, as DESIGN.md and docs/http-api.md describe it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from tornado_board.settings import Settings
+from tornado_board.store import StoreUnavailable
+from tornado_board.web.accept import prefers_event_stream
+
+from .serving import Answer, serving
+
+SLASHES = pytest.mark.parametrize("slash", ["", "/"])
+
+DEMO = [("venus", 31), ("earth", 27), ("jupiter", 23), ("mars", 19), ("mercury", 12)]
+
+
+def problem(answer: Answer, status: int) -> str:
+    """The detail of a problem, which is checked to be one."""
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json; charset=utf-8"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    assert len(body["detail"]) > 10
+    assert "Traceback" not in body["detail"]
+    detail: str = body["detail"]
+    return detail
+
+
+# Boards
+
+
+@SLASHES
+@pytest.mark.gen_test
+async def test_boards_are_listed(settings: Settings, slash: str) -> None:
+    async with serving(settings) as served:
+        answer = await served.request("GET", f"/boards{slash}")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert answer.json() == {"boards": [{"id": "demo", "name": "Demo board"}]}
+    assert "Link" not in answer.headers
+
+
+@pytest.mark.gen_test
+async def test_a_long_list_of_boards_comes_in_pages(settings: Settings) -> None:
+    async with serving(settings) as served:
+        for i in range(4):
+            await served.request("POST", "/boards/", json.dumps({"id": f"b{i}"}))
+        seen, target = [], "/boards/?limit=2"
+        while True:
+            answer = await served.request("GET", target)
+            seen.append([board["id"] for board in answer.json()["boards"]])
+            if "Link" not in answer.headers:
+                break
+            link = answer.headers["Link"]
+            assert link.endswith('>; rel="next"')
+            target = link[1:].partition(">")[0]
+        # exactly full: nothing more is promised
+        full = await served.request("GET", "/boards/?limit=5")
+    assert seen == [["b0", "b1"], ["b2", "b3"], ["demo"]]
+    assert "Link" not in full.headers
+
+
+@SLASHES
+@pytest.mark.gen_test
+async def test_a_board_is_made_shown_and_deleted(settings: Settings, slash: str) -> None:
+    async with serving(settings) as served:
+        made = await served.request("POST", f"/boards{slash}", '{"id": "b.1~x", "name": "Bé/d"}')
+        assert (made.status, made.json()) == (201, {"id": "b.1~x", "name": "Bé/d"})
+        assert made.headers["Location"] == "/boards/b.1~x/"
+        assert "Bé/d".encode() in made.body
+
+        shown = await served.request("GET", f"/boards/b.1~x{slash}")
+        assert (shown.status, shown.json()) == (200, {"id": "b.1~x", "name": "Bé/d", "players": []})
+
+        again = await served.request("POST", f"/boards{slash}", '{"id": "b.1~x"}')
+        problem(again, 409)
+
+        player = await served.request("POST", f"/boards/b.1~x/players{slash}", '{"name": "P"}')
+        path = player.headers["Location"]
+        gone = await served.request("DELETE", f"/boards/b.1~x{slash}")
+        assert (gone.status, gone.body) == (204, b"")
+        for target in (f"/boards/b.1~x{slash}", path):
+            problem(await served.request("GET", target), 404)
+        problem(await served.request("DELETE", f"/boards/b.1~x{slash}"), 404)
+
+
+@pytest.mark.parametrize("body", [None, "", "{}", '{"id": null, "name": null}'])
+@pytest.mark.gen_test
+async def test_a_board_needs_neither_id_nor_name(settings: Settings, body: str | None) -> None:
+    async with serving(settings) as served:
+        made = await served.request("POST", "/boards/", body)
+        assert made.status == 201
+        board = made.json()
+        assert len(board["id"]) == 22
+        assert board["name"] == board["id"]
+        shown = await served.request("GET", made.headers["Location"])
+    assert shown.json() == board | {"players": []}
+
+
+@pytest.mark.parametrize("board_id", [".", "..", "-", "~", "a" * 64])
+@pytest.mark.gen_test
+async def test_any_id_of_the_alphabet_works(settings: Settings, board_id: str) -> None:
+    async with serving(settings) as served:
+        made = await served.request("POST", "/boards/", json.dumps({"id": board_id}))
+        location = made.headers["Location"]
+        assert "/./" not in location
+        assert "/../" not in location
+        shown = await served.request("GET", location)
+        made = await served.request(
+            "POST", f"{location}players/", json.dumps({"id": board_id, "name": "P"})
+        )
+        player = await served.request("GET", made.headers["Location"])
+    assert shown.json()["id"] == board_id
+    assert player.json() == {"id": board_id, "name": "P", "score": 0, "rank": 1}
+
+
+@SLASHES
+@pytest.mark.gen_test
+async def test_a_board_shows_its_best_players(settings: Settings, slash: str) -> None:
+    async with serving(settings) as served:
+        for i, score in enumerate([31, 40, -5, 31.5]):
+            body = json.dumps({"id": f"p{i}", "name": f"P{i}", "score": score})
+            await served.request("POST", "/boards/demo/players/", body)
+        top = await served.request("GET", f"/boards/demo{slash}")
+        two = await served.request("GET", f"/boards/demo{slash}?limit=1&limit=2&unknown=x")
+        every = await served.request("GET", f"/boards/demo{slash}?limit=100")
+    expected = [("p1", 40), ("p3", 31.5), ("p0", 31), *DEMO, ("p2", -5)]
+    for answer, count in ((top, 5), (two, 2), (every, 9)):
+        players = answer.json()["players"]
+        assert [(p["id"], p["score"]) for p in players] == expected[:count]
+    assert top.json()["players"][0] == {"id": "p1", "name": "P1", "score": 40}
+
+
+@pytest.mark.gen_test
+async def test_a_board_has_a_position_and_an_etag(settings: Settings) -> None:
+    async with serving(settings) as served:
+        first = await served.request("GET", "/boards/demo/")
+        ms, n = first.headers["Last-Event-ID"].split("-")
+        assert int(ms) > 1_600_000_000_000
+        assert int(n) >= 1
+        assert first.headers["Cache-Control"] == "no-cache"
+        assert "Accept" in first.headers["Vary"]
+        etag = first.headers["ETag"]
+        assert etag.startswith('"')  # strong
+
+        same = await served.request("GET", "/boards/demo/", headers={"If-None-Match": etag})
+        assert (same.status, same.body) == (304, b"")
+        assert same.headers["ETag"] == etag
+
+        await served.request("POST", "/boards/demo/players/mars/score-add/")
+        changed = await served.request("GET", "/boards/demo/", headers={"If-None-Match": etag})
+    assert changed.status == 200
+    assert changed.headers["ETag"] != etag
+
+
+@SLASHES
+@pytest.mark.parametrize("path", ["/boards/demo", "/boards/demo/events"])
+@pytest.mark.gen_test
+async def test_head_of_a_stream_has_no_body(settings: Settings, path: str, slash: str) -> None:
+    accept = {"Accept": "text/event-stream"}
+    async with serving(settings) as served:
+        answer = await served.request("HEAD", path + slash, headers=accept)
+        missing = await served.request("HEAD", f"/boards/none{slash}", headers=accept)
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert (missing.status, missing.body) == (404, b"")
+
+
+# Players
+
+
+@SLASHES
+@pytest.mark.gen_test
+async def test_the_life_of_a_player(settings: Settings, slash: str) -> None:
+    async with serving(settings) as served:
+        players = f"/boards/demo/players{slash}"
+        made = await served.request("POST", players, '{"id": "p", "name": "P", "score": 27.0}')
+        assert (made.status, made.json()) == (201, {"id": "p", "name": "P", "score": 27})
+        assert made.headers["Location"] == "/boards/demo/players/p/"
+        problem(await served.request("POST", players, '{"id": "p", "name": "Q"}'), 409)
+
+        path = f"/boards/demo/players/p{slash}"
+        shown = await served.request("GET", path)
+        assert shown.json() == {"id": "p", "name": "P", "score": 27, "rank": 2}
+        fourth = await served.request("GET", f"/boards/demo/players/jupiter{slash}")
+        assert fourth.json()["rank"] == 4
+
+        patched = await served.request("PATCH", path, '{"score": 0.5}')
+        assert (patched.status, patched.json()) == (200, {"id": "p", "name": "P", "score": 0.5})
+        patched = await served.request("PATCH", path, '{"name": "Q"}')
+        assert patched.json() == {"id": "p", "name": "Q", "score": 0.5}
+        patched = await served.request("PATCH", path, "{}")
+        assert patched.json() == {"id": "p", "name": "Q", "score": 0.5}
+
+        gone = await served.request("DELETE", path)
+        assert (gone.status, gone.body) == (204, b"")
+        for method, body in (("GET", None), ("PATCH", "{}"), ("DELETE", None)):
+            problem(await served.request(method, path, body), 404)
+
+
+@pytest.mark.gen_test
+async def test_a_player_without_an_id_gets_one(settings: Settings) -> None:
+    async with serving(settings) as served:
+        made = await served.request("POST", "/boards/demo/players/", '{"name": "P"}')
+        player = made.json()
+        assert (made.status, player["score"], len(player["id"])) == (201, 0, 22)
+        shown = await served.request("GET", made.headers["Location"])
+    assert shown.json() == player | {"rank": 6}
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@SLASHES
+@pytest.mark.parametrize(
+    ("body", "content_type", "score"),
+    [
+        (None, "", 20),
+        ("", FORM, 20),
+        ("{}", "application/json", 20),
+        ('{"amount": 5}', "application/json", 24),
+        ('{"amount": -19}', "application/json; charset=utf-8", 0),
+        ('{"amount": 0.5}', 'Application/JSON; charset="UTF-8"', 19.5),
+        ('{"amount": 1e2}', "application/vnd.board+json", 119),
+        ("amount=5", FORM, 24),
+        ("amount=-1.5", f"{FORM}; charset=utf-8", 17.5),
+        ("amount=1e2", FORM, 119),
+    ],
+)
+@pytest.mark.gen_test
+async def test_adding_to_a_score(
+    settings: Settings, slash: str, body: str | None, content_type: str, score: float
+) -> None:
+    path = f"/boards/demo/players/mars/score-add{slash}"
+    async with serving(settings) as served:
+        answer = await served.request("POST", path, body, {"Content-Type": content_type})
+    assert (answer.status, answer.json()) == (200, {"id": "mars", "name": "Mars", "score": score})
+    assert isinstance(answer.json()["score"], type(score))
+
+
+@pytest.mark.gen_test
+async def test_a_sum_out_of_range_changes_nothing(settings: Settings) -> None:
+    async with serving(settings) as served:
+        before = served.dump()
+        answer = await served.request(
+            "POST", "/boards/demo/players/mars/score-add/", f'{{"amount": {2**53}}}'
+        )
+        problem(answer, 422)
+        assert served.dump() == before
+
+
+@pytest.mark.parametrize(
+    "path", ["/boards/none/players/mars", "/boards/demo/players/none", "/boards/none/players"]
+)
+@pytest.mark.gen_test
+async def test_unknown_boards_and_players_are_404(settings: Settings, path: str) -> None:
+    async with serving(settings) as served:
+        if path.endswith("players"):
+            problem(await served.request("POST", path, '{"name": "P"}'), 404)
+        else:
+            problem(await served.request("GET", path), 404)
+            problem(await served.request("POST", f"{path}/score-add"), 404)
+        assert len(served.dump()) > 5
+
+
+# What all resources share
+
+ROUTES = {
+    "/": "GET, HEAD, OPTIONS",
+    "/boards": "GET, HEAD, POST, OPTIONS",
+    "/boards/demo": "GET, HEAD, DELETE, OPTIONS",
+    "/boards/demo/events": "GET, HEAD, OPTIONS",
+    "/boards/demo/players": "POST, OPTIONS",
+    "/boards/demo/players/mars": "GET, HEAD, PATCH, DELETE, OPTIONS",
+    "/boards/demo/players/mars/score-add": "POST, OPTIONS",
+    "/healthz": "GET, HEAD, OPTIONS",
+    "/readyz": "GET, HEAD, OPTIONS",
+}
+
+
+@pytest.mark.parametrize(("path", "allow"), ROUTES.items())
+@pytest.mark.gen_test
+async def test_methods(settings: Settings, path: str, allow: str) -> None:
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"]
+    async with serving(settings) as served:
+        for target in (path, path.rstrip("/") + "/"):
+            before = served.dump()
+            for method in methods:
+                if method not in allow.split(", "):
+                    answer = await served.request(method, target)
+                    assert answer.headers["Allow"] == allow, method
+                    if method != "HEAD":
+                        problem(answer, 405)
+            assert served.dump() == before
+            options = await served.request("OPTIONS", target)
+            assert (options.status, options.body) == (204, b"")
+            assert options.headers["Allow"] == allow
+            assert "Access-Control-Allow-Origin" not in options.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/boards/", "/boards/demo", "/boards/demo/players/mars", "/healthz", "/readyz"]
+)
+@pytest.mark.gen_test
+async def test_head_is_get_without_the_body(settings: Settings, path: str) -> None:
+    async with serving(settings) as served:
+        get = await served.request("GET", path)
+        head = await served.request("HEAD", path)
+    assert (get.status, head.status, head.body) == (200, 200, b"")
+    for name in ("Content-Type", "Content-Length", "ETag"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/boards//", "/boards/demo/x", "/boards/demo//", "/x/"]
+)
+@pytest.mark.gen_test
+async def test_what_is_not_there(settings: Settings, path: str) -> None:
+    async with serving(settings) as served:
+        for method in ("GET", "POST", "BREW"):
+            assert "/boards/" in problem(await served.request(method, path), 404)
+
+
+# Cross-origin requests
+
+
+@pytest.mark.gen_test
+async def test_an_allowed_origin_may_call(settings: Settings) -> None:
+    origin = "https://a.example"
+    settings = dataclasses.replace(settings, allowed_origins=("https://b.example", origin))
+    async with serving(settings) as served:
+        preflight = await served.request(
+            "OPTIONS",
+            "/boards/demo/players/mars",
+            headers={"Origin": origin, "Access-Control-Request-Method": "PATCH"},
+        )
+        assert preflight.status == 204
+        assert preflight.headers["Access-Control-Allow-Origin"] == origin
+        assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"].split(", ")
+        allowed = preflight.headers["Access-Control-Allow-Headers"].lower().split(", ")
+        assert {"content-type", "last-event-id", "if-none-match"} <= set(allowed)
+        assert int(preflight.headers["Access-Control-Max-Age"]) > 0
+        for method, target in (
+            ("GET", "/boards/demo"),
+            ("POST", "/boards/"),
+            ("GET", "/nothing"),
+            ("GET", "/boards/a%20b"),
+        ):
+            answer = await served.request(method, target, headers={"Origin": origin})
+            assert answer.headers["Access-Control-Allow-Origin"] == origin
+            exposed = answer.headers["Access-Control-Expose-Headers"].lower().split(", ")
+            assert {"location", "etag", "last-event-id", "retry-after"} <= set(exposed)
+            assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.gen_test
+async def test_another_origin_may_not(settings: Settings) -> None:
+    settings = dataclasses.replace(settings, allowed_origins=("https://a.example",))
+    add = "/boards/demo/players/mars/score-add/"
+    async with serving(settings) as served:
+        before = served.dump()
+        for headers in (
+            {"Origin": "https://b.example"},
+            {"Origin": "null"},
+            {"Origin": "https://b.example", "Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            read = await served.request("GET", "/boards/demo", headers=headers)
+            assert "Access-Control-Allow-Origin" not in read.headers
+            assert "Origin" in read.headers["Vary"]  # or a cache would give this to the others
+            assert "allowed_origins" in problem(
+                await served.request("POST", add, None, headers), 403
+            )
+        assert served.dump() == before
+        # the server's own pages, and clients that are no browsers
+        for headers in (
+            {"Origin": "http://localhost", "Host": "localhost"},
+            {"Origin": "http://front.example", "Sec-Fetch-Site": "same-origin"},
+            {},
+        ):
+            assert (await served.request("POST", add, None, headers)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_any_origin_may_call_where_the_settings_say_so(settings: Settings) -> None:
+    settings = dataclasses.replace(settings, allowed_origins=("*",))
+    async with serving(settings) as served:
+        answer = await served.request("POST", "/boards/", headers={"Origin": "https://b.example"})
+    assert answer.status == 201
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+# Health, the page
+
+
+@SLASHES
+@pytest.mark.gen_test
+async def test_health(settings: Settings, slash: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(settings) as served:
+        for path in ("/healthz", "/readyz"):
+            answer = await served.request("GET", path + slash)
+            assert (answer.status, answer.json()) == (200, {"status": "ok"})
+            assert answer.headers["Cache-Control"] == "no-store"
+
+        async def away() -> None:
+            raise StoreUnavailable("it does not answer")
+
+        monkeypatch.setattr(served.store, "ping", away)
+        answer = await served.request("GET", f"/readyz{slash}")
+        assert "the store: it does not answer" in problem(answer, 503)
+        assert (await served.request("GET", f"/healthz{slash}")).status == 200
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.gen_test
+async def test_the_page_runs_only_what_this_server_serves(settings: Settings) -> None:
+    async with serving(settings) as served:
+        page = await served.request("GET", "/")
+        assert page.status == 200
+        assert page.headers["Content-Type"] == "text/html; charset=UTF-8"
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+        for target in ("/static/../run.py", "/static/%2e%2e/run.py", "/static/none.js", "/static/"):
+            problem(await served.request("GET", target), 404)
+        problem(await served.request("POST", "/static/none.js"), 405)
+
+
+@pytest.mark.parametrize(
+    ("accept", "stream"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/*", False),
+        ("application/json", False),
+        ("image/png", False),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
+        ("text/event-stream", True),
+        ("Text/Event-Stream; charset=utf-8", True),
+        ("text/event-stream, */*", True),
+        ("text/event-stream;q=0.5, */*;q=0.5", True),
+        ("text/event-stream;q=0.4, */*;q=0.5", False),
+        ("application/json, text/event-stream", False),
+        ("application/json;q=0.9, text/event-stream", True),
+        ("application/json, text/event-stream;q=0.9", False),
+        ("application/json;q=0, text/event-stream;q=0.1", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream;q=0, */*", False),
+        ("text/event-stream;q=2", False),
+        ("text/event-stream;q=x", False),
+        (",,text/event-stream,", True),
+    ],
+)
+def test_what_accept_prefers(accept: str, stream: bool) -> None:
+    assert prefers_event_stream(accept) is stream

@@ -1,0 +1,103 @@
+"""The same server over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tornado_board.settings import Settings
+
+from .serving import PATIENCE, parse, serving
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
+
+GET = b"GET /boards/demo HTTP/1.1\r\nHost: a\r\n%s\r\n"
+
+
+@pytest.fixture
+def secure(settings: Settings, tmp_path: Path) -> Settings:
+    """The settings with a certificate for localhost."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "1", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return dataclasses.replace(settings, tls_certificate=str(certificate), tls_key=str(key))
+
+
+async def connected(
+    settings: Settings, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context(cafile=settings.tls_certificate)
+    return await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname="localhost"
+    )
+
+
+@pytest.mark.gen_test
+async def test_requests_and_streams(secure: Settings) -> None:
+    async with serving(secure) as served:
+        reader, writer = await connected(secure, served.port)
+        writer.write(GET % b"")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+        reader, writer = await connected(secure, served.port)
+        writer.write(GET % b"Accept: text/event-stream\r\n")
+        await asyncio.wait_for(reader.readuntil(b"event: update"), PATIENCE)
+        await served.store.add_score("demo", "mars", 100)
+        await asyncio.wait_for(reader.readuntil(b'"score":119'), PATIENCE)
+        assert served.server.open_connections == 1
+        writer.close()
+        async with asyncio.timeout(PATIENCE):
+            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "data", "status"),
+    [
+        ({"header_timeout": 0.2}, b"GET", 408),
+        ({"max_body": 1}, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", 413),
+        ({"max_header": 1024}, b"GET / HTTP/1.1\r\nX: " + b"x" * 2000, 431),
+        ({"max_connections": 1}, b"", 503),
+        ({}, b"nonsense\r\n\r\n", 400),
+    ],
+)
+@pytest.mark.gen_test
+async def test_limits(secure: Settings, change: dict[str, float], data: bytes, status: int) -> None:
+    settings = dataclasses.replace(secure, **change)  # type: ignore[arg-type]
+    async with serving(settings) as served:
+        writers = []
+        if status == 503:
+            writers.append((await connected(secure, served.port))[1])
+        reader, writer = await connected(secure, served.port)
+        writers.append(writer)
+        writer.write(data)
+        answer = parse(await asyncio.wait_for(reader.read(), PATIENCE))
+        for writer in writers:
+            writer.transport.abort()
+    assert answer.status == status
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_tls_is_dropped(secure: Settings) -> None:
+    async with serving(secure) as served:
+        with contextlib.suppress(ConnectionResetError):
+            assert b"HTTP" not in await served.send(GET % b"")
+        async with asyncio.timeout(PATIENCE):
+            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+                await asyncio.sleep(0.01)
