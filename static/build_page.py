@@ -154,7 +154,9 @@ def _node_of_wheel(root: Path) -> tuple[Path, list[str]]:
 def _is_recent(node: str) -> bool:
     """Whether this Node is one that vite runs on."""
     try:
-        answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30)
+        answer = subprocess.run(
+            [node, "--version"], capture_output=True, check=False, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     match = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
@@ -165,11 +167,12 @@ def _is_recent(node: str) -> bool:
 
 
 def _run(command: list[str], environ: dict[str, str], timeout: float) -> None:
-    """Run `command` in the folder of the sources. Raises `BuildFailed` with the end of its output."""
+    """Run `command` beside the sources. Raises `BuildFailed` with the end of its output."""
     name = " ".join(Path(part).name for part in command[:3])
     try:
         done = subprocess.run(
             command,
+            check=False,
             cwd=STATIC,
             env=environ,
             stdin=subprocess.DEVNULL,

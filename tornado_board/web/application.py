@@ -14,7 +14,7 @@ from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHan
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
-    (r"/static/assets/([^/]+)", AssetHandler),
+    (r"/static/(.*)", AssetHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),

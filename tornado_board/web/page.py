@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tornado.template
+import tornado.web
 import ujson
 
 from tornado_board.web.handler import Handler
@@ -112,7 +113,7 @@ class PageFiles:
         assets = {}
         for path in sorted((self.build / "assets").iterdir()):
             if path.suffix not in (".br", ".gz"):
-                assets[path.name] = _asset(path)
+                assets[f"assets/{path.name}"] = _asset(path)
         html = (
             tornado.template.Loader(str(self.templates))
             .load("index.html")
@@ -157,11 +158,15 @@ class PageHandler(Handler):
 
 
 class AssetHandler(Handler):
-    """``/static/assets/{name}``: a name is never used again for other bytes, so it is kept long."""
+    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
 
     files = PAGE
 
-<<<<<<< HEAD
+    def prepare(self) -> None:
+        """The path is no id, but one of the names that a build has."""
+        if self.request.method not in self.allowed_methods():
+            raise tornado.web.HTTPError(405)
+
     async def get(self, name: str) -> None:
         """The file, in the best content coding that the client takes."""
         try:
@@ -177,20 +182,9 @@ class AssetHandler(Handler):
         self.set_header("ETag", f'"{asset.etag}{coding and "-"}{coding}"')
         if coding:
             self.set_header("Content-Encoding", coding)
-        if self.check_etag_header():
-            self.set_status(304)
-            self.finish()
-        else:
-            self.finish(body)
-=======
-    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        if any(part.startswith(".") for part in Path(absolute_path).relative_to(root).parts):
-            raise tornado.web.HTTPError(404)
-        return super().validate_absolute_path(root, absolute_path)
->>>>>>> main
+        self.finish(body)  # or 304, by the ETag
 
 
-<<<<<<< HEAD
 def _asset(path: Path) -> Asset:
     body = path.read_bytes()
     coded = {}
@@ -212,13 +206,3 @@ def _codings(accept_encoding: str) -> set[str]:
         if coding and q.strip("0.") != "":
             accepted.add(coding)
     return accepted
-=======
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        # Tornado's 403 stands for folders and for what lies outside of this one.
-        problem = problem_of(None, 404 if status_code == 403 else status_code)
-        self.set_status(problem.status_code)
-        self.set_header("Content-Type", CONTENT_TYPE)
-        if problem.status_code == 405:
-            self.set_header("Allow", "GET, HEAD")
-        self.finish(problem.json())
->>>>>>> main
