@@ -104,6 +104,8 @@ class BuildPy(build_py):
         super().run()
         if self.editable_mode:
             return
+        # The folder is kept from one build to the next, but names have hashes in them.
+        shutil.rmtree(Path(self.build_lib) / PAGE_FILES, ignore_errors=True)
         for source, target in self._page_files().items():
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
@@ -130,6 +132,7 @@ class BuildPy(build_py):
             *_files(static / "test"),
             *(static / name for name in (".npmrc", "jsconfig.json")),
             *static.glob("*.py"),
+            *(_ROOT / "tests").rglob("*.py"),
             _ROOT / "run.py",
         ]
         return [*super().get_source_files(), *(str(path.relative_to(_ROOT)) for path in ours)]

@@ -32,6 +32,7 @@ export default defineConfig({
     outDir: out,
     emptyOutDir: true,
     manifest: "manifest.json",
+    license: { fileName: "licenses.md" }, // of what is in the bundle; a wheel passes it on
     assetsDir: "assets",
     assetsInlineLimit: 0, // the page's policy allows no data: addresses
     modulePreload: { polyfill: false },
