@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
+import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rethinkdb
 
 from tornado_board.replay import ReplayLog, open_replay_log
 from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
+from tornado_board.store.rethinkdb.address import Address
 
+from .reql import ReQLServer
+from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
 
-STORES = ["sqlite"]
+STORES = ["sqlite", "reql", "rethinkdb"]
 LOGS = ["sqlite"]
 
 
@@ -33,7 +39,49 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(params=STORES)
 def database_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     """The URL of an empty database of each backend in turn."""
+    if request.param == "reql":
+        reql: ReQLServer = request.getfixturevalue("reql")
+        return reql.url()
+    if request.param == "rethinkdb":
+        url: str = request.getfixturevalue("rethinkdb_url")
+        return url
     return settings.database_url
+
+
+@pytest.fixture
+def reql(io_loop: Any) -> Iterator[ReQLServer]:
+    """The ReQL test server, on the test's own event loop."""
+    server = ReQLServer()
+    io_loop.run_sync(server.start)
+    yield server
+    io_loop.run_sync(server.stop)
+
+
+@pytest.fixture(scope="session")
+def rethinkdb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real RethinkDB server, without a database: given, or started for the tests."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url.rpartition("/")[0]
+    elif PROGRAM is None:
+        pytest.skip("no rethinkdb on PATH, and TEST_DATABASE_URL is not set")
+    else:
+        server = RethinkDBServer(tmp_path_factory.mktemp("rethinkdb"))
+        server.start()
+        yield server.url("").rpartition("/")[0]
+        server.kill()
+
+
+@pytest.fixture
+def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
+    """The URL of a database on a real RethinkDB server that is not there yet."""
+    address = Address.parse(f"{rethinkdb_server}/test_{secrets.token_hex(8)}")
+    yield f"{rethinkdb_server}/{address.database}"
+    query = rethinkdb.RethinkDB()
+    with query.connect(
+        address.host, address.port, user=address.user, password=address.password
+    ) as connection:
+        if address.database in query.db_list().run(connection):
+            query.db_drop(address.database).run(connection)
 
 
 @pytest.fixture(params=LOGS)

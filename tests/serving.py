@@ -103,6 +103,6 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         port = urllib.parse.urlsplit(server.url).port
         assert port is not None
         async with asyncio.timeout(PATIENCE):
-            while await server.services.readiness():  # noqa: ASYNC110  (nothing tells of it)
+            while await server.services.readiness():
                 await asyncio.sleep(0.005)
         yield Served(port, server.server, server.services.store, settings)

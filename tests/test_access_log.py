@@ -110,7 +110,7 @@ async def test_a_client_that_goes_away_is_no_news(
 
         async def slow(*_: object) -> list[object]:
             gone.set()
-            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+            while served.server.open_connections:
                 await asyncio.sleep(0.01)
             done.set()
             return []

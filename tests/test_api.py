@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 
 import pytest
 
+from tornado_board.realtime.hub import LimitReached
+from tornado_board.replay import LogUnavailable
 from tornado_board.settings import Settings
-from tornado_board.store import StoreUnavailable
+from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.web.accept import prefers_event_stream
 
-from .serving import Answer, serving
+from .serving import PATIENCE, Answer, Served, serving
 
 SLASHES = pytest.mark.parametrize("slash", ["", "/"])
 
@@ -267,6 +270,69 @@ async def test_unknown_boards_and_players_are_404(settings: Settings, path: str)
             problem(await served.request("GET", path), 404)
             problem(await served.request("POST", f"{path}/score-add"), 404)
         assert len(served.dump()) > 5
+
+
+# What goes wrong behind the API
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreUnavailable("the database does not answer"),
+        OutcomeUnknown("the database was lost; the addition may have been applied or not"),
+        LogUnavailable("the replay log does not answer"),
+        LimitReached("as many boards are live as the settings allow"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_may_pass_is_a_503_with_a_time(
+    settings: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(settings) as served:
+
+        async def fail(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(served.store, "add_score", fail)
+        answer = await served.request("POST", "/boards/demo/players/mars/score-add")
+    assert problem(answer, 503) == str(error)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def opened_stream(served: Served, board_id: str) -> asyncio.StreamWriter:
+    """A stream of the board that has had its first event."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    head = f"GET /boards/{board_id} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n"
+    writer.write(head.encode())
+    await asyncio.wait_for(reader.readuntil(b"event: update"), PATIENCE)
+    return writer
+
+
+@pytest.mark.gen_test
+async def test_more_streams_than_a_board_may_have(settings: Settings) -> None:
+    settings = dataclasses.replace(settings, max_streams_per_board=1)
+    async with serving(settings) as served:
+        writer = await opened_stream(served, "demo")
+        for path in ("/boards/demo/", "/boards/demo/events/"):
+            refused = await served.request("GET", path, headers={"Accept": "text/event-stream"})
+            problem(refused, 503)
+            assert int(refused.headers["Retry-After"]) > 0
+        writer.close()
+
+
+@pytest.mark.gen_test
+async def test_a_board_that_cannot_be_live_can_be_read(settings: Settings) -> None:
+    settings = dataclasses.replace(settings, live_boards=1)
+    async with serving(settings) as served:
+        writer = await opened_stream(served, "demo")
+        await served.request("POST", "/boards/", '{"id": "b"}')
+        answer = await served.request("GET", "/boards/b/")
+        assert answer.status == 200
+        assert "Last-Event-ID" not in answer.headers
+        problem(await served.request("GET", "/boards/b/events/"), 503)
+        problem(await served.request("GET", "/boards/none/"), 404)
+        writer.close()
 
 
 # What all resources share

@@ -66,7 +66,7 @@ async def settled(served: Served, count: int) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  (nothing tells of it)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

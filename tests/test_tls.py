@@ -63,7 +63,7 @@ async def test_requests_and_streams(secure: Settings) -> None:
         assert served.server.open_connections == 1
         writer.close()
         async with asyncio.timeout(PATIENCE):
-            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+            while served.server.open_connections:
                 await asyncio.sleep(0.01)
 
 
@@ -99,5 +99,5 @@ async def test_what_is_not_tls_is_dropped(secure: Settings) -> None:
         with contextlib.suppress(ConnectionResetError):
             assert b"HTTP" not in await served.send(GET % b"")
         async with asyncio.timeout(PATIENCE):
-            while served.server.open_connections:  # noqa: ASYNC110  (nothing tells of it)
+            while served.server.open_connections:
                 await asyncio.sleep(0.01)

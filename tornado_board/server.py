@@ -26,6 +26,7 @@ from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
 from tornado_board.web.connections import Server
+from tornado_board.web.express import Express
 from tornado_board.web.handler import Services
 
 logger = logging.getLogger(__name__)
@@ -151,15 +152,21 @@ async def running(
                 missing.append("the changefeed is not open yet")
             return missing
 
+        catch_ups = CatchUps(log)
         services = Services(
             store=store,
             log=log,
             hub=hub,
-            catch_ups=CatchUps(log),
+            catch_ups=catch_ups,
             settings=settings,
             readiness=readiness,
         )
-        server = Server(make_application(services), settings, ssl_options=tls)
+        server = Server(
+            make_application(services),
+            settings,
+            ssl_options=tls,
+            short_cut=Express(hub, catch_ups, settings),
+        )
         server.add_sockets(bound)
         # Last in, first out: no new connections, the streams end, what is under way is answered.
         stack.push_async_callback(server.drain, settings.stop_timeout)

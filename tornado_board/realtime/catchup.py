@@ -29,6 +29,9 @@ class CatchUp(msgspec.Struct, frozen=True):
     encoded: bytes
 
 
+_NOTHING = CatchUp((), None, b"")
+
+
 class CatchUps:
     """Reads the log for clients that come back, once for all who ask for the same."""
 
@@ -43,27 +46,19 @@ class CatchUps:
         The current event is that of the moment in which this returns: whoever joins the topic
         before the next await misses nothing and gets nothing twice.
         """
-        known: Sequence[Event] = ()
         for _ in range(_TRIES):
-            current = topic.current.id
-            if current is None:
-                return _reset(topic, "events are not being logged at present")
-            if current == event_id:
-                return CatchUp((), None, b"")
-            key = (topic.board_id, event_id, current)
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-                return kept
+            known = self.known(topic, event_id)
+            if known is not None:
+                return known
             try:
-                known = await self._read(topic.board_id, event_id)
+                logged = await self._read(topic.board_id, event_id)
             except Gap as gap:
                 return _reset(topic, str(gap))
             except LogUnavailable:
                 return _reset(topic, "the replay log can't be reached at present")
             # The log may be ahead of the topic: those events come to its subscribers yet.
             current = topic.current.id
-            events = [e for e in known if e.id and current and e.id <= current]
+            events = [e for e in logged if e.id and current and e.id <= current]
             if current == event_id or (events and events[-1].id == current):
                 assert current is not None
                 return self._keep(
@@ -71,6 +66,19 @@ class CatchUps:
                     CatchUp(events, None, b"".join(map(sse.update, events))),
                 )
         return _reset(topic, "the board changed too fast to catch up")
+
+    def known(self, topic: Topic, event_id: EventId) -> CatchUp | None:
+        """The same where it can be told without reading the log; ``None`` where it can't."""
+        current = topic.current.id
+        if current is None:
+            return _reset(topic, "events are not being logged at present")
+        if current == event_id:
+            return _NOTHING
+        key = (topic.board_id, event_id, current)
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+        return kept
 
     async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         key = (board_id, event_id)

@@ -196,6 +196,13 @@ class Hub:
         self._topics.move_to_end(board_id)
         return topic
 
+    def live(self, board_id: str) -> Topic | None:
+        """The board, if it is live already."""
+        topic = self._topics.get(board_id)
+        if topic is not None:
+            self._topics.move_to_end(board_id)
+        return topic
+
     def check_room(self, topic: Topic) -> None:
         """Raise `LimitReached` if the board has as many listeners as the settings allow."""
         if self._closed:

@@ -55,10 +55,14 @@ class Subscriber:
         discard: Callable[[Subscriber], None],
         release: Callable[[], None],
     ) -> None:
-        """Take over the non-blocking `sock`.
+        """Take over `sock`.
 
         Once it is closed, `discard` is called with this subscriber, and `release`.
         """
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # An event must not wait for the acknowledgement of the one before.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
         self._poller = poller
         self._discard = discard
@@ -166,6 +170,7 @@ class SecureSubscriber:
         self._discard = discard
         self._writing: asyncio.Future[None] | None = None
         self._pending: bytes | None = None
+        stream.set_nodelay(True)
         stream.set_close_callback(self._closed)
 
     def deliver(self, data: bytes) -> None:

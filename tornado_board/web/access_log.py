@@ -40,10 +40,9 @@ def log_request(handler: tornado.web.RequestHandler) -> None:
     )
 
 
-def log_stream_started(handler: tornado.web.RequestHandler) -> None:
+def log_stream_started(path: str, address: str | None) -> None:
     """Log that an event stream was opened; it has no other line."""
-    request = handler.request
-    log.info("%s %s stream %s", request.method, _printable(request.path), request.remote_ip)
+    log.info("GET %s stream %s", _printable(path), address)
 
 
 def _printable(path: str) -> str:

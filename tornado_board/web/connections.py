@@ -17,7 +17,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import tornado.httpserver
 import tornado.httputil
@@ -58,6 +58,13 @@ class Phase(enum.Enum):
     ANSWER = "the application"
     SENDING = "the client to read the answer"
     DETACHED = "nothing: it is an event stream, and the hub's"
+
+
+class ShortCut(Protocol):
+    """What may serve a connection without HTTP's whole machinery: see `express.Express`."""
+
+    def take(self, sock: socket.socket, peer: str, release: Callable[[], None]) -> bool:
+        """Own `sock`, and call `release` once it was closed; or return ``False`` and leave it."""
 
 
 class Connection(tornado.iostream.IOStream):
@@ -151,7 +158,8 @@ class _SecureConnection(Connection, tornado.iostream.SSLIOStream):
 class Server(tornado.httpserver.HTTPServer):
     """Serves an application within the limits that `Settings` names.
 
-    ``Server(application, settings, ssl_options=None)``; use `add_sockets`, then `drain`.
+    ``Server(application, settings, ssl_options=None, short_cut=None)``; use `add_sockets`, then
+    `drain`.
     """
 
     settings: Settings
@@ -161,6 +169,7 @@ class Server(tornado.httpserver.HTTPServer):
         application: tornado.httputil.HTTPServerConnectionDelegate,
         settings: Settings,
         ssl_options: ssl.SSLContext | None = None,
+        short_cut: ShortCut | None = None,
     ) -> None:
         super().initialize(
             application,
@@ -174,6 +183,7 @@ class Server(tornado.httpserver.HTTPServer):
         )
         self.conn_params.header_timeout = None  # a timer a request otherwise
         self.settings = settings
+        self.short_cut = short_cut
         #: Open connections by the address they come from.
         self._peers: Counter[str] = Counter()
         self._open = 0
@@ -226,6 +236,10 @@ class Server(tornado.httpserver.HTTPServer):
                 return
             self._open += 1
             self._peers[peer] += 1
+            if self.short_cut is not None and not secure and self._quiet is None:
+                release = functools.partial(self.release, peer)
+                if self.short_cut.take(connection, peer, release):
+                    return
             kind = _SecureConnection if secure else Connection
             self.handle_stream(
                 kind(self, peer, connection, read_chunk_size=_CHUNK),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
@@ -27,7 +27,7 @@ from tornado_board.store import (
     Store,
     StoreUnavailable,
 )
-from tornado_board.web import bodies, problems
+from tornado_board.web import bodies
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -63,6 +63,22 @@ class Services:
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
+
+
+def cors_headers(allowed: Sequence[str], origin: str | None) -> tuple[tuple[str, str], ...]:
+    """The CORS fields of a response to a page of `origin` (the ``Origin`` header).
+
+    `allowed` are the origins that may read it, ``*`` for any. See the Fetch Standard, "HTTP
+    responses" of the CORS protocol.
+    """
+    if not allowed:
+        return ()
+    exposed = ("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+    if "*" in allowed:
+        return (("Access-Control-Allow-Origin", "*"), exposed)
+    if origin is None or origin not in allowed:
+        return (("Vary", "Origin"),)
+    return (("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), exposed)
 
 
 class Handler(tornado.web.RequestHandler):
@@ -154,18 +170,11 @@ class Handler(tornado.web.RequestHandler):
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
         # `initialize` has not run yet when this is called first.
-        allowed = cast(Settings, self.settings["board_settings"]).allowed_origins
-        if not allowed:
-            return
-        origin = self.request.headers.get("Origin")
-        if "*" in allowed:
-            self.set_header("Access-Control-Allow-Origin", "*")
-        else:
-            self.add_header("Vary", "Origin")
-            if origin is None or origin not in allowed:
-                return
-            self.set_header("Access-Control-Allow-Origin", origin)
-        self.set_header("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+        settings = cast(Settings, self.settings["board_settings"])
+        for name, value in cors_headers(
+            settings.allowed_origins, self.request.headers.get("Origin")
+        ):
+            self.add_header(name, value)
 
     def check_trusted_origin(self, origin: str) -> bool:
         """Whether pages of another `origin` may change boards; Tornado asks before it runs a
@@ -184,12 +193,6 @@ class Handler(tornado.web.RequestHandler):
     def no_content(self) -> None:
         self.set_status(204)
         self.finish()
-
-    def header_bytes(self) -> bytes:
-        """The response's status line and headers as they go over the wire."""
-        lines = [f"HTTP/1.1 {self.get_status()} {problems.title(self.get_status())}"]
-        lines += [f"{name}: {value}" for name, value in self._headers.get_all()]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None

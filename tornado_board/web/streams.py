@@ -6,20 +6,23 @@ Both send the same events by the same rules; the formats are in ``realtime/sse.p
 
 from __future__ import annotations
 
+import functools
 import re
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 
 import ujson
 
 from tornado_board.realtime import sse
-from tornado_board.realtime.hub import Topic
+from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.hub import Hub, Topic
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connections import Connection
-from tornado_board.web.handler import Handler
+from tornado_board.web.handler import Handler, cors_headers
 from tornado_board.web.problems import Problem
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
@@ -42,39 +45,73 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     text = _last_event_id(handler)
     topic = await handler.hub.open(board_id)
     handler.hub.check_room(topic)
-    if not text:
-        first = topic.current_bytes
-    else:
-        try:
-            event_id = EventId.parse(text)
-        except ValueError:
-            # An EventSource can't be told of a mistake without being stopped for good.
-            first = sse.reset("that is no event id of this server") + topic.current_bytes
-        else:
-            first = (await handler.services.catch_ups.after(topic, event_id)).encoded
+    first = first_events(topic, text, handler.services.catch_ups)
+    if first is None:
+        first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
+        handler.hub.check_room(topic)
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
-    handler.hub.check_room(topic)
-    log_stream_started(handler)
-    handler.set_header("Content-Type", sse.CONTENT_TYPE)
-    handler.set_header("Cache-Control", "no-store, no-transform")
-    handler.set_header("X-Accel-Buffering", "no")
-    handler.set_header("Connection", "close")
-    handler.set_header("Date", formatdate(time.time(), usegmt=True))
-    handler.add_header("Vary", "Accept")
-    head = handler.header_bytes()
     connection = handler.detach()
     assert isinstance(connection, Connection)
     if connection.closed() or handler.client_gone or topic.ended:
         connection.close()
         return
-    subscriber: Subscriber | SecureSubscriber
+    log_stream_started(handler.request.path, handler.request.remote_ip)
+    origin = handler.request.headers.get("Origin")
+    head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
     if connection.is_secure:
-        subscriber = SecureSubscriber(connection, topic.discard)
+        secure = SecureSubscriber(connection, topic.discard)
+        topic.add(secure)
+        secure.deliver(head + sse.retry() + first)
     else:
         sock, release = connection.hand_over()
-        subscriber = Subscriber(sock, handler.hub.poller, topic.discard, release)
+        subscribe(handler.hub, topic, sock, release, head + sse.retry() + first)
+
+
+def first_events(topic: Topic, last_event_id: str, catch_ups: CatchUps) -> bytes | None:
+    """What a stream begins with for a client that has seen `last_event_id` (empty for none).
+
+    ``None`` where the replay log has to be asked: see `CatchUps.after`.
+    """
+    if not last_event_id:
+        return topic.current_bytes
+    try:
+        event_id = EventId.parse(last_event_id)
+    except ValueError:
+        # An EventSource can't be told of a mistake without being stopped for good.
+        return sse.reset("that is no event id of this server") + topic.current_bytes
+    known = catch_ups.known(topic, event_id)
+    return None if known is None else known.encoded
+
+
+def subscribe(
+    hub: Hub, topic: Topic, sock: socket.socket, release: Callable[[], None], first: bytes
+) -> None:
+    """Send `first` and then every event of `topic` to `sock`; `release` is called at its end."""
+    subscriber = Subscriber(sock, hub.poller, topic.discard, release)
     topic.add(subscriber)
-    subscriber.deliver(head + sse.retry() + first)
+    subscriber.deliver(first)
+
+
+def response_head(cors: tuple[tuple[str, str], ...]) -> bytes:
+    """The status line and header of a stream's response, with the CORS fields `cors`."""
+    return _response_head(cors, int(time.time()))
+
+
+@functools.lru_cache(maxsize=64)
+def _response_head(cors: tuple[tuple[str, str], ...], now: int) -> bytes:
+    fields = [
+        ("Content-Type", sse.CONTENT_TYPE),
+        ("Date", formatdate(now, usegmt=True)),
+        ("Cache-Control", "no-store, no-transform"),
+        ("X-Accel-Buffering", "no"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Vary", "Accept"),
+        # The end of the stream is the end of the connection (RFC 9112, section 6.3).
+        ("Connection", "close"),
+        *cors,
+    ]
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
 
 
 async def serve_poll(handler: Handler, board_id: str) -> None:

@@ -1,0 +1,81 @@
+"""Runs a RethinkDB server for tests, in a folder of its own on free ports."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+#: The server's program; ``None`` where it is not installed.
+PROGRAM = shutil.which("rethinkdb")
+
+
+class RethinkDBServer:
+    """A server process that can be killed, stopped and started again; its data stay.
+
+    Args:
+        folder: where it keeps its data and its log.
+        arguments: more arguments of the program.
+    """
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        assert PROGRAM is not None
+        self._folder = folder
+        self.port, cluster_port = _free_ports(2)
+        self._command = [
+            PROGRAM,
+            *("--directory", str(folder / "data")),
+            *("--log-file", str(folder / "log")),
+            *("--driver-port", str(self.port)),
+            *("--cluster-port", str(cluster_port)),
+            *("--bind", "127.0.0.1"),
+            *("--cache-size", "256"),
+            "--no-http-admin",
+            "--no-update-check",
+            *arguments,
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str, user: str = "") -> str:
+        return f"rethinkdb://{user}127.0.0.1:{self.port}/{database}"
+
+    def start(self, wait: float = 30) -> None:
+        """Start it, and return when it takes connections; `wait=0` returns at once."""
+        with open(self._folder / "output", "ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, cwd=self._folder
+            )
+        deadline = time.monotonic() + wait
+        while wait:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    output_text = (self._folder / "output").read_text()[-2000:]
+                    self.kill()
+                    raise RuntimeError(f"rethinkdb does not come up:\n{output_text}") from None
+                time.sleep(0.05)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, for instance `signal.SIGSTOP`."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """``kill -9``, also if it is stopped or dead."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports

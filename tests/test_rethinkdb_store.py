@@ -1,0 +1,394 @@
+"""What the RethinkDB store promises beyond the contract; on the test server and on a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from tornado_board.models import SCORE_LIMIT, Board, NewBoard, NewPlayer, Player, PlayerPatch
+from tornado_board.settings import Settings
+from tornado_board.store import (
+    SAMPLE_PLAYERS,
+    AlreadyExists,
+    BoardChanged,
+    Change,
+    NotFound,
+    OutOfRange,
+    PlayerChanged,
+    StoreUnavailable,
+)
+from tornado_board.store.rethinkdb import RethinkDBStore
+from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.connection import run
+
+from .conftest import Opened
+
+pytestmark = pytest.mark.usefixtures("io_loop")
+
+boards, players = r.table("boards"), r.table("players")
+
+
+@pytest.fixture(params=["reql", "rethinkdb"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database on either server."""
+    if request.param == "reql":
+        url: str = request.getfixturevalue("reql").url()
+    else:
+        url = request.getfixturevalue("rethinkdb_url")
+    return url
+
+
+class Admin:
+    """Runs queries from outside, as the admin console or a script does."""
+
+    def __init__(self, url: str) -> None:
+        self._address = Address.parse(url)
+
+    async def run(self, *terms: Any) -> Any:
+        """Run `terms`, and return what the last one gives."""
+        driver = await self._address.connect(10)
+        try:
+            for term in terms:
+                result = await run(driver, term, 30)
+        finally:
+            await driver.close(noreply_wait=False)
+        return result
+
+
+@pytest.fixture
+def admin(url: str) -> Admin:
+    return Admin(url)
+
+
+async def opened_store(opened: Opened, url: str, settings: Settings) -> RethinkDBStore:
+    store = await opened.store(url, settings)
+    assert isinstance(store, RethinkDBStore)
+    return store
+
+
+async def document(admin: Admin, key: Any) -> Any:
+    return await admin.run(players.get(key))
+
+
+@pytest.mark.gen_test
+async def test_a_database_of_an_earlier_user_works_as_it_is(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    database = url.rpartition("/")[2]
+    if database not in await admin.run(r.db_list()):
+        await admin.run(r.db_create(database))
+    board = "6f0e2c1a-4b52-4d5f-9a36-0f3f1fd1c3a1"
+    player = {"id": "d6b9d6c4-9a3b-4b2f-8a6e-9a1d3c1b7e55", "board": board, "name": "Old"}
+    await admin.run(
+        r.table_create("boards"),
+        r.table_create("players"),
+        boards.insert({"id": board}),
+        players.insert({**player, "score": 7, "clan": {"tag": "x"}, "seen": [1, 2]}),
+    )
+    store = await opened_store(opened, url, settings)
+    assert await store.list_boards(10) == [Board(board, board)]
+    assert (await store.ranking(board, 5)).players == [Player(player["id"], "Old", 7)]
+    assert (await store.add_score(board, player["id"], 3)).score == 10
+    await store.update_player(board, player["id"], PlayerPatch(name="New"))
+    assert await document(admin, player["id"]) == {
+        **player, "name": "New", "score": 10, "clan": {"tag": "x"}, "seen": [1, 2],
+    }  # fmt: skip
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_processes_that_start_at_once_make_one_sample_board(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    stores = await asyncio.gather(*[opened_store(opened, url, settings) for _ in range(4)])
+    for store in stores:
+        await store.ping()
+    assert await admin.run(boards.count()) == 1
+    assert await admin.run(players.count()) == len(SAMPLE_PLAYERS)
+
+
+@pytest.mark.gen_test
+async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    await admin.run(
+        boards.insert([{"id": "b", "name": 7}, {"id": 5}, {"id": [1]}]),
+        players.insert(
+            [
+                {"id": "good", "board": "b", "name": "Good", "score": 3},
+                {"id": "no score", "board": "b", "name": "No score"},
+                {"id": "null", "board": "b", "name": None, "score": None},
+                {"id": "text", "board": "b", "name": "Text", "score": "3"},
+                {"id": "list", "board": "b", "name": "List", "score": [3]},
+                {"id": "huge", "board": "b", "name": "Huge", "score": 1e300},
+                {"id": "half", "board": "b", "score": 0.5},
+                {"id": 17, "board": "b", "name": ["odd"], "score": 2},
+                {"id": "other", "board": "c", "name": "Other", "score": 9},
+                {"id": "no board", "name": "No board", "score": 9},
+                {"id": "number board", "board": 5, "name": "N", "score": 9},
+                {"id": "b/x/y", "board": "b", "name": "Slashes", "score": 1},
+                {"id": "z/y", "board": "b", "name": "Slash", "score": 1},
+            ]
+        ),
+    )
+    assert [b.id for b in await store.list_boards(10)] == ["b", "demo"]
+    ranking = await store.ranking("b", 100)
+    assert ranking.board == Board("b", "7")
+    assert ranking.players == [
+        Player("huge", "Huge", 1e300),
+        Player("good", "Good", 3),
+        Player("17", '["odd"]', 2),
+        Player("x/y", "Slashes", 1),
+        Player("z/y", "Slash", 1),
+        Player("half", "half", 0.5),
+        Player("no score", "No score", 0),
+        Player("null", "null", 0),
+    ]
+    assert sorted(ranking.players, key=lambda p: p.key) == ranking.players
+    assert (await store.get_player("b", "no score")).rank == 7
+    assert (await store.add_score("b", "null", 2)).score == 2
+    assert (await store.add_score("b", "half", 1)).score == 1.5
+    for player_id in ("text", "list", "other", "no board"):
+        before = await document(admin, player_id)
+        for call in (
+            store.get_player("b", player_id),
+            store.add_score("b", player_id, 1),
+            store.update_player("b", player_id, PlayerPatch(name="New")),
+        ):
+            with pytest.raises(NotFound):
+                await call
+        assert await document(admin, player_id) == before
+    with pytest.raises(OutOfRange):
+        await store.add_score("b", "huge", -1)
+    assert await store.update_player("b", "text", PlayerPatch(score=4)) == Player("text", "Text", 4)
+    with pytest.raises(AlreadyExists):
+        await store.create_player("b", NewPlayer(id="list", name="Again"))
+    await store.delete_player("b", "list")
+    await store.delete_board("b")
+    assert await admin.run(players.filter({"board": "b"}).count()) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualified_key(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    for board in ("b", "c"):
+        await store.create_board(NewBoard(id=board))
+        await store.create_player(board, NewPlayer(id="p", name=board, score=5))
+    assert (await document(admin, "p"))["board"] == "b"
+    assert (await document(admin, "c/p"))["board"] == "c"
+    # Equal scores are ordered by the players' ids, not by the primary keys.
+    await store.create_player("c", NewPlayer(id="a", name="a", score=5))
+    await store.create_player("c", NewPlayer(id="q", name="q", score=5))
+    assert [p.id for p in (await store.ranking("c", 5)).players] == ["a", "p", "q"]
+
+    added = await asyncio.gather(
+        *[store.add_score(board, "p", n) for n in (1, 2, 3) for board in ("b", "c")]
+    )
+    assert [p.score for p in added if p.name == "c"] == [6, 8, 11]
+    assert [p.score for p in added if p.name == "b"] == [6, 8, 11]
+    await store.update_player("c", "p", PlayerPatch(score=1))
+    assert (await store.get_player("c", "p")).rank == 3
+    await store.delete_player("c", "p")
+    with pytest.raises(NotFound):
+        await store.add_score("c", "p", 1)
+    assert (await store.get_player("b", "p")).score == 11
+    # Its key is known as the qualified one, but it may be made anew under the plain one.
+    await store.delete_player("b", "p")
+    await store.create_player("c", NewPlayer(id="p", name="new"))
+    assert (await document(admin, "p"))["board"] == "c"
+    assert (await store.add_score("c", "p", 1)).score == 1
+
+
+@pytest.mark.gen_test
+async def test_of_many_who_make_one_player_one_succeeds(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    other = await opened_store(opened, url, settings)
+    for board in ("b", "c"):
+        await store.create_board(NewBoard(id=board))
+    results = await asyncio.gather(
+        *[
+            maker.create_player(board, NewPlayer(id="p", name=f"{board}{n}", score=n))
+            for n in range(10)
+            for maker in (store, other)
+            for board in ("b", "c")
+        ],
+        return_exceptions=True,
+    )
+    made = [result for result in results if isinstance(result, Player)]
+    assert sorted(player.name[0] for player in made) == ["b", "c"]
+    assert sum(isinstance(result, AlreadyExists) for result in results) == len(results) - 2
+    for player in made:
+        assert (await store.get_player(player.name[0], "p")).name == player.name
+    assert await admin.run(players.filter(lambda d: d["board"].ne("demo")).count()) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    for _ in range(5):
+        await store.create_board(NewBoard(id="b"))
+        await asyncio.gather(
+            *[store.create_player("b", NewPlayer(name="P")) for _ in range(10)],
+            store.delete_board("b"),
+            *[store.create_player("b", NewPlayer(name="P")) for _ in range(10)],
+            return_exceptions=True,
+        )
+        assert await admin.run(players.filter({"board": "b"}).count()) == 0
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
+    opened: Opened, url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, url, settings)
+    await store.create_board(NewBoard(id="b"))
+    for player_id in ("p", "q", "r"):
+        await store.create_player("b", NewPlayer(id=player_id, name=player_id))
+    scores: dict[str, list[Any]] = {"p": [], "q": [], "r": []}
+    todo = [player_id for player_id in scores for _ in range(500)]
+    random.Random(3).shuffle(todo)
+
+    async def caller() -> None:
+        while todo:
+            player = await store.add_score("b", todo.pop(), 1)
+            scores[player.id].append(player.score)
+
+    await asyncio.gather(*[caller() for _ in range(32)])
+    for player_id, seen in scores.items():
+        assert sorted(seen) == list(range(1, 501)), player_id
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_each_caller_gets_the_very_sum_that_was_stored_after_its_addition(
+    opened: Opened, url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, url, settings)
+    await store.create_board(NewBoard(id="b"))
+    await store.create_player("b", NewPlayer(id="p", name="P", score=0.1))
+    draw = random.Random(11)
+    amounts = [draw.choice((1, -3, 0.1, 0.7, 2**40, -(2**40), 0)) for _ in range(60)]
+    players = await asyncio.gather(*[store.add_score("b", "p", amount) for amount in amounts])
+    score: float = 0.1
+    for amount, player in zip(amounts, players, strict=True):
+        score += amount
+        assert player.score == score
+    assert (await store.get_player("b", "p")).score == score
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_only_the_additions_that_leave_the_range_fail(
+    opened: Opened, url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, url, settings)
+    await store.create_board(NewBoard(id="b"))
+    await store.create_player("b", NewPlayer(id="p", name="P", score=SCORE_LIMIT - 10))
+    await store.create_player("b", NewPlayer(id="q", name="Q"))
+    amounts = [SCORE_LIMIT, 4, 7, -1, 7, SCORE_LIMIT, -SCORE_LIMIT, 1]
+    results = await asyncio.gather(
+        *[store.add_score("b", "p", amount) for amount in amounts],
+        store.add_score("b", "q", 1),
+        return_exceptions=True,
+    )
+    score = SCORE_LIMIT - 10
+    for amount, result in zip(amounts, results, strict=False):
+        if score + amount > SCORE_LIMIT:
+            assert isinstance(result, OutOfRange)
+        else:
+            score += amount
+            assert isinstance(result, Player)
+            assert result.score == score
+    assert results[-1] == Player("q", "Q", 1)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_board_with_more_players_than_one_query_deletes(
+    opened: Opened, url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, admin: Admin
+) -> None:
+    monkeypatch.setattr("tornado_board.store.rethinkdb.SWEEP", 3)
+    store = await opened_store(opened, url, settings)
+    await admin.run(
+        boards.insert({"id": "b"}),
+        players.insert([{"id": f"p{n}", "board": "b", "score": n} for n in range(10)]),
+    )
+    await store.delete_board("b")
+    assert await admin.run(players.filter({"board": "b"}).count()) == 0
+    assert len((await store.ranking("demo", 10)).players) == len(SAMPLE_PLAYERS)
+    # What a deletion that broke off left behind, the next one deletes.
+    await admin.run(players.insert({"id": "p", "board": "b", "score": 1}))
+    await store.delete_board("b")
+    with pytest.raises(NotFound):
+        await store.delete_board("b")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_index_that_somebody_dropped_is_made_again(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    feed = await store.changes()
+    await admin.run(players.index_drop("standing"))
+    with pytest.raises(StoreUnavailable, match="standing"):
+        await store.ranking("demo", 5)
+    assert (await store.add_score("demo", "venus", 1)).score == 32
+    (change,) = await asyncio.wait_for(feed.next(), 10)
+    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 32))
+    for _ in range(100):
+        try:
+            ranking = await store.ranking("demo", 1)
+            break
+        except StoreUnavailable:
+            await asyncio.sleep(0.1)
+    assert ranking.players == [Player("venus", "Venus", 32)]
+    await store.ping()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_feed_tells_of_writes_from_anywhere(
+    opened: Opened, url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, url, settings)
+    feed = await store.changes()
+
+    marks = itertools.count(1000)
+
+    async def after(*terms: Any) -> list[Change]:
+        """The changes that `terms` make, up to that of a marker that follows them."""
+        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", next(marks)))
+        await admin.run(*terms, players.get("mars").update({"score": mark.player.score}))
+        changes: list[Change] = []
+        while mark not in changes:
+            changes.extend(await asyncio.wait_for(feed.next(), 10))
+        changes.remove(mark)
+        return changes
+
+    venus = players.get("venus")
+    assert await after(venus.update({"score": 40})) == [
+        PlayerChanged("demo", "venus", Player("venus", "Venus", 40))
+    ]
+    assert await after(venus.update({"clan": "x"})) == []
+    assert await after(venus.update({"board": "b"})) == [
+        PlayerChanged("demo", "venus", None),
+        PlayerChanged("b", "venus", Player("venus", "Venus", 40)),
+    ]
+    assert await after(venus.update({"score": "much"})) == [PlayerChanged("b", "venus", None)]
+    assert await after(venus.update({"board": 5})) == []
+    assert await after(venus.update({"board": "b", "score": 1})) == [
+        PlayerChanged("b", "venus", Player("venus", "Venus", 1))
+    ]
+    assert await after(venus.delete()) == [PlayerChanged("b", "venus", None)]
+    assert await after(players.insert({"id": "b/x", "board": "b", "score": 1})) == [
+        PlayerChanged("b", "x", Player("x", "x", 1))
+    ]
+    changes = await after(boards.insert({"id": "b", "name": "B"}))
+    changes = changes or list(await asyncio.wait_for(feed.next(), 10))
+    assert changes == [BoardChanged("b", Board("b", "B"))]

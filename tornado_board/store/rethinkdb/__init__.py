@@ -1,0 +1,283 @@
+"""Boards and players in RethinkDB; docs/rethinkdb.md says how."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rethinkdb.errors import ReqlOpFailedError
+
+from tornado_board.models import (
+    Board,
+    NewBoard,
+    NewPlayer,
+    Number,
+    Player,
+    PlayerPatch,
+    RankedPlayer,
+    Ranking,
+    new_id,
+    score_of,
+)
+from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store.rethinkdb import queries, schema
+from tornado_board.store.rethinkdb.additions import Additions
+from tornado_board.store.rethinkdb.address import Address
+from tornado_board.store.rethinkdb.connection import Connection
+from tornado_board.store.rethinkdb.documents import (
+    STANDING,
+    Document,
+    board_of,
+    player_of,
+    qualified,
+)
+from tornado_board.store.rethinkdb.feed import RethinkDBFeed
+
+if TYPE_CHECKING:
+    from tornado_board.settings import Settings
+
+__all__ = ["RethinkDBStore"]
+
+_log = logging.getLogger(__name__)
+
+#: Players that one query of the deletion of a board deletes, so that none runs into the timeout.
+SWEEP = 2_000
+
+
+class RethinkDBStore:
+    """The `Store` on RethinkDB. Made with `open`."""
+
+    def __init__(self, address: Address, connection: Connection, settings: Settings) -> None:
+        self.description = f"RethinkDB at {address}"
+        self._address = address
+        self._connection = connection
+        self._timeout = settings.database_timeout
+        self._additions = Additions(connection, settings.waiting_writes, settings.database_timeout)
+        self._repair: asyncio.Task[None] | None = None
+        self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
+
+    @classmethod
+    async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
+        """Connect to the database that `url` names and make what is missing in it.
+
+        Waits up to ``settings.database_wait`` seconds for a server that is not up yet. Raises
+        `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
+        """
+        address = Address.parse(url, settings.database_ca_certs)
+        connection = Connection(
+            address,
+            settings.database_timeout,
+            settings.waiting_writes,
+            settings.database_durability,
+        )
+        await connection.open(settings.database_wait)
+        try:
+            await schema.prepare(connection, address, settings.database_wait)
+            await schema.add_sample(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(address, connection, settings)
+
+    async def ping(self) -> None:
+        """Return if tables and index can be read."""
+        await self._run(queries.ping())
+
+    async def list_boards(self, limit: int, after: str = "") -> list[Board]:
+        """Boards in the order of their ids."""
+        documents = await self._run(queries.list_boards(limit=limit, after=after))
+        return [board for board in map(board_of, documents) if board is not None]
+
+    async def create_board(self, new: NewBoard) -> Board:
+        """Raises `AlreadyExists`."""
+        key = new.id or new_id()
+        document = {"id": key} if new.name is None else {"id": key, "name": new.name}
+        result = await self._run(queries.create_board(document=document), write=True)
+        if _inserted(result):
+            return Board(key, new.name or key)
+        raise AlreadyExists(f"there is a board {key!r} already")
+
+    async def get_board(self, board_id: str) -> Board:
+        """Raises `NotFound`."""
+        board = board_of(await self._run(queries.get_board(board=board_id)))
+        if board is None:
+            raise _no_board(board_id)
+        return board
+
+    async def delete_board(self, board_id: str) -> None:
+        """Delete the board, then its players. Raises `NotFound`.
+
+        One that stopped half-way, with the board gone and players left, is completed by the next.
+        """
+        result = await self._run(queries.delete_board(board=board_id), write=True)
+        found = result["deleted"] > 0
+        try:
+            while await self._sweep(board_id):
+                found = True
+        except StoreUnavailable as error:
+            if not found:
+                raise
+            raise OutcomeUnknown(
+                f"the board {board_id!r} is deleted, but not all of its players: {error}"
+            ) from error
+        if not found:
+            raise _no_board(board_id)
+
+    async def _sweep(self, board_id: str) -> bool:
+        """Delete some players of a board; tell whether there were any."""
+        query = queries.delete_players(board=board_id, limit=SWEEP)
+        result = await self._run(query, write=True)
+        return bool(result["deleted"])
+
+    async def ranking(self, board_id: str, limit: int) -> Ranking:
+        """The board and its best players. Raises `NotFound`."""
+        found = await self._run(queries.ranking(board=board_id, limit=limit))
+        board = board_of(found["board"])
+        if board is None:
+            raise _no_board(board_id)
+        players = [player_of(document) for document in found["players"]]
+        return Ranking(board, [found[1] for found in players if found is not None])
+
+    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
+        """Raises `NotFound` or `AlreadyExists`."""
+        player = Player(new.id or new_id(), new.name, score_of(new.score))
+        plain, other = player.id, qualified(board_id, player.id)
+        result = await self._insert(board_id, plain, other, player)
+        if not result["inserted"] and not result["taken"] and result["board"]:
+            # The plain key is another board's.
+            result = await self._insert(board_id, other, plain, player)
+        if result["inserted"] and not result["taken"] and result["board"]:
+            return player
+        if result["inserted"]:
+            # While it was inserted somebody deleted the board, or made a player of this id under
+            # the other key. Whoever sees the other's document yields.
+            await self._run(queries.delete_document(key=result["key"]), write=True)
+        if not result["board"]:
+            raise _no_board(board_id)
+        raise AlreadyExists(f"there is a player {player.id!r} on the board {board_id!r} already")
+
+    async def _insert(self, board_id: str, key: str, other: str, player: Player) -> dict[str, Any]:
+        """Insert `player` with the primary key `key`; what `queries.insert_player` says, and the
+        ``key``."""
+        document = {
+            "id": key,
+            "board": board_id,
+            "name": player.name,
+            "score": player.score,
+        }
+        result: dict[str, Any] = await self._run(
+            queries.insert_player(board=board_id, document=document, other=other), write=True
+        )
+        if "error" in result:
+            raise StoreUnavailable(f"RethinkDB did not write: {result['error']}")
+        return {**result, "key": key}
+
+    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
+        """Raises `NotFound`."""
+        rows = await self._run(queries.get_player(**_keys(board_id, player_id)))
+        for row in sorted(rows, key=lambda row: row["player"]["id"] != player_id):
+            found = player_of(row["player"])
+            if found is not None and found[0] == board_id:
+                player = found[1]
+                return RankedPlayer(player.id, player.name, player.score, row["above"] + 1)
+        raise _no_player(board_id, player_id)
+
+    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
+        """Raises `NotFound`."""
+        changes: dict[str, Any] = {}
+        if patch.name is not msgspec.UNSET:
+            changes["name"] = patch.name
+        if patch.score is not msgspec.UNSET:
+            changes["score"] = score_of(patch.score)
+        update = queries.update_score if "score" in changes else queries.update_player
+        result = await self._run(update(**_keys(board_id, player_id), changes=changes), write=True)
+        _raise_first_error(result)
+        rows = result.get("changes", ())  # left out where no document was there
+        documents = [row["new_val"] for row in rows if row["new_val"] is not None]
+        for document in sorted(documents, key=lambda document: document["id"] != player_id):
+            found = player_of(document)
+            if found is not None and found[0] == board_id:
+                return found[1]
+        raise _no_player(board_id, player_id)
+
+    async def delete_player(self, board_id: str, player_id: str) -> None:
+        """Raises `NotFound`."""
+        result = await self._run(queries.delete_player(**_keys(board_id, player_id)), write=True)
+        _raise_first_error(result)
+        if not result["deleted"]:
+            raise _no_player(board_id, player_id)
+
+    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
+        """Add `amount`; additions that wait at the same time go out as one query."""
+        return await self._additions.add(board_id, player_id, score_of(amount))
+
+    async def changes(self) -> RethinkDBFeed:
+        """Open a changefeed over all boards, on a connection of its own."""
+        feed = await RethinkDBFeed.open(self._address, self._timeout)
+        self._feeds.add(feed)
+        return feed
+
+    async def close(self) -> None:
+        """Finish the additions under way and close all connections. May be called twice."""
+        await self._additions.drain()
+        for feed in list(self._feeds):
+            await feed.close()
+        if self._repair is not None:
+            self._repair.cancel()
+            await asyncio.wait((self._repair,))
+        await self._connection.close()
+
+    async def _run(self, term: Any, *, write: bool = False) -> Any:
+        try:
+            return await self._connection.run(term, write=write)
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, ReqlOpFailedError) and STANDING in str(error):
+                self._make_index()
+            raise
+
+    def _make_index(self) -> None:
+        """Somebody dropped the index while we run: make it again, in the background."""
+        if self._repair is None or self._repair.done():
+            _log.warning("RethinkDB has no index %s any more; making it again", STANDING)
+            self._repair = asyncio.create_task(self._repaired())
+
+    async def _repaired(self) -> None:
+        try:
+            await schema.make_index(self._connection)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            _log.warning("the index %s was not made: %s", STANDING, error)
+
+
+def _keys(board_id: str, player_id: str) -> dict[str, str]:
+    """The parameters of queries about one player."""
+    return {
+        "board": board_id,
+        "plain": player_id,
+        "qualified": qualified(board_id, player_id),
+    }
+
+
+def _inserted(result: Document) -> bool:
+    """Whether an insert was made; `False` if the primary key is taken."""
+    if result["inserted"]:
+        return True
+    if not result["first_error"].startswith("Duplicate primary key"):
+        _raise_first_error(result)
+    return False
+
+
+def _raise_first_error(result: Document) -> None:
+    """Raise what a write says of its first document that failed, if any did."""
+    if result["errors"]:
+        raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
+
+
+def _no_board(board_id: str) -> NotFound:
+    return NotFound(f"there is no board {board_id!r}")
+
+
+def _no_player(board_id: str, player_id: str) -> NotFound:
+    return NotFound(f"there is no player {player_id!r} on the board {board_id!r}")

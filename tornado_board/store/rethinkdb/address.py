@@ -1,0 +1,151 @@
+"""Which RethinkDB database a URL names, and how to connect to it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import rethinkdb
+from rethinkdb.errors import ReqlAuthError, ReqlDriverError
+from tornado.iostream import StreamClosedError
+
+from tornado_board.store import StoreUnavailable
+
+#: The query builder. Its connections run on Tornado's loop.
+r: Any = rethinkdb.RethinkDB()
+r.set_loop_type("tornado")
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,127}", re.ASCII)
+_FORM = "rethinkdb://[user:password@]host:port/database"
+
+
+class ConnectionRefused(StoreUnavailable):
+    """The server was reached and won't have us: the password or the certificate is wrong.
+
+    Trying again does not help.
+    """
+
+
+class _Encoder:
+    """The driver's JSON encoder, several times as fast as its own."""
+
+    _encode = msgspec.json.Encoder(enc_hook=lambda term: term.build()).encode
+
+    def encode(self, message: Any) -> str:
+        return self._encode(message).decode()
+
+
+class _Decoder:
+    """The driver's JSON decoder; it leaves times and binaries of unknown fields as they came."""
+
+    _decode = msgspec.json.Decoder().decode
+
+    def __init__(self, options: Any = None) -> None:
+        pass
+
+    def decode(self, text: str) -> Any:
+        return self._decode(text)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A database on a RethinkDB server, and the account and certificate to reach it with."""
+
+    host: str
+    port: int
+    database: str
+    user: str = "admin"
+    password: str = field(default="", repr=False)
+    ca_certs: str = ""
+
+    @classmethod
+    def parse(cls, url: str, ca_certs: str = "") -> Address:
+        """Read `url`, ``rethinkdb://[user:password@]host[:port]/database``.
+
+        `user` and `password` are percent-decoded; `ca_certs` is the PEM file of the authority that
+        signed the server's certificate, and turns TLS on. Raises `ValueError`, which never shows
+        the password.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "localhost", parts.port or 28015
+        except ValueError as error:
+            raise ValueError(f"database_url: {error}; use {_FORM}") from None
+        database = parts.path.removeprefix("/").removesuffix("/")
+        if not parts.netloc or parts.query or parts.fragment:
+            raise ValueError(f"database_url: use {_FORM}, with nothing after it")
+        if not _NAME.fullmatch(database):
+            raise ValueError(
+                f"database_url: {database!r} is no name of a database (letters, digits, _ and -); "
+                f"use {_FORM}"
+            )
+        user, password = unquote(parts.username or "admin"), unquote(parts.password or "")
+        if not user.isascii():
+            raise ValueError("database_url: the driver takes no user name outside ASCII")
+        if ca_certs and not Path(ca_certs).is_file():
+            raise ValueError(f"database_ca_certs: there is no file {ca_certs!r}")
+        return cls(host, port, database, user, password, ca_certs)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}/{self.database}"
+
+    async def connect(self, seconds: float) -> Any:
+        """Open a connection of the driver, within `seconds`.
+
+        Raises `ConnectionRefused` where trying again won't help, else `StoreUnavailable`.
+        """
+        opening: asyncio.Future[Any] = r.connect(
+            host=self.host,
+            port=self.port,
+            db=self.database,
+            user=self.user,
+            # The driver encodes passwords as Latin-1, the server takes UTF-8: this makes it so.
+            password=self.password.encode().decode("latin-1"),
+            timeout=seconds,
+            ssl={"ca_certs": self.ca_certs} if self.ca_certs else {},
+            json_encoder=_Encoder,
+            json_decoder=_Decoder,
+        )
+        opening.add_done_callback(_discard_if_nobody_waits)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+        except ReqlAuthError as error:
+            raise ConnectionRefused(
+                f"RethinkDB at {self} refused the user {self.user!r}: {_reason(error)}"
+            ) from None
+        except (ReqlDriverError, OSError) as error:
+            kind: type[StoreUnavailable] = StoreUnavailable
+            if isinstance(error.__context__, ssl.SSLError):
+                kind = ConnectionRefused
+            raise kind(f"RethinkDB at {self} can't be reached: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What the driver says, on one line and without its own preamble."""
+    cause = error.__context__
+    if isinstance(cause, StreamClosedError) and isinstance(cause.real_error, OSError):
+        return cause.real_error.strerror or str(cause.real_error)
+    message = " ".join(str(error).split())
+    return re.sub(r"^Could not connect to [^,]*?(: Error: |\. Error: |, )", "", message)
+
+
+def _discard_if_nobody_waits(future: asyncio.Future[Any]) -> None:
+    """Mark the outcome of `future` as seen, so that a late one does not end in the log."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _close_unwanted(future: asyncio.Future[Any]) -> None:
+    """Close the connection that was opened for a caller who went away meanwhile."""
+    if not future.cancelled() and future.exception() is None:
+        future.result().close(noreply_wait=False)

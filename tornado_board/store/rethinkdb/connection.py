@@ -1,0 +1,228 @@
+"""One connection for queries, which comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+
+from rethinkdb.errors import (
+    ReqlAvailabilityError,
+    ReqlDriverError,
+    ReqlInternalError,
+    ReqlOpIndeterminateError,
+    ReqlPermissionError,
+    ReqlResourceLimitError,
+    ReqlRuntimeError,
+)
+from tornado.iostream import StreamClosedError
+
+from tornado_board.store import OutcomeUnknown, StoreUnavailable
+from tornado_board.store.rethinkdb.address import Address, ConnectionRefused, r
+
+_log = logging.getLogger(__name__)
+
+#: Queries under way at the same time; further ones wait for a place. The server takes 1,024 from
+#: one connection.
+QUERIES_IN_FLIGHT = 128
+
+#: Seconds between two heartbeats. The driver says nothing of a lost connection nobody uses, and a
+#: half-open one looks like any other.
+HEARTBEAT = 1.0
+
+#: Seconds between two attempts to connect: the first and the longest.
+BACKOFF = (0.1, 5.0)
+
+#: Seconds a connection may take to close.
+CLOSE_TIMEOUT = 1.0
+
+
+def backoff() -> Iterator[float]:
+    """How long to wait before each further attempt, in seconds: longer and longer, with jitter so
+    that many processes don't come back in step."""
+    pause, longest = BACKOFF
+    while True:
+        yield pause * random.uniform(0.5, 1.0)
+        pause = min(2 * pause, longest)
+
+
+async def run(driver: Any, term: Any, seconds: float, **options: Any) -> Any:
+    """Run `term` on a connection of the driver. Raises the driver's errors and `TimeoutError`.
+
+    The driver can't take back a query, so one that nobody waits for any more goes on.
+    """
+    query = term.run(driver, **options)
+    query.add_done_callback(_outcome_seen)
+    await asyncio.wait((query,), timeout=seconds)
+    if not query.done():
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return query.result()
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of the driver says, on one line and without the query."""
+    return " ".join(str(getattr(error, "message", error)).split())
+
+
+def _outcome_seen(query: asyncio.Future[Any]) -> None:
+    if not query.cancelled():
+        query.exception()
+
+
+async def close_driver(driver: Any) -> None:
+    """Close a connection of the driver; never raises. Its queries under way fail."""
+    with contextlib.suppress(ReqlDriverError, StreamClosedError, TimeoutError):
+        # Without `noreply_wait=False` the driver waits for an answer, from a dead server forever.
+        await asyncio.wait_for(driver.close(noreply_wait=False), CLOSE_TIMEOUT)
+
+
+class Connection:
+    """Runs queries. While the server is away they fail at once, and it connects again.
+
+    Args:
+        address: the database.
+        timeout: how long a query, and an attempt to connect, may take, in seconds.
+        max_waiting: how many queries may wait for a place among those under way.
+        durability: of writes, ``hard`` or ``soft``.
+    """
+
+    def __init__(self, address: Address, timeout: float, max_waiting: int, durability: str) -> None:
+        self._address = address
+        self._options = {"durability": durability}
+        self._timeout = timeout
+        self._max_waiting = max_waiting
+        self._driver: Any = None
+        #: What callers are told while there is no connection.
+        self._away = f"RethinkDB at {address} is away: the connection was lost"
+        self._lost = asyncio.Event()
+        self._places = asyncio.Semaphore(QUERIES_IN_FLIGHT)
+        self._waiting = 0
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def open(self, patience: float) -> None:
+        """Connect; wait `patience` seconds for a server that is not up yet.
+
+        Raises `StoreUnavailable`: at once where waiting won't help (`ConnectionRefused`).
+        """
+        deadline = asyncio.get_running_loop().time() + patience
+        for attempt, pause in enumerate(backoff()):
+            try:
+                self._driver = await self._address.connect(self._timeout)
+                break
+            except ConnectionRefused:
+                raise
+            except StoreUnavailable as error:
+                if asyncio.get_running_loop().time() + pause > deadline:
+                    raise
+                if attempt == 0:
+                    _log.warning("%s; waiting up to %g s for it", error, patience)
+            await asyncio.sleep(pause)
+        self._keeper = asyncio.create_task(self._keep(), name="rethinkdb-connection")
+
+    def check(self) -> None:
+        """Raise `StoreUnavailable` while there is no connection."""
+        if self._driver is None or not self._driver.is_open():
+            self._lost.set()
+            raise StoreUnavailable(self._away)
+
+    async def run(self, term: Any, *, write: bool = False) -> Any:
+        """Run the ReQL `term` and return its result, which must not be a cursor.
+
+        Raises `StoreUnavailable` if nothing was changed, and for a `write` that may have been
+        applied or not `OutcomeUnknown`. An error of the query itself is the driver's
+        `ReqlQueryLogicError`: a mistake in this program.
+        """
+        self.check()
+        async with self._place():
+            self.check()
+            try:
+                options = self._options if write else {}
+                return await run(self._driver, term, self._timeout, **options)
+            except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
+                raise self._translated(error, write) from error
+
+    async def close(self) -> None:
+        """Give up the connection; queries under way fail. May be called twice."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,))
+            self._keeper = None
+        driver, self._driver = self._driver, None
+        self._away = f"RethinkDB at {self._address}: the connection was closed"
+        if driver is not None:
+            await close_driver(driver)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Hold one of the places for queries under way, waited for at most as long as a query."""
+        if self._waiting >= self._max_waiting:
+            raise StoreUnavailable("the store is overloaded: too many queries are waiting")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._places.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("the store is overloaded: the query got no turn") from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def _keep(self) -> None:
+        """Hold a connection for as long as the process wants one."""
+        while True:
+            reason = await self._watch()
+            driver, self._driver = self._driver, None
+            self._away = f"RethinkDB at {self._address} is away: {reason}"
+            _log.warning("%s; connecting again until it is back", self._away)
+            await close_driver(driver)
+            self._driver = await self._reconnect()
+            _log.info("RethinkDB at %s is back", self._address)
+
+    async def _watch(self) -> str:
+        """Return why the connection is no good any more, once it is so."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), HEARTBEAT)
+            self._lost.clear()
+            if not self._driver.is_open():
+                return "the connection was lost"
+            try:
+                await run(self._driver, r.expr(1), self._timeout)
+            except (ReqlDriverError, StreamClosedError):
+                return "the connection was lost"
+            except TimeoutError as error:
+                return f"a heartbeat got {error}"
+            except ReqlRuntimeError as error:
+                _log.debug("heartbeat: %s", error.message)  # it answers, which is all we ask
+
+    async def _reconnect(self) -> Any:
+        for pause in backoff():
+            try:
+                return await self._address.connect(self._timeout)
+            except StoreUnavailable as error:
+                self._away = str(error)
+            await asyncio.sleep(pause)
+
+    def _translated(self, error: Exception, write: bool) -> Exception:
+        """What to raise instead of an `error` of the driver."""
+        reason = f"RethinkDB at {self._address}: {reason_of(error)}"
+        match error:
+            case ReqlOpIndeterminateError() | ReqlInternalError() | TimeoutError():
+                pass
+            case ReqlDriverError() | StreamClosedError():
+                self._lost.set()
+                reason = f"RethinkDB at {self._address}: the connection was lost"
+            case ReqlAvailabilityError() | ReqlPermissionError() | ReqlResourceLimitError():
+                return StoreUnavailable(reason)
+            # The bare class: the server gave up, for instance because it is being stopped.
+            case ReqlRuntimeError() if type(error) is not ReqlRuntimeError:
+                return cast(Exception, error)
+        if write:
+            return OutcomeUnknown(f"{reason}; the write may have been applied or not")
+        return StoreUnavailable(reason)
