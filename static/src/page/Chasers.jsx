@@ -53,7 +53,7 @@ export function Chasers({ board, top, chasing, onChange, onPoint }) {
             <button
               type="button"
               className="point"
-              aria-label={`Add a point to ${player.name}`}
+              aria-label={`+1 for ${player.name}`}
               onClick={() => onPoint(player.id)}
             >
               +1

@@ -49,7 +49,7 @@ function Row({ player, rank, gap, share, colour, onPoint }) {
       <button
         type="button"
         className="point"
-        aria-label={`Add a point to ${player.name}`}
+        aria-label={`+1 for ${player.name}`}
         onClick={() => onPoint(player.id)}
       >
         +1
