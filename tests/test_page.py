@@ -467,18 +467,16 @@ async def test_500_changes_leave_it_responsive_and_its_memory_level(
         shown = dict(await board_of(server))
         await tab.until(scores_are(shown))
 
-    async def used() -> tuple[float, int, int]:
+    async def used() -> dict[str, float]:
         for _ in range(3):
             await tab.send("HeapProfiler.collectGarbage")
             await asyncio.sleep(0.3)
-        heap = (await tab.send("Runtime.getHeapUsage"))["usedSize"]
         metrics = (await tab.send("Performance.getMetrics"))["metrics"]
-        by_name = {metric["name"]: metric["value"] for metric in metrics}
-        return heap, by_name["Nodes"], by_name["JSEventListeners"]
+        return {metric["name"]: metric["value"] for metric in metrics}
 
-    await tab.send("Performance.enable")
+    await tab.send("Performance.enable", timeDomain="threadTicks")
     await change(250)  # until everything has been compiled, and the chart has its points
-    heap, nodes, listeners = await used()
+    before = await used()
     await tab.run(
         """
         window.delays = [];
@@ -492,10 +490,12 @@ async def test_500_changes_leave_it_responsive_and_its_memory_level(
     )
     await change(500)
     delays = sorted(await tab.run("clearInterval(window.beat), window.delays"))
-    heap_after, nodes_after, listeners_after = await used()
+    after = await used()
     client.close()
-    assert delays[len(delays) * 95 // 100] < 250, delays[-20:]
-    assert heap_after - heap < 2_000_000, (heap, heap_after)
-    assert nodes_after - nodes < 300, (nodes, nodes_after)
-    assert listeners_after - listeners < 50, (listeners, listeners_after)
+    # At most one event comes every 50 ms; in CPU time, as the machine may have more to do.
+    assert (after["TaskDuration"] - before["TaskDuration"]) / 500 < 0.025
+    assert delays[len(delays) * 95 // 100] < 1000, delays[-20:]
+    bounds = {"JSHeapUsedSize": 2e6, "Nodes": 300, "JSEventListeners": 50, "LayoutObjects": 300}
+    grown = {name: after[name] - before[name] for name in bounds}
+    assert all(grown[name] < bound for name, bound in bounds.items()), grown
     assert tab.complaints == []
