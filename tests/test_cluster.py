@@ -19,10 +19,10 @@ import pytest
 from tornado_board.replay import EventId
 from tornado_board.replay.redis import LEASE_KEY
 
+from .hopping_client import StreamClient
 from .nodes import until
 from .redis_server import RedisServer
 from .server_process import ServerProcess
-from .hopping_client import StreamClient
 
 #: How long clients hop between processes, in seconds.
 HOP = float(os.environ.get("HOP_SECONDS", "30"))
