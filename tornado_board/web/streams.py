@@ -17,7 +17,7 @@ import ujson
 
 from tornado_board.realtime import sse
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, Topic
+from tornado_board.realtime.hub import Hub, LimitReached, Topic
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
 from tornado_board.web.access_log import log_request, log_stream_started
@@ -33,6 +33,9 @@ _USUAL_WAIT = 25.0
 #: that a client that asks again at once does not do so in circles.
 _RESET_WAIT = 1.0
 
+#: How often a board is opened for a stream if it makes room for others each time.
+_TRIES = 5
+
 #: The most events that ``history`` gives.
 _HISTORY = 1_000
 
@@ -42,17 +45,11 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
 
     Raises what `Hub.open` raises.
     """
-    text = _last_event_id(handler)
-    topic = await handler.hub.open(board_id)
-    handler.hub.check_room(topic)
-    first = first_events(topic, text, handler.services.catch_ups)
-    if first is None:
-        first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
-        handler.hub.check_room(topic)
+    topic, first = await _caught_up(handler, board_id)
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
     connection = handler.detach()
     assert isinstance(connection, Connection)
-    if connection.closed() or handler.client_gone or topic.ended:
+    if connection.closed() or handler.client_gone:
         connection.close()
         return
     log_stream_started(handler.request.path, handler.request.remote_ip)
@@ -65,6 +62,22 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     else:
         sock, release = connection.hand_over()
         subscribe(handler.hub, topic, sock, release, head + sse.opening(first))
+
+
+async def _caught_up(handler: Handler, board_id: str) -> tuple[Topic, bytes]:
+    """The live board, and what a stream of it begins with for this client."""
+    text = _last_event_id(handler)
+    for _ in range(_TRIES):
+        topic = await handler.hub.open(board_id)
+        handler.hub.check_room(topic)
+        first = first_events(topic, text, handler.services.catch_ups)
+        if first is None:
+            first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
+            handler.hub.check_room(topic)
+        if not topic.ended:
+            return topic, first
+        # It made room for another or was deleted while the log was read: nothing would come of it.
+    raise LimitReached("the board does not stay live; try again")
 
 
 def first_events(topic: Topic, last_event_id: str, catch_ups: CatchUps) -> bytes | None:
@@ -221,6 +234,9 @@ def _seconds(handler: Handler) -> float:
     text = handler.get_query_argument("wait", "", strip=False)
     if not text:
         return _USUAL_WAIT
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII) or float(text) > 60:
+    if (
+        not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
+        or float(text) > _LONGEST_WAIT
+    ):
         raise Problem(400, f"wait: must be a number of seconds from 0 to {_LONGEST_WAIT:g}.")
     return float(text)
