@@ -200,7 +200,7 @@ class Database:
             outcomes = [_carry_out(write, connection) for write in batch]
             connection.execute("COMMIT")
             return outcomes
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is: without this thread nothing would be written
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             log.error("%s: %d writes failed: %s", self.path, len(batch), error)

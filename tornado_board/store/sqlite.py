@@ -82,33 +82,48 @@ CREATE TABLE IF NOT EXISTS changes (
     UNIQUE (board, player)
 );
 
-CREATE TRIGGER IF NOT EXISTS board_inserted AFTER INSERT ON boards BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.id, '');
+-- The conflict clause of the statement that fires a trigger overrules those in it, hence DELETE and
+-- INSERT: an INSERT OR REPLACE would tell of nothing, or fail, within an UPDATE OR IGNORE or an
+-- upsert. (https://www.sqlite.org/lang_createtrigger.html)
+DROP TRIGGER IF EXISTS board_inserted;
+CREATE TRIGGER board_inserted AFTER INSERT ON boards BEGIN
+    DELETE FROM changes WHERE board = NEW.id AND player = '';
+    INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
-CREATE TRIGGER IF NOT EXISTS board_updated AFTER UPDATE ON boards
+DROP TRIGGER IF EXISTS board_updated;
+CREATE TRIGGER board_updated AFTER UPDATE ON boards
 WHEN OLD.id IS NOT NEW.id OR OLD.name IS NOT NEW.name BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.id, '');
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.id, '');
+    DELETE FROM changes WHERE board IN (OLD.id, NEW.id) AND player = '';
+    INSERT INTO changes (board, player) SELECT OLD.id, '' WHERE OLD.id IS NOT NEW.id;
+    INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
-CREATE TRIGGER IF NOT EXISTS board_deleted AFTER DELETE ON boards BEGIN
+DROP TRIGGER IF EXISTS board_deleted;
+CREATE TRIGGER board_deleted AFTER DELETE ON boards BEGIN
     DELETE FROM players WHERE board = OLD.id;
     DELETE FROM changes WHERE board = OLD.id;
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.id, '');
+    INSERT INTO changes (board, player) VALUES (OLD.id, '');
 END;
-CREATE TRIGGER IF NOT EXISTS player_inserted AFTER INSERT ON players BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.board, NEW.id);
+DROP TRIGGER IF EXISTS player_inserted;
+CREATE TRIGGER player_inserted AFTER INSERT ON players BEGIN
+    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
+    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
 END;
-CREATE TRIGGER IF NOT EXISTS player_updated AFTER UPDATE ON players
+DROP TRIGGER IF EXISTS player_updated;
+CREATE TRIGGER player_updated AFTER UPDATE ON players
 WHEN OLD.score IS NOT NEW.score OR OLD.name IS NOT NEW.name
     OR OLD.board IS NOT NEW.board OR OLD.id IS NOT NEW.id BEGIN
-    INSERT OR REPLACE INTO changes (board, player) SELECT OLD.board, OLD.id
+    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
+    INSERT INTO changes (board, player) SELECT OLD.board, OLD.id
         WHERE OLD.board IS NOT NEW.board OR OLD.id IS NOT NEW.id;
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.board, NEW.id);
+    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
+    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
 END;
 -- Players that go with their board are told of by the board's own row.
-CREATE TRIGGER IF NOT EXISTS player_deleted AFTER DELETE ON players
+DROP TRIGGER IF EXISTS player_deleted;
+CREATE TRIGGER player_deleted AFTER DELETE ON players
 WHEN EXISTS (SELECT 1 FROM boards WHERE id = OLD.board) BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.board, OLD.id);
+    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
+    INSERT INTO changes (board, player) VALUES (OLD.board, OLD.id);
 END;
 """
 
