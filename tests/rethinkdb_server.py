@@ -18,10 +18,10 @@ class RethinkDBServer:
 
     Args:
         folder: where it keeps its data and its log.
-        arguments: more arguments of the program.
+        cache_size: in MB.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, cache_size: int = 256) -> None:
         assert PROGRAM is not None
         self._folder = folder
         self.port, cluster_port = _free_ports(2)
@@ -32,10 +32,9 @@ class RethinkDBServer:
             *("--driver-port", str(self.port)),
             *("--cluster-port", str(cluster_port)),
             *("--bind", "127.0.0.1"),
-            *("--cache-size", "256"),
+            *("--cache-size", str(cache_size)),
             "--no-http-admin",
             "--no-update-check",
-            *arguments,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -59,6 +58,11 @@ class RethinkDBServer:
                     self.kill()
                     raise RuntimeError(f"rethinkdb does not come up:\n{output_text}") from None
                 time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, for instance `signal.SIGSTOP`."""

@@ -141,14 +141,14 @@ async def test_streams_beyond_the_limit_are_refused(serving: Serve, settings: Se
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
     for sock in sockets:
         sock.sendall(request())
-    while topic.streams < 2:
+    while len(topic.audience) < 2:
         await asyncio.sleep(0.01)
     refused = await answer(running, request("/boards/demo/", "Connection: close"))
     assert refused.startswith(b"HTTP/1.1 503")
     assert running.server.open_connections >= 2
     for sock in sockets:
         sock.close()
-    while topic.streams or running.server.open_connections:
+    while len(topic.audience) or running.server.open_connections:
         await asyncio.sleep(0.01)
     assert b"200 OK" in await answer(running, request())
 

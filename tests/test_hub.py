@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tornado_board.realtime import sse
-from tornado_board.realtime.hub import Hub, LimitReached, Topic, send_to_all
+from tornado_board.realtime.hub import Hub, LimitReached, Topic
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.replay import Event, EventId
 from tornado_board.store import NotFound
@@ -58,8 +59,8 @@ class Clients:
         near.setblocking(False)
         far.setblocking(False)
         self.sockets.append(far)
-        subscriber = Subscriber(near, self.hub.poller, topic.discard, self._release)
-        topic.add(subscriber)
+        subscriber = Subscriber(near, self.hub.poller, self._release)
+        topic.audience.add(subscriber)
         return subscriber, far
 
     def _release(self) -> None:
@@ -127,6 +128,54 @@ async def test_who_joins_during_a_fan_out_gets_the_event_once(hubs: Any) -> None
 
 
 @pytest.mark.gen_test
+async def test_who_joins_while_an_event_waits_for_a_comment_gets_it_once(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    for _ in range(600):
+        clients.subscribe(topic)
+    commenting = asyncio.ensure_future(topic.audience.send(sse.KEEPALIVE))
+    await asyncio.sleep(0)
+    assert topic.audience.busy
+    publishing = asyncio.ensure_future(hub.publish("b", event(2)))
+    await asyncio.sleep(0)
+    late, far = clients.subscribe(topic)
+    late.deliver(topic.current_bytes)
+    await commenting
+    await publishing
+    await hub.publish("b", event(3))
+    data = await received(far, sse.update(event(3)))
+    assert data.count(sse.update(event(2))) == 1
+
+
+@pytest.mark.gen_test
+async def test_those_who_come_and_go_during_a_fan_out_leave_the_others_whole(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    pairs = [clients.subscribe(topic) for _ in range(1000)]
+    gone = {0, 5, 255, 256, 600, 998, 999}
+    publishing = asyncio.ensure_future(hub.publish("b", event(2)))
+    await asyncio.sleep(0)
+    for i in gone:
+        pairs[i][0].close()
+    late = [clients.subscribe(topic) for _ in range(3)]
+    late[1][0].close()
+    await publishing
+    assert len(topic.audience) == 1000 - len(gone) + 2
+    await hub.publish("b", event(3))
+    for i, (_, far) in enumerate(pairs):
+        if i not in gone:
+            data = await received(far, sse.update(event(3)))
+            assert data == sse.update(event(2)) + sse.update(event(3))
+    for i in (0, 2):
+        assert await received(late[i][1], b"\n\n") == sse.update(event(3))
+    for subscriber, _ in pairs:
+        subscriber.close()
+    assert len(topic.audience) == 2
+
+
+@pytest.mark.gen_test
 async def test_an_event_that_was_begun_reaches_everyone_though_its_publisher_is_stopped(
     hubs: Any,
 ) -> None:
@@ -182,6 +231,22 @@ async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any)
     assert stuck._pending is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_NOTSENT_LOWAT is another thing elsewhere")
+@pytest.mark.gen_test
+async def test_the_kernel_keeps_few_old_events_for_who_does_not_read(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        far.connect(server.getsockname())
+        far.setblocking(False)
+        topic.audience.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
+        for n in range(2, 4_002):
+            await hub.publish("b", event(n, padding=1_000))
+        # By default the kernel would take all four megabytes, if in steps.
+        assert len(await received(far, sse.update(event(4_001, padding=1_000)))) < 200_000
+
+
 @pytest.mark.gen_test
 async def test_an_event_larger_than_the_buffers_arrives_whole(hubs: Any) -> None:
     hub: Hub = hubs()
@@ -201,10 +266,10 @@ async def test_clients_that_hang_up_are_forgotten_and_released(hubs: Any) -> Non
     for _, far in pairs[::2]:
         far.close()
     for _ in range(100):
-        if topic.streams == 10:
+        if len(topic.audience) == 10:
             break
         await asyncio.sleep(0.02)
-    assert topic.streams == 10
+    assert len(topic.audience) == 10
     assert clients.released == 10
     # One that closes at the very moment of a fan-out fails in the send.
     pairs[1][1].close()
@@ -227,7 +292,7 @@ async def test_a_refusal_stops_nobody_else(hubs: Any) -> None:
     gone = {0, 7, 8, 29}
     for i in gone:
         pairs[i][1].close()
-    send_to_all([subscriber for subscriber, _ in pairs], sse.update(event(2)))
+    await topic.audience.send(sse.update(event(2)))
     for i, (subscriber, far) in enumerate(pairs):
         assert subscriber.closed == (i in gone)
         if i not in gone:

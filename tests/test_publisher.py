@@ -493,3 +493,23 @@ async def test_what_others_follow_is_read_until_it_can_be(rig: Make) -> None:
     r.store.pulled = False
     await is_logged(r, "c", '"score":5')
     assert '"score":5' in (await r.hub.open("c")).current.data
+
+
+@pytest.mark.gen_test
+async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(rig: Make) -> None:
+    """In another role the process goes on serving the streams that it has."""
+    r = await rig()
+    await board(r)
+    await r.hub.open("b")
+    publish, begun = r.hub.publish, asyncio.Event()
+
+    async def slowly(board_id: str, event: Event) -> None:
+        begun.set()
+        await asyncio.sleep(0.1)
+        await publish(board_id, event)
+
+    r.hub.publish = slowly  # type: ignore[method-assign]
+    await r.store.add_score("b", "p0", 5)
+    await asyncio.wait_for(begun.wait(), 10)
+    await r.publisher.close()
+    await until(lambda: r.scores("b")["p0"] == 5)

@@ -6,23 +6,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import repeat
-from operator import attrgetter, call
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime import sse
-from tornado_board.realtime.subscriber import Poller, SecureSubscriber, Subscriber
+from tornado_board.realtime.audience import Audience
+from tornado_board.realtime.subscriber import Poller
 from tornado_board.replay import Event
-
-#: Subscribers that are sent to before the event loop may go on to something else: a millisecond
-#: or so.
-_SLICE = 256
-
-_send_of = attrgetter("send")
-
-Listener = Subscriber | SecureSubscriber
 
 
 class LimitReached(Exception):
@@ -53,35 +44,26 @@ class Topic:
         #: Whether it gets no more events: the board was deleted or made room for another, or the
         #: server stops.
         self.ended = False
-        self._subscribers: dict[Listener, None] = {}
+        #: Those who are sent every event after `current`, and have had all up to that.
+        self.audience = Audience()
         self._waiters: set[asyncio.Future[None]] = set()
         self._sent_at = time.monotonic()
-        self._fan_out = asyncio.Lock()
 
     @property
     def listeners(self) -> int:
         """Open streams and waiting long-polls."""
-        return len(self._subscribers) + len(self._waiters)
+        return len(self.audience) + len(self._waiters)
 
-    @property
-    def streams(self) -> int:
-        """Open streams."""
-        return len(self._subscribers)
+    async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
+        """Return when `current` has changed, the board has ended, or after `seconds`.
 
-    def add(self, subscriber: Listener) -> None:
-        """Send every event after `current` to `subscriber`, which has had all up to that."""
-        self._subscribers[subscriber] = None
-
-    def discard(self, subscriber: Listener) -> None:
-        """Forget `subscriber`, which has closed."""
-        self._subscribers.pop(subscriber, None)
-
-    async def wait(self, seconds: float) -> None:
-        """Return when `current` has changed, the board has ended, or after `seconds`."""
+        Also once `gone` is done, which says that nobody waits any longer.
+        """
         future = asyncio.get_running_loop().create_future()
+        futures = (future,) if gone is None else (future, gone)
         self._waiters.add(future)
         try:
-            await asyncio.wait((future,), timeout=seconds)
+            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiters.discard(future)
 
@@ -91,79 +73,36 @@ class Topic:
         An event that is not newer than the current one is passed over. If this is cancelled, an
         event that was begun is sent to the rest all the same, without pauses.
         """
-        async with self._fan_out:
+        data = sse.update(event)
+
+        def make_current() -> bool:
             newest = self.current.id
             if event.id is not None and newest is not None and event.id <= newest:
-                return
-            self.current = event
-            self.current_bytes = data = sse.update(event)
-            self._wake_waiters()
-            # Whoever subscribes while this is under way has had the event.
-            subscribers = list(self._subscribers)
+                return False
+            self.current, self.current_bytes = event, data
             self._sent_at = time.monotonic()
-            for start in range(0, len(subscribers), _SLICE):
-                if start:
-                    try:
-                        await asyncio.sleep(0)
-                    except asyncio.CancelledError:
-                        send_to_all(subscribers[start:], data)
-                        raise
-                send_to_all(subscribers[start : start + _SLICE], data)
+            self._wake_waiters()
+            return True
+
+        await self.audience.send(data, make_current)
 
     async def keep_alive(self, interval: float) -> None:
         """Send a comment if nothing was sent for `interval` seconds, and drop dead peers."""
-        if time.monotonic() - self._sent_at < interval * 0.9 or self._fan_out.locked():
-            comment = b""
-        else:
-            comment = sse.KEEPALIVE
-        async with self._fan_out:
-            subscribers = list(self._subscribers)
-            for start in range(0, len(subscribers), _SLICE):
-                if start:
-                    await asyncio.sleep(0)
-                part = subscribers[start : start + _SLICE]
-                for subscriber in part:
-                    if subscriber.is_dead(interval * 0.9):
-                        subscriber.close()
-                if comment:
-                    send_to_all(part, comment)
-            if comment:
-                self._sent_at = time.monotonic()
+        await self.audience.drop_dead(interval * 0.9)
+        if time.monotonic() - self._sent_at > interval * 0.9 and not self.audience.busy:
+            self._sent_at = time.monotonic()
+            await self.audience.send(sse.KEEPALIVE)
 
     def end(self) -> None:
         """Close every stream and let the waiting go."""
         self.ended = True
-        for subscriber in list(self._subscribers):
-            subscriber.close()
+        self.audience.close()
         self._wake_waiters()
 
     def _wake_waiters(self) -> None:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
-
-
-def send_to_all(subscribers: Sequence[Listener], data: bytes) -> None:
-    """Send `data` to each of `subscribers`.
-
-    The loop over the sends runs in C, and leaves it only where a socket does not take all.
-    """
-    size = len(data)
-    sends = map(call, map(_send_of, subscribers), repeat(data))
-    counts: list[int] = []
-    while True:
-        try:
-            counts.extend(sends)
-            break
-        except OSError as error:
-            # Extending stops at the send that failed, and goes on behind it.
-            failed = subscribers[len(counts)]
-            counts.append(size)
-            failed.refused(data, error)
-    if counts.count(size) != len(counts):
-        for subscriber, count in zip(subscribers, counts, strict=True):
-            if count != size:
-                subscriber.sent(data, count)
 
 
 class Hub:
@@ -284,5 +223,5 @@ class Hub:
 
     async def _keep_alive(self) -> None:
         for topic in list(self._topics.values()):
-            if topic.streams:
+            if topic.audience:
                 await topic.keep_alive(self._keepalive)

@@ -17,7 +17,15 @@ from collections.abc import Callable
 
 from tornado import iostream
 
+from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.sse import KEEPALIVE
+
+#: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
+#: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
+#: ones. Bytes under way to the client are not counted, so that a long way costs no throughput.
+_UNSENT = 16_384
+
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 #: Sockets that are looked after before the loop may go on to something else.
 _AT_ONCE = 256
@@ -39,34 +47,29 @@ class Subscriber:
     """
 
     __slots__ = (
-        "_discard",
         "_pending",
         "_poller",
         "_release",
         "_socket",
         "_unfinished",
+        "audience",
+        "place",
         "send",
     )
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        poller: Poller,
-        discard: Callable[[Subscriber], None],
-        release: Callable[[], None],
-    ) -> None:
-        """Take over `sock`.
-
-        Once it is closed, `discard` is called with this subscriber, and `release`.
-        """
+    def __init__(self, sock: socket.socket, poller: Poller, release: Callable[[], None]) -> None:
+        """Take over `sock`; `release` is called once it is closed."""
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             # An event must not wait for the acknowledgement of the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _NOTSENT_LOWAT is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT)
         self._socket = sock
         self._poller = poller
-        self._discard = discard
         self._release = release
+        self.audience: Audience | None = None
+        self.place = -1
         self._unfinished: memoryview | None = None
         self._pending: bytes | None = None
         self.send: Callable[[bytes], int] = sock.send
@@ -88,9 +91,9 @@ class Subscriber:
 
     def sent(self, data: bytes, count: int) -> None:
         """`send` took only the first `count` bytes of `data`; keep the rest."""
-        if self.send != self._keep:
+        if self._unfinished is None and not self.closed:
             self._unfinished = memoryview(data)[count:]
-            self.send = self._keep
+            self._send_by(self._keep)
             self._poller.want_write(self._socket, self, True)
 
     def refused(self, data: bytes, error: OSError) -> None:
@@ -132,7 +135,7 @@ class Subscriber:
             self._unfinished = self._unfinished[count:]
             return
         self._unfinished = None
-        self.send = self._socket.send
+        self._send_by(self._socket.send)
         self._poller.want_write(self._socket, self, False)
         pending, self._pending = self._pending, None
         if pending is not None:
@@ -148,10 +151,16 @@ class Subscriber:
             return
         self._poller.remove(self._socket)
         self._socket.close()
-        self.send = _nowhere
+        self.send = nowhere
         self._unfinished = self._pending = None
-        self._discard(self)
+        if self.audience is not None:
+            self.audience.discard(self)
         self._release()
+
+    def _send_by(self, send: Callable[[bytes], int]) -> None:
+        self.send = send
+        if self.audience is not None:
+            self.audience.use(self.place, send)
 
 
 class SecureSubscriber:
@@ -160,14 +169,13 @@ class SecureSubscriber:
     Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
     """
 
-    __slots__ = ("_discard", "_pending", "_stream", "_writing")
+    __slots__ = ("_pending", "_stream", "_writing", "audience", "place")
 
-    def __init__(
-        self, stream: iostream.IOStream, discard: Callable[[SecureSubscriber], None]
-    ) -> None:
-        """Take over `stream`; once it is closed, `discard` is called with this subscriber."""
+    def __init__(self, stream: iostream.IOStream) -> None:
+        """Take over `stream`."""
         self._stream = stream
-        self._discard = discard
+        self.audience: Audience | None = None
+        self.place = -1
         self._writing: asyncio.Future[None] | None = None
         self._pending: bytes | None = None
         stream.set_nodelay(True)
@@ -212,12 +220,8 @@ class SecureSubscriber:
 
     def _closed(self) -> None:
         self._pending = None
-        self._discard(self)
-
-
-def _nowhere(data: bytes) -> int:
-    """What `send` is once the socket is closed."""
-    return len(data)
+        if self.audience is not None:
+            self.audience.discard(self)
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:

@@ -20,7 +20,7 @@ from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached, Topic
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
-from tornado_board.web.access_log import log_stream_started
+from tornado_board.web.access_log import log_request, log_stream_started
 from tornado_board.web.connections import Connection
 from tornado_board.web.handler import Handler, cors_headers
 from tornado_board.web.problems import Problem
@@ -56,8 +56,8 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     origin = handler.request.headers.get("Origin")
     head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
     if connection.is_secure:
-        secure = SecureSubscriber(connection, topic.discard)
-        topic.add(secure)
+        secure = SecureSubscriber(connection)
+        topic.audience.add(secure)
         secure.deliver(head + sse.opening(first))
     else:
         sock, release = connection.hand_over()
@@ -100,8 +100,8 @@ def subscribe(
     hub: Hub, topic: Topic, sock: socket.socket, release: Callable[[], None], first: bytes
 ) -> None:
     """Send `first` and then every event of `topic` to `sock`; `release` is called at its end."""
-    subscriber = Subscriber(sock, hub.poller, topic.discard, release)
-    topic.add(subscriber)
+    subscriber = Subscriber(sock, hub.poller, release)
+    topic.audience.add(subscriber)
     subscriber.deliver(first)
 
 
@@ -127,6 +127,23 @@ def _response_head(cors: tuple[tuple[str, str], ...], now: int) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
+async def serve_stream_head(handler: Handler, board_id: str) -> None:
+    """Answer HEAD where GET would be answered with the stream.
+
+    Raises what `Store.get_board` raises.
+    """
+    await handler.store.get_board(board_id)
+    origin = handler.request.headers.get("Origin")
+    head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
+    log_request(handler)
+    # Not by `finish`, which would say that the stream has a length, and an ETag.
+    connection = handler.detach()
+    try:
+        await connection.write(head)
+    finally:
+        connection.close()
+
+
 async def serve_poll(handler: Handler, board_id: str) -> None:
     """Answer with the events after ``since``; wait for one where there are none yet.
 
@@ -141,6 +158,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
     topic = await handler.hub.open(board_id)
     handler.set_header("Cache-Control", "no-store")
+    handler.add_header("Vary", "Accept")
     if history:
         await _serve_history(handler, topic, history)
         return
@@ -153,14 +171,14 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         # Nothing can be proved at present. The next event may be all that the client lacks, and
         # the log may be back by then.
         handler.hub.check_room(topic)
-        await topic.wait(min(wait, _RESET_WAIT))
+        await topic.wait(min(wait, _RESET_WAIT), handler.gone)
         catch_up = await handler.services.catch_ups.after(topic, since)
     while not catch_up.events and not topic.ended and not handler.client_gone:
         left = deadline - time.monotonic()
         if left <= 0:
             break
         handler.hub.check_room(topic)
-        await topic.wait(left)
+        await topic.wait(left, handler.gone)
         if not topic.ended:
             catch_up = await handler.services.catch_ups.after(topic, since)
     _answer(handler, catch_up.events, catch_up.reset, since)

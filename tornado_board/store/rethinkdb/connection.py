@@ -100,6 +100,9 @@ class Connection:
         self._lost = asyncio.Event()
         self._places = asyncio.Semaphore(QUERIES_IN_FLIGHT)
         self._waiting = 0
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._keeper: asyncio.Task[None] | None = None
 
     async def open(self, patience: float) -> None:
@@ -138,14 +141,22 @@ class Connection:
         self.check()
         async with self._place():
             self.check()
+            self._running += 1
+            self._idle.clear()
             try:
                 options = self._options if write else {}
                 return await run(self._driver, term, self._timeout, **options)
             except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
                 raise self._translated(error, write) from error
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
 
     async def close(self) -> None:
-        """Give up the connection; queries under way fail. May be called twice."""
+        """Finish the queries under way and close the connection. May be called twice."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), self._timeout)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
@@ -176,13 +187,17 @@ class Connection:
     async def _keep(self) -> None:
         """Hold a connection for as long as the process wants one."""
         while True:
-            reason = await self._watch()
+            try:
+                reason = await self._watch()
+            except Exception:
+                _log.exception("the connection to RethinkDB failed in an unexpected way")
+                reason = "the connection failed"
             driver, self._driver = self._driver, None
             self._away = f"RethinkDB at {self._address} is away: {reason}"
             _log.warning("%s; connecting again until it is back", self._away)
             await close_driver(driver)
             self._driver = await self._reconnect()
-            _log.info("RethinkDB at %s is back", self._address)
+            _log.warning("RethinkDB at %s is back", self._address)
 
     async def _watch(self) -> str:
         """Return why the connection is no good any more, once it is so."""

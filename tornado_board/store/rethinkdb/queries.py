@@ -44,7 +44,7 @@ class _Built(RqlQuery):  # type: ignore[misc]
         return ["(a query)"]
 
 
-def _query(function: Callable[[Any], Any]) -> Callable[..., Any]:
+def prepared(function: Callable[[Any], Any]) -> Callable[..., Any]:
     """Build `function`, which takes the ReQL term of the parameters, into a query that takes them
     by keyword."""
     text = _encode(r.expr(_PARAMETERS).do(function))
@@ -63,7 +63,7 @@ def _both(p: Any) -> Any:
 
 
 #: Fails unless the tables and the index can be read. No parameters.
-ping = _query(
+ping = prepared(
     lambda p: [
         r.table(BOARDS).get("").eq(None),
         r.table(PLAYERS).get("").eq(None),
@@ -72,7 +72,7 @@ ping = _query(
 )
 
 #: At most `limit` boards after the id `after`.
-list_boards = _query(
+list_boards = prepared(
     lambda p: (
         r.table(BOARDS)
         .between(p["after"], r.maxval, left_bound="open")
@@ -84,19 +84,19 @@ list_boards = _query(
 )
 
 #: Insert `document`.
-create_board = _query(lambda p: r.table(BOARDS).insert(p["document"]))
+create_board = prepared(lambda p: r.table(BOARDS).insert(p["document"]))
 
 #: The document of `board`, or null.
-get_board = _query(lambda p: r.table(BOARDS).get(p["board"]))
+get_board = prepared(lambda p: r.table(BOARDS).get(p["board"]))
 
 #: Delete `board`, but not its players.
-delete_board = _query(lambda p: r.table(BOARDS).get(p["board"]).delete())
+delete_board = prepared(lambda p: r.table(BOARDS).get(p["board"]).delete())
 
 #: Delete `limit` players of `board`.
-delete_players = _query(lambda p: all_players(p["board"]).limit(p["limit"]).delete())
+delete_players = prepared(lambda p: all_players(p["board"]).limit(p["limit"]).delete())
 
 #: The document of `board`, or null, and the best `limit` of its players.
-ranking = _query(
+ranking = prepared(
     lambda p: {
         "board": r.table(BOARDS).get(p["board"]),
         "players": ranked_players(p["board"])
@@ -108,7 +108,7 @@ ranking = _query(
 )
 
 #: The documents that may be the player, each with the number of players above it on `board`.
-get_player = _query(
+get_player = prepared(
     lambda p: (
         _both(p)
         .map(
@@ -126,7 +126,7 @@ get_player = _query(
 )
 
 #: Make `changes` to the player if it is on `board` and has a score.
-update_player = _query(
+update_player = prepared(
     lambda p: _both(p).update(
         lambda document: r.branch(is_player_of(p["board"], document), p["changes"], {}),
         return_changes="always",
@@ -134,7 +134,7 @@ update_player = _query(
 )
 
 #: Make `changes`, among them a score, to the player if it is on `board`.
-update_score = _query(
+update_score = prepared(
     lambda p: _both(p).update(
         lambda document: r.branch(is_on_board(p["board"], document), p["changes"], {}),
         return_changes="always",
@@ -142,7 +142,7 @@ update_score = _query(
 )
 
 #: Delete the player if it is on `board`.
-delete_player = _query(
+delete_player = prepared(
     lambda p: _both(p).replace(
         lambda document: r.branch(is_on_board(p["board"], document), None, document)
     )
@@ -150,7 +150,7 @@ delete_player = _query(
 
 
 #: Delete the document with the primary key `key` from the players.
-delete_document = _query(lambda p: r.table(PLAYERS).get(p["key"]).delete())
+delete_document = prepared(lambda p: r.table(PLAYERS).get(p["key"]).delete())
 
 
 def _insert_player(p: Any) -> Any:
@@ -183,7 +183,7 @@ def _insert_player(p: Any) -> Any:
 #: `other`. The result says whether it was ``inserted``, and, as it is after that, whether the
 #: ``board`` is there and whether another document has ``taken`` the player's id on it. It is an
 #: ``error`` where the document was not written for another reason than its key.
-insert_player = _query(_insert_player)
+insert_player = prepared(_insert_player)
 
 
 def _add_scores(p: Any) -> Any:
@@ -212,4 +212,4 @@ def _add_scores(p: Any) -> Any:
 #: Add to the scores of the documents that are the keys of `runs`. Each run is an object: the
 #: ``total`` is added if the document is of its ``board`` and has a score from ``low`` to ``high``,
 #: which nothing is that is not a number; if it is a sum of ``many``, only to a whole score.
-add_scores = _query(_add_scores)
+add_scores = prepared(_add_scores)
