@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
@@ -145,7 +145,7 @@ class Hub:
         if topic is None:
             opening = self._opening.get(board_id)
             if opening is None:
-                self._make_room()
+                self._who_makes_room()
                 opening = asyncio.ensure_future(self.source.watch(board_id))
                 self._opening[board_id] = opening
                 opening.add_done_callback(lambda done: self._opened(board_id, done))
@@ -217,19 +217,25 @@ class Hub:
             opening.exception()  # it is no mistake if all who asked have given up
 
     def _make_room(self) -> None:
-        if self._closed:
-            raise LimitReached("the server is stopping")
-        if len(self._topics) < self._live_boards:
-            return
-        for board_id in self._idle():
+        board_id = self._who_makes_room()
+        if board_id is not None:
             # Nobody listens, but somebody may be about to: see `Topic.ended`.
             self._topics.pop(board_id).end()
             self.source.unwatch(board_id)
-            return
-        raise LimitReached("as many boards have streams as this server allows")
 
-    def _idle(self) -> Iterator[str]:
-        return (id for id, topic in self._topics.items() if not topic.listeners)
+    def _who_makes_room(self) -> str | None:
+        """The board that has to go for another to be live, ``None`` where there is room.
+
+        Raises `LimitReached` if all boards have listeners.
+        """
+        if self._closed:
+            raise LimitReached("the server is stopping")
+        if len(self._topics) < self._live_boards:
+            return None
+        for board_id, topic in self._topics.items():
+            if not topic.listeners:
+                return board_id
+        raise LimitReached("as many boards have streams as this server allows")
 
     async def _keep_alive(self) -> None:
         for topic in list(self._topics.values()):
