@@ -206,6 +206,26 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
 
 
 @pytest.mark.gen_test
+async def test_ids_may_be_as_long_as_the_api_lets_them(
+    opened: Opened, url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, url, settings)
+    player_id = "p" * 64
+    for name in ("b", "c"):
+        board = name * 64
+        await store.create_board(NewBoard(id=board))
+        await store.create_player(board, NewPlayer(id=player_id, name=name, score=1))
+        await store.create_player(board, NewPlayer(id="p", name="short", score=1))
+        assert (await store.add_score(board, player_id, 1)).name == name
+        assert (await store.get_player(board, player_id)).rank == 1
+        assert [p.id for p in (await store.ranking(board, 5)).players] == [player_id, "p"]
+        assert (await store.add_score(board, "p", 1)).score == 2
+        assert [p.id for p in (await store.ranking(board, 5)).players] == ["p", player_id]
+    await store.delete_board("b" * 64)
+    await store.delete_player("c" * 64, player_id)
+
+
+@pytest.mark.gen_test
 async def test_of_many_who_make_one_player_one_succeeds(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
