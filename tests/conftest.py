@@ -49,6 +49,33 @@ def database_url(request: pytest.FixtureRequest, settings: Settings) -> str:
     return settings.database_url
 
 
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests that do it no harm."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The URL of an empty database."""
+    shared_redis.client.flushall()
+    return shared_redis.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server for one test, which may kill it."""
+    server = RedisServer(tmp_path)
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
 @pytest.fixture
 def reql(io_loop: Any) -> Iterator[ReQLServer]:
     """The ReQL test server, on the test's own event loop."""
@@ -85,31 +112,14 @@ def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
             query.db_drop(address.database).run(connection)
 
 
-@pytest.fixture(scope="session")
-def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One server for all tests that do it no harm."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    try:
-        yield server.start()
-    finally:
-        server.close()
-
-
 @pytest.fixture
-def redis_url(shared_redis: RedisServer) -> str:
-    """The URL of an empty database."""
-    shared_redis.client.flushall()
-    return shared_redis.url
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server for one test, which may kill it."""
-    server = RedisServer(tmp_path)
-    try:
-        yield server.start()
-    finally:
-        server.close()
+def shared_database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database for several processes: RethinkDB, or the ReQL test server."""
+    if PROGRAM is not None or "TEST_DATABASE_URL" in os.environ:
+        url: str = request.getfixturevalue("rethinkdb_url")
+        return url
+    server: ReQLServer = request.getfixturevalue("reql")
+    return server.url("board")
 
 
 @pytest.fixture(params=LOGS)

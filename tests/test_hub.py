@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,6 +175,35 @@ async def test_those_who_come_and_go_during_a_fan_out_leave_the_others_whole(hub
     assert len(topic.audience) == 2
 
 
+@pytest.mark.gen_test
+async def test_an_event_that_was_begun_reaches_everyone_though_its_publisher_is_stopped(
+    hubs: Any,
+) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    ends = [clients.subscribe(topic)[1] for _ in range(600)]
+    publishing = asyncio.ensure_future(hub.publish("b", event(2)))
+    await asyncio.sleep(0)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+    for far in ends:
+        assert await received(far, b"\n\n") == sse.update(event(2))
+
+
+@pytest.mark.gen_test
+async def test_an_event_published_twice_during_a_fan_out_is_sent_once(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    ends = [clients.subscribe(topic)[1] for _ in range(600)]
+    await asyncio.gather(*[hub.publish("b", event(n)) for n in (2, 3, 3, 2)])
+    await hub.publish("b", event(4))
+    expected = b"".join(sse.update(event(n)) for n in (2, 3, 4))
+    for far in ends:
+        assert await received(far, sse.update(event(4))) == expected
+
+
 @pytest.mark.gen_test(timeout=30)
 async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any) -> None:
     hub: Hub = hubs()
@@ -199,6 +229,22 @@ async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any)
     assert await received(far, sse.update(event(200))) == sse.update(event(200))
     assert stuck._unfinished is None
     assert stuck._pending is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_NOTSENT_LOWAT is another thing elsewhere")
+@pytest.mark.gen_test
+async def test_the_kernel_keeps_few_old_events_for_who_does_not_read(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        far.connect(server.getsockname())
+        far.setblocking(False)
+        topic.audience.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
+        for n in range(2, 4_002):
+            await hub.publish("b", event(n, padding=1_000))
+        # By default the kernel would take all four megabytes, if in steps.
+        assert len(await received(far, sse.update(event(4_001, padding=1_000)))) < 200_000
 
 
 @pytest.mark.gen_test

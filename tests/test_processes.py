@@ -154,7 +154,8 @@ def test_one_that_keeps_dying_is_restarted_less_and_less_often(
 def test_what_cannot_start_ends_with_its_exit_code(
     supervised: Callable[..., Supervised],
 ) -> None:
-    assert supervised(2, "fails").wait() == 3
+    program = supervised(2, "fails")
+    assert program.wait() == 3, program.errors
 
 
 def test_one_that_does_not_stop_is_killed(supervised: Callable[..., Supervised]) -> None:

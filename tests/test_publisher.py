@@ -419,3 +419,23 @@ async def test_events_in_the_log_that_the_hub_has_sent_are_not_sent_again(rig: M
     assert isinstance(topic.current.id, EventId)
     assert isinstance(sent[0].id, EventId)
     assert topic.current.id.n == sent[0].id.n + 1, "an emptied log gets the board again"
+
+
+@pytest.mark.gen_test
+async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(rig: Make) -> None:
+    """In another role the process goes on serving the streams that it has."""
+    r = await rig()
+    await board(r)
+    await r.hub.open("b")
+    publish, begun = r.hub.publish, asyncio.Event()
+
+    async def slowly(board_id: str, event: Event) -> None:
+        begun.set()
+        await asyncio.sleep(0.1)
+        await publish(board_id, event)
+
+    r.hub.publish = slowly  # type: ignore[method-assign]
+    await r.store.add_score("b", "p0", 5)
+    await asyncio.wait_for(begun.wait(), 10)
+    await r.publisher.close()
+    await until(lambda: r.scores("b")["p0"] == 5)

@@ -34,7 +34,7 @@ _BACKOFF = (0.1, 5.0)
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 #: How often, in seconds, the supervisor looks after its processes if no signal makes it.
-_LOOK = 1.0
+_LOOK = 0.5
 
 
 def bind(address: str, port: int, count: int, backlog: int) -> list[list[socket.socket]]:
@@ -88,6 +88,7 @@ class _Supervisor:
         self._children = [_Child() for _ in range(count)]
         self._served = False
         self._stopping = False
+        self._kill_at = float("inf")
         self._code = 0
         # Its other end closes with the supervisor, however that ends: then the processes stop.
         self._alive, self._alive_here = os.pipe()
@@ -99,18 +100,21 @@ class _Supervisor:
         watched = {signal.SIGCHLD, *_STOPS}
         before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
         try:
-            while True:
+            while not self._stopping or self._running():
                 now = time.monotonic()
-                for index, child in enumerate(self._children):
-                    if child.due <= now and not self._stopping:
-                        self._start(index, child, before)
+                if not self._stopping:
+                    for index, child in enumerate(self._children):
+                        if child.due <= now:
+                            self._start(index, child, before)
+                elif now >= self._kill_at:
+                    self._kill()
                 due = min(child.due for child in self._children)
-                received = signal.sigtimedwait(watched, max(0.0, min(_LOOK, due - now)))
+                wait = _LOOK if self._stopping else max(0.0, min(_LOOK, due - now))
+                received = signal.sigtimedwait(watched, wait)
                 if received is not None and received.si_signo in _STOPS:
                     self._stop()
                 self._reap()
-                if self._stopping and not self._running():
-                    return self._code
+            return self._code
         finally:
             for fd in (self._alive, self._alive_here, self._ready, self._ready_there):
                 os.close(fd)
@@ -158,7 +162,9 @@ class _Supervisor:
 
     def _ended(self, child: _Child, pid: int, code: int) -> None:
         if self._stopping:
-            self._code = self._code or abs(code)
+            # Stopped before it could see to stopping by itself, it has no other way to end.
+            if code != -signal.SIGTERM:
+                self._code = self._code or abs(code)
             return
         self._served = self._served or bool(select.select([self._ready], [], [], 0)[0])
         if not self._served and code > 0:
@@ -178,22 +184,20 @@ class _Supervisor:
         child.wait = min(child.wait * 2, _BACKOFF[1])
 
     def _stop(self) -> None:
-        """Have every process stop; kill those that don't."""
-        if self._stopping:
-            return
-        self._stopping = True
-        for child in self._running():
-            os.kill(child.pid, signal.SIGTERM)
-        deadline = time.monotonic() + self._stop_timeout
-        while self._running() and time.monotonic() < deadline:
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
-            self._reap()
+        """Have every process stop."""
+        if not self._stopping:
+            self._stopping = True
+            self._kill_at = time.monotonic() + self._stop_timeout
+            for child in self._running():
+                os.kill(child.pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        """End those that were to stop and have not."""
+        self._kill_at = float("inf")
+        self._code = 1
         for child in self._running():
             logger.error("process %d did not stop in time and is killed", child.pid)
             os.kill(child.pid, signal.SIGKILL)
-            os.waitpid(child.pid, 0)
-            child.pid = 0
-            self._code = 1
 
 
 def _end_with(supervisor: int) -> None:

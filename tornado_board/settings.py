@@ -197,10 +197,27 @@ A setting is taken from the first of: a flag (--port=8000), the environment vari
 (PORT=8000), the file .env in the working folder, the default.
 """
 
+_SWITCH = {
+    **dict.fromkeys(("true", "t", "1", "yes", "on"), "true"),
+    **dict.fromkeys(("false", "f", "0", "no", "off"), "false"),
+}
+
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "database_durability": ("hard", "soft"),
 }
+
+
+def _spelled(kind: object, text: str) -> str:
+    """`text` as Tornado understands it, to which a switch is on with every spelling but a few.
+
+    Raises `ValueError` for a switch that is neither on nor off.
+    """
+    if kind is not bool:
+        return text
+    if text.lower() not in _SWITCH:
+        raise ValueError("is neither true nor false")
+    return _SWITCH[text.lower()]
 
 
 class _Parser(tornado.options.OptionParser):
@@ -251,14 +268,17 @@ def load(
         text = environ.get(variable, from_file.get(variable))
         if text is not None and (text != "" or types[f.name] is str):
             try:
-                options[parser._normalize_name(f.name)].parse(text)
+                options[parser._normalize_name(f.name)].parse(_spelled(types[f.name], text))
             except (ValueError, tornado.options.Error):
                 raise SettingsError(
                     f"{variable}: {text!r} is no {types[f.name].__name__}"
                 ) from None
     for argument in arguments:
+        flag, equals, text = argument.partition("=")
+        kind = types.get(flag.lstrip("-").replace("-", "_"))
         try:
-            rest = parser.parse_command_line(["run.py", argument])
+            spelled = f"{flag}={_spelled(kind, text)}" if equals else argument
+            rest = parser.parse_command_line(["run.py", spelled])
         except ValueError as error:
             raise SettingsError(f"{argument}: {error}") from None
         except tornado.options.Error as error:

@@ -14,8 +14,10 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -38,6 +40,9 @@ _POLL = 0.1
 
 #: How long, in seconds, a write waits for another process's transaction.
 _BUSY = 5.0
+
+#: How often, in seconds, a write that waits for that looks whether the database is being closed.
+_BUSY_STEP = 0.1
 
 
 class DatabaseUnavailable(Exception):
@@ -71,13 +76,14 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._lock_file = _lock(path)
         try:
-            self._connection = _connect(path)
+            self._connection = _connect(path, _BUSY_STEP)
             self._data_version = self._read_data_version()
         except sqlite3.Error as error:
             self._lock_file.close()
             raise DatabaseUnavailable(f"{path}: {error}") from error
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._on_change: Callable[[], None] | None = None
+        self._closing = False
         self._waiting_reads = 0
         self.waiting_writes = 0
         self._reader_connections: list[sqlite3.Connection] = []
@@ -107,6 +113,7 @@ class Database:
         if self._users > 0:
             return
         self._open.pop(self.path, None)
+        self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
@@ -155,7 +162,7 @@ class Database:
         try:
             connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
             if connection is None:
-                connection = self._local.connection = _connect(self.path)
+                connection = self._local.connection = _connect(self.path, _BUSY)
                 self._reader_connections.append(connection)
             connection.execute("BEGIN")
             try:
@@ -196,16 +203,29 @@ class Database:
         """Carry out `batch` in one transaction."""
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             outcomes = [_carry_out(write, connection) for write in batch]
             connection.execute("COMMIT")
             return outcomes
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, those who wait have to be told
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             log.error("%s: %d writes failed: %s", self.path, len(batch), error)
             failure = DatabaseUnavailable(f"{self.path.name}: {error}")
             return [(write.outcome, None, failure) for write in batch]
+
+    def _begin(self) -> None:
+        """Begin to write; wait for another program's transaction for `_BUSY` seconds, but not
+        while the database closes: a stop must not take as long as a stranger likes."""
+        deadline = time.monotonic() + _BUSY
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or self._closing or time.monotonic() >= deadline:
+                    raise
 
     def _written_by_others(self) -> bool:
         try:
@@ -276,10 +296,12 @@ def _carry_out(write: _Write, connection: sqlite3.Connection) -> _Outcome:
     return write.outcome, result, None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, timeout: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_BUSY, isolation_level=None, check_same_thread=False, cached_statements=256
+        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+    # Other programs may store text that isn't UTF-8; one such name must not stop every reader.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL syncs the log at every commit: an answered write survives a power cut.
     connection.execute("PRAGMA synchronous = FULL")

@@ -84,19 +84,25 @@ class Audience:
             if member is not None:
                 member.close()
 
-    async def send(self, data: bytes, on_start: Callable[[], None] = lambda: None) -> None:
+    async def send(self, data: bytes, on_start: Callable[[], bool] = lambda: True) -> None:
         """Send `data` to every member, after what is being sent already.
 
         `on_start` is called when it begins: who is added before that is sent `data`, who is added
-        later isn't.
+        later isn't; if it returns ``False`` nobody is. If this is cancelled once it has begun, the
+        rest are sent `data` all the same, without pauses.
         """
         async with self._walk:
-            on_start()
+            if not on_start():
+                return
             end = len(self._members)
             try:
                 for start in range(0, end, _SLICE):
                     if start:
-                        await asyncio.sleep(0)
+                        try:
+                            await asyncio.sleep(0)
+                        except asyncio.CancelledError:
+                            self._send_to_slice(start, end, data)
+                            raise
                     self._send_to_slice(start, min(start + _SLICE, end), data)
             finally:
                 self._fill_holes()

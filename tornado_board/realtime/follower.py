@@ -269,9 +269,11 @@ class Follower:
                 return
             except TimeoutError:
                 pass
-        # Nobody publishes at present; whoever does so next reads every board that is followed.
-        if not followed.first.done() and self._boards.get(board_id) is followed:
-            await self._hand_over(board_id, Event(None, data))
+        # Nobody publishes at present; whoever does so next reads every board that is followed. Till
+        # then the log's newest event does: one without an id would leave a hole in the counters.
+        if self._boards.get(board_id) is followed:
+            if self._hub.current(board_id) is None:
+                await self._hand_over(board_id, Event(None, data))
             _succeed(followed.first)
         await self._pause(followed)
 

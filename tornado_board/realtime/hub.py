@@ -41,7 +41,8 @@ class Topic:
         #: The newest event, and the bytes that a stream sends of it.
         self.current = event
         self.current_bytes = sse.update(event)
-        #: Whether the board was deleted, or the server stops.
+        #: Whether it gets no more events: the board was deleted or made room for another, or the
+        #: server stops.
         self.ended = False
         #: Those who are sent every event after `current`, and have had all up to that.
         self.audience = Audience()
@@ -53,23 +54,35 @@ class Topic:
         """Open streams and waiting long-polls."""
         return len(self.audience) + len(self._waiters)
 
-    async def wait(self, seconds: float) -> None:
-        """Return when `current` has changed, the board has ended, or after `seconds`."""
+    async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
+        """Return when `current` has changed, the board has ended, or after `seconds`.
+
+        Also once `gone` is done, which says that nobody waits any longer.
+        """
         future = asyncio.get_running_loop().create_future()
+        futures = (future,) if gone is None else (future, gone)
         self._waiters.add(future)
         try:
-            await asyncio.wait((future,), timeout=seconds)
+            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiters.discard(future)
 
     async def publish(self, event: Event) -> None:
-        """Make `event` the current one and send it to everyone; returns when all were sent it."""
+        """Make `event` the current one and send it to everyone; returns when all were sent it.
+
+        An event that is not newer than the current one is passed over. If this is cancelled, an
+        event that was begun is sent to the rest all the same, without pauses.
+        """
         data = sse.update(event)
 
-        def make_current() -> None:
+        def make_current() -> bool:
+            newest = self.current.id
+            if event.id is not None and newest is not None and event.id <= newest:
+                return False
             self.current, self.current_bytes = event, data
             self._sent_at = time.monotonic()
             self._wake_waiters()
+            return True
 
         await self.audience.send(data, make_current)
 
@@ -161,16 +174,13 @@ class Hub:
         """Make `event` the board's current one and send it to its subscribers.
 
         Returns when all of them were sent it, so that who publishes faster than that squashes its
-        changes instead of queueing them here. An event that is not newer than the current one is
-        passed over. Raises `LimitReached` if there is no room for another live board.
+        changes instead of queueing them here; see `Topic.publish`. Raises `LimitReached` if there
+        is no room for another live board.
         """
         topic = self._topics.get(board_id)
         if topic is None:
             self._make_room()
             self._topics[board_id] = Topic(board_id, event)
-            return
-        newest = topic.current.id
-        if event.id is not None and newest is not None and event.id <= newest:
             return
         self._topics.move_to_end(board_id)
         await topic.publish(event)
@@ -202,7 +212,8 @@ class Hub:
         if len(self._topics) < self._live_boards:
             return
         for board_id in self._idle():
-            del self._topics[board_id]
+            # Nobody listens, but somebody may be about to: see `Topic.ended`.
+            self._topics.pop(board_id).end()
             self.source.unwatch(board_id)
             return
         raise LimitReached("as many boards have streams as this server allows")

@@ -86,7 +86,16 @@ class Lease:
             await self._run(_RELEASE, token)
 
     async def _run(self, script: Script, *arguments: str | int) -> bool:
-        return bool(await self._link.run(script, (LEASE_KEY,), arguments, within=self._within))
+        # Taking it twice would fail for having succeeded.
+        return bool(
+            await self._link.run(
+                script,
+                (LEASE_KEY,),
+                arguments,
+                within=self._within,
+                repeatable=script is not _ACQUIRE,
+            )
+        )
 
     def _take(self, token: str, started: float) -> None:
         """Hold the lease under `token`, from when the command was sent that got it."""

@@ -309,7 +309,7 @@ class Publisher:
             # Published by another process just before this one took over from it.
             for event in await self._missed(board_id, current.id, head):
                 if self._boards.get(board_id) is live:
-                    await self._hub.publish(board_id, event)
+                    await self._hand_over(board_id, event)
 
     async def _missed(self, board_id: str, last: EventId, head: Event) -> Sequence[Event]:
         """The log's events after `last`; only the newest where the log doesn't have them all."""
@@ -357,13 +357,18 @@ class Publisher:
             event = Event(event_id, data)
         live.published_at = time.monotonic()
         try:
-            await self._hub.publish(board_id, event)
+            await self._hand_over(board_id, event)
         except LimitReached as error:
             _fail(live.first, error)
             if self._boards.get(board_id) is live:
                 del self._boards[board_id]
         else:
             _succeed(live.first)
+
+    async def _hand_over(self, board_id: str, event: Event) -> None:
+        # Shielded: an event that was begun goes to all subscribers, whatever becomes of this. The
+        # hub counts it as sent, so nobody would send it to the rest of them.
+        await asyncio.shield(asyncio.ensure_future(self._hub.publish(board_id, event)))
 
     def _end(self, board_id: str) -> None:
         """The board was deleted."""

@@ -13,8 +13,9 @@ from tornado_board.replay import Event
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
-#: A comment line: no event, but bytes on the wire.
-KEEPALIVE = b": keep-alive\n\n"
+#: A comment line: no event, but bytes on the wire. An empty line behind it would be no event
+#: either, but some clients take it for one.
+KEEPALIVE = b": keep-alive\n"
 
 #: Bounds of the reconnection time in milliseconds, drawn at random for each client so that a
 #: restart does not bring everyone back at once.
@@ -25,9 +26,10 @@ def opening(first: bytes) -> bytes:
     """What a stream begins with: how long this client waits before it reconnects, and `first`.
 
     `first` is whole events, or nothing. The ``retry:`` line stands in the first event's block,
-    since there are clients that take a block of its own for an event without data.
+    whenever that comes, since there are clients that take a block of its own for an event without
+    data.
     """
-    return b"retry: %d\n%b" % (random.randint(*_RETRY), first or b"\n")
+    return b"retry: %d\n%b" % (random.randint(*_RETRY), first)
 
 
 def update(event: Event) -> bytes:

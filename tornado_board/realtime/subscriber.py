@@ -20,6 +20,13 @@ from tornado import iostream
 from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.sse import KEEPALIVE
 
+#: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
+#: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
+#: ones. Bytes under way to the client are not counted, so that a long way costs no throughput.
+_UNSENT = 16_384
+
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
 #: Sockets that are looked after before the loop may go on to something else.
 _AT_ONCE = 256
 
@@ -56,6 +63,8 @@ class Subscriber:
         if sock.family != socket.AF_UNIX:
             # An event must not wait for the acknowledgement of the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _NOTSENT_LOWAT is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT)
         self._socket = sock
         self._poller = poller
         self._release = release

@@ -108,7 +108,7 @@ class RedisReplayLog:
         return log
 
     async def ping(self) -> None:
-        value(*await self.link.send(("PING",)))
+        value(*await self.link.send(("PING",), repeatable=True))
 
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
@@ -136,7 +136,7 @@ class RedisReplayLog:
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
         command = ("XREVRANGE", _STREAM + board_id, "+", "-", "COUNT", limit)
         async with self._readers:
-            entries = value(*await self.link.send(command, within=_READ_TIMEOUT))
+            entries = value(*await self.link.send(command, within=_READ_TIMEOUT, repeatable=True))
         return [Event(EventId.parse(id), fields[1]) for id, fields in reversed(entries)]
 
     async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
@@ -169,7 +169,7 @@ class RedisReplayLog:
             return set()
         async with self._writers:
             channels = [_CHANNEL + board_id for board_id in board_ids]
-            counts = value(*await self.link.send(("PUBSUB", "NUMSUB", *channels)))
+            counts = value(*await self.link.send(("PUBSUB", "NUMSUB", *channels), repeatable=True))
         pairs = zip(counts[::2], counts[1::2], strict=True)
         return {name.removeprefix(_CHANNEL) for name, count in pairs if int(count) > 0}
 
@@ -192,12 +192,14 @@ class RedisReplayLog:
         async for keys in self._streams():
             commands = [("XREVRANGE", key, "+", oldest, "COUNT", 1) for key in keys]
             async with self._readers:
-                replies = await self.link.send(*commands, within=_READ_TIMEOUT)
+                replies = await self.link.send(*commands, within=_READ_TIMEOUT, repeatable=True)
             for key, entries in zip(keys, replies, strict=True):
                 if isinstance(entries, list) and entries:
                     found[key.removeprefix(_STREAM)] = EventId.parse(entries[0][0])
         async with self._writers:
-            names = value(*await self.link.send(("PUBSUB", "CHANNELS", _CHANNEL + "*")))
+            names = value(
+                *await self.link.send(("PUBSUB", "CHANNELS", _CHANNEL + "*"), repeatable=True)
+            )
         newest_first = sorted(found, key=found.__getitem__, reverse=True)
         return list(dict.fromkeys([*newest_first, *map(self.board_of, names)]))
 
@@ -207,7 +209,7 @@ class RedisReplayLog:
         async for keys in self._streams():
             commands = [("XTRIM", key, "MINID", "=", oldest) for key in keys]
             async with self._writers:
-                replies = await self.link.send(*commands)
+                replies = await self.link.send(*commands, repeatable=True)
             # An error is a key that is no stream, another program's: none of this log's business.
             pruned += sum(reply for reply in replies if isinstance(reply, int))
         return pruned
@@ -249,7 +251,11 @@ class RedisReplayLog:
             position = read.oldest
             while True:
                 now, head, before, lines = await self.link.run(
-                    _SINCE, (_STREAM + board_id,), (str(position), _PAGE), within=_READ_TIMEOUT
+                    _SINCE,
+                    (_STREAM + board_id,),
+                    (str(position), _PAGE),
+                    within=_READ_TIMEOUT,
+                    repeatable=True,
                 )
                 if not read.ids:
                     read.before = EventId.parse(before) if before else None
@@ -271,7 +277,7 @@ class RedisReplayLog:
         while True:
             command = ("SCAN", cursor, "MATCH", _STREAM + "*", "COUNT", _SCAN_COUNT)
             async with self._writers:
-                cursor, keys = value(*await self.link.send(command))
+                cursor, keys = value(*await self.link.send(command, repeatable=True))
             if keys:
                 yield keys
             if int(cursor) == 0:

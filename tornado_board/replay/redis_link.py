@@ -20,7 +20,13 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tornado_board.replay import LogRefused, LogUnavailable, NotPublisher
 
@@ -81,8 +87,12 @@ class RedisLink:
         #: The server's clock less this process's monotonic one, in ms; never ahead of the truth.
         self._clock_offset: float | None = None
 
-    async def send(self, *commands: tuple[Any, ...], within: float = TIMEOUT) -> list[Any]:
-        """Send `commands` in one go, once, and return a reply or a `ResponseError` for each.
+    async def send(
+        self, *commands: tuple[Any, ...], within: float = TIMEOUT, repeatable: bool = False
+    ) -> list[Any]:
+        """Send `commands` in one go and return a reply or a `ResponseError` for each.
+
+        They are sent once; `repeatable` ones, such as reads, once more if the connection breaks.
 
         Raises `LogUnavailable` when the server can't be reached, or takes longer than `within`
         seconds; then any of them may have been carried out or not.
@@ -114,6 +124,9 @@ class RedisLink:
             reason = f"{self.description}: {str(error) or type(error).__name__}"
             if isinstance(error, TimeoutError) and not str(error):
                 reason = f"{self.description} did not answer within {within:g} s"
+            broken = isinstance(error, RedisConnectionError) and connection is not None
+            if broken and repeatable:
+                return await self.send(*commands, within=within)
             if connection is None or isinstance(error, BusyLoadingError):
                 self._away, self._away_until = reason, time.monotonic() + RETRY_AFTER
             raise LogUnavailable(reason) from error
@@ -124,13 +137,16 @@ class RedisLink:
         keys: Sequence[str],
         arguments: Sequence[Any],
         within: float = TIMEOUT,
+        repeatable: bool = False,
     ) -> Any:
         """Run `script` and return its reply.
 
         Raises `LogUnavailable`, or what the script says: `NotPublisher`, `Late`, `LogRefused`.
         """
         rest = (len(keys), *keys, *arguments)
-        [reply] = await self.send(("EVALSHA", script.sha, *rest), within=within)
+        [reply] = await self.send(
+            ("EVALSHA", script.sha, *rest), within=within, repeatable=repeatable
+        )
         if isinstance(reply, NoScriptError):  # so it has not run
             [reply] = await self.send(("EVAL", script.text, *rest), within=within)
         if isinstance(reply, ResponseError):
@@ -145,7 +161,7 @@ class RedisLink:
 
     async def now_ms(self) -> int:
         """The server's clock, in milliseconds since 1970."""
-        seconds, microseconds = value(*await self.send(("TIME",)))
+        seconds, microseconds = value(*await self.send(("TIME",), repeatable=True))
         now = int(seconds) * 1000 + int(microseconds) // 1000
         self.set_clock(now)
         return now

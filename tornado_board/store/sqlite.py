@@ -75,6 +75,8 @@ CREATE TABLE IF NOT EXISTS players (
 CREATE INDEX IF NOT EXISTS standing ON players (board, score DESC, id);
 
 -- player = '' stands for the board itself. A row that changes again gets a new, higher seq.
+-- A conflict clause of the statement that fires a trigger overrides those in the trigger
+-- (https://www.sqlite.org/lang_createtrigger.html), so the triggers see to it that there is none.
 CREATE TABLE IF NOT EXISTS changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     board TEXT NOT NULL,
@@ -83,32 +85,38 @@ CREATE TABLE IF NOT EXISTS changes (
 );
 
 CREATE TRIGGER IF NOT EXISTS board_inserted AFTER INSERT ON boards BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.id, '');
+    DELETE FROM changes WHERE board = NEW.id AND player = '';
+    INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
 CREATE TRIGGER IF NOT EXISTS board_updated AFTER UPDATE ON boards
 WHEN OLD.id IS NOT NEW.id OR OLD.name IS NOT NEW.name BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.id, '');
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.id, '');
+    DELETE FROM changes WHERE board IN (OLD.id, NEW.id) AND player = '';
+    INSERT INTO changes (board, player) SELECT OLD.id, '' WHERE OLD.id IS NOT NEW.id;
+    INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
 CREATE TRIGGER IF NOT EXISTS board_deleted AFTER DELETE ON boards BEGIN
     DELETE FROM players WHERE board = OLD.id;
     DELETE FROM changes WHERE board = OLD.id;
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.id, '');
+    INSERT INTO changes (board, player) VALUES (OLD.id, '');
 END;
 CREATE TRIGGER IF NOT EXISTS player_inserted AFTER INSERT ON players BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.board, NEW.id);
+    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
+    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
 END;
 CREATE TRIGGER IF NOT EXISTS player_updated AFTER UPDATE ON players
 WHEN OLD.score IS NOT NEW.score OR OLD.name IS NOT NEW.name
     OR OLD.board IS NOT NEW.board OR OLD.id IS NOT NEW.id BEGIN
-    INSERT OR REPLACE INTO changes (board, player) SELECT OLD.board, OLD.id
+    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
+    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
+    INSERT INTO changes (board, player) SELECT OLD.board, OLD.id
         WHERE OLD.board IS NOT NEW.board OR OLD.id IS NOT NEW.id;
-    INSERT OR REPLACE INTO changes (board, player) VALUES (NEW.board, NEW.id);
+    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
 END;
 -- Players that go with their board are told of by the board's own row.
 CREATE TRIGGER IF NOT EXISTS player_deleted AFTER DELETE ON players
 WHEN EXISTS (SELECT 1 FROM boards WHERE id = OLD.board) BEGIN
-    INSERT OR REPLACE INTO changes (board, player) VALUES (OLD.board, OLD.id);
+    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
+    INSERT INTO changes (board, player) VALUES (OLD.board, OLD.id);
 END;
 """
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tornado.web
 
-from tornado_board.web import access_log, page
+from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.handler import Handler, NotFoundHandler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
-from tornado_board.web.page import PageHandler, StaticHandler
+from tornado_board.web.page import AssetHandler, PageHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
+    (r"/static/(.*)", AssetHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
@@ -35,7 +36,4 @@ def make_application(services: Services) -> tornado.web.Application:
         board_settings=services.settings,
         cross_origin_protection=True,
         log_function=access_log.log_request,
-        template_path=str(page.TEMPLATES),
-        static_path=str(page.STATIC),
-        static_handler_class=StaticHandler,
     )

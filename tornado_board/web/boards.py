@@ -9,7 +9,7 @@ from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
-from tornado_board.web.accept import EVENT_STREAM, prefers_event_stream
+from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.handler import Handler
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -46,24 +46,14 @@ class BoardsHandler(Handler):
         self.send_json({"id": board.id, "name": board.name}, status=201)
 
 
-class _StreamedHandler(Handler):
-    async def stream_headers(self, board_id: str) -> None:
-        """Answer HEAD where GET would be a stream."""
-        await self.store.get_board(board_id)
-        self.set_header("Content-Type", f"{EVENT_STREAM}; charset=utf-8")
-        self.set_header("Cache-Control", "no-store, no-transform")
-        self.add_header("Vary", "Accept")
-        self.finish()
-
-
-class BoardHandler(_StreamedHandler):
+class BoardHandler(Handler):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
         if prefers_event_stream(self.request.headers.get("Accept", "")):
             if self.request.method == "GET":
                 await streams.serve_stream(self, board_id)
             else:
-                await self.stream_headers(board_id)
+                await streams.serve_stream_head(self, board_id)
             return
         limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
@@ -88,14 +78,14 @@ class BoardHandler(_StreamedHandler):
         self.no_content()
 
 
-class EventsHandler(_StreamedHandler):
+class EventsHandler(Handler):
     """``/boards/{board}/events/``"""
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
         stream = prefers_event_stream(self.request.headers.get("Accept", ""))
         if stream and self.request.method == "HEAD":
-            await self.stream_headers(board_id)
+            await streams.serve_stream_head(self, board_id)
         elif stream:
             await streams.serve_stream(self, board_id)
         else:

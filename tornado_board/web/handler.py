@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -87,6 +88,7 @@ class Handler(tornado.web.RequestHandler):
 
     #: Whether the client went away before it was answered.
     client_gone = False
+    _gone: asyncio.Future[None] | None = None
 
     def initialize(self, services: Services) -> None:
         self.services = services
@@ -226,6 +228,17 @@ class Handler(tornado.web.RequestHandler):
 
     def on_connection_close(self) -> None:
         self.client_gone = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    @property
+    def gone(self) -> asyncio.Future[None]:
+        """Done once the client went away before it was answered."""
+        if self._gone is None:
+            self._gone = asyncio.get_running_loop().create_future()
+            if self.client_gone:
+                self._gone.set_result(None)
+        return self._gone
 
 
 class NotFoundHandler(Handler):

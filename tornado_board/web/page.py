@@ -1,55 +1,213 @@
-"""The demo page and its files."""
+"""The demo page and the files it is made of: hashed names, compressed when they were built."""
 
 from __future__ import annotations
 
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import tornado.template
 import tornado.web
+import ujson
 
-from tornado_board.web.handler import Handler, problem_of
-from tornado_board.web.problems import CONTENT_TYPE
+from tornado_board.web.handler import Handler
+from tornado_board.web.problems import Problem
 
-_ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = _ROOT / "templates"
-STATIC = _ROOT / "static"
-
-#: Everything from this server, nothing inline; in no other site's frame.
+#: Everything from this server, nothing inline and nothing put together from strings; in no other
+#: site's frame.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+
+#: What a checkout builds its page with.
+BUILD_COMMAND = "python static/build_page.py"
+#: What an installation without a page needs instead.
+INSTALL_COMMAND = "python -m pip install --force-reinstall --no-cache-dir tornado_board"
+
+#: Content codings, best first, and how the build names the files that have them.
+_CODINGS = (("br", ".br"), ("gzip", ".gz"))
+
+#: What browsers want to know about the types that a build consists of.
+_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+}
+
+
+class PageNotBuilt(Exception):
+    """There is no build of the page."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of the page: its bytes as they are, and by content coding."""
+
+    content_type: str
+    etag: str
+    body: bytes
+    coded: Mapping[str, bytes]
+
+    def chosen(self, accept_encoding: str) -> tuple[str, bytes]:
+        """The content coding (an empty string for none) and the bytes for a request."""
+        accepted = _codings(accept_encoding)
+        for coding, body in self.coded.items():
+            if coding in accepted:
+                return coding, body
+        return "", self.body
+
+
+@dataclass(frozen=True)
+class Page:
+    """A build of the page, in memory: the HTML and the assets by name."""
+
+    html: bytes
+    assets: Mapping[str, Asset]
+
+
+class PageFiles:
+    """Reads the page, again after each build.
+
+    `build` is the folder that the build writes, `templates` the one of the HTML around it.
+    """
+
+    def __init__(self, build: Path, templates: Path, *, checkout: bool) -> None:
+        self.build = build
+        self.templates = templates
+        self.checkout = checkout
+        self._page: Page | None = None
+        self._stamp: tuple[int, ...] = ()
+
+    @classmethod
+    def found(cls) -> PageFiles:
+        """Those of the checkout that this module is part of, or else those installed beside it."""
+        root = Path(__file__).resolve().parents[2]
+        if (root / "static" / "package.json").is_file() and (root / "templates").is_dir():
+            return cls(root / "static" / "build", root / "templates", checkout=True)
+        installed = Path(__file__).resolve().parent / "page_files"
+        return cls(installed / "build", installed / "templates", checkout=False)
+
+    def page(self) -> Page:
+        """The page. Raises `PageNotBuilt`.
+
+        Some 400 KB are read where a build is new; otherwise the state of one file is looked at.
+        """
+        manifest = self.build / "manifest.json"
+        try:
+            status = manifest.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if self._page is None or stamp != self._stamp:
+                self._page = self._read(manifest)
+                self._stamp = stamp
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise PageNotBuilt(str(error)) from error
+        return self._page
+
+    def _read(self, manifest: Path) -> Page:
+        entries = ujson.loads(manifest.read_text("utf-8"))
+        main = entries["src/page/main.jsx"]
+        assets = {}
+        for path in sorted((self.build / "assets").iterdir()):
+            if path.suffix not in (".br", ".gz"):
+                assets[f"assets/{path.name}"] = _asset(path)
+        html = (
+            tornado.template.Loader(str(self.templates))
+            .load("index.html")
+            .generate(
+                script="/static/" + main["file"],
+                styles=["/static/" + file for file in main.get("css", ())],
+                icon="/static/" + entries["src/page/icon.svg"]["file"],
+            )
+        )
+        return Page(html, assets)
+
+    def how_to_build(self) -> bytes:
+        """An HTML page that says how to get the page."""
+        command = BUILD_COMMAND if self.checkout else INSTALL_COMMAND
+        loader = tornado.template.Loader(str(self.templates))
+        try:
+            return loader.load("not_built.html").generate(command=command)
+        except OSError:
+            return f"The page was not built. {command}".encode()
+
+
+PAGE = PageFiles.found()
 
 
 class PageHandler(Handler):
+    """``/``."""
+
+    files = PAGE
+
     async def get(self) -> None:
-        """The page."""
+        """The page, or with status 503 how to build it."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-cache")
-        await self.render("index.html")
+        try:
+            body = self.files.page().html
+        except PageNotBuilt:
+            self.set_status(503)
+            body = self.files.how_to_build()
+        self.finish(body)
 
 
-class StaticHandler(tornado.web.StaticFileHandler):
-    """The page's scripts and styles; what starts with a dot is not served."""
+class AssetHandler(Handler):
+    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
 
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("X-Content-Type-Options", "nosniff")
+    files = PAGE
+    etag: str | None = None
 
-    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        if any(part.startswith(".") for part in Path(absolute_path).relative_to(root).parts):
-            raise tornado.web.HTTPError(404)
-        return super().validate_absolute_path(root, absolute_path)
+    def prepare(self) -> None:
+        """The path is no id, but one of the names that a build has."""
+        if self.request.method not in self.allowed:
+            raise tornado.web.HTTPError(405)
 
-    def log_exception(self, *_: Any) -> None:
-        """Errors here are the client's; they have their line in the access log."""
+    async def get(self, name: str) -> None:
+        """The file, in the best content coding that the client takes."""
+        try:
+            asset = self.files.page().assets.get(name)
+        except PageNotBuilt:
+            asset = None
+        if asset is None:
+            raise Problem(404)
+        coding, body = asset.chosen(self.request.headers.get("Accept-Encoding", ""))
+        self.set_header("Content-Type", asset.content_type)
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.add_header("Vary", "Accept-Encoding")
+        self.etag = f'"{asset.etag}{coding and "-"}{coding}"'
+        if coding:
+            self.set_header("Content-Encoding", coding)
+        self.finish(body)
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        # Tornado's 403 stands for folders and for what lies outside of this one.
-        problem = problem_of(None, 404 if status_code == 403 else status_code)
-        self.set_status(problem.status_code)
-        self.set_header("Content-Type", CONTENT_TYPE)
-        if problem.status_code == 405:
-            self.set_header("Allow", "GET, HEAD")
-        self.finish(problem.json())
+    def compute_etag(self) -> str | None:
+        """The file's, in place of a hash of each answer; Tornado makes it a 304 where it fits."""
+        return self.etag
+
+
+def _asset(path: Path) -> Asset:
+    body = path.read_bytes()
+    coded = {}
+    for coding, suffix in _CODINGS:
+        file = path.with_name(path.name + suffix)
+        if file.is_file():
+            coded[coding] = file.read_bytes()
+    guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    etag = hashlib.sha256(body).hexdigest()[:16]
+    return Asset(_TYPES.get(path.suffix, guessed), etag, body, coded)
+
+
+def _codings(accept_encoding: str) -> set[str]:
+    """The codings that an ``Accept-Encoding`` header names with a q above 0 (RFC 9110, 12.5.3)."""
+    accepted = set()
+    for item in accept_encoding.lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        q = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        if coding and q.strip("0.") != "":
+            accepted.add(coding)
+    return accepted

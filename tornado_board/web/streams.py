@@ -17,10 +17,10 @@ import ujson
 
 from tornado_board.realtime import sse
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, Topic
+from tornado_board.realtime.hub import Hub, LimitReached, Topic
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
-from tornado_board.web.access_log import log_stream_started
+from tornado_board.web.access_log import log_request, log_stream_started
 from tornado_board.web.connections import Connection
 from tornado_board.web.handler import Handler, cors_headers
 from tornado_board.web.problems import Problem
@@ -33,6 +33,9 @@ _USUAL_WAIT = 25.0
 #: that a client that asks again at once does not do so in circles.
 _RESET_WAIT = 1.0
 
+#: How often a board is opened for a stream if it makes room for others each time.
+_TRIES = 5
+
 #: The most events that ``history`` gives.
 _HISTORY = 1_000
 
@@ -42,17 +45,11 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
 
     Raises what `Hub.open` raises.
     """
-    text = _last_event_id(handler)
-    topic = await handler.hub.open(board_id)
-    handler.hub.check_room(topic)
-    first = first_events(topic, text, handler.services.catch_ups)
-    if first is None:
-        first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
-        handler.hub.check_room(topic)
+    topic, first = await _caught_up(handler, board_id)
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
     connection = handler.detach()
     assert isinstance(connection, Connection)
-    if connection.closed() or handler.client_gone or topic.ended:
+    if connection.closed() or handler.client_gone:
         connection.close()
         return
     log_stream_started(handler.request.path, handler.request.remote_ip)
@@ -65,6 +62,22 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     else:
         sock, release = connection.hand_over()
         subscribe(handler.hub, topic, sock, release, head + sse.opening(first))
+
+
+async def _caught_up(handler: Handler, board_id: str) -> tuple[Topic, bytes]:
+    """The live board, and what a stream of it begins with for this client."""
+    text = _last_event_id(handler)
+    for _ in range(_TRIES):
+        topic = await handler.hub.open(board_id)
+        handler.hub.check_room(topic)
+        first = first_events(topic, text, handler.services.catch_ups)
+        if first is None:
+            first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
+            handler.hub.check_room(topic)
+        if not topic.ended:
+            return topic, first
+        # It made room for another or was deleted while the log was read: nothing would come of it.
+    raise LimitReached("the board does not stay live; try again")
 
 
 def first_events(topic: Topic, last_event_id: str, catch_ups: CatchUps) -> bytes | None:
@@ -114,6 +127,23 @@ def _response_head(cors: tuple[tuple[str, str], ...], now: int) -> bytes:
     return "\r\n".join(lines).encode("latin-1")
 
 
+async def serve_stream_head(handler: Handler, board_id: str) -> None:
+    """Answer HEAD where GET would be answered with the stream.
+
+    Raises what `Store.get_board` raises.
+    """
+    await handler.store.get_board(board_id)
+    origin = handler.request.headers.get("Origin")
+    head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
+    log_request(handler)
+    # Not by `finish`, which would say that the stream has a length, and an ETag.
+    connection = handler.detach()
+    try:
+        await connection.write(head)
+    finally:
+        connection.close()
+
+
 async def serve_poll(handler: Handler, board_id: str) -> None:
     """Answer with the events after ``since``; wait for one where there are none yet.
 
@@ -128,6 +158,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
     topic = await handler.hub.open(board_id)
     handler.set_header("Cache-Control", "no-store")
+    handler.add_header("Vary", "Accept")
     if history:
         await _serve_history(handler, topic, history)
         return
@@ -140,14 +171,14 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         # Nothing can be proved at present. The next event may be all that the client lacks, and
         # the log may be back by then.
         handler.hub.check_room(topic)
-        await topic.wait(min(wait, _RESET_WAIT))
+        await topic.wait(min(wait, _RESET_WAIT), handler.gone)
         catch_up = await handler.services.catch_ups.after(topic, since)
     while not catch_up.events and not topic.ended and not handler.client_gone:
         left = deadline - time.monotonic()
         if left <= 0:
             break
         handler.hub.check_room(topic)
-        await topic.wait(left)
+        await topic.wait(left, handler.gone)
         if not topic.ended:
             catch_up = await handler.services.catch_ups.after(topic, since)
     _answer(handler, catch_up.events, catch_up.reset, since)
@@ -203,6 +234,9 @@ def _seconds(handler: Handler) -> float:
     text = handler.get_query_argument("wait", "", strip=False)
     if not text:
         return _USUAL_WAIT
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII) or float(text) > 60:
+    if (
+        not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
+        or float(text) > _LONGEST_WAIT
+    ):
         raise Problem(400, f"wait: must be a number of seconds from 0 to {_LONGEST_WAIT:g}.")
     return float(text)

@@ -1,0 +1,127 @@
+"""This server: its hub fed directly, and all of it from the request that changes a player."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import logging
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from benchmarks import payload
+from benchmarks.peers import InProcess, OverHTTP, obey
+from benchmarks.processes import Failed, Process, free_port, wait_for_port
+
+#: The board's id.
+BOARD = "bench"
+
+
+class HubDirect(InProcess):
+    """The application with its real store and log; events go straight to its hub."""
+
+    name = "tornado_board, its hub"
+    module = __name__
+    path = f"/boards/{BOARD}-%d/events"
+
+    def __init__(self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False) -> None:
+        """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for."""
+        self.boards = boards
+        self.arguments = (str(boards), loop)
+        self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
+
+
+class WholeServer(OverHTTP):
+    """``run.py`` as it is, with `options` on its command line; an event is a PATCH that renames
+    the first player, through store, changefeed, standings and replay log."""
+
+    name = "tornado_board, from PATCH to the stream"
+    path = f"/boards/{BOARD}/events"
+    publish_path = f"/boards/{BOARD}/players/player-1/"
+    publish_method = "PATCH"
+
+    def __init__(self, *options: str, loop: str = "asyncio") -> None:
+        # At 20 events/s and 50 ms to squash in, two changes would become one event now and then.
+        self.options = options or ("--squash=0",)
+        self._loop = loop
+
+    def start(self, folder: Path) -> None:
+        self.serve(folder)
+        make_board(self.port, BOARD, 5)
+
+    def serve(self, folder: Path) -> None:
+        """Start it, on the database that `folder` holds or a new one."""
+        self.port = self.publish_port = free_port()
+        run = "from tornado_board.server import main; raise SystemExit(main())"
+        if self._loop == "uvloop":
+            run = f"import uvloop; uvloop.install(); {run}"
+        command = [sys.executable, "-c", run, f"--port={self.port}", "--address=127.0.0.1"]
+        command += ["--log-level=warning", *self.options]
+        self.process = Process(command, log=folder / "server.log", cwd=folder)
+        wait_for_port(self.port, self.process)
+
+    def body(self, seq: int) -> bytes:
+        return json.dumps({"name": payload.marker(seq)}).encode()
+
+
+def call(port: int, method: str, path: str, body: object = None) -> Any:
+    """One request, whose answer has to be good; what it answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        words = response.read()
+    finally:
+        connection.close()
+    if response.status >= 300:
+        raise Failed(f"{method} {path}: {response.status} {words.decode()}")
+    return json.loads(words)
+
+
+def make_board(port: int, board: str, players: int) -> None:
+    """A board on the server at `port`, with ``player-1`` and so on, the best first."""
+    call(port, "POST", "/boards/", {"id": board, "name": board})
+    for i in range(1, players + 1):
+        player = {"id": f"player-{i}", "name": f"Player {i}", "score": 1_000_000 - i}
+        call(port, "POST", f"/boards/{board}/players/", player)
+
+
+async def main(boards: int) -> None:
+    """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
+    import dataclasses
+
+    from tornado_board.models import NewBoard
+    from tornado_board.replay import Event, EventId
+    from tornado_board.server import running
+    from tornado_board.settings import Settings
+
+    # As `python run.py` has it, but for the port and the log's detail.
+    settings = dataclasses.replace(Settings(), address="127.0.0.1", port=0)
+    logging.basicConfig(level=logging.WARNING)
+    async with running(settings) as server:
+        ids = [f"{BOARD}-{number}" for number in range(boards)]
+        for board_id in ids:
+            await server.services.store.create_board(NewBoard(id=board_id))
+        first = time.time_ns() // 1_000_000 + 1_000_000  # after any that the log gives out
+
+        async def publish_one(seq: int) -> None:
+            event = Event(EventId(first, seq), payload.data(seq))
+            for board_id in ids:
+                await server.services.hub.publish(board_id, event)
+            await asyncio.sleep(0)
+
+        port = urllib.parse.urlsplit(server.url).port
+        assert port is not None
+        await obey(port, publish_one)
+
+
+if __name__ == "__main__":
+    if sys.argv[2] == "uvloop":
+        import uvloop
+
+        uvloop.install()
+    asyncio.run(main(int(sys.argv[1])))

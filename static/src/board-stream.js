@@ -1,0 +1,487 @@
+/**
+ * Listens to one board of tornado_board, whatever lies between.
+ *
+ * The board comes over EventSource. Where no event gets through (a proxy that holds streams back),
+ * where the stream breaks again and again, or where there is no EventSource, it comes by
+ * long-polling with the same event ids, and the stream is tried again now and then. Nothing is lost
+ * on the way from one to the other: each goes on after the last event id of the one before.
+ *
+ * This file needs no other one, no framework and no build. Copy it.
+ *
+ *     const stream = new BoardStream("/boards/sample/events/");
+ *     stream.addEventListener("update", (event) => show(event.detail.board));
+ *     stream.addEventListener("state", () => showState(stream.state));
+ *     ...
+ *     stream.close();
+ */
+
+/**
+ * @typedef {{id: string, name: string, score: number}} Player
+ * @typedef {{id: string, name: string, players: Player[]}} Board  best player first
+ *
+ * @typedef {"connecting"    // nothing has come yet
+ *   | "live"                // the stream is open
+ *   | "polling"             // events come by long-polling
+ *   | "reconnecting"        // the server did not answer; trying again
+ *   | "offline"             // the same, and the browser says it has no network
+ *   | "missing"             // the server has no such board; asking again now and then
+ *   | "paused"              // the page has been hidden for long; goes on when it is shown
+ *   | "closed"              // close() was called
+ * } State
+ *
+ * @typedef {object} Options  Times are in milliseconds.
+ * @property {string} [lastEventId]  go on after this event; without it the board as it is comes first
+ * @property {number} [silence]      a stream that brought nothing for this long is checked by a
+ *   poll; if that has something newer, the stream is held back somewhere. 4,000.
+ * @property {number} [checkEvery]   a stream that is quiet is checked at most this often, which also
+ *   finds a connection that died without a word. 60,000.
+ * @property {number} [failures]     broken streams in a row before it goes over to polling. 3.
+ * @property {number} [stableAfter]  a stream that held this long did not break "again". 20,000.
+ * @property {number} [retryMin]     the first pause before trying again, at least. 1,000.
+ * @property {number} [retryMax]     pauses double up to this. 30,000.
+ * @property {number} [wait]         how long a poll may wait for something newer. 25,000.
+ * @property {number} [tryStreamEvery]  how often the stream is tried while polling; doubles up to
+ *   ten times this. 60,000.
+ * @property {number} [hiddenAfter]  a page hidden for this long stops listening; `Infinity`: never.
+ *   60,000.
+ * @property {() => number} [random] draws the jitter, from 0 to 1
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {typeof globalThis.EventSource | null} [EventSource]  null: poll only
+ *
+ * @typedef {{id: string | null, event: string, data: unknown}} LoggedEvent
+ */
+
+const DEFAULTS = {
+  lastEventId: "",
+  silence: 4_000,
+  checkEvery: 60_000,
+  failures: 3,
+  stableAfter: 20_000,
+  retryMin: 1_000,
+  retryMax: 30_000,
+  wait: 25_000,
+  tryStreamEvery: 60_000,
+  hiddenAfter: 60_000,
+  random: Math.random,
+};
+
+/** How much longer than asked for a poll may take before it counts as lost. */
+const POLL_GRACE = 10_000;
+/** How much later than a poll a stream may bring the same event without being called held back. */
+const CHECK_GRACE = 500;
+/** The least time between two polls, so that a busy board does not become a busy loop. */
+const POLL_PAUSE = 100;
+/** The same after an empty answer that came too early: something ignores `wait`. */
+const EMPTY_PAUSE = 2_000;
+
+/** @param {number} time @returns {Promise<void>} */
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+/** An answer that is no success. `retryAfter` is in milliseconds, 0 if the server named no time. */
+export class PollError extends Error {
+  /** @param {number} status @param {number} retryAfter */
+  constructor(status, retryAfter = 0) {
+    super(`the server answered ${status}`);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/**
+ * Dispatches
+ * - `update`: `event.detail` is `{id, board}`, the board as it stands after event `id`;
+ * - `reset`: `event.detail` is `{reason}`: events were missed for good; the board follows;
+ * - `state`: `stream.state` has changed.
+ */
+export class BoardStream extends EventTarget {
+  /** @type {State} */
+  #state = "connecting";
+  #url;
+  #options;
+  #lastEventId;
+  /** How long polling goes on before the stream is tried; grows while streams prove unreliable. */
+  #tryStreamIn;
+  /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
+  #running = null;
+  /** Cuts the pause, or checks the stream, that is under way. */
+  #nudge = () => {};
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #hiddenTimer;
+
+  /**
+   * Starts to listen at once.
+   *
+   * @param {string | URL} url  of the board's events, e.g. `/boards/sample/events/`
+   * @param {Options} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    const base = globalThis.location?.href;
+    this.#url = new URL(url, base);
+    this.#options = {
+      ...DEFAULTS,
+      fetch: globalThis.fetch.bind(globalThis),
+      EventSource: globalThis.EventSource ?? null,
+      ...options,
+    };
+    this.#lastEventId = this.#options.lastEventId;
+    this.#tryStreamIn = this.#options.tryStreamEvery;
+    globalThis.addEventListener?.("online", this.#onNetwork);
+    globalThis.addEventListener?.("offline", this.#onNetwork);
+    globalThis.document?.addEventListener("visibilitychange", this.#onVisibility);
+    this.#start();
+    if (globalThis.document?.visibilityState === "hidden") this.#onVisibility();
+  }
+
+  /** @returns {State} */
+  get state() {
+    return this.#state;
+  }
+
+  /** The id of the last event that was dispatched, `""` before the first. */
+  get lastEventId() {
+    return this.#lastEventId;
+  }
+
+  /** Stops for good. */
+  close() {
+    globalThis.removeEventListener?.("online", this.#onNetwork);
+    globalThis.removeEventListener?.("offline", this.#onNetwork);
+    globalThis.document?.removeEventListener("visibilitychange", this.#onVisibility);
+    clearTimeout(this.#hiddenTimer);
+    this.#stop("closed");
+  }
+
+  #onNetwork = () => this.#nudge();
+
+  #onVisibility = () => {
+    clearTimeout(this.#hiddenTimer);
+    if (globalThis.document?.visibilityState !== "hidden") {
+      if (this.#state === "paused") this.#start();
+      else this.#nudge(); // a laptop that wakes up finds out at once what is left of its stream
+    } else if (this.#options.hiddenAfter !== Infinity) {
+      this.#hiddenTimer = setTimeout(() => this.#stop("paused"), this.#options.hiddenAfter);
+    }
+  };
+
+  #start() {
+    this.#setState("connecting");
+    this.#running = new AbortController();
+    this.#run(this.#running.signal);
+  }
+
+  /** @param {State} state */
+  #stop(state) {
+    this.#running?.abort();
+    this.#running = null;
+    this.#setState(state);
+  }
+
+  /** @param {State} state */
+  #setState(state) {
+    if (state === this.#state || this.#state === "closed") return;
+    this.#state = state;
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #setLost() {
+    this.#setState(globalThis.navigator?.onLine === false ? "offline" : "reconnecting");
+  }
+
+  /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
+  async #run(signal) {
+    const { EventSource, failures, stableAfter, tryStreamEvery } = this.#options;
+    let broken = 0;
+    while (!signal.aborted) {
+      if (!EventSource) {
+        await this.#poll(signal, Infinity);
+        return;
+      }
+      const opened = Date.now();
+      const end = await this.#stream(signal, EventSource);
+      if (signal.aborted) return;
+      const stable = end === "broken" && Date.now() - opened >= stableAfter;
+      if (stable) this.#tryStreamIn = tryStreamEvery;
+      broken = stable ? 1 : broken + 1;
+      if (end === "broken") {
+        this.#setLost();
+        if (broken < failures) {
+          await this.#pause(this.#backoff(broken), signal);
+          continue;
+        }
+      }
+      // Broken too often, refused or held back: a poll finds out what the matter is. Mostly the
+      // server was away, and the stream may be tried as soon as a poll gets through; but not over
+      // and over where streams break and polls do not.
+      const unreliable = end === "held back" || this.#tryStreamIn > tryStreamEvery;
+      await this.#poll(signal, unreliable ? this.#jitter(this.#tryStreamIn) : 0);
+      this.#tryLater();
+      broken = failures - 1; // a stream has just worked; if it breaks again at once, poll again
+    }
+  }
+
+  #tryLater() {
+    this.#tryStreamIn = Math.min(2 * this.#tryStreamIn, 10 * this.#options.tryStreamEvery);
+  }
+
+  /**
+   * Listens to the stream until it ends.
+   *
+   * @param {AbortSignal} signal
+   * @param {typeof globalThis.EventSource} EventSource
+   * @returns {Promise<"broken" | "refused" | "held back">}
+   */
+  #stream(signal, EventSource) {
+    return new Promise((resolve) => {
+      // EventSource would come back by itself, but neither with our back-off nor after an HTTP
+      // error, nor can it be told where to go on; so each one lives for one connection.
+      const source = new EventSource(this.#address({ lastEventId: this.#lastEventId }));
+      let open = false;
+      let heard = 0; // events
+      let ended = false;
+      let quiet = this.#options.silence;
+      let checking = false;
+      /** @type {ReturnType<typeof setTimeout>} */
+      let timer;
+
+      /** @param {"broken" | "refused" | "held back"} how */
+      const end = (how) => {
+        ended = true;
+        clearTimeout(timer);
+        source.close();
+        signal.removeEventListener("abort", abort);
+        this.#nudge = () => {};
+        resolve(how);
+      };
+      const abort = () => end("broken");
+      const check = async () => {
+        clearTimeout(timer);
+        if (checking) return;
+        checking = true;
+        const heardBefore = heard;
+        try {
+          const { events } = await this.#ask(0, signal);
+          if (events.length > 0) await sleep(CHECK_GRACE); // the stream may bring them this instant
+          if (ended) return;
+          if (heard === heardBefore && (events.length > 0 || !open)) {
+            end("held back");
+            this.#deliver(events);
+            return;
+          }
+        } catch {
+          if (!ended) end("broken");
+          return;
+        } finally {
+          checking = false;
+        }
+        quiet = Math.min(2 * quiet, this.#options.checkEvery);
+        timer = setTimeout(check, quiet);
+      };
+      /** @param {string} event @returns {(message: MessageEvent) => void} */
+      const take = (event) => (message) => {
+        if (ended) return;
+        heard += 1;
+        quiet = this.#options.checkEvery;
+        clearTimeout(timer);
+        timer = setTimeout(check, quiet);
+        this.#setState("live");
+        this.#deliver([{ id: message.lastEventId, event, data: message.data }]);
+      };
+
+      signal.addEventListener("abort", abort);
+      // A stream that has not spoken yet is checked soon enough as it is.
+      this.#nudge = () => void (heard > 0 && check());
+      source.addEventListener("update", take("update"));
+      source.addEventListener("reset", take("reset"));
+      source.addEventListener("open", () => {
+        open = true;
+        // Who goes on after an id may have missed nothing, and then nothing comes for a while.
+        if (this.#lastEventId) this.#setState("live");
+      });
+      source.addEventListener("error", () => {
+        if (!ended) end(source.readyState === source.CLOSED ? "refused" : "broken");
+      });
+      timer = setTimeout(check, quiet);
+    });
+  }
+
+  /**
+   * Polls until a stream has been seen to work.
+   *
+   * @param {AbortSignal} signal
+   * @param {number} tryIn  when to try a stream, in milliseconds from now
+   */
+  async #poll(signal, tryIn) {
+    const { EventSource } = this.#options;
+    let { wait } = this.#options;
+    let failed = 0;
+    let tryAt = Date.now() + tryIn;
+    const done = new AbortController(); // stopped, or a stream works
+    const abort = () => done.abort();
+    signal.addEventListener("abort", abort);
+
+    const tryStream = async () => {
+      tryAt = Infinity;
+      if (!EventSource) return;
+      if (await this.#streamWorks(EventSource, done.signal)) {
+        done.abort();
+      } else {
+        tryAt = Date.now() + this.#jitter(this.#tryStreamIn);
+        this.#tryLater();
+      }
+    };
+
+    while (!done.signal.aborted) {
+      const asked = Date.now();
+      let pause;
+      try {
+        // The first one, or the first after a failure, does not wait: all is well as soon as it is.
+        const first = this.#state !== "polling";
+        const { events } = await this.#ask(first ? 0 : wait, done.signal);
+        if (done.signal.aborted) break;
+        this.#setState("polling");
+        this.#deliver(events);
+        // A server that was away and is back may well stream again.
+        if (failed || Date.now() >= tryAt) void tryStream();
+        failed = 0;
+        const early = !first && events.length === 0 && Date.now() - asked < wait / 10;
+        pause = early ? EMPTY_PAUSE : POLL_PAUSE;
+      } catch (error) {
+        if (done.signal.aborted) break;
+        failed += 1;
+        pause = this.#backoff(failed);
+        if (error instanceof PollError) {
+          pause = Math.max(pause, error.retryAfter);
+          if (error.status === 400 && this.#lastEventId) {
+            this.#lastEventId = ""; // an id this server cannot read: begin anew
+            this.#dispatch("reset", { reason: "the server did not know the last event id" });
+          }
+        }
+        if (error instanceof PollError && (error.status === 404 || error.status === 410)) {
+          this.#setState("missing");
+        } else {
+          this.#setLost();
+        }
+        // Something on the way may not bear requests that take as long.
+        if (Date.now() - asked > 5_000) wait = Math.max(1_000, wait / 2);
+      }
+      await this.#pause(pause, done.signal);
+    }
+    signal.removeEventListener("abort", abort);
+  }
+
+  /**
+   * Whether an event gets through a stream within `silence`: asked without an id, the server sends
+   * the board as it is at once.
+   *
+   * @param {typeof globalThis.EventSource} EventSource
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>}
+   */
+  #streamWorks(EventSource, signal) {
+    return new Promise((resolve) => {
+      const source = new EventSource(this.#address({}));
+      /** @param {boolean} works */
+      const end = (works) => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+        source.close();
+        resolve(works);
+      };
+      const abort = () => end(false);
+      const timer = setTimeout(abort, this.#options.silence);
+      signal.addEventListener("abort", abort);
+      source.addEventListener("update", () => end(true));
+      source.addEventListener("error", abort);
+    });
+  }
+
+  /**
+   * One long-poll after the last event id.
+   *
+   * @param {number} wait  in milliseconds
+   * @param {AbortSignal} signal
+   * @returns {Promise<{events: LoggedEvent[]}>}
+   * @throws {PollError} if the answer is no success; what `fetch` throws, if there was none
+   */
+  async #ask(wait, signal) {
+    const timeout = new AbortController();
+    const abort = () => timeout.abort();
+    const timer = setTimeout(abort, wait + POLL_GRACE);
+    signal.addEventListener("abort", abort);
+    try {
+      const answer = await this.#options.fetch(
+        this.#address({ since: this.#lastEventId, wait: String(wait / 1_000) }),
+        { headers: { Accept: "application/json" }, cache: "no-store", signal: timeout.signal },
+      );
+      if (!answer.ok) {
+        const seconds = Number(answer.headers.get("Retry-After"));
+        throw new PollError(answer.status, seconds > 0 ? Math.min(seconds, 3_600) * 1_000 : 0);
+      }
+      return await answer.json();
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** @param {Record<string, string>} query @returns {string} */
+  #address(query) {
+    const url = new URL(this.#url);
+    for (const [name, value] of Object.entries(query)) {
+      if (value) url.searchParams.set(name, value);
+    }
+    return url.href;
+  }
+
+  /** @param {LoggedEvent[]} events */
+  #deliver(events) {
+    for (const { id, event, data } of events) {
+      let detail;
+      try {
+        detail = typeof data === "string" ? JSON.parse(data) : data;
+      } catch {
+        continue; // cut off by something on the way; the next event is the whole board again
+      }
+      if (id) this.#lastEventId = id;
+      if (event === "update") this.#dispatch("update", { id: this.#lastEventId, board: detail });
+      else if (event === "reset") this.#dispatch("reset", detail);
+    }
+  }
+
+  /** @param {string} type @param {unknown} detail */
+  #dispatch(type, detail) {
+    if (this.#running) this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** The pause before attempt number `n`, from 1: between once and three times `retryMin`, then more.
+   * @param {number} n */
+  #backoff(n) {
+    const { retryMin, retryMax, random } = this.#options;
+    if (n <= 1) return retryMin * (1 + 2 * random()); // as the server's own `retry:` is drawn
+    return this.#jitter(Math.min(retryMax, retryMin * 2 ** n));
+  }
+
+  /** Half of `time` to all of it. @param {number} time */
+  #jitter(time) {
+    return time * (0.5 + 0.5 * this.#options.random());
+  }
+
+  /** Waits for `time`, for a nudge, or until `signal`. @param {number} time @param {AbortSignal} signal */
+  #pause(time, signal) {
+    if (signal.aborted) return Promise.resolve();
+    return /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", end);
+          this.#nudge = () => {};
+          resolve();
+        };
+        const timer = setTimeout(end, time);
+        signal.addEventListener("abort", end);
+        this.#nudge = end;
+      })
+    );
+  }
+}

@@ -1,0 +1,48 @@
+import { useRef, useState } from "react";
+import { addPlayer, getPlayer } from "./api.js";
+
+/** The form that puts a new player on `board`. */
+export function AddPlayer({ board, onAdded, onTrouble }) {
+  const [name, setName] = useState("");
+  const [busy, setBusy] = useState(false);
+  const input = useRef(null);
+
+  async function submit(event) {
+    event.preventDefault();
+    if (!name.trim() || busy) return;
+    setBusy(true);
+    try {
+      const added = await addPlayer(board, name.trim(), 0);
+      onAdded(await getPlayer(board, added.id));
+      setName("");
+    } catch (error) {
+      onTrouble(`${name.trim()} was not added: ${error.message}`);
+    } finally {
+      setBusy(false);
+      input.current?.focus();
+    }
+  }
+
+  return (
+    <form className="panel join" onSubmit={submit}>
+      <h2>
+        <label htmlFor="name">Join the board</label>
+      </h2>
+      <div className="field">
+        <input
+          id="name"
+          ref={input}
+          value={name}
+          onChange={(event) => setName(event.target.value)}
+          placeholder="Your name"
+          autoComplete="off"
+          maxLength={60}
+          required
+        />
+        <button type="submit" aria-disabled={busy || !board}>
+          Join
+        </button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,143 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { AddPlayer } from "./AddPlayer.jsx";
+import { Announcer } from "./Announcer.jsx";
+import { Boards, NoBoard } from "./Boards.jsx";
+import { Chart } from "./Chart.jsx";
+import { Chasers } from "./Chasers.jsx";
+import { ThemeButton, WallButton } from "./Display.jsx";
+import { Standings } from "./Standings.jsx";
+import { State } from "./State.jsx";
+import { getBoards } from "./api.js";
+import { useColours } from "./colours.js";
+import { pointAdder } from "./points.js";
+import { useBoard } from "./useBoard.js";
+
+/** How often the list of boards is read again while the page is shown. */
+const BOARDS_EVERY = 30_000;
+const TROUBLE_SHOWN_FOR = 8_000;
+
+const boardInAddress = () => new URLSearchParams(location.search).get("board") ?? "";
+
+export function App() {
+  const [boards, setBoards] = useState(null);
+  const [chosen, setChosen] = useState(boardInAddress);
+  const id = chosen || boards?.[0]?.id || "";
+  const { board, state, snapshots, ahead } = useBoard(id);
+  const [chasing, setChasing] = useState([]);
+  const [trouble, setTrouble] = useTrouble();
+  const [said, say] = useState("");
+  const colourOf = useColours(board?.players);
+
+  const readBoards = useCallback(() => getBoards().then(setBoards, () => {}), []);
+  useEffect(() => {
+    void readBoards();
+    const timer = setInterval(() => document.hidden || readBoards(), BOARDS_EVERY);
+    return () => clearInterval(timer);
+  }, [readBoards]);
+  // The first read may have met a server that was not there.
+  useEffect(() => {
+    if (state === "live" || state === "polling") void readBoards();
+  }, [state, readBoards]);
+
+  useEffect(() => {
+    const onBack = () => setChosen(boardInAddress());
+    addEventListener("popstate", onBack);
+    return () => removeEventListener("popstate", onBack);
+  }, []);
+  const choose = (next) => {
+    history.pushState(null, "", `?board=${encodeURIComponent(next)}`);
+    setChosen(next);
+  };
+
+  useEffect(() => setChasing([]), [id]);
+  useEffect(() => {
+    const name = board?.name ?? boards?.find((one) => one.id === id)?.name;
+    document.title = name ? `${name} · tornado_board` : "tornado_board";
+  }, [board?.name, boards, id]);
+
+  // Whoever leads lights the room.
+  const leader = board?.players[0];
+  const light = leader ? colourOf(leader.id) : "transparent";
+  useEffect(() => document.documentElement.style.setProperty("--leader", light), [light]);
+
+  const add = usePoints(id, setTrouble, say, setChasing);
+  const players = board?.players ?? [];
+  const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;
+
+  return (
+    <>
+      <header className="top">
+        <h1>{name || "tornado_board"}</h1>
+        <State state={id ? state : "connecting"} />
+        <div className="display">
+          <WallButton />
+          <ThemeButton />
+        </div>
+        <Boards boards={boards ?? []} chosen={id} onChoose={choose} />
+      </header>
+      <main>
+        {boards?.length === 0 && !chosen ? (
+          <NoBoard
+            onAdded={(added) => {
+              setBoards([added]);
+              choose(added.id);
+            }}
+            onTrouble={setTrouble}
+          />
+        ) : state === "missing" ? (
+          <p className="empty">There is no board “{id}” here. Choose another one above.</p>
+        ) : (
+          <>
+            <section className="standings" aria-label="Standings">
+              <Standings board={board} colourOf={colourOf} onPoint={add} />
+              <Chasers board={id} top={players} chasing={chasing} onChange={setChasing} onPoint={add} />
+            </section>
+            <aside className="side">
+              <Chart players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
+              <AddPlayer
+                board={id}
+                onAdded={(player) => {
+                  setChasing((now) => [...now, player]);
+                  say(`${player.name} is on the board, rank ${player.rank}.`);
+                }}
+                onTrouble={setTrouble}
+              />
+            </aside>
+          </>
+        )}
+      </main>
+      <p className="trouble" role="alert">
+        {trouble}
+      </p>
+      <Announcer board={board} state={state} said={said} />
+    </>
+  );
+}
+
+/** A message that goes away by itself. */
+function useTrouble() {
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => {
+    if (!trouble) return undefined;
+    const timer = setTimeout(() => setTrouble(""), TROUBLE_SHOWN_FOR);
+    return () => clearTimeout(timer);
+  }, [trouble]);
+  return [trouble, setTrouble];
+}
+
+/** A function that adds a point to the player of an id. */
+function usePoints(board, onTrouble, onSaid, setChasing) {
+  const adder = useRef(null);
+  useEffect(() => {
+    adder.current = pointAdder(board, {
+      added(player) {
+        onSaid(`${player.name}: ${player.score.toLocaleString()}`);
+        setChasing((now) => now.map((one) => (one.id === player.id ? { ...one, ...player } : one)));
+      },
+      failed(error) {
+        onTrouble(`The point did not count: ${error.message}`);
+      },
+    });
+  }, [board, onTrouble, onSaid, setChasing]);
+  return useCallback((player) => adder.current?.(player), []);
+}

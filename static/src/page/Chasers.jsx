@@ -1,0 +1,66 @@
+import { useEffect, useRef } from "react";
+import { getPlayer } from "./api.js";
+
+/** How often players below the top are asked for: no event tells of them. */
+const ASK_EVERY = 5_000;
+/** The newest ones stay. */
+const MOST = 5;
+
+/** The players added on this page that are not among the best. */
+export function Chasers({ board, top, chasing, onChange, onPoint }) {
+  const below = chasing.filter(({ id }) => !top.some((player) => player.id === id)).slice(-MOST);
+  const ids = below.map(({ id }) => id).join(" ");
+  const latest = useRef(onChange);
+  latest.current = onChange;
+
+  useEffect(() => {
+    if (!ids) return undefined;
+    const gone = new AbortController();
+    const ask = () => {
+      if (document.hidden) return;
+      for (const id of ids.split(" ")) {
+        getPlayer(board, id, gone.signal).then(
+          (player) => latest.current((now) => now.map((one) => (one.id === id ? player : one))),
+          (error) => {
+            if (error.status === 404) latest.current((now) => now.filter((one) => one.id !== id));
+          },
+        );
+      }
+    };
+    const timer = setInterval(ask, ASK_EVERY);
+    return () => {
+      gone.abort();
+      clearInterval(timer);
+    };
+  }, [board, ids]);
+
+  if (below.length === 0) return null;
+  const last = top.at(-1);
+  return (
+    <section className="chasers" aria-labelledby="chasers">
+      <h2 id="chasers">Chasing</h2>
+      <ul>
+        {below.map((player) => (
+          <li key={player.id}>
+            <span className="rank">{player.rank}</span>
+            <span className="name">{player.name}</span>
+            <span className="gap">
+              {player.score.toLocaleString()}
+              {last && last.score > player.score
+                ? `, ${(last.score - player.score).toLocaleString()} to the top ${top.length}`
+                : ""}
+            </span>
+            <button
+              type="button"
+              className="point"
+              aria-label={`+1 for ${player.name}`}
+              onClick={() => onPoint(player.id)}
+            >
+              +1
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,126 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { Score } from "./Score.jsx";
+
+const SLIDE = { duration: 650, easing: "cubic-bezier(0.2, 0.9, 0.25, 1)" };
+
+/** The ranked players, best first. */
+export function Standings({ board, colourOf, onPoint }) {
+  const list = useSlidingRows(board);
+  if (!board) return <ol className="rows waiting" aria-busy="true" aria-label="Players" />;
+  if (board.players.length === 0) return <p className="empty">Nobody is on this board yet.</p>;
+  const best = board.players[0].score;
+  return (
+    <ol className="rows" ref={list} aria-label="Players">
+      {board.players.map((player, i) => {
+        const [ahead, behind] = [board.players[i - 1], board.players[i + 1]];
+        return (
+          <Row
+            key={player.id}
+            player={player}
+            // Equal scores share a rank: one more than the number of players with a higher score.
+            rank={1 + board.players.findIndex(({ score }) => score === player.score)}
+            gap={gapOf(player, ahead, behind)}
+            share={best > 0 ? Math.max(0, player.score / best) : 0}
+            colour={colourOf(player.id)}
+            onPoint={onPoint}
+          />
+        );
+      })}
+    </ol>
+  );
+}
+
+function Row({ player, rank, gap, share, colour, onPoint }) {
+  return (
+    <li className="row" data-id={player.id} data-rank={rank} style={{ "--colour": colour }}>
+      <span className="bar" aria-hidden="true" style={{ "--share": share }} />
+      <span className="rank">
+        <span className="spoken">Rank </span>
+        {rank}
+      </span>
+      <span className="who">
+        <span className="name">{player.name}</span>
+        {gap && <span className="gap">{gap}</span>}
+      </span>
+      <span className="points">
+        <Score value={player.score} />
+        <Change score={player.score} />
+      </span>
+      <button
+        type="button"
+        className="point"
+        aria-label={`+1 for ${player.name}`}
+        onClick={() => onPoint(player.id)}
+      >
+        +1
+      </button>
+    </li>
+  );
+}
+
+/** How `player` stands to the next ones, who may not be there. */
+function gapOf(player, ahead, behind) {
+  if (ahead) {
+    const points = ahead.score - player.score;
+    return points > 0 ? `${round(points)} to catch up` : "level";
+  }
+  if (!behind) return "";
+  const points = player.score - behind.score;
+  return points > 0 ? `leads by ${round(points)}` : "level";
+}
+
+const round = (number) => (Math.round(number * 100) / 100).toLocaleString();
+
+/** How much a score has just changed by; rises and fades. */
+function Change({ score }) {
+  const before = useRef(score);
+  const [change, setChange] = useState({ by: 0, n: 0 });
+  useEffect(() => {
+    const by = score - before.current;
+    before.current = score;
+    if (by !== 0) setChange(({ n }) => ({ by, n: n + 1 }));
+  }, [score]);
+  if (change.n === 0) return null;
+  return (
+    <span key={change.n} className="change" aria-hidden="true">
+      {change.by > 0 ? "+" : "−"}
+      {round(Math.abs(change.by))}
+    </span>
+  );
+}
+
+/** Lets rows slide from where they were seen to where they now belong (FLIP). */
+function useSlidingRows(board) {
+  const list = useRef(null);
+  const tops = useRef(new Map());
+  const shown = useRef(null);
+  useLayoutEffect(() => {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const now = new Map();
+    for (const row of list.current?.children ?? []) {
+      const { id } = row.dataset;
+      const top = row.offsetTop; // without transforms: where it belongs
+      now.set(id, top);
+      if (still || shown.current !== board?.id) continue;
+      if (!tops.current.has(id)) {
+        row.animate([{ opacity: 0, transform: "translateX(-2rem)" }, {}], SLIDE);
+      } else if (tops.current.get(id) !== top) {
+        // A row that is still on its way starts from where it is.
+        const moved = new DOMMatrix(getComputedStyle(row).transform).f;
+        const from = tops.current.get(id) - top + moved;
+        row.getAnimations().forEach((animation) => animation.cancel());
+        const rises = from > 0;
+        row.animate(
+          [
+            { transform: `translateY(${from}px)`, zIndex: rises ? 2 : 1 },
+            { transform: "none", zIndex: rises ? 2 : 1 },
+          ],
+          SLIDE,
+        );
+      }
+    }
+    tops.current = now;
+    shown.current = board?.id;
+  }, [board]);
+  return list;
+}

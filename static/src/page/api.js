@@ -1,0 +1,62 @@
+/** The calls of the HTTP API that the page makes. */
+
+/** An answer that is no success; `message` is the server's own explanation. */
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function call(path, { method = "GET", body, signal } = {}) {
+  const answer = await fetch(path, {
+    method,
+    signal,
+    headers: {
+      Accept: "application/json",
+      ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+    },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    throw new ApiError(answer.status, problem.detail || `The server answered ${answer.status}.`);
+  }
+  return answer;
+}
+
+const json = async (path, options) => (await call(path, options)).json();
+const boardPath = (board) => `/boards/${encodeURIComponent(board)}/`;
+const playerPath = (board, player) =>
+  `${boardPath(board)}players/${encodeURIComponent(player)}/`;
+
+/** Where the events of `board` come from. */
+export const eventsPath = (board) => `${boardPath(board)}events/`;
+
+/** All boards, `[{id, name}]`. */
+export const getBoards = async () => (await json("/boards/")).boards;
+
+/** Makes a board; `{id, name}`. */
+export const addBoard = (name) => json("/boards/", { method: "POST", body: { name } });
+
+/** Adds a player that starts with `score`; `{id, name, score}`. */
+export const addPlayer = (board, name, score) =>
+  json(`${boardPath(board)}players/`, { method: "POST", body: { name, score } });
+
+/** `{id, name, score, rank}`. */
+export const getPlayer = (board, player, signal) => json(playerPath(board, player), { signal });
+
+/** Adds `amount` to a player's score; the player as it stands after it. */
+export const addScore = (board, player, amount) =>
+  json(`${playerPath(board, player)}score-add/`, { method: "POST", body: { amount } });
+
+/**
+ * The newest events of `board` that the replay log holds, oldest first, and how far this clock is
+ * ahead of the server's, in milliseconds and give or take a second.
+ */
+export async function getHistory(board, signal) {
+  const answer = await call(`${eventsPath(board)}?history=100`, { signal });
+  const { events } = await answer.json();
+  const now = Date.parse(answer.headers.get("Date") ?? "");
+  return { events, ahead: Number.isNaN(now) ? 0 : Date.now() - now };
+}

@@ -1,0 +1,82 @@
+/**
+ * The scores of the last minutes, for the chart: snapshots `{time, scores}` in the order of time,
+ * `scores` a Map from player id to score. Times are in milliseconds, by the server's clock.
+ */
+
+/** How far back the chart goes, and how far at least, though there be nothing to show yet. */
+export const SPAN = 5 * 60_000;
+export const LEAST_SPAN = 60_000;
+
+/**
+ * Of three snapshots within this the middle one goes, which bounds how many there are:
+ * 2 * SPAN / GRAIN, and one from before.
+ */
+export const GRAIN = 500;
+
+/** The time in an event id, `{ms}-{n}`; null if there is none. */
+export function timeOf(id) {
+  const match = /^(\d{1,15})-\d+$/.exec(id ?? "");
+  return match ? Number(match[1]) : null;
+}
+
+/** `snapshots` and one of `players` at `time`, without what has become too old to be seen. */
+export function record(snapshots, time, players) {
+  const last = snapshots.at(-1);
+  if (last && time < last.time) return snapshots; // older than what is known already
+  const scores = new Map(players.map(({ id, score }) => [id, score]));
+  const before = snapshots.at(-2);
+  const merges = before && time - before.time < GRAIN;
+  const kept = [...(merges ? snapshots.slice(0, -1) : snapshots), { time, scores }];
+  let first = 0;
+  while (first + 1 < kept.length && kept[first + 1].time <= time - SPAN) first += 1;
+  return kept.slice(first);
+}
+
+/**
+ * The lines of `player` from `from` to `now`: runs of `{time, score}`, one run for each stretch in
+ * which the player was seen on the board. A score holds until the next snapshot.
+ */
+export function runs(snapshots, player, from, now) {
+  const lines = [];
+  let line = null;
+  snapshots.forEach(({ time, scores }, i) => {
+    const until = Math.min(snapshots[i + 1]?.time ?? now, now);
+    if (until < from) return;
+    if (!scores.has(player)) {
+      line = null;
+      return;
+    }
+    const score = scores.get(player);
+    if (!line) lines.push((line = []));
+    if (line.at(-1)?.score !== score) line.push({ time: Math.max(time, from), score });
+    // The end of the run moves on until the score changes or the player leaves.
+    line.end = until;
+  });
+  return lines;
+}
+
+/** About `count` round numbers that cover `low` to `high`. */
+export function ticks(low, high, count) {
+  if (low === high) return [low];
+  const raw = (high - low) / count;
+  const magnitude = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find((n) => n * magnitude >= raw) * magnitude;
+  const first = Math.ceil(low / step);
+  const found = Array.from({ length: 2 * count }, (_, i) => (first + i) * step);
+  // Near 2^53 a step may be too small to move a number.
+  return [...new Set(found)].filter((tick) => tick >= low && tick <= high);
+}
+
+/** `wanted` positions in ascending order, moved apart to be `gap` from each other up to `last`. */
+export function spread(wanted, gap, last) {
+  const placed = [];
+  for (const position of wanted) {
+    placed.push(Math.max(position, (placed.at(-1) ?? -Infinity) + gap));
+  }
+  let limit = last;
+  for (let i = placed.length - 1; i >= 0; i -= 1) {
+    placed[i] = Math.min(placed[i], limit);
+    limit = placed[i] - gap;
+  }
+  return placed;
+}

@@ -1,0 +1,5 @@
+import { createRoot } from "react-dom/client";
+import { App } from "./App.jsx";
+import "./page.css";
+
+createRoot(document.getElementById("page")).render(<App />);

@@ -1,0 +1,83 @@
+import { useEffect, useReducer } from "react";
+import { listen } from "../shared-board-stream.js";
+import { eventsPath, getHistory } from "./api.js";
+import { record, timeOf } from "./history.js";
+
+const NOTHING = { board: null, state: "connecting", snapshots: [], ahead: 0 };
+
+function reduce(current, action) {
+  switch (action.type) {
+    case "another board":
+      return NOTHING;
+    case "state":
+      return { ...current, state: action.state };
+    case "update": {
+      const time = timeOf(action.id) ?? Date.now() - current.ahead;
+      const snapshots = record(current.snapshots, time, action.board.players);
+      return { ...current, board: action.board, snapshots };
+    }
+    case "history": {
+      // What came over the stream meanwhile is newer, and goes on top.
+      let snapshots = [];
+      for (const { id, event, data } of action.events) {
+        const time = timeOf(id);
+        if (event !== "update" || time === null) continue;
+        const board = typeof data === "string" ? JSON.parse(data) : data;
+        snapshots = record(snapshots, time, board.players);
+      }
+      for (const { time, scores } of current.snapshots) {
+        const players = [...scores].map(([id, score]) => ({ id, score }));
+        snapshots = record(snapshots, time, players);
+      }
+      return { ...current, snapshots, ahead: action.ahead };
+    }
+    default:
+      throw new Error(`no such action: ${action.type}`);
+  }
+}
+
+/**
+ * A board as it is now, and how its scores came about.
+ *
+ * @param {string} id  of the board, "" for none
+ * @returns {{
+ *   board: import("../board-stream.js").Board | null,
+ *   state: import("../board-stream.js").State,
+ *   snapshots: {time: number, scores: Map<string, number>}[],
+ *   ahead: number,
+ * }} `ahead`: milliseconds from the server's clock to this one
+ */
+export function useBoard(id) {
+  const [current, dispatch] = useReducer(reduce, NOTHING);
+
+  useEffect(() => {
+    dispatch({ type: "another board" });
+    if (!id) return undefined;
+    const gone = new AbortController();
+    const fillHistory = () =>
+      getHistory(id, gone.signal)
+        .then(({ events, ahead }) => dispatch({ type: "history", events, ahead }))
+        .catch(() => {}); // the chart begins now, then; the stream tells what is wrong
+
+    const stream = listen(eventsPath(id));
+    let missed = true; // on load, and after a pause: what happened before is in the log
+    stream.addEventListener("update", ({ detail }) => {
+      dispatch({ type: "update", ...detail });
+      if (missed) void fillHistory();
+      missed = false;
+    });
+    stream.addEventListener("reset", () => {
+      missed = true;
+    });
+    stream.addEventListener("state", () => {
+      if (stream.state === "paused") missed = true;
+      dispatch({ type: "state", state: stream.state });
+    });
+    return () => {
+      gone.abort();
+      stream.close();
+    };
+  }, [id]);
+
+  return current;
+}

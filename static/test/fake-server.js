@@ -1,0 +1,198 @@
+/** A board's server, and what may lie before it, in memory and by a clock that tests move. */
+
+import { mock } from "node:test";
+
+/** Lets everything that is due happen, then moves the clock on, in small steps. */
+export async function advance(milliseconds, step = 50) {
+  for (let passed = 0; passed < milliseconds; passed += step) {
+    await settle();
+    mock.timers.tick(Math.min(step, milliseconds - passed));
+  }
+  await settle();
+}
+
+async function settle() {
+  for (let i = 0; i < 20; i += 1) await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** How long anything takes to come or go. */
+const DELAY = 10;
+
+export class FakeServer {
+  constructor() {
+    /** "open"; "held": nothing comes through; "mute": only headers do; "down"; or a status. */
+    this.streams = "open";
+    /** "open", "down", or a status. */
+    this.polls = "open";
+    this.retryAfter = "";
+    this.log = [];
+    this.counter = 0;
+    /** The streams that are connected now, and all requests so far. */
+    this.sources = new Set();
+    this.waiting = new Set();
+    this.requests = [];
+    this.change(0);
+    const server = this;
+    this.EventSource = class extends FakeEventSource {
+      constructor(url) {
+        super(server, url);
+      }
+    };
+    this.fetch = (url, options) => this.#poll(new URL(url), options);
+  }
+
+  /** The score of the only player becomes `score`; its event. */
+  change(score) {
+    this.counter += 1;
+    const board = { id: "b", name: "B", players: [{ id: "p", name: "P", score }] };
+    const event = {
+      id: `${1_000 + this.counter}-${this.counter}`,
+      event: "update",
+      data: JSON.stringify(board),
+    };
+    this.log.push(event);
+    for (const source of this.sources) source.bring(event);
+    for (const wake of [...this.waiting]) wake();
+    return event;
+  }
+
+  /** What a client that was last told `id` is told. */
+  after(id) {
+    if (!id) return this.log.slice(-1);
+    const at = this.log.findIndex((event) => event.id === id);
+    if (at >= 0) return this.log.slice(at + 1);
+    return [{ id: "", event: "reset", data: '{"reason": "gone"}' }, ...this.log.slice(-1)];
+  }
+
+  /** Nothing gets through, and what was open breaks. */
+  stop() {
+    this.streams = this.polls = "down";
+    for (const source of this.sources) source.fail(false);
+    for (const wake of [...this.waiting]) wake();
+  }
+
+  start() {
+    this.streams = this.polls = "open";
+  }
+
+  count(kind) {
+    return this.requests.filter((request) => request.kind === kind).length;
+  }
+
+  async #poll(url, { signal }) {
+    const { searchParams } = url;
+    const since = searchParams.get("since");
+    const wait = Number(searchParams.get("wait")) * 1_000;
+    this.requests.push({ kind: "poll", since, wait, at: Date.now() });
+    await sleep(DELAY);
+    if (this.polls === "open" && this.after(since).length === 0) {
+      await new Promise((resolve) => {
+        const wake = () => {
+          this.waiting.delete(wake);
+          resolve();
+        };
+        this.waiting.add(wake);
+        setTimeout(wake, wait);
+        signal.addEventListener("abort", wake);
+      });
+    }
+    if (signal.aborted) throw new DOMException("aborted", "AbortError");
+    if (this.polls === "down") throw new TypeError("fetch failed");
+    if (this.polls !== "open") {
+      const headers = new Headers(this.retryAfter ? { "Retry-After": this.retryAfter } : {});
+      return { ok: false, status: this.polls, headers };
+    }
+    const events = this.after(since).map((event) => ({ ...event, data: JSON.parse(event.data) }));
+    return { ok: true, status: 200, json: async () => ({ events }) };
+  }
+}
+
+class FakeEventSource extends EventTarget {
+  CONNECTING = 0;
+  OPEN = 1;
+  CLOSED = 2;
+
+  constructor(server, address) {
+    super();
+    this.server = server;
+    this.readyState = this.CONNECTING;
+    const since = new URL(address).searchParams.get("lastEventId");
+    server.requests.push({ kind: "stream", since, at: Date.now() });
+    setTimeout(() => this.#connect(since), DELAY);
+  }
+
+  #connect(since) {
+    const { server } = this;
+    if (this.readyState === this.CLOSED || server.streams === "held") return;
+    if (server.streams === "down") return this.fail(false);
+    if (server.streams !== "open" && server.streams !== "mute") return this.fail(true);
+    this.readyState = this.OPEN;
+    this.dispatchEvent(new Event("open"));
+    if (server.streams === "mute") return;
+    server.sources.add(this);
+    for (const event of server.after(since)) this.bring(event);
+  }
+
+  bring({ id, event, data }) {
+    if (this.readyState !== this.OPEN) return;
+    this.dispatchEvent(new MessageEvent(event, { data, lastEventId: id }));
+  }
+
+  fail(forGood) {
+    this.server.sources.delete(this);
+    if (this.readyState === this.CLOSED) return;
+    this.readyState = forGood ? this.CLOSED : this.CONNECTING;
+    this.dispatchEvent(new Event("error"));
+  }
+
+  close() {
+    this.readyState = this.CLOSED;
+    this.server.sources.delete(this);
+  }
+}
+
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+/** Stands in for the window, the document and the navigator of a page. */
+export class FakePage {
+  constructor() {
+    this.window = new EventTarget();
+    this.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+    this.navigator = { onLine: true };
+  }
+
+  /** Makes this the page that code under test finds; gives back how to undo it. */
+  install() {
+    const parts = {
+      document: this.document,
+      navigator: this.navigator,
+      location: { href: "http://board.test/" },
+      addEventListener: this.window.addEventListener.bind(this.window),
+      removeEventListener: this.window.removeEventListener.bind(this.window),
+    };
+    const before = Object.keys(parts).map((name) => [
+      name,
+      Object.getOwnPropertyDescriptor(globalThis, name),
+    ]);
+    for (const [name, value] of Object.entries(parts)) {
+      Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    }
+    return () => {
+      for (const [name, property] of before) {
+        if (property) Object.defineProperty(globalThis, name, property);
+        else delete globalThis[name];
+      }
+    };
+  }
+
+  show(visible) {
+    this.document.visibilityState = visible ? "visible" : "hidden";
+    this.document.dispatchEvent(new Event("visibilitychange"));
+  }
+
+  network(onLine) {
+    this.navigator.onLine = onLine;
+    this.window.dispatchEvent(new Event(onLine ? "online" : "offline"));
+  }
+}

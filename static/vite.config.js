@@ -1,0 +1,46 @@
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { fileURLToPath } from "node:url";
+import { brotliCompress, constants, gzip } from "node:zlib";
+import { defineConfig } from "vite";
+
+const out = fileURLToPath(new URL("build/", import.meta.url));
+
+/** Compresses once, at build time and as well as can be, what the server then sends as it is. */
+const compress = {
+  name: "compress",
+  apply: "build",
+  async closeBundle() {
+    const folder = join(out, "assets");
+    for (const name of await readdir(folder)) {
+      const body = await readFile(join(folder, name));
+      const params = {
+        [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
+        [constants.BROTLI_PARAM_SIZE_HINT]: body.length,
+      };
+      await writeFile(join(folder, `${name}.br`), await promisify(brotliCompress)(body, { params }));
+      await writeFile(join(folder, `${name}.gz`), await promisify(gzip)(body, { level: 9 }));
+    }
+  },
+};
+
+export default defineConfig({
+  base: "/static/",
+  plugins: [compress],
+  build: {
+    outDir: out,
+    emptyOutDir: true,
+    manifest: "manifest.json",
+    license: { fileName: "licenses.md" }, // of what is in the bundle; a wheel passes it on
+    assetsDir: "assets",
+    assetsInlineLimit: 0, // the page's policy allows no data: addresses
+    modulePreload: { polyfill: false },
+    target: ["chrome123", "firefox120", "safari17.5"],
+    rollupOptions: { input: { page: "src/page/main.jsx", icon: "src/page/icon.svg" } },
+  },
+  server: {
+    // npm run dev, beside a server on its usual port
+    proxy: { "/boards": "http://localhost:8888", "^/$": "http://localhost:8888" },
+  },
+});

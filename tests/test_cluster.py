@@ -1,0 +1,402 @@
+"""Whole servers that share RethinkDB and Redis: what their clients see while things break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tornado_board.replay import EventId
+from tornado_board.replay.redis import LEASE_KEY
+
+from .hopping_client import StreamClient
+from .nodes import until
+from .redis_server import RedisServer
+from .server_process import ServerProcess
+
+#: How long clients hop between processes, in seconds.
+HOP = float(os.environ.get("HOP_SECONDS", "30"))
+
+
+class Cluster:
+    """Server processes on one database and one Redis, with their clients and writers."""
+
+    def __init__(self, folder: Path, database_url: str, redis_server: RedisServer) -> None:
+        self.folder = folder
+        self.redis = redis_server
+        self.flags = [f"--database-url={database_url}", f"--redis-url={redis_server.url}"]
+        self.servers: list[ServerProcess] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.http = httpx.AsyncClient(timeout=10)
+        self.added = 0
+
+    async def start(self, count: int, *flags: str) -> None:
+        """Start `count` more processes, each on a port of its own."""
+        started = [ServerProcess(self.folder, *self.flags, *flags) for _ in range(count)]
+        self.servers += started
+        for server in started:
+            await asyncio.to_thread(server.wait_until_serving)
+
+    async def make_board(self) -> None:
+        url = self.servers[0].url
+        assert (await self.http.post(f"{url}/boards/", json={"id": "b"})).status_code == 201
+        body = {"id": "p", "name": "P"}
+        assert (await self.http.post(f"{url}/boards/b/players/", json=body)).status_code == 201
+
+    def client(self, server: ServerProcess) -> StreamClient:
+        """A client that comes back to `server` whenever it is cut off."""
+        client = StreamClient("b")
+        self.tasks.append(asyncio.create_task(client.follow_for_good(server.port)))
+        return client
+
+    async def add(self, server: ServerProcess | None = None) -> bool:
+        """Add 1 on `server` or any; whether it was answered."""
+        server = server or random.choice(self.servers)
+        with contextlib.suppress(httpx.HTTPError):
+            url = f"{server.url}/boards/b/players/p/score-add/"
+            if (await self.http.post(url)).status_code == 200:
+                self.added += 1
+                return True
+        return False
+
+    @contextlib.asynccontextmanager
+    async def writes(self, pause: float = 0.02) -> AsyncIterator[None]:
+        """Add to the score all the time."""
+
+        async def write() -> None:
+            while True:
+                await self.add()
+                await asyncio.sleep(pause)
+
+        writing = [asyncio.create_task(write()) for _ in range(2)]
+        try:
+            yield
+        finally:
+            for task in writing:
+                task.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+
+    async def score(self) -> int:
+        """The score as the store has it."""
+        for server in self.servers:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await self.http.get(f"{server.url}/boards/b/players/p/")
+                if answer.status_code == 200:
+                    return int(answer.json()["score"])
+        raise AssertionError("no server answers")
+
+    async def settle(self, *clients: StreamClient, seconds: float = 15) -> float:
+        """Wait until every client shows the score as it is; how long that took."""
+        score = await self.score()
+
+        def shown(client: StreamClient) -> int:
+            return client.newest["players"][0]["score"] if client.newest else -1
+
+        try:
+            return await until(lambda: all(shown(c) == score for c in clients), seconds)
+        except AssertionError:
+            raise AssertionError(f"{[shown(c) for c in clients]}, not {score}") from None
+
+    @property
+    def publisher(self) -> ServerProcess | None:
+        """The process that holds the lease."""
+        token = self.redis.client.get(LEASE_KEY)
+        pid = int(token.split(":")[1]) if token else 0
+        return next((s for s in self.servers if s.process.pid == pid), None)
+
+    async def new_publisher(self, old: ServerProcess, seconds: float = 10) -> float:
+        return await until(lambda: self.publisher not in (None, old), seconds)
+
+    async def log(self) -> list[tuple[EventId, int]]:
+        """The log's ids and scores."""
+        events = self.redis.client.xrange("replay:b")
+        return [
+            (EventId.parse(id), int(fields["data"].split('"score":')[1].split("}")[0]))
+            for id, fields in events
+        ]
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.http.aclose()
+        for server in self.servers:
+            if server.process.poll() is None:
+                server.process.send_signal(signal.SIGCONT)
+                await asyncio.to_thread(server.kill)
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, shared_database_url: str, own_redis: RedisServer, io_loop: Any
+) -> Iterator[Cluster]:
+    made: list[Cluster] = []
+
+    async def make() -> None:
+        made.append(Cluster(tmp_path, shared_database_url, own_redis))
+
+    io_loop.run_sync(make)
+    yield made[0]
+    io_loop.run_sync(made[0].close)
+
+
+def assert_each_once(client: StreamClient) -> None:
+    """Every event exactly once and in order: no counter is left out, none comes twice."""
+    counters = [id.n for id in client.ids]
+    assert counters == list(range(counters[0], counters[0] + len(counters)))
+    assert client.ids == sorted(client.ids)
+    assert client.resets == 0
+
+
+def assert_no_silent_gap(client: StreamClient) -> None:
+    """Nothing comes twice or out of order, and what a client missed while it was away it gets, or
+    a reset. (A stream that stays open tells of events without ids by itself.)"""
+    last: EventId | None = None
+    resumed = False
+    for position, received in enumerate(client.received):
+        resumed = resumed or position in client.begun
+        if received.event == "reset":
+            last = None
+        elif received.id is not None:
+            if last is not None:
+                assert received.id > last
+                if resumed:
+                    assert received.id.n == last.n + 1, f"a silent gap after {last}"
+            last, resumed = received.id, False
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_clients_of_three_processes_see_the_same_ids_in_the_same_order(
+    cluster: Cluster,
+) -> None:
+    await cluster.start(3)
+    await cluster.make_board()
+    clients = [cluster.client(server) for server in cluster.servers for _ in range(3)]
+    await until(lambda: all(client.received for client in clients))
+    async with cluster.writes():
+        await asyncio.sleep(5)
+    await cluster.settle(*clients)
+    log = [id for id, _ in await cluster.log()]
+    for client in clients:
+        assert_each_once(client)
+        assert client.ids == log[-len(client.ids) :]
+        assert len(client.ids) > 20
+
+
+@pytest.mark.gen_test(timeout=HOP + 90)
+async def test_clients_that_hop_between_processes_have_every_event_once(cluster: Cluster) -> None:
+    await cluster.start(3)
+    await cluster.make_board()
+    clients = [StreamClient("b") for _ in range(12)]
+    await cluster.add()
+
+    async def hop(client: StreamClient, until: float) -> None:
+        while time.monotonic() < until:
+            server = random.choice(cluster.servers)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(random.random() * 0.8):
+                    await client.follow(server.port)
+        cluster.tasks.append(
+            asyncio.create_task(client.follow_for_good(random.choice(cluster.servers).port))
+        )
+
+    end = time.monotonic() + HOP
+    async with cluster.writes():
+        await asyncio.gather(*[hop(client, end) for client in clients])
+    await cluster.settle(*clients)
+    for client in clients:
+        assert_each_once(client)
+        assert len(client.begun) > HOP / 2
+    assert await cluster.score() >= cluster.added
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_the_publisher_killed_ten_times_leaves_no_board_stale(cluster: Cluster) -> None:
+    await cluster.start(3)
+    await cluster.make_board()
+    clients = [cluster.client(server) for server in cluster.servers for _ in range(2)]
+    took = []
+    async with cluster.writes():
+        for _ in range(10):
+            await until(lambda: cluster.publisher is not None)
+            victim = cluster.publisher
+            assert victim is not None
+            await asyncio.sleep(0.5)
+            victim.process.kill()
+            took.append(await cluster.new_publisher(victim))
+            await asyncio.to_thread(victim.wait)
+            await asyncio.to_thread(victim.restart)
+    took.sort()
+    print(f"taken over within {took[0]:.2f} to {took[-1]:.2f} s")
+    assert took[-1] < 5
+    await cluster.settle(*clients)
+    scores = [score for _, score in await cluster.log()]
+    assert scores == sorted(scores), "an older board was published after a newer one"
+    assert cluster.added <= await cluster.score()
+    for client in clients:
+        assert_each_once(client)
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_a_stopped_publisher_that_wakes_up_publishes_nothing(cluster: Cluster) -> None:
+    await cluster.start(2)
+    await cluster.make_board()
+    clients = [cluster.client(server) for server in cluster.servers]
+    await until(lambda: all(client.received for client in clients))
+    await until(lambda: cluster.publisher is not None)
+    stopped = cluster.publisher
+    assert stopped is not None
+    other = next(s for s in cluster.servers if s is not stopped)
+    async with cluster.writes():
+        await asyncio.sleep(1)
+    writing = asyncio.create_task(cluster.add(stopped))  # it is stopped with work under way
+    stopped.process.send_signal(signal.SIGSTOP)
+    await cluster.new_publisher(stopped)
+    for _ in range(5):
+        assert await cluster.add(other)
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)
+    before = await cluster.log()
+    stopped.process.send_signal(signal.SIGCONT)
+    await writing
+    await asyncio.sleep(1)
+    after = await cluster.log()
+    scores = [score for _, score in after]
+    assert scores == sorted(scores)
+    assert len(after) <= len(before) + 1, "only the addition that was under way is new"
+    assert cluster.publisher is other
+    await cluster.settle(*clients)
+    for client in clients:
+        assert_each_once(client)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_clean_stop_hands_over_within_a_second(cluster: Cluster) -> None:
+    await cluster.start(2)
+    await cluster.make_board()
+    await until(lambda: cluster.publisher is not None)
+    for _ in range(3):
+        old = cluster.publisher
+        assert old is not None
+        other = next(s for s in cluster.servers if s is not old)
+        client = cluster.client(other)
+        await until(lambda client=client: client.received)  # type: ignore[misc]
+        old.process.send_signal(signal.SIGTERM)
+        took = await cluster.new_publisher(old)
+        assert took < 1
+        assert await cluster.add(other)
+        await cluster.settle(client, seconds=1)
+        assert_each_once(client)
+        assert await asyncio.to_thread(old.wait) == 0
+        await asyncio.to_thread(old.restart)
+
+
+@pytest.mark.gen_test(timeout=120)
+@pytest.mark.parametrize("way", ["flushall", "kill", "kill appendonly", "kill pubsub", "full"])
+async def test_redis_breaks_under_load_and_no_client_is_left_behind(
+    cluster: Cluster, way: str
+) -> None:
+    server, client = cluster.redis, cluster.redis.client
+    if way == "kill appendonly":
+        server.kill()
+        server.options = ("--appendonly", "yes", "--appendfsync", "always")
+        server.start()
+    await cluster.start(2)
+    await cluster.make_board()
+    clients = [cluster.client(s) for s in cluster.servers for _ in range(3)]
+    hoppers = [StreamClient("b") for _ in range(4)]
+    hopping = [asyncio.create_task(_hop(cluster, hopper)) for hopper in hoppers]
+    cluster.tasks += hopping
+    await until(lambda: all(c.received for c in (*clients, *hoppers)))
+    async with cluster.writes():
+        for _ in range(3):
+            await asyncio.sleep(1)
+            if way == "flushall":
+                client.flushall()
+            elif way == "kill pubsub":
+                client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            elif way == "full":
+                client.config_set("maxmemory", "1mb")
+                await asyncio.sleep(1.5)
+                client.config_set("maxmemory", "0")
+            else:
+                server.kill()
+                await asyncio.sleep(1)
+                seen = [c.newest["players"][0]["score"] for c in clients]
+                await asyncio.sleep(2.5)
+                now = [c.newest["players"][0]["score"] for c in clients]
+                assert all(n > s for n, s in zip(now, seen, strict=True)), "not live without it"
+                server.start()
+        await asyncio.sleep(2)
+    await cluster.settle(*clients, *hoppers)
+    # Ids are back, and what comes from now on is whole again.
+    marks = [len(c.ids) for c in (*clients, *hoppers)]
+    async with cluster.writes():
+        await asyncio.sleep(2)
+    await cluster.settle(*clients, *hoppers)
+    for c, mark in zip((*clients, *hoppers), marks, strict=True):
+        counters = [id.n for id in c.ids[mark:]]
+        assert len(counters) > 10
+        assert counters == list(range(counters[0], counters[0] + len(counters)))
+    if way == "kill pubsub":
+        for c in (*clients, *hoppers):
+            assert_each_once(c)
+    for c in (*clients, *hoppers):
+        assert_no_silent_gap(c)
+
+
+async def _hop(cluster: Cluster, client: StreamClient) -> None:
+    for server in itertools.cycle(cluster.servers):
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(0.3):
+                await client.follow(server.port)
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_processes_on_one_port(cluster: Cluster) -> None:
+    await cluster.start(1, "--processes=2")
+    [server] = cluster.servers
+    await cluster.make_board()
+    clients = [cluster.client(server) for _ in range(16)]
+    await until(lambda: all(client.received for client in clients))
+    pids = _children(server.process.pid)
+    assert len(pids) == 2
+    async with cluster.writes():
+        for pid in pids:  # the publisher is one of them
+            await asyncio.sleep(1)
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: len(_children(server.process.pid)) == 2)
+        await asyncio.sleep(4)
+    await cluster.settle(*clients)
+    assert not set(pids) & set(_children(server.process.pid))
+    for client in clients:
+        assert_each_once(client)
+    children = _children(server.process.pid)
+    await asyncio.to_thread(server.stop)
+    assert server.process.returncode == 0
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def test_several_processes_need_what_they_can_share(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, "--processes=2")
+    assert server.wait() == 1
+    assert server.text.count("\n") == 1
+    assert "--database-url=rethinkdb://" in server.text

@@ -1,0 +1,124 @@
+"""``kill -9`` in the middle of a load: nothing answered is lost, and no event is skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tornado_board.replay import EventId
+
+from .server_process import ServerProcess
+from .stream_client import Follower, Writer, contiguous, event_ids, http_client, make_board
+
+pytestmark = pytest.mark.gen_test(timeout=120)
+
+PLAYERS = 6
+WRITERS = 12
+KILLS = 3
+
+
+async def test_kill_minus_nine_under_load(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """Writers and subscribers go on through three crashes; then everything is counted."""
+    server = server_process("--log-level=warning")
+    answered = [0] * PLAYERS
+    unanswered = [0] * PLAYERS
+    highest = [0] * PLAYERS
+    under_load = True
+
+    async def write(player: int) -> None:
+        writer = Writer(server.url)
+        while under_load:
+            try:
+                score = await writer.add("b", f"p{player}")
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            except (OSError, EOFError):
+                # It may have been carried out, or not.
+                unanswered[player] += 1
+                writer.close()
+            else:
+                answered[player] += 1
+                highest[player] = max(highest[player], score)
+            await asyncio.sleep(0.01)
+        writer.close()
+
+    async def follow(follower: Follower, client: httpx.AsyncClient) -> None:
+        while under_load:
+            with contextlib.suppress(httpx.TransportError):
+                if follower.random.random() < 0.7:
+                    await follower.stream(client, 60)
+                else:
+                    await follower.poll(client, 1)
+            await asyncio.sleep(follower.random.random() * 0.1)
+
+    async with http_client(server.url) as client:
+        await make_board(client, "b", {f"p{i}": 0 for i in range(PLAYERS)})
+        followers = [Follower("b", seed) for seed in range(10)]
+        writing = [asyncio.ensure_future(write(i % PLAYERS)) for i in range(WRITERS)]
+        following = [asyncio.ensure_future(follow(follower, client)) for follower in followers]
+        for _ in range(KILLS):
+            before = sum(answered)
+            while sum(answered) < before + 100 or any(not f.counters for f in followers):
+                await asyncio.sleep(0.05)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.restart)
+        before = sum(answered)
+        while sum(answered) < before + 100:
+            await asyncio.sleep(0.05)
+        under_load = False
+        await asyncio.gather(*writing)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+        final = (await client.get("/boards/b/")).json()
+        await asyncio.gather(*(follower.follow_until(client, final) for follower in followers))
+        players = [(await client.get(f"/boards/b/players/p{i}/")).json() for i in range(PLAYERS)]
+        logged = await event_ids(client, "b")
+
+    for player, (score, sure, unsure) in enumerate(
+        zip((p["score"] for p in players), answered, unanswered, strict=True)
+    ):
+        assert sure <= score <= sure + unsure, f"p{player}"
+        assert score >= highest[player]
+    assert contiguous(logged)
+    for follower in followers:
+        follower.check_whole()
+        assert follower.returns >= KILLS
+        assert follower.counters == [event_id.n for event_id in logged][-len(follower.counters) :]
+    assert "Traceback" not in server.text
+    server.stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "tornado_board.sqlite3")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_a_change_that_was_not_published_before_the_crash_is_published_after_it(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """Also one that was made while no server ran, for a board that nobody has asked for since."""
+    server = server_process()
+    async with http_client(server.url) as client:
+        await make_board(client, "b", {"p": 1})
+        follower = Follower("b", 1)
+        await follower.follow_until(client, (await client.get("/boards/b/")).json())
+        server.kill()
+        with contextlib.closing(sqlite3.connect(tmp_path / "tornado_board.sqlite3")) as connection:
+            connection.execute("UPDATE players SET score = 77 WHERE board = 'b'")
+            connection.commit()
+        server.restart()
+        async with asyncio.timeout(20):
+            while follower.shown["players"][0]["score"] != 77:
+                await follower.poll(client, 5)
+        follower.check_whole()
+        assert len(follower.counters) == 2
+        assert json.loads((await client.get("/boards/b/")).text) == follower.shown
+        assert EventId.parse(follower.last_event_id).n == follower.counters[-1]

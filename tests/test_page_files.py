@@ -1,0 +1,187 @@
+"""How the page and its files are served, with builds that the tests make up."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tornado_board.settings import Settings
+from tornado_board.web import page
+from tornado_board.web.page import AssetHandler, PageFiles, PageHandler
+
+from .serving import serving
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+SCRIPT = b"let score = 1;\n" * 50
+NAME = "/static/assets/page-Ab_3-x.js"
+
+
+def write_build(folder: Path, script: str = "assets/page-Ab_3-x.js") -> None:
+    assets = folder / "assets"
+    assets.mkdir(parents=True, exist_ok=True)
+    (folder / script).write_bytes(SCRIPT)
+    (folder / f"{script}.gz").write_bytes(gzip.compress(SCRIPT))
+    (folder / f"{script}.br").write_bytes(b"as brotli")
+    (assets / "page-1.css").write_bytes(b"body {}")
+    (assets / "icon-1.svg").write_bytes(b"<svg/>")
+    manifest = {
+        "src/page/main.jsx": {"file": script, "css": ["assets/page-1.css"]},
+        "src/page/icon.svg": {"file": "assets/icon-1.svg"},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageFiles:
+    """Where the server under test looks for its page; nothing is there yet."""
+    files = PageFiles(tmp_path / "build", TEMPLATES, checkout=True)
+    for handler in (PageHandler, AssetHandler):
+        monkeypatch.setattr(handler, "files", files)
+    return files
+
+
+@pytest.mark.gen_test
+async def test_the_page_names_the_files_of_the_build(settings: Settings, files: PageFiles) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        answer = await served.request("GET", "/")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    for name in (NAME, "/static/assets/page-1.css", "/static/assets/icon-1.svg"):
+        assert f'"{name}"'.encode() in answer.body
+
+
+@pytest.mark.gen_test
+async def test_the_page_runs_only_what_this_server_serves(
+    settings: Settings, files: PageFiles
+) -> None:
+    async with serving(settings) as served:
+        for built in (False, True):
+            if built:
+                write_build(files.build)
+            answer = await served.request("GET", "/")
+            assert answer.status == (200 if built else 503)
+            policy = answer.headers["Content-Security-Policy"]
+            directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+            assert directives.pop("default-src") == "'none'"
+            assert directives.pop("require-trusted-types-for") == "'script'"
+            assert set(directives.values()) == {"'self'", "'none'"}
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert b"<style" not in answer.body
+            assert b"<script>" not in answer.body
+
+
+@pytest.mark.gen_test
+async def test_files_are_kept_long_and_asked_for_by_etag(
+    settings: Settings, files: PageFiles
+) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        answer = await served.request("GET", NAME)
+        assert answer.body == SCRIPT
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        etag = answer.headers["ETag"]
+        again = await served.request("GET", NAME, headers={"If-None-Match": etag})
+        assert (again.status, again.body) == (304, b"")
+        head = await served.request("HEAD", NAME)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["Content-Length"] == str(len(SCRIPT))
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        ("", None),
+        ("identity", None),
+        ("*", None),
+        ("gzip", "gzip"),
+        ("GZIP", "gzip"),
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip;q=1.0, br;q=0.5", "br"),
+        ("br;q=0, gzip;q=0.001", "gzip"),
+        ("br;q=0.000, gzip;q=0", None),
+        ("x-gzip", None),
+    ],
+)
+@pytest.mark.gen_test
+async def test_files_come_in_the_best_coding_that_is_taken(
+    settings: Settings, files: PageFiles, accept: str, coding: str | None
+) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        answer = await served.request("GET", NAME, headers={"Accept-Encoding": accept})
+        plain = await served.request("GET", NAME)
+    assert answer.status == 200
+    assert answer.headers.get("Content-Encoding") == coding
+    assert "Accept-Encoding" in answer.headers["Vary"]
+    assert {None: SCRIPT, "br": b"as brotli", "gzip": gzip.compress(SCRIPT)}[coding] == answer.body
+    assert (answer.headers["ETag"] == plain.headers["ETag"]) == (coding is None)
+
+
+@pytest.mark.gen_test
+async def test_nothing_else_is_served(settings: Settings, files: PageFiles) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        for target in (
+            "/static/",
+            "/static/none.js",
+            "/static/manifest.json",
+            "/static/assets/",
+            "/static/assets/../manifest.json",
+            "/static/%2e%2e/templates/index.html",
+            "/static/assets/%2e%2e%2fmanifest.json",
+            "/static//etc/passwd",
+            "/static/../run.py",
+            f"{NAME}.gz",
+            f"{NAME}.br",
+            f"{NAME}/",
+        ):
+            assert (await served.request("GET", target)).status == 404, target
+        assert (await served.request("POST", NAME)).status == 405
+        assert (await served.request("POST", "/")).status == 405
+
+
+@pytest.mark.parametrize(("checkout", "command"), [(True, "BUILD"), (False, "INSTALL")])
+@pytest.mark.gen_test
+async def test_without_a_build_the_page_says_how_to_get_one(
+    settings: Settings, files: PageFiles, checkout: bool, command: str
+) -> None:
+    files.checkout = checkout
+    async with serving(settings) as served:
+        answer = await served.request("GET", "/")
+        assert answer.status == 503
+        assert getattr(page, f"{command}_COMMAND").encode() in answer.body
+        assert (await served.request("GET", NAME)).status == 404
+        assert (await served.request("GET", "/boards/")).status == 200
+        write_build(files.build)  # no restart is needed
+        assert (await served.request("GET", "/")).status == 200
+        assert (await served.request("GET", NAME)).status == 200
+
+
+@pytest.mark.gen_test
+async def test_a_new_build_is_served_at_once(settings: Settings, files: PageFiles) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        await served.request("GET", "/")
+        write_build(files.build, "assets/page-other.js")
+        os.utime(files.build / "manifest.json", ns=(1, 1))
+        assert b"/static/assets/page-other.js" in (await served.request("GET", "/")).body
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"src/page/main.jsx": {}}', "null"])
+@pytest.mark.gen_test
+async def test_a_broken_build_is_no_build(
+    settings: Settings, files: PageFiles, manifest: str
+) -> None:
+    write_build(files.build)
+    (files.build / "manifest.json").write_text(manifest)
+    async with serving(settings) as served:
+        answer = await served.request("GET", "/")
+    assert answer.status == 503
+    assert page.BUILD_COMMAND.encode() in answer.body
