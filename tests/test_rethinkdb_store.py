@@ -270,21 +270,21 @@ async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
 async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
     opened: Opened, url: str, settings: Settings
 ) -> None:
-    store = await opened_store(opened, url, settings)
-    await store.create_board(NewBoard(id="b"))
+    stores = [await opened_store(opened, url, settings) for _ in range(2)]
+    await stores[0].create_board(NewBoard(id="b"))
     todo = []
     for player_id, number in (("p", 1500), ("q", 300), ("r", 300)):
-        await store.create_player("b", NewPlayer(id=player_id, name=player_id))
+        await stores[0].create_player("b", NewPlayer(id=player_id, name=player_id))
         todo += [player_id] * number
     random.Random(3).shuffle(todo)
     scores: dict[str, list[Any]] = {"p": [], "q": [], "r": []}
 
-    async def caller() -> None:
+    async def caller(store: RethinkDBStore) -> None:
         while todo:
             player = await store.add_score("b", todo.pop(), 1)
             scores[player.id].append(player.score)
 
-    await asyncio.gather(*[caller() for _ in range(32)])
+    await asyncio.gather(*[caller(stores[n % 2]) for n in range(32)])
     assert sorted(scores["p"]) == list(range(1, 1501))
     assert sorted(scores["q"]) == sorted(scores["r"]) == list(range(1, 301))
 
@@ -413,3 +413,29 @@ async def test_the_feed_tells_of_writes_from_anywhere(
     changes = await after(boards.insert({"id": "b", "name": "B"}))
     changes = changes or list(await asyncio.wait_for(feed.next(), 10))
     assert changes == [BoardChanged("b", Board("b", "B"))]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_account_with_rights_on_its_database_only(
+    opened: Opened, rethinkdb_url: str, settings: Settings
+) -> None:
+    admin, address = Admin(rethinkdb_url), Address.parse(rethinkdb_url)
+    account = {"id": "board server", "password": "pä:s/€"}
+    url = rethinkdb_url.replace("://", "://board%20server:p%C3%A4%3As%2F%E2%82%AC@")
+    await admin.run(
+        r.db_create(address.database),
+        r.db("rethinkdb").table("users").insert(account, conflict="replace"),
+        r.db(address.database).grant(account["id"], {"read": True, "write": True}),
+    )
+    try:
+        with pytest.raises(StoreUnavailable, match="permission"):
+            await opened.store(url, settings)  # it may not make tables
+        await admin.run(r.db(address.database).grant(account["id"], {"config": True}))
+        store = await opened.store(url, settings)
+        feed = await store.changes()
+        assert (await store.add_score("demo", "venus", 1)).score == 32
+        assert await feed.next()
+        with pytest.raises(StoreUnavailable, match="refused the user 'board server'"):
+            await opened.store(url.replace("p%C3%A4", "wrong"), settings)
+    finally:
+        await admin.run(r.db("rethinkdb").table("users").get(account["id"]).delete())
