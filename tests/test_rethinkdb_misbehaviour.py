@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import NewBoard, Player
+from tornado_board.models import NewBoard, Player, PlayerPatch
 from tornado_board.settings import Settings
 from tornado_board.store import (
     FeedLost,
@@ -333,6 +333,33 @@ async def test_an_addition_whose_caller_went_away_before_its_turn_is_not_made(
     await asyncio.sleep(0)
     adding.cancel()
     assert (await store.add_score("demo", "venus", 5)).score == 36
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_callers_that_go_away_free_their_places(
+    opened: Opened, settings: Settings, reql: ReQLServer
+) -> None:
+    store = await opened.store(reql.url(), dataclasses.replace(settings, waiting_writes=6))
+    await store.update_player("demo", "mars", PlayerPatch(score=2**53))
+    for player_id in ("venus", "nobody", "mars"):  # found; missed, so tried twice; out of range
+        reql.answering.clear()
+        sent = [asyncio.ensure_future(store.add_score("demo", player_id, 1)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        waiting = [asyncio.ensure_future(store.add_score("demo", player_id, 1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable, match="too many additions"):
+            await store.add_score("demo", player_id, 1)
+        for adding in sent + waiting:
+            adding.cancel()
+        await asyncio.sleep(0)
+        reql.answering.set()
+        await asyncio.sleep(0.05)
+        scores = await asyncio.gather(*[store.add_score("demo", "earth", 1) for _ in range(6)])
+        assert len({player.score for player in scores}) == 6
+    results = await asyncio.gather(
+        *[store.add_score("demo", "earth", 1) for _ in range(8)], return_exceptions=True
+    )
+    assert sum(isinstance(result, StoreUnavailable) for result in results) == 2
 
 
 @pytest.mark.gen_test(timeout=30)
