@@ -74,7 +74,7 @@ async def document(admin: Admin, key: Any) -> Any:
     return await admin.run(players.get(key))
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_database_of_an_earlier_user_works_as_it_is(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -110,7 +110,7 @@ async def test_processes_that_start_at_once_make_one_sample_board(
     assert await admin.run(players.count()) == len(SAMPLE_PLAYERS)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -172,7 +172,7 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     assert await admin.run(players.filter({"board": "b"}).count()) == 0
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualified_key(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -205,7 +205,7 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     assert (await store.add_score("c", "p", 1)).score == 1
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_ids_may_be_as_long_as_the_api_lets_them(
     opened: Opened, url: str, settings: Settings
 ) -> None:
@@ -225,7 +225,7 @@ async def test_ids_may_be_as_long_as_the_api_lets_them(
     await store.delete_player("c" * 64, player_id)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_of_many_who_make_one_player_one_succeeds(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -250,7 +250,7 @@ async def test_of_many_who_make_one_player_one_succeeds(
     assert await admin.run(players.filter(lambda d: d["board"].ne("demo")).count()) == 2
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
