@@ -155,7 +155,10 @@ class Roles:
     async def start(self) -> None:
         """Take the first role; from then on roles change by themselves."""
         await self._listener.subscribe([LEASE_KEY])
-        await self._settle()
+        while self.role is None:
+            await self._settle()
+            if self.role is None:
+                await asyncio.sleep(_AGAIN)
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -278,10 +281,7 @@ class Roles:
         if self._publishing is not None:
             if self.role is Role.PUBLISHER and not self._lease.held:
                 self._announce(Role.ALONE, str(error))  # with the same publisher
-        elif (
-            self.role is None
-            or time.monotonic() - self._reached_at > _PATIENCE * self._settings.lease
-        ):
+        elif time.monotonic() - self._reached_at > _PATIENCE * self._settings.lease:
             self._settled.clear()
             await self._leave()
             self._announce(Role.ALONE, str(error))
