@@ -23,12 +23,14 @@ MISSED = 20
 RATE = 10.0
 
 
-def measure(clients: int, *, missed: int = MISSED, loop: str = "asyncio") -> dict[str, Any]:
+def measure(
+    clients: int, *options: str, missed: int = MISSED, loop: str = "asyncio"
+) -> dict[str, Any]:
     """The server's CPU for each client in µs, and the time until the last one is caught up.
 
-    Raises `Failed` if a client lost an event or got one twice.
+    `options` are the server's. Raises `Failed` if a client lost an event or got one twice.
     """
-    server = WholeServer(loop=loop)
+    server = WholeServer(*options, loop=loop)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         try:

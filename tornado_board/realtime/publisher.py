@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from tornado_board.models import TOP, Board, board_json
@@ -112,10 +112,12 @@ class Publisher:
         depth: int,
         live_boards: int,
         on_fenced: Callable[[], None] = lambda: None,
+        unlogged: Mapping[str, tuple[EventId, int]] | None = None,
     ) -> None:
         """`depth` is how many players of a board are held (see `Standings`).
 
-        `on_fenced` is called when the log says that another process publishes.
+        `on_fenced` is called when the log says that another process publishes. `unlogged` is what
+        an earlier publisher of this process left behind (see the method of that name).
         """
         self._store = store
         self._log = log
@@ -124,6 +126,7 @@ class Publisher:
         self._depth = depth
         self._live_boards = live_boards
         self._on_fenced = on_fenced
+        self._unlogged = dict(unlogged or {})
         self._boards: dict[str, _Live] = {}
         self._reads = asyncio.Semaphore(_READS)
         self._cold: dict[str, None] = {}
@@ -151,7 +154,7 @@ class Publisher:
 
     def unlogged(self) -> dict[str, tuple[EventId, int]]:
         """The boards whose newest events are in no log: the last id before them, and how many."""
-        return {
+        return self._unlogged | {
             board_id: (live.last, live.lost)
             for board_id, live in self._boards.items()
             if live.lost and live.last is not None
@@ -318,7 +321,10 @@ class Publisher:
         if current is None:
             return
         if current.id is None:
-            live.lost = 1  # sent while the log was away, by who published before
+            # Sent while the log was away, by who published before.
+            last, live.lost = self._unlogged.pop(board_id, (live.last, 1))
+            if last is not None and (live.last is None or last > live.last):
+                live.last = last
         elif head is None or head.id is None or current.id > head.id:
             live.last = current.id
             live.data = None  # the log was emptied: it has to have this board again

@@ -12,7 +12,7 @@ from typing import Any
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Listener:
     async def _tell(self, channels: list[str], *, wanted: bool) -> None:
         # Should that fail, the connection is lost, and the next one is told of all channels.
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(TIMEOUT):
+            async with time_limit(TIMEOUT):
                 for start in range(0, len(channels), _BATCH):
                     # Without those about which somebody else thinks otherwise by now.
                     batch = [
@@ -101,7 +101,7 @@ class Listener:
             await self._any.wait()
             pubsub = self._link.pubsub()
             try:
-                async with asyncio.timeout(2 * TIMEOUT):
+                async with time_limit(2 * TIMEOUT):
                     await self._open(pubsub)
                 if complained:
                     logger.warning("Redis is heard again")
@@ -143,7 +143,7 @@ class Listener:
                 if asked:
                     raise TimeoutError(f"no answer within {_SILENCE:g} s")
                 asked = True
-                async with asyncio.timeout(TIMEOUT):
+                async with time_limit(TIMEOUT):
                     await pubsub.ping()
                 continue
             asked = False
@@ -156,6 +156,6 @@ class Listener:
 async def _close(pubsub: PubSub) -> None:
     pool = pubsub.connection_pool
     with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(TIMEOUT):
+        async with time_limit(TIMEOUT):
             await pubsub.aclose()  # type: ignore[no-untyped-call]
             await pool.aclose()
