@@ -61,7 +61,8 @@ def main() -> int:
             f"| additions a second, {best['writers']} writers, each on the disk when answered "
             f"| {best['per_second']:,.0f} | `python -m benchmarks.additions` |\n"
             f"| from a POST to its event: median, 99th percentile "
-            f"| {added['event_p50_ms']:.1f} ms, {added['event_p99_ms']:.1f} ms | `python -m benchmarks.additions` |\n"
+            f"| {added['event_p50_ms']:.1f} ms, {added['event_p99_ms']:.1f} ms "
+            "| `python -m benchmarks.additions` |\n"
             f"| memory of a quiet subscriber, one of {idle['streams']:,} "
             f"| {idle['bytes_each'] / 1024:.1f} KB | `python -m benchmarks.quiet` |\n"
         )
