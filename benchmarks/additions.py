@@ -137,12 +137,17 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def report(seconds: float = 4, *, loop: str = "asyncio") -> str:
+    """The figures as Markdown."""
+    return table(measure(seconds, loop=loop))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4, help="for each number of writers")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     chosen = parser.parse_args()
-    print(table(measure(chosen.seconds, loop=chosen.loop)))
+    print(report(chosen.seconds, loop=chosen.loop))
     return 0
 
 

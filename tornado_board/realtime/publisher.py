@@ -55,6 +55,7 @@ class _Live:
         "dirty",
         "first",
         "gathered",
+        "kept",
         "last",
         "lost",
         "must_read",
@@ -63,8 +64,11 @@ class _Live:
         "worker",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool) -> None:
         self.board: Board | None = None
+        #: Whether it is tried until it is published, since other processes may follow it;
+        #: otherwise whoever asks for it is told of a failure, and may ask again.
+        self.kept = kept
         #: None until the first read and during each: then changes are gathered.
         self.standings: Standings | None = None
         self.gathered: list[PlayerChanged] = []
@@ -77,8 +81,15 @@ class _Live:
         self.last: EventId | None = None
         self.lost = 0
         self.published_at = -1e9
-        #: Done when the board was published here for the first time, or could not be.
+        #: Done when the board was published here for the first time, or could not be so far.
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def succeed(self) -> None:
+        """The board is published here."""
+        if self.first.done() and self.first.exception() is not None:
+            self.first = asyncio.get_running_loop().create_future()
+        if not self.first.done():
+            self.first.set_result(None)
 
 
 class Publisher:
@@ -160,9 +171,9 @@ class Publisher:
             raise StoreUnavailable("this process has stopped publishing; try again")
         live = self._boards.get(board_id)
         if live is None:
-            live = self._boards[board_id] = _Live()
+            live = self._boards[board_id] = _Live(kept=False)
         elif live.first.done():
-            live.dirty = True  # the hub has it no more, or it would not ask
+            live.dirty = True
         self._work_on(board_id, live)
         # Shielded, since others may wait for the same.
         await asyncio.shield(live.first)
@@ -219,13 +230,18 @@ class Publisher:
             self._lose_log(error)
 
     def _add(self, board_ids: Iterable[str]) -> None:
-        """Make boards live that aren't, as far as there is room."""
+        """Make boards live that aren't, as far as there is room; else those that others follow."""
         for board_id in board_ids:
-            if len(self._boards) >= self._live_boards or self._closed:
-                return
-            if board_id not in self._boards:
-                live = self._boards[board_id] = _Live()
-                self._work_on(board_id, live)
+            if len(self._boards) < self._live_boards:
+                self._keep(board_id)
+            elif board_id not in self._boards:
+                self._ask_about(self._cold, board_id)
+
+    def _keep(self, board_id: str) -> None:
+        """Make a board live for other processes' sake, and try until that is done."""
+        if board_id not in self._boards and not self._closed:
+            live = self._boards[board_id] = _Live(kept=True)
+            self._work_on(board_id, live)
 
     # One worker for each board that has something to do
 
@@ -256,7 +272,8 @@ class Publisher:
         if not live.first.done():
             # Those who wait are told, and whoever asks next starts again.
             _fail(live.first, error)
-            if self._hub.current(board_id) is None and self._boards.get(board_id) is live:
+            gone = self._hub.current(board_id) is None and not live.kept
+            if gone and self._boards.get(board_id) is live:
                 del self._boards[board_id]
                 return
         await asyncio.sleep(_AGAIN * (1 + random.random()))
@@ -331,7 +348,7 @@ class Publisher:
         data = board_json(live.board, live.standings.top())
         if data == live.data and not live.lost:
             if self._hub.current(board_id) is not None:
-                _succeed(live.first)
+                live.succeed()
                 return
             event = Event(live.last, data)
         else:
@@ -355,7 +372,7 @@ class Publisher:
             if self._boards.get(board_id) is not live:
                 return
             if event_id is None and data == live.data and self._hub.current(board_id) is not None:
-                _succeed(live.first)
+                live.succeed()
                 return  # its subscribers have it; only the log still lacks it
             live.lost = live.lost + 1 if event_id is None else 0
             live.last = event_id or live.last
@@ -369,7 +386,7 @@ class Publisher:
             if self._boards.get(board_id) is live:
                 del self._boards[board_id]
         else:
-            _succeed(live.first)
+            live.succeed()
 
     async def _hand_over(self, board_id: str, event: Event) -> None:
         # Shielded: an event that was begun goes to all subscribers, whatever becomes of this. The
@@ -401,8 +418,9 @@ class Publisher:
                 for board_id in deleted:
                     if board_id not in self._boards:
                         await self._log.delete(board_id)
-                if cold:
-                    self._add(await self._log.watched(cold))
+                # These are logged even where the hub has no room for them.
+                for board_id in await self._log.watched(cold):
+                    self._keep(board_id)
                 deleted, cold = [], []
         except LogUnavailable as error:
             # Asked again when the log is back.
@@ -467,11 +485,6 @@ class Publisher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a publisher's task failed", exc_info=task.exception())
-
-
-def _succeed(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:
