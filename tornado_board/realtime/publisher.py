@@ -453,18 +453,27 @@ class Publisher:
             except LogUnavailable:
                 continue
         self._log_task = None
-        if not self._refused:
+        if self._refused:
+            self._make_up()  # which tells whether it still is
+        else:
             self._take_log_back()
+
+    def _take_log_back(self) -> None:
+        self._refused = self._complained = False
+        if self._log_task is not None:
+            self._log_task.cancel()
+            self._log_task = None
+        logger.warning("the replay log is back")
+        self._make_up()
+
+    def _make_up(self) -> None:
+        """Do what had to wait for the log."""
         if (self._cold or self._deleted) and self._cold_task is None:
             self._cold_task = self._start(self._look_after_cold())
         for board_id, live in self._boards.items():
             if live.lost:
                 live.dirty = True
                 self._work_on(board_id, live)
-
-    def _take_log_back(self) -> None:
-        self._refused = self._complained = False
-        logger.warning("the replay log is back")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
