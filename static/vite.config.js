@@ -1,4 +1,4 @@
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,8 @@ const compress = {
       await writeFile(join(folder, `${name}.br`), await promisify(brotliCompress)(body, { params }));
       await writeFile(join(folder, `${name}.gz`), await promisify(gzip)(body, { level: 9 }));
     }
+    // A server that runs reads the build when this file changes; it should find all of it.
+    await utimes(join(out, "manifest.json"), new Date(), new Date());
   },
 };
 
@@ -38,9 +40,5 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: ["chrome123", "firefox120", "safari17.5"],
     rollupOptions: { input: { page: "src/page/main.jsx", icon: "src/page/icon.svg" } },
-  },
-  server: {
-    // npm run dev, beside a server on its usual port
-    proxy: { "/boards": "http://localhost:8888", "^/$": "http://localhost:8888" },
   },
 });
