@@ -97,15 +97,16 @@ class Cluster:
 
     async def settle(self, *clients: StreamClient, seconds: float = 15) -> float:
         """Wait until every client shows the score as it is; how long that took."""
-        score = await self.score()
-
-        def shown(client: StreamClient) -> int:
-            return client.newest["players"][0]["score"] if client.newest else -1
-
-        try:
-            return await until(lambda: all(shown(c) == score for c in clients), seconds)
-        except AssertionError:
-            raise AssertionError(f"{[shown(c) for c in clients]}, not {score}") from None
+        began = time.monotonic()
+        while True:
+            # Read each time: an addition whose client gave up may be carried out yet.
+            score = await self.score()
+            shown = [c.newest["players"][0]["score"] if c.newest else -1 for c in clients]
+            took = time.monotonic() - began
+            if all(one == score for one in shown):
+                return took
+            assert took < seconds, f"{shown}, not {score}"
+            await asyncio.sleep(0.02)
 
     @property
     def publisher(self) -> ServerProcess | None:
