@@ -52,7 +52,7 @@ def measure(
                         "cpu_us": 1e6 * cpu / len(answers.times),
                     }
                 )
-            times = asyncio.run(_time_events(server.port, seconds * 3))
+            times = asyncio.run(time_events(server.port, seconds * 3))
             return {"writers": results, "event_p50_ms": times.p50, "event_p99_ms": times.p99}
         finally:
             server.stop()
@@ -77,8 +77,11 @@ def _total(port: int) -> int:
     return sum(player["score"] for player in board["players"])
 
 
-async def _time_events(port: int, seconds: float) -> Answers:
-    """Add to the best player, and time from the POST to the event that shows the new score."""
+async def time_events(port: int, seconds: float, post_to: int | None = None) -> Answers:
+    """Add to the best player, and time from the POST to the event that shows the new score.
+
+    The stream is of the server at `port`, as is the POST unless another port is given.
+    """
     answers = Answers()
     stream, out = await asyncio.open_connection("127.0.0.1", port)
     out.write(
@@ -86,7 +89,7 @@ async def _time_events(port: int, seconds: float) -> Answers:
         "Accept: text/event-stream\r\n\r\n".encode()
     )
     best, score = await _next_event(stream)
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    _, writer = await asyncio.open_connection("127.0.0.1", post_to or port)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
@@ -134,12 +137,17 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def report(seconds: float = 4, *, loop: str = "asyncio") -> str:
+    """The figures as Markdown."""
+    return table(measure(seconds, loop=loop))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4, help="for each number of writers")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     chosen = parser.parse_args()
-    print(table(measure(chosen.seconds, loop=chosen.loop)))
+    print(report(chosen.seconds, loop=chosen.loop))
     return 0
 
 

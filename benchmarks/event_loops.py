@@ -35,7 +35,7 @@ def _fan_out(loop: str) -> dict[str, float]:
 
 
 def _additions(loop: str) -> dict[str, float]:
-    result = additions.measure(2, (WRITERS,), loop=loop)
+    result = additions.measure(1.5, (WRITERS,), loop=loop)
     return {
         f"CPU an addition, {WRITERS} writers, µs": result["writers"][0]["cpu_us"],
         "POST to event, median, ms": result["event_p50_ms"],

@@ -100,7 +100,7 @@ def many_boards(boards: int, each: int, rounds: int, seconds: float) -> dict[str
     }
 
 
-def measure(*, quick: bool = False) -> str:
+def report(*, quick: bool = False) -> str:
     """Both, as Markdown."""
     subscribers, seconds = (1000, 3.0) if quick else (10000, 6.0)
     other = other_board(subscribers, seconds)
@@ -121,7 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="1,000 subscribers, less time")
     raise_file_limit()
-    print(measure(quick=parser.parse_args().quick))
+    print(report(quick=parser.parse_args().quick))
     return 0
 
 

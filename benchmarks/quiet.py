@@ -59,7 +59,11 @@ def measure(streams: int, *, heap: bool = False) -> dict[str, Any]:
 
 def report(*, streams: int = STREAMS, heap: bool = False) -> str:
     """The figures as Markdown."""
-    r = measure(streams, heap=heap)
+    return table(measure(streams, heap=heap))
+
+
+def table(r: dict[str, Any]) -> str:
+    """The result of `measure` as Markdown."""
     text = (
         f"Each of {r['streams']:,} quiet streams cost {r['bytes_each'] / 1024:.1f} KB of the "
         f"server's memory; with all of them open it used {r['idle']:.1%} of a core.\n"

@@ -36,6 +36,7 @@ from tornado_board.store import open_store
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.documents import STANDING
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -222,15 +223,16 @@ async def event_times(port: int, number: int) -> list[float]:
     return times
 
 
-async def load(port: int, size: int, clients: int, seconds: float) -> float:
-    """Additions per second of `clients`, each to random players as fast as it is answered."""
+async def load(port: int, size: int, active: int, clients: int, seconds: float) -> float:
+    """Additions per second of `clients`, as fast as they are answered, to random players: to
+    `active` ones all over a board of `size`."""
     deadline = time.perf_counter() + seconds
     done = 0
 
     async def one(client: Client) -> None:
         nonlocal done
         while time.perf_counter() < deadline:
-            await client.add("b", f"p{random.randrange(size - 1)}")
+            await client.add("b", f"p{random.randrange(active) * (size - 1) // active}")
             done += 1
 
     opened = [await Client(port).open() for _ in range(clients)]
@@ -265,7 +267,7 @@ async def writes(seconds: float, rounds: int) -> None:
                 for name, process in kinds.items():
                     before = cpu_seconds(process.pid)
                     probe = asyncio.create_task(event_times(process.port, int(4 * seconds)))
-                    rate = await load(process.port, size, clients, seconds)
+                    rate = await load(process.port, size, size - 1, clients, seconds)
                     cpu[name].append((cpu_seconds(process.pid) - before) / (rate * seconds) * 1e6)
                     rates[name].append(rate)
                     times[name] += await probe
@@ -293,28 +295,33 @@ async def sizes(numbers: list[int], seconds: float, rounds: int) -> None:
             processes[size] = Process(server.url(f"board_{size}"))
             print(f"{size:9,} players made in {time.perf_counter() - began:.0f} s", flush=True)
         streams = [await Stream(process.port, "b").open() for process in processes.values()]
-        rates: dict[int, list[float]] = {size: [] for size in numbers}
-        python: dict[int, list[float]] = {size: [] for size in numbers}
-        database: dict[int, list[float]] = {size: [] for size in numbers}
-        times: dict[int, list[float]] = {size: [] for size in numbers}
+        cases = [(size, active) for active in (999, None) for size in numbers]
+        rates: dict[Any, list[float]] = {case: [] for case in cases}
+        python: dict[Any, list[float]] = {case: [] for case in cases}
+        database: dict[Any, list[float]] = {case: [] for case in cases}
+        times: dict[Any, list[float]] = {case: [] for case in cases}
         for size, process in processes.items():
-            await load(process.port, size, 32, 2)  # warms the caches
+            await load(process.port, size, size - 1, 32, 2)  # warms the caches
         for _ in range(rounds):
-            for size, process in processes.items():
+            for case in cases:
+                size, active = case
+                process = processes[size]
                 pids = process.pid, server.pid
                 before = [cpu_seconds(pid) for pid in pids]
-                rate = await load(process.port, size, 32, seconds)
+                rate = await load(process.port, size, active or size - 1, 32, seconds)
                 used = [cpu_seconds(pid) - b for pid, b in zip(pids, before, strict=True)]
-                rates[size].append(rate)
-                python[size].append(used[0] / (rate * seconds) * 1e6)
-                database[size].append(used[1] / (rate * seconds) * 1e6)
-                times[size] += await event_times(process.port, 20)
-        for size in numbers:
+                rates[case].append(rate)
+                python[case].append(used[0] / (rate * seconds) * 1e6)
+                database[case].append(used[1] / (rate * seconds) * 1e6)
+                times[case] += await event_times(process.port, 10)
+        for case in cases:
+            size, active = case
             print(
-                f"{size:9,} players: {statistics.median(rates[size]):5.0f} additions/s, of each "
-                f"{statistics.median(python[size]):4.0f} µs of Python and "
-                f"{statistics.median(database[size]):4.0f} µs of RethinkDB; "
-                f"POST to event: {quantiles(times[size])}",
+                f"{size:9,} players, additions to {'999' if active else 'all'}: "
+                f"{statistics.median(rates[case]):4.0f} a second, of each "
+                f"{statistics.median(python[case]):4.0f} µs of Python and "
+                f"{statistics.median(database[case]):4.0f} µs of RethinkDB; "
+                f"POST to event: {quantiles(times[case])}",
                 flush=True,
             )
         for stream in streams:
@@ -334,11 +341,22 @@ async def reads(url: str, size: int, rounds: int) -> None:
         .limit(5)
         .coerce_to("array")
     )
+    lowest = (
+        r.table("players")
+        .between(["b", r.minval], ["b", r.maxval], index=STANDING)
+        .order_by(index=r.desc(STANDING))
+        .limit(1)["id"]
+        .coerce_to("array")
+    )
     async with connected(url) as query:
+        (key,) = await query(lowest)
         for name, term in (
             ("the plain top five", plain),
             ("the top five by the index", queries.ranking(board="b", limit=5)),
-            ("a player's rank", queries.get_player(board="b", plain="p0", qualified="b/p0")),
+            (
+                "the rank of the last",
+                queries.get_player(board="b", plain=key, qualified=f"b/{key}"),
+            ),
         ):
             times = []
             try:

@@ -407,6 +407,16 @@ async def test_a_board_that_is_not_there_is_asked_for_each_time(hubs: Any) -> No
 
 
 @pytest.mark.gen_test
+async def test_a_board_that_is_not_there_takes_no_room(hubs: Any) -> None:
+    hub: Hub = hubs(live_boards=1)
+    topic = await hub.open("b")
+    with pytest.raises(NotFound):
+        await hub.open("nope")
+    assert hub.live("b") is topic
+    assert not topic.ended
+
+
+@pytest.mark.gen_test
 async def test_closing_ends_every_stream(hubs: Any) -> None:
     hub: Hub = hubs()
     topic = await hub.open("b")

@@ -62,7 +62,7 @@ def test_the_banner_says_where_it_serves_and_what_it_uses(
     assert f"tornado_board serves http://127.0.0.1:{server.port}/" in banner
     assert re.search(r"store: +SQLite, tornado_board\.sqlite3\n", banner)
     assert re.search(r"replay log: +SQLite, tornado_board\.sqlite3\n", banner)
-    assert httpx.get(server.url).status_code == 200
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
     assert (tmp_path / "tornado_board.sqlite3").exists()
 
 

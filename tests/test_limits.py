@@ -374,3 +374,16 @@ async def test_a_stop_does_not_wait_for_ever(
         await reached.wait()
         await asyncio.wait_for(served.server.drain(0.1), PATIENCE)
         assert await client.rest() == b""
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_cannot_be_served_frees_its_place(settings: Settings) -> None:
+    class Broken:
+        def take(self, *_: object) -> bool:
+            raise RuntimeError
+
+    async with serving(settings) as served:
+        served.server.short_cut = Broken()
+        async with connected(served) as client:
+            assert await client.rest() == b""
+            assert served.server.open_connections == 0

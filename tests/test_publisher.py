@@ -421,6 +421,80 @@ async def test_events_in_the_log_that_the_hub_has_sent_are_not_sent_again(rig: M
     assert topic.current.id.n == sent[0].id.n + 1, "an emptied log gets the board again"
 
 
+def followed_elsewhere(rig: Rig, board_id: str) -> None:
+    """Have the log say that other processes follow the board."""
+
+    async def watched(board_ids: Sequence[str]) -> set[str]:
+        return {board_id} & set(board_ids)
+
+    rig.log.watched = watched
+
+
+async def is_logged(rig: Rig, board_id: str, text: str) -> None:
+    """Wait until the newest event of the board has `text` in it."""
+    for _ in range(1000):
+        head = await rig.log.head(board_id)
+        if head is not None and text in head.data:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{text} is not in the log")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_others_follow_is_published_though_there_is_no_room_here(rig: Make) -> None:
+    r = await rig(live_boards=2)
+    for name in "abc":
+        await board(r, id=name)
+    followed_elsewhere(r, "c")
+    for name in "ab":
+        await r.hub.open(name)
+    await r.store.add_score("c", "p0", 5)
+    await is_logged(r, "c", '"score":5')
+    for name in "ab":  # and so it is while every board that is live here has listeners
+        topic = await r.hub.open(name)
+        waiting = asyncio.ensure_future(topic.wait(30))
+        await asyncio.sleep(0)
+        assert topic.listeners == 1
+        assert not waiting.done()
+    for score in (6, 7):
+        await r.store.add_score("c", "p0", 1)
+        await is_logged(r, "c", f'"score":{score}')
+    assert r.hub.current("c") is None
+    assert len(r.publisher._boards) <= 2
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_lost_feed_leaves_no_board_stale_that_others_follow(rig: Make) -> None:
+    r = await rig(live_boards=1)
+    for name in "ac":
+        await board(r, id=name)
+    await r.hub.open("c")
+    await r.hub.open("a")
+    followed_elsewhere(r, "c")
+    r.store.pulled = True  # so that the change is told by no feed
+    r.store.cut.set()
+    await until(lambda: not r.feed.connected)
+    await r.store.to.add_score("c", "p0", 5)
+    r.store.cut.clear()
+    r.store.pulled = False
+    await is_logged(r, "c", '"score":5')
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_others_follow_is_read_until_it_can_be(rig: Make) -> None:
+    r = await rig()
+    await board(r, id="c")
+    followed_elsewhere(r, "c")
+    r.store.pulled = True
+    await r.store.to.add_score("c", "p0", 5)
+    await until(lambda: r.store.calls.count("ranking") >= 2)
+    with pytest.raises(StoreUnavailable):
+        await r.hub.open("c")
+    r.store.pulled = False
+    await is_logged(r, "c", '"score":5')
+    assert '"score":5' in (await r.hub.open("c")).current.data
+
+
 @pytest.mark.gen_test
 async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(rig: Make) -> None:
     """In another role the process goes on serving the streams that it has."""

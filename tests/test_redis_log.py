@@ -385,10 +385,11 @@ async def test_ten_thousand_logs_are_pruned_without_stalling_the_loop(
     stalls: list[float] = []
 
     async def watch() -> None:
-        before = time.perf_counter()
+        # The processor's time, not the clock's: other programs may keep this one waiting.
+        before = time.thread_time()
         while True:
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            await asyncio.sleep(0)
+            now = time.thread_time()
             stalls.append(now - before)
             before = now
 
@@ -399,7 +400,5 @@ async def test_ten_thousand_logs_are_pruned_without_stalling_the_loop(
     watching.cancel()
     assert pruned == 20_000
     assert shared_redis.client.xlen("replay:0") == 1
-    stalls.sort()
-    print(f"pruned in {took:.2f} s, the loop stalled for {stalls[-1] * 1000:.0f} ms at most")
-    # Other programs on a shared machine may take the processor away once; the work itself never.
-    assert stalls[len(stalls) * 99 // 100] < 0.05
+    print(f"pruned in {took:.2f} s, the loop busy for {max(stalls) * 1000:.1f} ms at a time")
+    assert max(stalls) < 0.05

@@ -74,7 +74,7 @@ async def document(admin: Admin, key: Any) -> Any:
     return await admin.run(players.get(key))
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_database_of_an_earlier_user_works_as_it_is(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -110,7 +110,7 @@ async def test_processes_that_start_at_once_make_one_sample_board(
     assert await admin.run(players.count()) == len(SAMPLE_PLAYERS)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -172,7 +172,7 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     assert await admin.run(players.filter({"board": "b"}).count()) == 0
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualified_key(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -205,7 +205,27 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     assert (await store.add_score("c", "p", 1)).score == 1
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
+async def test_ids_may_be_as_long_as_the_api_lets_them(
+    opened: Opened, url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, url, settings)
+    player_id = "p" * 64
+    for name in ("b", "c"):
+        board = name * 64
+        await store.create_board(NewBoard(id=board))
+        await store.create_player(board, NewPlayer(id=player_id, name=name, score=1))
+        await store.create_player(board, NewPlayer(id="p", name="short", score=1))
+        assert (await store.add_score(board, player_id, 1)).name == name
+        assert (await store.get_player(board, player_id)).rank == 1
+        assert [p.id for p in (await store.ranking(board, 5)).players] == [player_id, "p"]
+        assert (await store.add_score(board, "p", 1)).score == 2
+        assert [p.id for p in (await store.ranking(board, 5)).players] == ["p", player_id]
+    await store.delete_board("b" * 64)
+    await store.delete_player("c" * 64, player_id)
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_of_many_who_make_one_player_one_succeeds(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -230,7 +250,7 @@ async def test_of_many_who_make_one_player_one_succeeds(
     assert await admin.run(players.filter(lambda d: d["board"].ne("demo")).count()) == 2
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
     opened: Opened, url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -250,21 +270,21 @@ async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
 async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
     opened: Opened, url: str, settings: Settings
 ) -> None:
-    store = await opened_store(opened, url, settings)
-    await store.create_board(NewBoard(id="b"))
+    stores = [await opened_store(opened, url, settings) for _ in range(2)]
+    await stores[0].create_board(NewBoard(id="b"))
     todo = []
     for player_id, number in (("p", 1500), ("q", 300), ("r", 300)):
-        await store.create_player("b", NewPlayer(id=player_id, name=player_id))
+        await stores[0].create_player("b", NewPlayer(id=player_id, name=player_id))
         todo += [player_id] * number
     random.Random(3).shuffle(todo)
     scores: dict[str, list[Any]] = {"p": [], "q": [], "r": []}
 
-    async def caller() -> None:
+    async def caller(store: RethinkDBStore) -> None:
         while todo:
             player = await store.add_score("b", todo.pop(), 1)
             scores[player.id].append(player.score)
 
-    await asyncio.gather(*[caller() for _ in range(32)])
+    await asyncio.gather(*[caller(stores[n % 2]) for n in range(32)])
     assert sorted(scores["p"]) == list(range(1, 1501))
     assert sorted(scores["q"]) == sorted(scores["r"]) == list(range(1, 301))
 
@@ -393,3 +413,29 @@ async def test_the_feed_tells_of_writes_from_anywhere(
     changes = await after(boards.insert({"id": "b", "name": "B"}))
     changes = changes or list(await asyncio.wait_for(feed.next(), 10))
     assert changes == [BoardChanged("b", Board("b", "B"))]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_account_with_rights_on_its_database_only(
+    opened: Opened, rethinkdb_url: str, settings: Settings
+) -> None:
+    admin, address = Admin(rethinkdb_url), Address.parse(rethinkdb_url)
+    account = {"id": "board server", "password": "pä:s/€"}
+    url = rethinkdb_url.replace("://", "://board%20server:p%C3%A4%3As%2F%E2%82%AC@")
+    await admin.run(
+        r.db_create(address.database),
+        r.db("rethinkdb").table("users").insert(account, conflict="replace"),
+        r.db(address.database).grant(account["id"], {"read": True, "write": True}),
+    )
+    try:
+        with pytest.raises(StoreUnavailable, match="permission"):
+            await opened.store(url, settings)  # it may not make tables
+        await admin.run(r.db(address.database).grant(account["id"], {"config": True}))
+        store = await opened.store(url, settings)
+        feed = await store.changes()
+        assert (await store.add_score("demo", "venus", 1)).score == 32
+        assert await feed.next()
+        with pytest.raises(StoreUnavailable, match="refused the user 'board server'"):
+            await opened.store(url.replace("p%C3%A4", "wrong"), settings)
+    finally:
+        await admin.run(r.db("rethinkdb").table("users").get(account["id"]).delete())

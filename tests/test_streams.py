@@ -93,6 +93,30 @@ async def test_a_quiet_stream_gets_comments(serving: Serving, settings: Settings
     stream.close()
 
 
+async def test_a_stream_is_not_silent_for_long_after_an_event(
+    serving: Serving, settings: Settings
+) -> None:
+    """Whenever that came; there are proxies that count the seconds."""
+    keepalive = 2.0
+    url = (await serving(dataclasses.replace(settings, keepalive=keepalive))).url
+    stream = await RawStream.open(url, "/boards/demo/", "Accept: text/event-stream")
+    await stream.event()
+
+    async def comment() -> None:
+        line = await asyncio.wait_for(stream.reader.readuntil(b"\n"), PATIENCE)
+        assert line.startswith(b":")
+
+    await comment()
+    await asyncio.sleep(keepalive / 8)
+    async with http_client(url) as client:
+        await add(client, "demo", "venus")
+    await stream.event()
+    began = time.monotonic()
+    await comment()
+    assert time.monotonic() - began < keepalive * 1.5
+    stream.close()
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_a_stream_to_any_http_version_ends_with_its_connection(
     serving: Serving, settings: Settings, version: str

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log_to_stderr(settings.log_level)
         if settings.processes > 1:
             return _serve_in_several(settings)
-        asyncio.run(serve_until_stopped(settings))
+        asyncio.run(serve_until_stopped(settings, _print_banner))
     except (SettingsError, StartError) as error:
         print(f"tornado_board: {error}", file=sys.stderr)
         return 1
@@ -83,12 +83,18 @@ def _serve_in_several(settings: Settings) -> int:
     sockets = _bind(settings)
 
     def serve(index: int, ready: Callable[[], None]) -> int:
+        def on_serving(server: Running) -> None:
+            ready()
+            if index == 0:
+                _print_banner(server)
+            logger.info("process %d serves", os.getpid())
+
         for other, group in enumerate(sockets):
             if other != index:
                 for sock in group:
                     sock.close()
         try:
-            asyncio.run(serve_until_stopped(settings, sockets[index], ready))
+            asyncio.run(serve_until_stopped(settings, on_serving, sockets[index]))
         except StartError as error:
             print(f"tornado_board: {error}", file=sys.stderr)
             return 1
@@ -99,15 +105,18 @@ def _serve_in_several(settings: Settings) -> int:
 
 async def serve_until_stopped(
     settings: Settings,
+    on_serving: Callable[[Running], None],
     sockets: Sequence[socket.socket] | None = None,
-    on_serving: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `StartError`."""
+    """Serve until SIGTERM or SIGINT; `on_serving` is called when it begins.
+
+    Raises `StartError`.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = asyncio.ensure_future(_serve(settings, stop, sockets, on_serving))
+    serving = asyncio.ensure_future(_serve(settings, on_serving, sockets, stop))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -121,23 +130,24 @@ async def serve_until_stopped(
 
 async def _serve(
     settings: Settings,
-    stop: asyncio.Event,
+    on_serving: Callable[[Running], None],
     sockets: Sequence[socket.socket] | None,
-    on_serving: Callable[[], None],
+    stop: asyncio.Event,
 ) -> None:
     async with running(settings, sockets) as server:
-        on_serving()
-        if settings.processes > 1:
-            logger.info("process %d serves", os.getpid())
-        print(
-            f"tornado_board serves {server.url}\n"
-            f"  store:      {server.services.store.description}\n"
-            f"  replay log: {server.services.log.description}\n"
-            "  Ctrl-C stops it; --help shows every setting",
-            flush=True,
-        )
+        on_serving(server)
         await stop.wait()
         logger.info("stopping")
+
+
+def _print_banner(server: Running) -> None:
+    print(
+        f"tornado_board serves {server.url}\n"
+        f"  store:      {server.services.store.description}\n"
+        f"  replay log: {server.services.log.description}\n"
+        "  Ctrl-C stops it; --help shows every setting",
+        flush=True,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -29,10 +29,10 @@ T = TypeVar("T")
 #: Writes that share one transaction at the most, so that the first of them isn't kept waiting.
 _BATCH = 500
 
-#: Threads that read, each with a connection of its own.
+#: Threads that read for clients, each with a connection of its own.
 _READERS = 3
 
-#: Reads that may wait for a reader; more are refused.
+#: Clients' reads that may wait for a reader; more are refused.
 _WAITING_READS = 5_000
 
 #: How often, in seconds, an idle writer looks whether another process has written.
@@ -89,6 +89,7 @@ class Database:
         self._reader_connections: list[sqlite3.Connection] = []
         self._local = threading.local()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{path.name}-reader")
+        self._own_reader = ThreadPoolExecutor(1, thread_name_prefix=f"{path.name}-own-reader")
         self._writer = threading.Thread(
             target=self._write_until_closed, name=f"{path.name}-writer", daemon=True
         )
@@ -116,7 +117,8 @@ class Database:
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self._readers.shutdown)
+        for readers in (self._readers, self._own_reader):
+            await asyncio.to_thread(readers.shutdown)
         # The outcomes of the last writes are on their way to the loop; let them arrive.
         await asyncio.sleep(0)
         for connection in [*self._reader_connections, self._connection]:
@@ -137,13 +139,17 @@ class Database:
         self._queue.put(_Write(work, outcome, quiet))
         return await outcome
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, work: Callable[[sqlite3.Connection], T], *, own: bool = False) -> T:
         """Run `work` in a reader thread, on one state of the file, and return its result.
 
+        `own` reads are the server's, of which there are few at a time: they have a thread to
+        themselves, so that clients who read too much hold up their own requests and not the feed.
         Raises what `work` raises, and `DatabaseUnavailable`.
         """
         if self._users <= 0:
             raise DatabaseUnavailable(f"{self.path} is closed")
+        if own:
+            return await self._loop.run_in_executor(self._own_reader, self._read, work)
         if self._waiting_reads >= _WAITING_READS:
             raise DatabaseUnavailable("too many reads are waiting")
         self._waiting_reads += 1

@@ -37,6 +37,8 @@ class Table:
 
     @staticmethod
     def _slot(key: Any) -> str:
+        if isinstance(key, str) and len(key.encode()) > 127:
+            raise ReQLError(f"Primary key too long (max 127 characters): {key}")
         return json.dumps(stored(key), sort_keys=True)
 
     def get(self, key: Any) -> Row | None:

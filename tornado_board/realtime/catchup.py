@@ -12,13 +12,13 @@ from tornado_board.realtime import sse
 from tornado_board.realtime.hub import Topic
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
 
-#: Answers kept for others who ask for the same: after a restart, thousands do. Each holds at most
-#: the events of one board (settings.replay_length).
+#: Answers kept for others who ask for the same, since thousands do after a restart; and how many
+#: bytes of events they may have together. Each can be as large as the log of a board.
 _KEPT = 64
+_KEPT_BYTES = 16 * 2**20
 
 #: Reads of the log before a client that a very busy board keeps outrunning gets a reset.
 _TRIES = 5
-
 
 #: Seconds that this process may be behind another, each try.
 _BEHIND = 0.5
@@ -43,6 +43,7 @@ class CatchUps:
         self._log = log
         self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
         self._kept: OrderedDict[tuple[str, EventId, EventId], CatchUp] = OrderedDict()
+        self._kept_bytes = 0
 
     async def after(self, topic: Topic, event_id: EventId) -> CatchUp:
         """Everything after `event_id` up to the topic's current event.
@@ -108,9 +109,11 @@ class CatchUps:
             return gap
 
     def _keep(self, key: tuple[str, EventId, EventId], catch_up: CatchUp) -> CatchUp:
+        old = self._kept.pop(key, None)
         self._kept[key] = catch_up
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        self._kept_bytes += len(catch_up.encoded) - (len(old.encoded) if old else 0)
+        while len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
         return catch_up
 
 

@@ -122,10 +122,15 @@ class Follower:
         await asyncio.wait((followed.first,), timeout=_ANSWER + TIMEOUT)
         if not followed.first.done():
             # Redis can't be heard. What there is goes out without an id.
-            data = await self._stored(board_id)
-            if self._boards.get(board_id) is followed:
-                await self._hand_over(board_id, Event(None, data))
-                _succeed(followed.first)
+            try:
+                data = await self._stored(board_id)
+                if self._boards.get(board_id) is followed:
+                    await self._hand_over(board_id, Event(None, data))
+                    _succeed(followed.first)
+            except (StoreError, LimitReached) as error:
+                if self._boards.get(board_id) is followed:
+                    _fail(followed.first, error)
+                    self.unwatch(board_id)
         await asyncio.shield(followed.first)
 
     def unwatch(self, board_id: str) -> None:

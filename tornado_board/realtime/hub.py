@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
@@ -14,6 +14,9 @@ from tornado_board.realtime import sse
 from tornado_board.realtime.audience import Audience
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.replay import Event
+
+#: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
+_KEEPALIVE_STEPS = 4
 
 
 class LimitReached(Exception):
@@ -47,7 +50,7 @@ class Topic:
         #: Those who are sent every event after `current`, and have had all up to that.
         self.audience = Audience()
         self._waiters: set[asyncio.Future[None]] = set()
-        self._sent_at = time.monotonic()
+        self._sent_at = self._checked_at = time.monotonic()
 
     @property
     def listeners(self) -> int:
@@ -87,8 +90,15 @@ class Topic:
         await self.audience.send(data, make_current)
 
     async def keep_alive(self, interval: float) -> None:
-        """Send a comment if nothing was sent for `interval` seconds, and drop dead peers."""
-        await self.audience.drop_dead(interval * 0.9)
+        """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
+
+        To be called `_KEEPALIVE_STEPS` times an interval: called once, it would let up to two
+        intervals pass after an event, and there are proxies that count the seconds.
+        """
+        now = time.monotonic()
+        if now - self._checked_at > interval * 0.9:
+            self._checked_at = now
+            await self.audience.drop_dead(interval * 0.9)
         if time.monotonic() - self._sent_at > interval * 0.9 and not self.audience.busy:
             self._sent_at = time.monotonic()
             await self.audience.send(sse.KEEPALIVE)
@@ -123,7 +133,7 @@ class Hub:
         self._opening: dict[str, asyncio.Future[None]] = {}
         self._closed = False
         self.poller = Poller()
-        self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000)
+        self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / _KEEPALIVE_STEPS)
         self._keepalives.start()
 
     async def open(self, board_id: str) -> Topic:
@@ -135,7 +145,7 @@ class Hub:
         if topic is None:
             opening = self._opening.get(board_id)
             if opening is None:
-                self._make_room()
+                self._who_makes_room()
                 opening = asyncio.ensure_future(self.source.watch(board_id))
                 self._opening[board_id] = opening
                 opening.add_done_callback(lambda done: self._opened(board_id, done))
@@ -207,19 +217,25 @@ class Hub:
             opening.exception()  # it is no mistake if all who asked have given up
 
     def _make_room(self) -> None:
-        if self._closed:
-            raise LimitReached("the server is stopping")
-        if len(self._topics) < self._live_boards:
-            return
-        for board_id in self._idle():
+        board_id = self._who_makes_room()
+        if board_id is not None:
             # Nobody listens, but somebody may be about to: see `Topic.ended`.
             self._topics.pop(board_id).end()
             self.source.unwatch(board_id)
-            return
-        raise LimitReached("as many boards have streams as this server allows")
 
-    def _idle(self) -> Iterator[str]:
-        return (id for id, topic in self._topics.items() if not topic.listeners)
+    def _who_makes_room(self) -> str | None:
+        """The board that has to go for another to be live, ``None`` where there is room.
+
+        Raises `LimitReached` if all boards have listeners.
+        """
+        if self._closed:
+            raise LimitReached("the server is stopping")
+        if len(self._topics) < self._live_boards:
+            return None
+        for board_id, topic in self._topics.items():
+            if not topic.listeners:
+                return board_id
+        raise LimitReached("as many boards have streams as this server allows")
 
     async def _keep_alive(self) -> None:
         for topic in list(self._topics.values()):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from tornado_board.models import TOP, Board, board_json
@@ -55,6 +55,7 @@ class _Live:
         "dirty",
         "first",
         "gathered",
+        "kept",
         "last",
         "lost",
         "must_read",
@@ -63,8 +64,11 @@ class _Live:
         "worker",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool) -> None:
         self.board: Board | None = None
+        #: Whether it is tried until it is published, since other processes may follow it;
+        #: otherwise whoever asks for it is told of a failure, and may ask again.
+        self.kept = kept
         #: None until the first read and during each: then changes are gathered.
         self.standings: Standings | None = None
         self.gathered: list[PlayerChanged] = []
@@ -77,8 +81,15 @@ class _Live:
         self.last: EventId | None = None
         self.lost = 0
         self.published_at = -1e9
-        #: Done when the board was published here for the first time, or could not be.
+        #: Done when the board was published here for the first time, or could not be so far.
         self.first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def succeed(self) -> None:
+        """The board is published here."""
+        if self.first.done() and self.first.exception() is not None:
+            self.first = asyncio.get_running_loop().create_future()
+        if not self.first.done():
+            self.first.set_result(None)
 
 
 class Publisher:
@@ -101,10 +112,12 @@ class Publisher:
         depth: int,
         live_boards: int,
         on_fenced: Callable[[], None] = lambda: None,
+        unlogged: Mapping[str, tuple[EventId, int]] | None = None,
     ) -> None:
         """`depth` is how many players of a board are held (see `Standings`).
 
-        `on_fenced` is called when the log says that another process publishes.
+        `on_fenced` is called when the log says that another process publishes. `unlogged` is what
+        an earlier publisher of this process left behind (see the method of that name).
         """
         self._store = store
         self._log = log
@@ -113,6 +126,7 @@ class Publisher:
         self._depth = depth
         self._live_boards = live_boards
         self._on_fenced = on_fenced
+        self._unlogged = dict(unlogged or {})
         self._boards: dict[str, _Live] = {}
         self._reads = asyncio.Semaphore(_READS)
         self._cold: dict[str, None] = {}
@@ -140,7 +154,7 @@ class Publisher:
 
     def unlogged(self) -> dict[str, tuple[EventId, int]]:
         """The boards whose newest events are in no log: the last id before them, and how many."""
-        return {
+        return self._unlogged | {
             board_id: (live.last, live.lost)
             for board_id, live in self._boards.items()
             if live.lost and live.last is not None
@@ -157,9 +171,9 @@ class Publisher:
             raise StoreUnavailable("this process has stopped publishing; try again")
         live = self._boards.get(board_id)
         if live is None:
-            live = self._boards[board_id] = _Live()
+            live = self._boards[board_id] = _Live(kept=False)
         elif live.first.done():
-            live.dirty = True  # the hub has it no more, or it would not ask
+            live.dirty = True
         self._work_on(board_id, live)
         # Shielded, since others may wait for the same.
         await asyncio.shield(live.first)
@@ -216,13 +230,18 @@ class Publisher:
             self._lose_log(error)
 
     def _add(self, board_ids: Iterable[str]) -> None:
-        """Make boards live that aren't, as far as there is room."""
+        """Make boards live that aren't, as far as there is room; else those that others follow."""
         for board_id in board_ids:
-            if len(self._boards) >= self._live_boards or self._closed:
-                return
-            if board_id not in self._boards:
-                live = self._boards[board_id] = _Live()
-                self._work_on(board_id, live)
+            if len(self._boards) < self._live_boards:
+                self._keep(board_id)
+            elif board_id not in self._boards:
+                self._ask_about(self._cold, board_id)
+
+    def _keep(self, board_id: str) -> None:
+        """Make a board live for other processes' sake, and try until that is done."""
+        if board_id not in self._boards and not self._closed:
+            live = self._boards[board_id] = _Live(kept=True)
+            self._work_on(board_id, live)
 
     # One worker for each board that has something to do
 
@@ -253,7 +272,8 @@ class Publisher:
         if not live.first.done():
             # Those who wait are told, and whoever asks next starts again.
             _fail(live.first, error)
-            if self._hub.current(board_id) is None and self._boards.get(board_id) is live:
+            gone = self._hub.current(board_id) is None and not live.kept
+            if gone and self._boards.get(board_id) is live:
                 del self._boards[board_id]
                 return
         await asyncio.sleep(_AGAIN * (1 + random.random()))
@@ -301,7 +321,10 @@ class Publisher:
         if current is None:
             return
         if current.id is None:
-            live.lost = 1  # sent while the log was away, by who published before
+            # Sent while the log was away, by who published before.
+            last, live.lost = self._unlogged.pop(board_id, (live.last, 1))
+            if last is not None and (live.last is None or last > live.last):
+                live.last = last
         elif head is None or head.id is None or current.id > head.id:
             live.last = current.id
             live.data = None  # the log was emptied: it has to have this board again
@@ -325,7 +348,7 @@ class Publisher:
         data = board_json(live.board, live.standings.top())
         if data == live.data and not live.lost:
             if self._hub.current(board_id) is not None:
-                _succeed(live.first)
+                live.succeed()
                 return
             event = Event(live.last, data)
         else:
@@ -349,7 +372,7 @@ class Publisher:
             if self._boards.get(board_id) is not live:
                 return
             if event_id is None and data == live.data and self._hub.current(board_id) is not None:
-                _succeed(live.first)
+                live.succeed()
                 return  # its subscribers have it; only the log still lacks it
             live.lost = live.lost + 1 if event_id is None else 0
             live.last = event_id or live.last
@@ -363,7 +386,7 @@ class Publisher:
             if self._boards.get(board_id) is live:
                 del self._boards[board_id]
         else:
-            _succeed(live.first)
+            live.succeed()
 
     async def _hand_over(self, board_id: str, event: Event) -> None:
         # Shielded: an event that was begun goes to all subscribers, whatever becomes of this. The
@@ -395,8 +418,9 @@ class Publisher:
                 for board_id in deleted:
                     if board_id not in self._boards:
                         await self._log.delete(board_id)
-                if cold:
-                    self._add(await self._log.watched(cold))
+                # These are logged even where the hub has no room for them.
+                for board_id in await self._log.watched(cold):
+                    self._keep(board_id)
                 deleted, cold = [], []
         except LogUnavailable as error:
             # Asked again when the log is back.
@@ -429,18 +453,27 @@ class Publisher:
             except LogUnavailable:
                 continue
         self._log_task = None
-        if not self._refused:
+        if self._refused:
+            self._make_up()  # which tells whether it still is
+        else:
             self._take_log_back()
+
+    def _take_log_back(self) -> None:
+        self._refused = self._complained = False
+        if self._log_task is not None:
+            self._log_task.cancel()
+            self._log_task = None
+        logger.warning("the replay log is back")
+        self._make_up()
+
+    def _make_up(self) -> None:
+        """Do what had to wait for the log."""
         if (self._cold or self._deleted) and self._cold_task is None:
             self._cold_task = self._start(self._look_after_cold())
         for board_id, live in self._boards.items():
             if live.lost:
                 live.dirty = True
                 self._work_on(board_id, live)
-
-    def _take_log_back(self) -> None:
-        self._refused = self._complained = False
-        logger.warning("the replay log is back")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -452,11 +485,6 @@ class Publisher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a publisher's task failed", exc_info=task.exception())
-
-
-def _succeed(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:

@@ -36,7 +36,7 @@ import contextlib
 import enum
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from tornado_board.realtime.feed import Changefeed
@@ -77,7 +77,7 @@ class Sole:
     """The hub's `Source` where the log isn't shared: this process publishes, always."""
 
     def __init__(self, store: Store, log: ReplayLog, hub: Hub, settings: Settings) -> None:
-        self._publishing = _Publishing(store, log, hub, settings, lambda: None)
+        self._publishing = _Publishing(store, log, hub, settings)
 
     async def start(self) -> None:
         """Nothing is to be settled."""
@@ -106,7 +106,8 @@ class _Publishing:
         log: ReplayLog,
         hub: Hub,
         settings: Settings,
-        on_fenced: Callable[[], None],
+        on_fenced: Callable[[], None] = lambda: None,
+        unlogged: Mapping[str, tuple[EventId, int]] | None = None,
     ) -> None:
         self.publisher = Publisher(
             store,
@@ -116,6 +117,7 @@ class _Publishing:
             depth=settings.standings_depth,
             live_boards=settings.live_boards,
             on_fenced=on_fenced,
+            unlogged=unlogged,
         )
         self._feed = Changefeed(store, self.publisher)
         self._feeding = asyncio.create_task(self._feed.run())
@@ -155,7 +157,10 @@ class Roles:
     async def start(self) -> None:
         """Take the first role; from then on roles change by themselves."""
         await self._listener.subscribe([LEASE_KEY])
-        await self._settle()
+        while self.role is None:
+            await self._settle()
+            if self.role is None:
+                await asyncio.sleep(_AGAIN)
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -278,10 +283,7 @@ class Roles:
         if self._publishing is not None:
             if self.role is Role.PUBLISHER and not self._lease.held:
                 self._announce(Role.ALONE, str(error))  # with the same publisher
-        elif (
-            self.role is None
-            or time.monotonic() - self._reached_at > _PATIENCE * self._settings.lease
-        ):
+        elif time.monotonic() - self._reached_at > _PATIENCE * self._settings.lease:
             self._settled.clear()
             await self._leave()
             self._announce(Role.ALONE, str(error))
@@ -292,10 +294,11 @@ class Roles:
         await self._leave()
         self._term = self._lease.token
         # For what is live here the publisher leaves the holes: the hub's events have no id.
-        for board_id in self._hub.board_ids():
-            self._unlogged.pop(board_id, None)
+        live = set(self._hub.board_ids())
+        left_behind = {id: left for id, left in self._unlogged.items() if id in live}
+        self._unlogged = {id: left for id, left in self._unlogged.items() if id not in live}
         self._announce(Role.PUBLISHER)
-        self._start_publisher()
+        self._start_publisher(left_behind)
         await self._listener.subscribe([WANTED])
 
     async def _follow(self) -> None:
@@ -323,9 +326,11 @@ class Roles:
         if follower is not None:
             await follower.close()
 
-    def _start_publisher(self) -> None:
+    def _start_publisher(self, unlogged: Mapping[str, tuple[EventId, int]] | None = None) -> None:
         log = _Log(self._log, self)
-        self._publishing = _Publishing(self._store, log, self._hub, self._settings, self._nudge.set)
+        self._publishing = _Publishing(
+            self._store, log, self._hub, self._settings, self._nudge.set, unlogged
+        )
         self._settled.set()
 
     def _announce(self, role: Role, reason: str = "") -> None:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -56,29 +57,42 @@ class Listener:
         self._channels.update(dict.fromkeys(added))
         if self._channels:
             self._any.set()
-        await self._tell("subscribe", added)
+        await self._tell(added, wanted=True)
 
-    async def unsubscribe(self, channels: Iterable[str]) -> None:
-        """Listen on `channels` no more. A message that is on its way may still be heard."""
+    def unsubscribe(self, channels: Iterable[str]) -> Coroutine[Any, Any, None]:
+        """Listen on `channels` no more. A message that is on its way may still be heard.
+
+        They are left at once; what is returned tells the server, and is to be awaited.
+        """
         dropped = [channel for channel in channels if channel in self._channels]
         for channel in dropped:
             del self._channels[channel]
         if not self._channels:
             self._any.clear()
-        await self._tell("unsubscribe", dropped)
+        return self._tell(dropped, wanted=False)
 
     async def close(self) -> None:
         """Close the connection; no callback is called any more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _tell(self, verb: str, channels: list[str]) -> None:
-        if channels and self._pubsub is not None:
-            # Should that fail, the connection is lost, and the next one is told of all channels.
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(TIMEOUT):
-                    for start in range(0, len(channels), _BATCH):
-                        await getattr(self._pubsub, verb)(*channels[start : start + _BATCH])
+    async def _tell(self, channels: list[str], *, wanted: bool) -> None:
+        # Should that fail, the connection is lost, and the next one is told of all channels.
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with time_limit(TIMEOUT):
+                for start in range(0, len(channels), _BATCH):
+                    # Without those about which somebody else thinks otherwise by now.
+                    batch = [
+                        channel
+                        for channel in channels[start : start + _BATCH]
+                        if (channel in self._channels) == wanted
+                    ]
+                    if self._pubsub is None:
+                        return
+                    if batch and wanted:
+                        await self._pubsub.subscribe(*batch)
+                    elif batch:
+                        await self._pubsub.unsubscribe(*batch)
 
     async def _run(self) -> None:
         wait = _BACKOFF[0]
@@ -87,7 +101,7 @@ class Listener:
             await self._any.wait()
             pubsub = self._link.pubsub()
             try:
-                async with asyncio.timeout(2 * TIMEOUT):
+                async with time_limit(2 * TIMEOUT):
                     await self._open(pubsub)
                 if complained:
                     logger.warning("Redis is heard again")
@@ -129,7 +143,7 @@ class Listener:
                 if asked:
                     raise TimeoutError(f"no answer within {_SILENCE:g} s")
                 asked = True
-                async with asyncio.timeout(TIMEOUT):
+                async with time_limit(TIMEOUT):
                     await pubsub.ping()
                 continue
             asked = False
@@ -142,6 +156,6 @@ class Listener:
 async def _close(pubsub: PubSub) -> None:
     pool = pubsub.connection_pool
     with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(TIMEOUT):
+        async with time_limit(TIMEOUT):
             await pubsub.aclose()  # type: ignore[no-untyped-call]
             await pool.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from tornado_board.replay import Event, EventId, LogUnavailable, check_whole
@@ -75,7 +76,9 @@ class SQLiteReplayLog:
         return log
 
     async def ping(self) -> None:
-        await self._read(lambda c: c.execute("SELECT 1 FROM replay_heads LIMIT 1").fetchone())
+        await self._read(
+            lambda c: c.execute("SELECT 1 FROM replay_heads LIMIT 1").fetchone(), own=True
+        )
 
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
@@ -103,7 +106,7 @@ class SQLiteReplayLog:
         return await self._write(work)
 
     async def head(self, board_id: str) -> Event | None:
-        events = await self.recent(board_id, 1)
+        events = await self._read(partial(_newest, board_id=board_id, limit=1), own=True)
         return events[0] if events else None
 
     async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
@@ -123,14 +126,7 @@ class SQLiteReplayLog:
         return await self._read(work)
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
-        def work(c: sqlite3.Connection) -> list[Event]:
-            rows = c.execute(
-                "SELECT ms, n, data FROM replay WHERE board = ? ORDER BY n DESC LIMIT ?",
-                (board_id, limit),
-            )
-            return _events(rows)[::-1]
-
-        return await self._read(work)
+        return await self._read(partial(_newest, board_id=board_id, limit=limit))
 
     async def delete(self, board_id: str) -> None:
         def work(c: sqlite3.Connection) -> None:
@@ -151,7 +147,8 @@ class SQLiteReplayLog:
                     "SELECT board FROM replay_heads WHERE ms >= ? ORDER BY ms DESC",
                     (oldest_kept_ms,),
                 )
-            ]
+            ],
+            own=True,
         )
 
     async def prune(self) -> int:
@@ -179,9 +176,9 @@ class SQLiteReplayLog:
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, work: Callable[[sqlite3.Connection], T], *, own: bool = False) -> T:
         try:
-            return await self._database.read(work)
+            return await self._database.read(work, own=own)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
 
@@ -195,6 +192,14 @@ class SQLiteReplayLog:
 def _head(c: sqlite3.Connection, board_id: str) -> EventId | None:
     row = c.execute("SELECT ms, n FROM replay_heads WHERE board = ?", (board_id,)).fetchone()
     return None if row is None else EventId(*row)
+
+
+def _newest(c: sqlite3.Connection, board_id: str, limit: int) -> list[Event]:
+    rows = c.execute(
+        "SELECT ms, n, data FROM replay WHERE board = ? ORDER BY n DESC LIMIT ?",
+        (board_id, limit),
+    )
+    return _events(rows)[::-1]
 
 
 def _events(rows: sqlite3.Cursor) -> list[Event]:

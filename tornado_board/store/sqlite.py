@@ -280,7 +280,7 @@ class SQLiteStore:
     # Changes
 
     async def changes(self) -> SQLiteFeed:
-        seen = await self._read(_version)
+        seen = await self._read(_version, own=True)
         if self._feed is not None:
             await self._feed.close()
         self._feed = SQLiteFeed(self._database, seen)
@@ -288,9 +288,9 @@ class SQLiteStore:
 
     # How the threads' failures read
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, work: Callable[[sqlite3.Connection], T], *, own: bool = False) -> T:
         try:
-            return await self._database.read(work)
+            return await self._database.read(work, own=own)
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -322,7 +322,7 @@ class SQLiteFeed:
                 raise FeedLost("the feed was closed")
             self._wake.clear()
             try:
-                changes = await self._database.read(partial(_changes, seen=self._seen))
+                changes = await self._database.read(partial(_changes, seen=self._seen), own=True)
             except BaseException as error:
                 self._wake.set()
                 if isinstance(error, DatabaseUnavailable):

@@ -229,24 +229,33 @@ class Server(tornado.httpserver.HTTPServer):
         peer = address[0] if isinstance(address, tuple) else ""
         problem = self._over_limit(peer)
         try:
-            secure = isinstance(connection, ssl.SSLSocket)
             if problem is not None:
-                stream = tornado.iostream.SSLIOStream if secure else tornado.iostream.IOStream
-                self.linger(stream(connection), problem)
+                secure = isinstance(connection, ssl.SSLSocket)
+                plain = tornado.iostream.SSLIOStream if secure else tornado.iostream.IOStream
+                self.linger(plain(connection), problem)
                 return
-            self._open += 1
-            self._peers[peer] += 1
+            stream = self._accept(connection, peer)
+            if stream is not None:
+                self.handle_stream(stream, address)
+        except Exception:
+            log.exception("can't serve a connection from %s", peer)
+
+    def _accept(self, connection: socket.socket, peer: str) -> Connection | None:
+        """Count `connection`; the stream to serve it on, unless the short cut took it."""
+        self._open += 1
+        self._peers[peer] += 1
+        secure = isinstance(connection, ssl.SSLSocket)
+        try:
             if self.short_cut is not None and not secure and self._quiet is None:
                 release = functools.partial(self.release, peer)
                 if self.short_cut.take(connection, peer, release):
-                    return
+                    return None
             kind = _SecureConnection if secure else Connection
-            self.handle_stream(
-                kind(self, peer, connection, read_chunk_size=_CHUNK),
-                address,
-            )
+            return kind(self, peer, connection, read_chunk_size=_CHUNK)
         except Exception:
-            log.exception("can't serve a connection from %s", peer)
+            connection.close()
+            self.release(peer)
+            raise
 
     def _over_limit(self, peer: str) -> Problem | None:
         if self._open >= self.settings.max_connections:

@@ -234,9 +234,7 @@ def _seconds(handler: Handler) -> float:
     text = handler.get_query_argument("wait", "", strip=False)
     if not text:
         return _USUAL_WAIT
-    if (
-        not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
-        or float(text) > _LONGEST_WAIT
-    ):
+    number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
+    if number is None or float(text) > _LONGEST_WAIT:
         raise Problem(400, f"wait: must be a number of seconds from 0 to {_LONGEST_WAIT:g}.")
     return float(text)

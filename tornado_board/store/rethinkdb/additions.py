@@ -261,6 +261,8 @@ class Additions:
         for addition in run.additions:
             self._known_qualified.pop((addition.board_id, addition.player_id), None)
             del addition.keys[0]
+            if addition.answer.done():  # its caller went away
+                continue
             if addition.keys:
                 self._put(addition)
             else:
@@ -293,5 +295,6 @@ class Additions:
             # Nothing was added. One by one the sums are exact, and only those that leave the range
             # fail. They go first, in their order.
             for addition in reversed(run.additions):
-                addition.alone = addition.queued = True
-                self._waiting[key].appendleft(addition)
+                if not addition.answer.done():
+                    addition.alone = addition.queued = True
+                    self._waiting[key].appendleft(addition)

@@ -28,6 +28,9 @@ BOARDS, PLAYERS = "boards", "players"
 #: The index of players: ``[board, -score, player id]``.
 STANDING = "standing"
 
+#: The longest primary key, in characters of ASCII.
+_KEY_LENGTH = 127
+
 #: Stands for ``-score`` where the score is not a number. Strings come after all numbers.
 _UNRANKED = ""
 
@@ -46,7 +49,10 @@ def standing_key(document: Any) -> Any:
         r.branch(score.type_of().eq("NUMBER"), r.expr(0).sub(score), _UNRANKED),
         key.split("/", 1).do(
             lambda parts: r.branch(
-                r.and_(parts.count().eq(2), parts.nth(0).eq(board)), parts.nth(1), key
+                # Split by what it begins with, the board's id gives nothing first.
+                r.and_(parts.count().eq(2), board.split(parts.nth(0), 1).nth(0).eq("")),
+                parts.nth(1),
+                key,
             )
         ),
     ]
@@ -81,15 +87,18 @@ def is_player_of(board_id: Any, document: Any) -> Any:
 
 
 def qualified(board_id: str, player_id: str) -> str:
-    """The primary key of a player whose plain id is taken by a player of another board."""
-    return f"{board_id}/{player_id}"
+    """The primary key of a player whose plain id is taken by a player of another board.
+
+    Of a board's id only the beginning is in it where both are too long for a primary key.
+    """
+    return f"{board_id[: _KEY_LENGTH - 1 - len(player_id)]}/{player_id}"
 
 
 def public_id(document: Document) -> str:
-    """The player's id on its board."""
+    """The player's id on its board: a qualified key's part after the slash, or else the key."""
     key = _text(document.get("id"))
     prefix, slash, rest = key.partition("/")
-    return rest if slash and prefix == document.get("board") else key
+    return rest if slash and prefix and str(document.get("board")).startswith(prefix) else key
 
 
 def board_of(document: Document | None) -> Board | None:
