@@ -49,17 +49,25 @@ def backoff() -> Iterator[float]:
         pause = min(2 * pause, longest)
 
 
-async def run(driver: Any, term: Any, seconds: float, **options: Any) -> Any:
+async def run(
+    driver: Any, term: Any, seconds: float, lost: asyncio.Future[None] | None = None, **options: Any
+) -> Any:
     """Run `term` on a connection of the driver. Raises the driver's errors and `TimeoutError`.
 
-    The driver can't take back a query, so one that nobody waits for any more goes on.
+    When `lost` is done the connection is given up. The driver can't take back a query, so one that
+    nobody waits for any more goes on.
     """
     query = term.run(driver, **options)
     query.add_done_callback(_outcome_seen)
-    await asyncio.wait((query,), timeout=seconds)
-    if not query.done():
-        raise TimeoutError(f"no answer within {seconds:g} s")
-    return query.result()
+    both = (query,) if lost is None else (query, lost)
+    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if query.done():
+        return query.result()
+    if lost is not None and lost.done():
+        # A query that was sent while the driver closed its connection would get no answer, and no
+        # error either.
+        raise ReqlDriverError("Connection is closed.")
+    raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 def reason_of(error: Exception) -> str:
@@ -95,6 +103,8 @@ class Connection:
         self._timeout = timeout
         self._max_waiting = max_waiting
         self._driver: Any = None
+        #: Done when `_driver` was given up.
+        self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: What callers are told while there is no connection.
         self._away = f"RethinkDB at {address} is away: the connection was lost"
         self._lost = asyncio.Event()
@@ -145,7 +155,7 @@ class Connection:
             self._idle.clear()
             try:
                 options = self._options if write else {}
-                return await run(self._driver, term, self._timeout, **options)
+                return await run(self._driver, term, self._timeout, self._given_up, **options)
             except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
                 raise self._translated(error, write) from error
             finally:
@@ -196,6 +206,8 @@ class Connection:
             self._away = f"RethinkDB at {self._address} is away: {reason}"
             _log.warning("%s; connecting again until it is back", self._away)
             await close_driver(driver)
+            self._given_up.set_result(None)
+            self._given_up = asyncio.get_running_loop().create_future()
             self._driver = await self._reconnect()
             _log.warning("RethinkDB at %s is back", self._address)
 
