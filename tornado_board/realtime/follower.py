@@ -14,7 +14,7 @@ from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.tasks import Tasks, fail, succeed
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable
 from tornado_board.replay.redis import RedisReplayLog
-from tornado_board.replay.redis_link import TIMEOUT
+from tornado_board.replay.redis_link import TIMEOUT, time_limit
 from tornado_board.replay.redis_listener import Listener
 from tornado_board.store import NotFound, Store, StoreError, StoreUnavailable
 
@@ -116,8 +116,10 @@ class Follower:
         if followed is None:
             followed = self._boards[board_id] = _Followed(None)
             await self._listener.subscribe([self._log.channel(board_id)])
-        await asyncio.wait((followed.first,), timeout=_ANSWER + TIMEOUT)
-        if not followed.first.done():
+        with contextlib.suppress(TimeoutError):
+            async with time_limit(2 * TIMEOUT):
+                await asyncio.wait((followed.first,))
+        if not followed.subscribed and not followed.first.done():
             # Redis can't be heard. What there is goes out without an id.
             try:
                 data = await self._stored(board_id)

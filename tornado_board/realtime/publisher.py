@@ -325,9 +325,13 @@ class Publisher:
             head = await self._log.head(board_id)
         except LogUnavailable as error:
             self._lose_log(error)
-            live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
             current = self._hub.current(board_id)
-            live.last = current.id if current is not None else None
+            if current is None:
+                live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
+                return
+            live.data, live.last = current.data, current.id  # only something else is sent
+            if current.id is None:
+                live.last, live.lost = self._unlogged.pop(board_id, (None, 1))
             return
         if head is not None:
             live.data, live.last = head.data, head.id
