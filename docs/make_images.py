@@ -36,7 +36,7 @@ SEED = 11
 
 #: The animation: its size, how long it is in seconds, and pictures a second. It is taken this many
 #: times slower than it is shown, as a picture takes its time.
-SIZE = (880, 495)
+SIZE = {"width": 1120, "height": 630, "deviceScaleFactor": 0.8}
 LENGTH = 7.0
 RATE = 10
 SLOWER = 5
@@ -139,8 +139,7 @@ async def main() -> None:
             await asyncio.sleep(2)
             save(await picture(light), "page-light.png", optimize=True)
             save(await picture(hand), "page-phone.png", optimize=True)
-            width, height = SIZE
-            small = await open_tab(chromium, url, "dark", width=width, height=height)
+            small = await open_tab(chromium, url, "dark", **SIZE)
             running.cancel()
             await asyncio.sleep(2)
             running = asyncio.create_task(race.run(0.6 * SLOWER, SPRINT))

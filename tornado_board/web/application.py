@@ -8,7 +8,7 @@ from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.handler import Handler, NotFoundHandler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
-from tornado_board.web.page import AssetHandler, PageHandler
+from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
@@ -28,6 +28,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 
 def make_application(services: Services) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
+    warn_unless_built()
     arguments = {"services": services}
     return tornado.web.Application(
         [(path, handler, arguments) for path, handler in ROUTES],

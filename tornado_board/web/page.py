@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import ujson
 
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
+
+log = logging.getLogger(__name__)
 
 #: Everything from this server, nothing inline and nothing put together from strings; in no other
 #: site's frame.
@@ -125,17 +128,29 @@ class PageFiles:
         )
         return Page(html, assets)
 
+    @property
+    def command(self) -> str:
+        """What gets a page where there is none."""
+        return BUILD_COMMAND if self.checkout else INSTALL_COMMAND
+
     def how_to_build(self) -> bytes:
         """An HTML page that says how to get the page."""
-        command = BUILD_COMMAND if self.checkout else INSTALL_COMMAND
         loader = tornado.template.Loader(str(self.templates))
         try:
-            return loader.load("not_built.html").generate(command=command)
+            return loader.load("not_built.html").generate(command=self.command)
         except OSError:
-            return f"The page was not built. {command}".encode()
+            return f"The page was not built. {self.command}".encode()
 
 
 PAGE = PageFiles.found()
+
+
+def warn_unless_built() -> None:
+    """Log how to get the page, if there is none."""
+    try:
+        PAGE.page()
+    except PageNotBuilt:
+        log.warning("the page at / is not built; to build it: %s", PAGE.command)
 
 
 class PageHandler(Handler):
