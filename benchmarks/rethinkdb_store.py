@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import random
 import statistics
@@ -206,13 +207,17 @@ async def make_board(url: str, size: int) -> None:
         await query(r.table("players").sync())
 
 
-async def event_times(port: int, number: int) -> list[float]:
-    """Times from a POST to the event that shows it, in ms, one after the other."""
+async def event_times(port: int, number: int, seconds: float = math.inf) -> list[float]:
+    """Times from a POST to the event that shows it, in ms: of `number`, one after the other, or
+    as many as begin within `seconds`."""
+    deadline = time.perf_counter() + seconds
     client, stream = await Client(port).open(), await Stream(port, "b").open()
     score = await client.add("b", "top")
     times = []
     for _ in range(number):
         await asyncio.sleep(0.08 + 0.04 * random.random())  # past the squashing of the last one
+        if time.perf_counter() > deadline:
+            break
         score += 1
         seen = stream.expect("top", score)
         began = time.perf_counter()
@@ -266,7 +271,7 @@ async def writes(seconds: float, rounds: int) -> None:
             for _ in range(rounds):
                 for name, process in kinds.items():
                     before = cpu_seconds(process.pid)
-                    probe = asyncio.create_task(event_times(process.port, int(4 * seconds)))
+                    probe = asyncio.create_task(event_times(process.port, 1000, seconds))
                     rate = await load(process.port, size, size - 1, clients, seconds)
                     cpu[name].append((cpu_seconds(process.pid) - before) / (rate * seconds) * 1e6)
                     rates[name].append(rate)

@@ -14,7 +14,8 @@ STATIC = Path(__file__).parents[1] / "static"
 _NEEDED = ("axe-core", "typescript", "vite", "react")
 
 
-def _find() -> tuple[Path, list[str]]:
+def find() -> tuple[Path, list[str]]:
+    """A Node that is recent enough, and the command of its npm; skips the test without one."""
     sys.path.insert(0, str(STATIC))
     try:
         import build_page
@@ -28,14 +29,14 @@ def _find() -> tuple[Path, list[str]]:
 
 def node() -> str:
     """The path of a Node that is recent enough; skips the test where there is none."""
-    return str(_find()[0])
+    return str(find()[0])
 
 
 def node_modules() -> Path:
     """The folder of the packages; skips the test where they cannot be had."""
     folder = STATIC / "node_modules"
     if not all((folder / name / "package.json").is_file() for name in _NEEDED):
-        _, npm = _find()
+        _, npm = find()
         done = subprocess.run(
             [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
             cwd=STATIC,

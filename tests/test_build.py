@@ -242,3 +242,18 @@ async def test_an_installed_wheel_serves_its_page(
         process.terminate()
         await process.communicate()
     assert process.returncode == 0
+
+
+def test_the_build_that_the_tests_look_at_is_of_these_sources() -> None:
+    build = ROOT / "static" / "build"
+    if not build.exists():
+        pytest.skip("the page is not built: python static/build_page.py")
+    script = "import build_page; print(build_page.is_fresh())"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "static")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n", "build it again: python static/build_page.py"

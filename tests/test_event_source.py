@@ -15,6 +15,7 @@ import pytest
 
 from tornado_board.replay import EventId
 
+from .node import find
 from .server_process import ServerProcess
 from .stream_client import PATIENCE, add, contiguous, http_client, make_board
 
@@ -27,9 +28,7 @@ FILES = ("package.json", "package-lock.json", ".npmrc", "follow.js")
 @pytest.fixture(scope="module")
 def follow_js(request: pytest.FixtureRequest) -> list[str]:
     """The command that follows a stream; its package is installed into pytest's cache."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("needs Node.js and npm")
+    node, npm = find()
     assert request.config.cache is not None
     folder = Path(request.config.cache.mkdir("event_source"))
     lock = SOURCES / "package-lock.json"
@@ -38,7 +37,7 @@ def follow_js(request: pytest.FixtureRequest) -> list[str]:
         for name in FILES:
             shutil.copy(SOURCES / name, folder)
         done = subprocess.run(
-            [npm, "ci", "--ignore-scripts"],
+            [*npm, "ci", "--ignore-scripts"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -49,7 +48,7 @@ def follow_js(request: pytest.FixtureRequest) -> list[str]:
             pytest.skip(f"npm could not install eventsource: {done.stderr.strip()[-300:]}")
         shutil.copy(lock, installed)
     shutil.copy(SOURCES / "follow.js", folder)
-    return [node, str(folder / "follow.js")]
+    return [str(node), str(folder / "follow.js")]
 
 
 class NodeClient:

@@ -44,9 +44,13 @@ SHOWN = """
 SAID = "document.querySelector('[role=status]').textContent"
 
 
+#: A name for the same server that browsers take for another machine, without HTTPS.
+INSECURE_HOST = "board.test"
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Chromium]:
-    browser = Chromium("--lang=en-US")
+    browser = Chromium("--lang=en-US", f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1")
     yield browser
     browser.close()
 
@@ -141,23 +145,42 @@ async def test_nothing_is_loaded_from_elsewhere(server_process: Start, open_tab:
 @pytest.mark.gen_test(timeout=120)
 async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
-    tabs = [await open_tab(server.url) for _ in range(3)]
+    tabs = [await open_tab(server.url) for _ in range(8)]  # six connections is all they have
     for tab in tabs:
         await tab.until(LIVE)
     streams = [[url for url in tab.requests if "/events/" in url] for tab in tabs]
     streams = [[url for url in urls if "history=" not in url] for urls in streams]
-    assert [len(urls) for urls in streams] == [1, 0, 0], streams
+    assert [len(urls) for urls in streams] == [1, 0, 0, 0, 0, 0, 0, 0], streams
     for player in ("mars", "venus", "mars"):
         score = await add(server, player, 30)
         for tab in tabs:
             await tab.until(scores_are({player: score}))
     shown = [await tab.run(SHOWN) for tab in tabs]
-    assert shown[0] == shown[1] == shown[2] == await board_of(server)
+    assert shown == [await board_of(server)] * len(tabs)
     await tabs[0].close()  # the one that listens for all
     score = await add(server, "earth", 40)
     for tab in tabs[1:]:
         await tab.until(scores_are({"earth": score}))
         await tab.until(LIVE)
+        assert tab.complaints == []
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_without_https_each_tab_has_its_own_stream(
+    server_process: Start, open_tab: OpenTab
+) -> None:
+    server = server_process()
+    tabs = [await open_tab(f"http://{INSECURE_HOST}:{server.port}") for _ in range(2)]
+    for tab in tabs:
+        assert await tab.run("isSecureContext") is False
+        await tab.until(LIVE)
+        assert any(url.endswith("/events/") for url in tab.requests)
+    score = await add(server, "mars", 30)
+    for tab in tabs:
+        await tab.until(scores_are({"mars": score}))
+    await tabs[0].run("document.querySelector('[data-id=mars] .point').click()")
+    for tab in tabs:
+        await tab.until(scores_are({"mars": score + 1}))
         assert tab.complaints == []
 
 

@@ -113,17 +113,24 @@ async def serve_until_stopped(
     Raises `StartError`.
     """
     stop = asyncio.Event()
+    begun = False
+
+    def begin(server: Running) -> None:
+        nonlocal begun
+        begun = True
+        on_serving(server)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = asyncio.ensure_future(_serve(settings, on_serving, sockets, stop))
+    serving = asyncio.ensure_future(_serve(settings, begin, sockets, stop))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not serving.done():
-        # Either it stops by itself, or it is still starting and waits for a database.
-        await asyncio.wait({serving}, timeout=settings.stop_timeout + 0.5)
-        serving.cancel()
+        if begun:
+            await asyncio.wait({serving}, timeout=settings.stop_timeout + 0.5)
+        serving.cancel()  # it may be starting still, and wait for a database
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
@@ -176,6 +183,7 @@ async def running(
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
         )
+        stack.callback(hub.close)
         source: Sole | Roles
         if isinstance(log, RedisReplayLog):
             source = Roles(store, log, hub, settings)

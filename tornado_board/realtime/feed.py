@@ -42,7 +42,7 @@ class Changefeed:
         the sink is told to read everything again. What goes wrong is logged once, not once a try.
         """
         wait = _BACKOFF[0]
-        complained = False
+        complained = failed = False
         while True:
             feed: Feed | None = None
             try:
@@ -53,16 +53,16 @@ class Changefeed:
                     logger.warning("the changefeed is back")
                     complained = False
                 while True:
-                    changes = await feed.next()
-                    wait = _BACKOFF[0]
-                    self._sink.apply(changes)
+                    self._sink.apply(await feed.next())
+                    wait, failed = _BACKOFF[0], False
             except (FeedLost, StoreUnavailable) as error:
                 if not complained:
                     logger.warning("the changefeed was lost and is opened again: %s", error)
                     complained = True
             except Exception:
-                logger.exception("the changefeed failed and is opened again")
-                complained = True
+                level = logging.DEBUG if failed else logging.ERROR
+                logger.log(level, "the changefeed failed and is opened again", exc_info=True)
+                failed = True
             finally:
                 self.connected = False
                 if feed is not None:

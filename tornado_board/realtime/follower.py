@@ -7,14 +7,14 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from tornado_board.models import TOP, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
+from tornado_board.realtime.tasks import Tasks, fail, succeed
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable
 from tornado_board.replay.redis import RedisReplayLog
-from tornado_board.replay.redis_link import TIMEOUT
+from tornado_board.replay.redis_link import TIMEOUT, time_limit
 from tornado_board.replay.redis_listener import Listener
 from tornado_board.store import NotFound, Store, StoreError, StoreUnavailable
 
@@ -82,7 +82,7 @@ class Follower:
         self._listener = listener
         self._boards: dict[str, _Followed] = {}
         self._lookups = asyncio.Semaphore(_LOOKUPS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._closed = False
 
     async def start(self, last: Mapping[str, EventId] | None = None) -> None:
@@ -100,13 +100,10 @@ class Follower:
         """Stop following; the boards stay in the hub as they are."""
         self._closed = True
         for followed in self._boards.values():
-            _fail(followed.first, StoreUnavailable("this process no longer follows; try again"))
+            fail(followed.first, StoreUnavailable("this process no longer follows; try again"))
         board_ids = list(self._boards)
         self._boards.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._listener.unsubscribe(map(self._log.channel, board_ids))
 
     # What the hub asks for
@@ -119,17 +116,19 @@ class Follower:
         if followed is None:
             followed = self._boards[board_id] = _Followed(None)
             await self._listener.subscribe([self._log.channel(board_id)])
-        await asyncio.wait((followed.first,), timeout=_ANSWER + TIMEOUT)
-        if not followed.first.done():
+        with contextlib.suppress(TimeoutError):
+            async with time_limit(2 * TIMEOUT):
+                await asyncio.wait((followed.first,))
+        if not followed.subscribed and not followed.first.done():
             # Redis can't be heard. What there is goes out without an id.
             try:
                 data = await self._stored(board_id)
                 if self._boards.get(board_id) is followed:
                     await self._hand_over(board_id, Event(None, data))
-                    _succeed(followed.first)
+                    succeed(followed.first)
             except (StoreError, LimitReached) as error:
                 if self._boards.get(board_id) is followed:
-                    _fail(followed.first, error)
+                    fail(followed.first, error)
                     self.unwatch(board_id)
         await asyncio.shield(followed.first)
 
@@ -137,8 +136,8 @@ class Follower:
         """Follow the board no more."""
         followed = self._boards.pop(board_id, None)
         if followed is not None:
-            _fail(followed.first, LimitReached("the board is no longer live; try again"))
-            self._start(self._listener.unsubscribe([self._log.channel(board_id)]))
+            fail(followed.first, LimitReached("the board is no longer live; try again"))
+            self._tasks.start(self._listener.unsubscribe([self._log.channel(board_id)]))
 
     # What Redis tells
 
@@ -171,7 +170,7 @@ class Follower:
 
     def _work_on(self, board_id: str, followed: _Followed) -> None:
         if followed.worker is None and followed.subscribed and not self._closed:
-            followed.worker = self._start(self._work(board_id, followed))
+            followed.worker = self._tasks.start(self._work(board_id, followed))
 
     async def _work(self, board_id: str, followed: _Followed) -> None:
         complained = False
@@ -191,7 +190,7 @@ class Follower:
                 except NotFound:
                     self._end(board_id)
                 except LimitReached as error:
-                    _fail(followed.first, error)
+                    fail(followed.first, error)
                     self.unwatch(board_id)
                 except (LogUnavailable, StoreError) as error:
                     if not complained:
@@ -243,7 +242,7 @@ class Follower:
         if self._boards.get(board_id) is followed:
             await self._hand_over(board_id, event)
             if not followed.must_compare:
-                _succeed(followed.first)
+                succeed(followed.first)
 
     async def _hand_over(self, board_id: str, event: Event) -> None:
         # Shielded: an event that was begun goes to all subscribers, whatever becomes of this.
@@ -264,7 +263,7 @@ class Follower:
             await self._deliver(board_id, followed, head)
         if current is not None and current.id is not None and current.data == data:
             followed.must_compare = False
-            _succeed(followed.first)
+            succeed(followed.first)
             return
         followed.news.clear()
         if await self._log.want(board_id):
@@ -279,7 +278,7 @@ class Follower:
         if self._boards.get(board_id) is followed:
             if self._hub.current(board_id) is None:
                 await self._hand_over(board_id, Event(None, data))
-            _succeed(followed.first)
+            succeed(followed.first)
         await self._pause(followed)
 
     async def _stored(self, board_id: str) -> str:
@@ -299,38 +298,16 @@ class Follower:
         if followed.first.done():
             return
         if self._hub.current(board_id) is not None:
-            _succeed(followed.first)
+            succeed(followed.first)
         else:
             text = str(error) if isinstance(error, StoreError) else "the board can't be read"
-            _fail(followed.first, StoreUnavailable(text))
+            fail(followed.first, StoreUnavailable(text))
             self.unwatch(board_id)
 
     def _end(self, board_id: str) -> None:
         """The board was deleted."""
         followed = self._boards.get(board_id)
         if followed is not None:
-            _fail(followed.first, NotFound(f"there is no board {board_id!r}"))
+            fail(followed.first, NotFound(f"there is no board {board_id!r}"))
             self.unwatch(board_id)
         self._hub.end_board(board_id)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a follower's task failed", exc_info=task.exception())
-
-
-def _succeed(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _fail(future: asyncio.Future[None], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # it is no mistake if nobody waits for it

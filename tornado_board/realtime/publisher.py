@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tornado_board.models import TOP, Board, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.standings import Standings
+from tornado_board.realtime.tasks import Tasks, fail
 from tornado_board.replay import (
     Event,
     EventId,
@@ -37,13 +38,15 @@ logger = logging.getLogger(__name__)
 _READS = 16
 
 #: Changes that a board may gather while it is read; with more it is read again.
-_GATHERED = 10_000
+_GATHERED = 1_000
 
 #: Changed boards that aren't live here and wait for the log's word on who follows them.
 _COLD = 100_000
 
-#: How long, in seconds, to wait before trying again what the store or the log failed to do.
+#: How long, in seconds, to wait before trying again what the store or the log failed to do; a
+#: store that goes on failing is left alone for up to _LONGEST, or until the feed is back.
 _AGAIN = 0.5
+_LONGEST = 8.0
 
 
 class _Live:
@@ -53,6 +56,7 @@ class _Live:
         "board",
         "data",
         "dirty",
+        "failures",
         "first",
         "gathered",
         "kept",
@@ -76,6 +80,8 @@ class _Live:
         self.must_read = True
         self.dirty = False
         self.worker: asyncio.Task[None] | None = None
+        #: Reads that failed one after the other.
+        self.failures = 0
         #: The newest event's data; its id as far as it is known; how many since had no id.
         self.data: str | None = None
         self.last: EventId | None = None
@@ -131,8 +137,10 @@ class Publisher:
         self._reads = asyncio.Semaphore(_READS)
         self._cold: dict[str, None] = {}
         self._deleted: dict[str, None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._cold_task: asyncio.Task[None] | None = None
+        self._overflowed = False
+        self._resynced = asyncio.Event()
         #: Runs while the log is away or refuses events; and whether it does the latter, in which
         #: case every event is offered to it all the same, for the other processes' sake.
         self._log_task: asyncio.Task[None] | None = None
@@ -145,12 +153,9 @@ class Publisher:
         anew."""
         self._closed = True
         for live in self._boards.values():
-            _fail(live.first, StoreUnavailable("this process has stopped publishing; try again"))
+            fail(live.first, StoreUnavailable("this process has stopped publishing; try again"))
         self._boards.clear()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
 
     def unlogged(self) -> dict[str, tuple[EventId, int]]:
         """The boards whose newest events are in no log: the last id before them, and how many."""
@@ -182,7 +187,9 @@ class Publisher:
         """Forget the board; it is read anew when it is watched again."""
         live = self._boards.pop(board_id, None)
         if live is not None:
-            _fail(live.first, LimitReached("the board is no longer live; try again"))
+            fail(live.first, LimitReached("the board is no longer live; try again"))
+            if live.lost and live.last is not None and len(self._unlogged) < _COLD:
+                self._unlogged[board_id] = (live.last, live.lost)
 
     # What the feed tells
 
@@ -223,6 +230,9 @@ class Publisher:
         for board_id, live in self._boards.items():
             live.must_read = True
             self._work_on(board_id, live)
+        # Those who have failed to read theirs try at once.
+        self._resynced.set()
+        self._resynced = asyncio.Event()
         self._add(self._hub.board_ids())
         try:
             self._add(await self._log.board_ids())
@@ -247,7 +257,7 @@ class Publisher:
 
     def _work_on(self, board_id: str, live: _Live) -> None:
         if live.worker is None and not self._closed:
-            live.worker = self._start(self._work(board_id, live))
+            live.worker = self._tasks.start(self._work(board_id, live))
 
     async def _work(self, board_id: str, live: _Live) -> None:
         try:
@@ -271,12 +281,15 @@ class Publisher:
         """What the board's worker does when it could not go on because of `error`."""
         if not live.first.done():
             # Those who wait are told, and whoever asks next starts again.
-            _fail(live.first, error)
+            fail(live.first, error)
             gone = self._hub.current(board_id) is None and not live.kept
             if gone and self._boards.get(board_id) is live:
                 del self._boards[board_id]
                 return
-        await asyncio.sleep(_AGAIN * (1 + random.random()))
+        pause = min(_AGAIN * 2**live.failures, _LONGEST) * (1 + random.random())
+        live.failures += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._resynced.wait(), pause)
 
     async def _read(self, board_id: str, live: _Live) -> None:
         """Read the board and, the first time, what the log has of it."""
@@ -290,13 +303,14 @@ class Publisher:
                     await self._read_head(board_id, live)
         except NotFound as error:
             if self._boards.get(board_id) is live:
-                _fail(live.first, error)
+                fail(live.first, error)
                 self._end(board_id)
             return
         except StoreError as error:
             live.must_read = True
             await self._try_again(board_id, live, error)
             return
+        live.failures = 0
         live.board = ranking.board
         live.standings = Standings(ranking, self._depth, TOP)
         for change in live.gathered:
@@ -311,20 +325,24 @@ class Publisher:
             head = await self._log.head(board_id)
         except LogUnavailable as error:
             self._lose_log(error)
-            live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
             current = self._hub.current(board_id)
-            live.last = current.id if current is not None else None
+            if current is None:
+                live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
+                return
+            live.data, live.last = current.data, current.id  # only something else is sent
+            if current.id is None:
+                live.last, live.lost = self._unlogged.pop(board_id, (None, 1))
             return
         if head is not None:
             live.data, live.last = head.data, head.id
         current = self._hub.current(board_id)
-        if current is None:
-            return
-        if current.id is None:
-            # Sent while the log was away, by who published before.
+        if board_id in self._unlogged or (current is not None and current.id is None):
+            # Sent while the log was away: by who published before, or before the board made room.
             last, live.lost = self._unlogged.pop(board_id, (live.last, 1))
             if last is not None and (live.last is None or last > live.last):
                 live.last = last
+        elif current is None or current.id is None:
+            return
         elif head is None or head.id is None or current.id > head.id:
             live.last = current.id
             live.data = None  # the log was emptied: it has to have this board again
@@ -382,9 +400,9 @@ class Publisher:
         try:
             await self._hand_over(board_id, event)
         except LimitReached as error:
-            _fail(live.first, error)
+            fail(live.first, error)
             if self._boards.get(board_id) is live:
-                del self._boards[board_id]
+                self.unwatch(board_id)
         else:
             live.succeed()
 
@@ -397,17 +415,21 @@ class Publisher:
         """The board was deleted."""
         live = self._boards.pop(board_id, None)
         if live is not None:
-            _fail(live.first, NotFound(f"there is no board {board_id!r}"))
+            fail(live.first, NotFound(f"there is no board {board_id!r}"))
         self._hub.end_board(board_id)
         self._ask_about(self._deleted, board_id)
 
     # Boards that changed and aren't live here
 
     def _ask_about(self, boards: dict[str, None], board_id: str) -> None:
-        if len(boards) < _COLD and not self._closed:
+        if self._closed:
+            return
+        if len(boards) < _COLD:
             boards[board_id] = None
-            if self._cold_task is None:
-                self._cold_task = self._start(self._look_after_cold())
+        else:
+            self._overflowed = True  # then all are looked after, once there is room
+        if self._cold_task is None and self._log_task is None:
+            self._cold_task = self._tasks.start(self._look_after_cold())
 
     async def _look_after_cold(self) -> None:
         """Make those live that other processes follow, and forget the logs of deleted ones."""
@@ -422,6 +444,9 @@ class Publisher:
                 for board_id in await self._log.watched(cold):
                     self._keep(board_id)
                 deleted, cold = [], []
+            if self._overflowed:
+                self._overflowed = False
+                await self.resync()
         except LogUnavailable as error:
             # Asked again when the log is back.
             self._cold = dict.fromkeys(cold) | self._cold
@@ -439,7 +464,7 @@ class Publisher:
             if not self._complained:
                 self._complained = True
                 logger.warning("events go out without ids until the replay log is back: %s", error)
-            self._log_task = self._start(self._await_log())
+            self._log_task = self._tasks.start(self._await_log())
 
     async def _await_log(self) -> None:
         # A log that only lost a connection is back at once; one that is full is not.
@@ -452,6 +477,8 @@ class Publisher:
                 break
             except LogUnavailable:
                 continue
+            except Exception:
+                logger.exception("the replay log can't be asked whether it is back")
         self._log_task = None
         if self._refused:
             self._make_up()  # which tells whether it still is
@@ -469,25 +496,8 @@ class Publisher:
     def _make_up(self) -> None:
         """Do what had to wait for the log."""
         if (self._cold or self._deleted) and self._cold_task is None:
-            self._cold_task = self._start(self._look_after_cold())
+            self._cold_task = self._tasks.start(self._look_after_cold())
         for board_id, live in self._boards.items():
             if live.lost:
                 live.dirty = True
                 self._work_on(board_id, live)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a publisher's task failed", exc_info=task.exception())
-
-
-def _fail(future: asyncio.Future[None], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # it is no mistake if nobody waits for it

@@ -147,8 +147,9 @@ class Roles:
         self._follower: Follower | None = None
         self._settled = asyncio.Event()
         self._nudge = asyncio.Event()
-        self._out_of_reach = False
-        self._reached_at = time.monotonic()
+        #: Since when Redis can't be reached. Counted from the first failure, not the last success:
+        #: after a stall of this process's loop there has been no success for long either.
+        self._failing_since: float | None = None
         #: What is to be told to the log: see rule 2. At most one entry a live board.
         self._unlogged: dict[str, tuple[EventId, int]] = {}
         self._wanted: dict[str, asyncio.Task[None]] = {}
@@ -179,7 +180,13 @@ class Roles:
         """Whether this process publishes though it could not renew the lease in time."""
         if self.role is Role.ALONE:
             return True
-        return self._out_of_reach and not self._lease.held
+        return self._out_of_patience and not self._lease.held
+
+    @property
+    def _out_of_patience(self) -> bool:
+        if self._failing_since is None:
+            return False
+        return time.monotonic() - self._failing_since > _PATIENCE * self._settings.lease
 
     def missing(self) -> list[str]:
         """What keeps this process from being up to date."""
@@ -248,7 +255,7 @@ class Roles:
         while True:
             part = _RENEWALS if self.role is Role.PUBLISHER else _TRIES
             wait = part * self._settings.lease
-            if self._out_of_reach:
+            if self._failing_since is not None:
                 wait = _AGAIN
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -266,11 +273,10 @@ class Roles:
             holds = bool(self._lease.token) and await self._lease.renew()
             holds = holds or await self._lease.acquire()
         except LogUnavailable as error:
-            self._out_of_reach = True
+            self._failing_since = self._failing_since or time.monotonic()
             await self._do_without(error)
             return
-        self._out_of_reach = False
-        self._reached_at = time.monotonic()
+        self._failing_since = None
         if holds and self._term != self._lease.token:
             await self._publish()
         elif not holds and self.role is not Role.FOLLOWER:
@@ -280,10 +286,12 @@ class Roles:
 
     async def _do_without(self, error: LogUnavailable) -> None:
         """Take the role that is left while Redis can't be reached."""
+        if not self._out_of_patience:
+            return
         if self._publishing is not None:
             if self.role is Role.PUBLISHER and not self._lease.held:
                 self._announce(Role.ALONE, str(error))  # with the same publisher
-        elif time.monotonic() - self._reached_at > _PATIENCE * self._settings.lease:
+        else:
             self._settled.clear()
             await self._leave()
             self._announce(Role.ALONE, str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import selectors
 import socket
 import struct
@@ -274,8 +275,12 @@ class Poller:
         self._selector.close()
 
     def _on_ready(self) -> None:
-        # What is left out this time is still ready the next time.
-        for key, events in self._selector.select(0)[:_AT_ONCE]:
+        ready = self._selector.select(0)
+        if len(ready) > _AT_ONCE:
+            # What is left out this time is still ready the next time; chance sees to it that a few
+            # hundred who never stop sending don't keep the rest out.
+            ready = random.sample(ready, _AT_ONCE)
+        for key, events in ready:
             subscriber: Subscriber = key.data
             if events & selectors.EVENT_WRITE and not subscriber.closed:
                 subscriber.on_writable()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from tornado_board.replay import Event, EventId, LogUnavailable, check_whole
+from tornado_board.replay import Event, EventId, Gap, LogUnavailable, check_whole
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable
 
@@ -120,6 +120,11 @@ class SQLiteReplayLog:
                     (board_id, event_id.ms, event_id.n, self._length),
                 )
             )
+            same = c.execute(
+                "SELECT ms FROM replay WHERE board = ? AND n = ?", (board_id, event_id.n)
+            ).fetchone()
+            if same is not None and same[0] != event_id.ms:
+                raise Gap("this log never gave out that event id")
             check_whole(event_id, oldest_kept_ms, _head(c, board_id), events)
             return events
 

@@ -9,6 +9,7 @@ however often it changed, so it is bounded by the players there are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -310,6 +311,7 @@ class SQLiteFeed:
         self._database = database
         self._seen = seen
         self._taken = _TAKEN_CHANGES  # so that what an earlier process left goes with the first
+        self._forgetting: asyncio.Task[None] | None = None
         self._closed = False
         self._wake = asyncio.Event()
         self._wake.set()
@@ -343,17 +345,26 @@ class SQLiteFeed:
 
     def _forget_taken(self, count: int) -> None:
         self._taken += count
-        if self._taken < _TAKEN_CHANGES:
-            return
-        self._taken = 0
-        seen = self._seen
+        if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
+            self._taken = 0
+            self._forgetting = asyncio.ensure_future(self._forget(self._seen))
 
-        def forget(c: sqlite3.Connection) -> None:
-            c.execute("DELETE FROM changes WHERE seq <= ?", (seen,))
+    async def _forget(self, seen: int) -> None:
+        """Delete the changes up to the number `seen`, in pieces that keep no other write waiting.
 
-        # Nobody waits for this one: if it fails, the next one deletes the same rows.
-        task = asyncio.ensure_future(self._database.write(forget, quiet=True))
-        task.add_done_callback(lambda t: t.cancelled() or t.exception())
+        If that fails, the next call deletes the same rows.
+        """
+        deleted = _FEED_BATCH
+        with contextlib.suppress(DatabaseUnavailable):
+            while deleted == _FEED_BATCH:
+                deleted = await self._database.write(partial(_forget, seen=seen), quiet=True)
+
+
+def _forget(c: sqlite3.Connection, seen: int) -> int:
+    return c.execute(
+        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE seq <= ? LIMIT ?)",
+        (seen, _FEED_BATCH),
+    ).rowcount
 
 
 def _changes(c: sqlite3.Connection, seen: int) -> list[Change]:

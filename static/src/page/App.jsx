@@ -14,6 +14,8 @@ import { useBoard } from "./useBoard.js";
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
+/** How many of the players added here are remembered. */
+const CHASING = 20;
 const TROUBLE_SHOWN_FOR = 8_000;
 
 const boardInAddress = () => new URLSearchParams(location.search).get("board") ?? "";
@@ -97,7 +99,7 @@ export function App() {
               <AddPlayer
                 board={id}
                 onAdded={(player) => {
-                  setChasing((now) => [...now, player]);
+                  setChasing((now) => [...now, player].slice(-CHASING));
                   say(`${player.name} is on the board, rank ${player.rank}.`);
                 }}
                 onTrouble={setTrouble}

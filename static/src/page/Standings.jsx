@@ -10,7 +10,8 @@ export function Standings({ board, colourOf, onPoint }) {
   if (board.players.length === 0) return <p className="empty">Nobody is on this board yet.</p>;
   const best = board.players[0].score;
   return (
-    <ol className="rows" ref={list} aria-label="Players">
+    // Safari takes a list without bullets for none, unless it is told.
+    <ol className="rows" role="list" ref={list} aria-label="Players">
       {board.players.map((player, i) => {
         const [ahead, behind] = [board.players[i - 1], board.players[i + 1]];
         return (

@@ -1,0 +1,50 @@
+"""Work that runs beside its owner and ends with it, and the futures that others wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+class Tasks:
+    """The tasks of one owner. One that fails is logged, and takes nobody along."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` until it ends, or until `cancel`."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    async def cancel(self) -> None:
+        """Break off all that runs, and return when it has ended."""
+        tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            name = getattr(task.get_coro(), "__qualname__", "a task")
+            logger.error("%s failed", name, exc_info=error)
+
+
+def succeed(future: asyncio.Future[None]) -> None:
+    """Let those who wait for `future` go on."""
+    if not future.done():
+        future.set_result(None)
+
+
+def fail(future: asyncio.Future[None], error: Exception) -> None:
+    """Have `error` raised by those who wait for `future`; it is no mistake if nobody does."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()
