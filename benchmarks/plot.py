@@ -48,7 +48,7 @@ def svg(results: Sequence[dict[str, Any]]) -> str:
     for panel, (kind, title) in enumerate((("paced", "20 events/s"), ("flat", "flat out"))):
         left = _LABELS + panel * _PANEL
         parts.append(f'<text x="{left:.0f}" y="46">{title}</text>')
-        most = _PANEL - 80
+        most = _PANEL - 120
         # The few events of a server that loses most of them are dear; they don't set the scale.
         scale = most / max(r[kind]["cpu_us"] for r in rows if r[kind]["missed"] < 0.5)
         for number, row in enumerate(rows):
@@ -57,12 +57,11 @@ def svg(results: Sequence[dict[str, Any]]) -> str:
             width = min(max(1.0, cost * scale), most)
             lossy = row[kind]["missed"] >= 0.5 and not row["peer"].startswith("tornado_board")
             note = f", {row[kind]['missed']:.0%} lost" if lossy else ""
-            if note:
-                width -= 60
             parts.append(
                 f'<rect x="{left:.0f}" y="{y}" width="{width:.1f}" height="{_ROW - 8}" rx="2" '
                 f'class="{_class(row["peer"])}"/>'
-                f'<text x="{left + width + 6:.1f}" y="{y + 13}" class="value">{cost:.1f} µs{note}</text>'
+                f'<text x="{left + width + 6:.1f}" y="{y + 13}" class="value">'
+                f"{cost:.1f} µs{note}</text>"
             )
     for number, row in enumerate(rows):
         y = _TOP + number * _ROW + 13
