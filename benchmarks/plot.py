@@ -48,15 +48,20 @@ def svg(results: Sequence[dict[str, Any]]) -> str:
     for panel, (kind, title) in enumerate((("paced", "20 events/s"), ("flat", "flat out"))):
         left = _LABELS + panel * _PANEL
         parts.append(f'<text x="{left:.0f}" y="46">{title}</text>')
-        scale = (_PANEL - 80) / max(r[kind]["cpu_us"] for r in rows)
+        most = _PANEL - 120
+        # The few events of a server that loses most of them are dear; they don't set the scale.
+        scale = most / max(r[kind]["cpu_us"] for r in rows if r[kind]["missed"] < 0.5)
         for number, row in enumerate(rows):
             y = _TOP + number * _ROW
             cost = row[kind]["cpu_us"]
-            width = max(1.0, cost * scale)
+            width = min(max(1.0, cost * scale), most)
+            lossy = row[kind]["missed"] >= 0.5 and not row["peer"].startswith("tornado_board")
+            note = f", {row[kind]['missed']:.0%} lost" if lossy else ""
             parts.append(
                 f'<rect x="{left:.0f}" y="{y}" width="{width:.1f}" height="{_ROW - 8}" rx="2" '
                 f'class="{_class(row["peer"])}"/>'
-                f'<text x="{left + width + 6:.1f}" y="{y + 13}" class="value">{cost:.1f} µs</text>'
+                f'<text x="{left + width + 6:.1f}" y="{y + 13}" class="value">'
+                f"{cost:.1f} µs{note}</text>"
             )
     for number, row in enumerate(rows):
         y = _TOP + number * _ROW + 13

@@ -12,8 +12,9 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
@@ -63,11 +64,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log_to_stderr(settings.log_level)
         if settings.processes > 1:
             return _serve_in_several(settings)
-        asyncio.run(serve_until_stopped(settings, _print_banner))
+        _run(settings, serve_until_stopped(settings, _print_banner))
     except (SettingsError, StartError) as error:
         print(f"tornado_board: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, on the event loop that `settings` name. Raises `StartError`."""
+    factory = None
+    if settings.uvloop:
+        try:
+            import uvloop
+        except ImportError:
+            serving.close()
+            raise StartError(
+                "--uvloop needs a package that isn't installed: "
+                "python -m pip install 'tornado_board[uvloop]'"
+            ) from None
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serving)
 
 
 def _serve_in_several(settings: Settings) -> int:
@@ -94,7 +112,7 @@ def _serve_in_several(settings: Settings) -> int:
                 for sock in group:
                     sock.close()
         try:
-            asyncio.run(serve_until_stopped(settings, on_serving, sockets[index]))
+            _run(settings, serve_until_stopped(settings, on_serving, sockets[index]))
         except StartError as error:
             print(f"tornado_board: {error}", file=sys.stderr)
             return 1

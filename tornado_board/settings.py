@@ -53,6 +53,11 @@ class Settings:
         low=1,
         high=64,
     )
+    uvloop: bool = _setting(
+        False,
+        "run on uvloop's event loop (install tornado_board[uvloop]); cheaper requests",
+        group="server",
+    )
     tls_certificate: str = _setting("", "PEM file with the certificate chain", group="server")
     tls_key: str = _setting("", "PEM file with the certificate's private key", group="server")
     allowed_origins: tuple[str, ...] = _setting(

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import payload
 from benchmarks.peers import InProcess, OverHTTP, obey
-from benchmarks.processes import Failed, Process, free_port, wait_for_port
+from benchmarks.processes import Failed, Process, free_port, python, wait_for_port
 
 #: The board's id.
 BOARD = "bench"
@@ -55,11 +55,8 @@ class WholeServer(OverHTTP):
     def serve(self, folder: Path) -> None:
         """Start it, on the database that `folder` holds or a new one."""
         self.port = self.publish_port = free_port()
-        run = "from tornado_board.server import main; raise SystemExit(main())"
-        if self._loop == "uvloop":
-            run = f"import uvloop; uvloop.install(); {run}"
-        command = [sys.executable, "-c", run, f"--port={self.port}", "--address=127.0.0.1"]
-        command += ["--log-level=warning", *self.options]
+        command = python("tornado_board", f"--port={self.port}", "--address=127.0.0.1")
+        command += [f"--uvloop={self._loop == 'uvloop'}", "--log-level=warning", *self.options]
         self.process = Process(command, log=folder / "server.log", cwd=folder)
         wait_for_port(self.port, self.process)
 
