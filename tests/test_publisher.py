@@ -283,6 +283,27 @@ async def test_a_board_first_seen_without_the_log_is_logged_when_it_is_back(rig:
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_a_board_that_made_room_while_the_log_was_away_leaves_a_gap(rig: Make) -> None:
+    r = await rig(live_boards=1)
+    await board(r)
+    await board(r, id="c")
+    before = (await r.hub.open("b")).current.id
+    assert before is not None
+    r.log.pulled = True
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 1)
+    await r.store.add_score("b", "p0", -1)
+    await until(lambda: r.scores("b")["p0"] == 0, "as it was, but two events later")
+    await r.hub.open("c")
+    assert r.hub.current("b") is None
+    r.log.pulled = False
+    topic = await r.hub.open("b")
+    await until(lambda: topic.current.id is not None)
+    with pytest.raises(Gap):
+        await r.log.since("b", before)
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) -> None:
     r = await rig()
     await board(r)

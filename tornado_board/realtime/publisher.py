@@ -327,7 +327,9 @@ class Publisher:
             self._lose_log(error)
             current = self._hub.current(board_id)
             if current is None:
-                live.lost = 1  # whatever is sent now, nobody can prove that it was the next event
+                # Whatever is sent now, nobody can prove that it was the next event.
+                live.last, lost = self._unlogged.pop(board_id, (None, 0))
+                live.lost = lost + 1
                 return
             live.data, live.last = current.data, current.id  # only something else is sent
             if current.id is None:
