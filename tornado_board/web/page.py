@@ -159,7 +159,7 @@ class PageHandler(Handler):
     files = PAGE
 
     async def get(self) -> None:
-        """The page, or with status 503 how to build it."""
+        """The page, or one that says how to build it."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         self.set_header("Referrer-Policy", "same-origin")
@@ -167,7 +167,6 @@ class PageHandler(Handler):
         try:
             body = self.files.page().html
         except PageNotBuilt:
-            self.set_status(503)
             body = self.files.how_to_build()
         self.finish(body)
 
