@@ -71,10 +71,11 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def writes(self, pause: float = 0.02) -> AsyncIterator[None]:
-        """Add to the score all the time."""
+        """Add to the score all the time, and leave no addition under way at the end."""
+        stop = asyncio.Event()
 
         async def write() -> None:
-            while True:
+            while not stop.is_set():
                 await self.add()
                 await asyncio.sleep(pause)
 
@@ -82,9 +83,8 @@ class Cluster:
         try:
             yield
         finally:
-            for task in writing:
-                task.cancel()
-            await asyncio.gather(*writing, return_exceptions=True)
+            stop.set()
+            await asyncio.gather(*writing)
 
     async def score(self) -> int:
         """The score as the store has it."""
