@@ -17,7 +17,7 @@ MOST_BOARDS = 1000
 MOST_PLAYERS = 100
 
 
-def path_of(*ids: str, collection: str = "") -> str:
+def path_of(*ids: str) -> str:
     """The path of a board or, with two ids, of a player.
 
     Ids are made of characters that need no escape; but as a whole segment, ``.`` and ``..`` would
