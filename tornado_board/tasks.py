@@ -48,3 +48,9 @@ def fail(future: asyncio.Future[None], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()
+
+
+def retrieve(done: asyncio.Future[Any]) -> None:
+    """Look at the outcome of `done`, so that asyncio does not log it as one that nobody saw."""
+    if not done.cancelled():
+        done.exception()
