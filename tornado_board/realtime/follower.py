@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 from tornado_board.models import TOP, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.tasks import Tasks, fail, succeed
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable
 from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.replay.redis_link import TIMEOUT, time_limit
 from tornado_board.replay.redis_listener import Listener
 from tornado_board.store import NotFound, Store, StoreError, StoreUnavailable
+from tornado_board.tasks import Tasks, fail, succeed
 
 logger = logging.getLogger(__name__)
 

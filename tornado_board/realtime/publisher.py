@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tornado_board.models import TOP, Board, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.standings import Standings
-from tornado_board.tasks import Tasks, fail
 from tornado_board.replay import (
     Event,
     EventId,
@@ -31,6 +30,7 @@ from tornado_board.store import (
     StoreError,
     StoreUnavailable,
 )
+from tornado_board.tasks import Tasks, fail
 
 logger = logging.getLogger(__name__)
 
