@@ -29,7 +29,7 @@ from benchmarks.peers.tornado_board import BOARD, WholeServer, make_board
 from benchmarks.processes import cpu_seconds, raise_file_limit
 from tests.redis_server import RedisServer
 from tests.rethinkdb_server import RethinkDBServer
-from tornado_board.replay.redis import LEASE_KEY, RedisReplayLog
+from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
 
 CLIENTS = 5_000
@@ -114,7 +114,7 @@ def events(seconds: float) -> str:
                 server.serve(folder)
             make_board(servers[0].port, BOARD, additions.PLAYERS)
             time.sleep(1)
-            pid = int(str(redis_server.client.get(LEASE_KEY)).split(":")[1])
+            pid = int(str(redis_server.client.get(redis_server.key("*:lease"))).split(":")[2])
             servers.sort(key=lambda server: server.process.pid != pid)
             roles = ("publisher", "follower")
             for stream, stream_role in zip(servers, roles, strict=True):

@@ -1,27 +1,28 @@
--- Puts down that subscribers of a board were sent events that no log holds, by any process: the
--- next event's counter leaves a hole, so that no client is told that it missed nothing.
+-- Records that subscribers of a board were sent events that no log holds, by any process: the
+-- next event's counter leaves them out, so that no client is told that it missed nothing.
 --
 -- KEYS  1 the board's stream
 -- ARGV  1, 2 milliseconds and counter of the last id sent before those events
 --       3 how many they were
 -- Returns the stream's last id, or "" where there is no log (then every id is a gap already).
 
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
   return ''
 end
-local info = redis.call('XINFO', 'STREAM', KEYS[1])
-local last
+local info, last, entry = redis.call('XINFO', 'STREAM', KEYS[1]), nil, nil
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' then
     last = info[i + 1]
+  elseif info[i] == 'last-entry' then
+    entry = info[i + 1]
   end
 end
 local after = ARGV[1] .. '-' .. ARGV[2]
 local first = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)[1]
 if first then
   local n = tonumber(string.sub(first[1], string.find(first[1], '-', 1, true) + 1))
-  if n ~= tonumber(ARGV[2]) + 1 then
-    return last -- another process has left that hole already
+  if n ~= tonumber(ARGV[2]) + 1 or entry[1] ~= last then
+    return last -- another process has recorded that gap already, or this is the second try
   end
 elseif last ~= after then
   return last -- likewise, or it was never this log's id
