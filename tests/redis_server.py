@@ -48,13 +48,14 @@ class RedisServer:
             self.process = subprocess.Popen(
                 [*command, "--dir", str(self.folder), *self.options], stdout=log, stderr=log
             )
-        for _ in range(200):
+        while self.process.poll() is None:
             try:
                 self.client.ping()
                 return self
             except redis.ConnectionError:
                 time.sleep(0.05)
-        raise RuntimeError(f"redis-server did not start: see {self.folder}/redis.log")
+        text = (self.folder / "redis.log").read_text("utf-8", "replace")
+        raise RuntimeError(f"redis-server did not start: {text[-1000:]}")
 
     def key(self, pattern: str) -> str:
         """The name of the key that `pattern` fits; "" if there is none."""

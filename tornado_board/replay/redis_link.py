@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import inspect
 import time
 from collections.abc import AsyncIterator, Sequence
 from importlib import resources
@@ -17,6 +18,7 @@ from typing import Any
 
 import redis.asyncio
 from redis.asyncio.client import PubSub
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -43,6 +45,14 @@ _GRACE = 0.25
 #: After a failure to connect, calls fail at once for this long instead of each trying anew.
 RETRY_AFTER = 0.2
 
+
+#: Has redis-py tell the server nothing about itself, which takes a right of its own. Before
+#: redis-py 7 it was said with other words.
+_UNTOLD: dict[str, None] = (
+    {"driver_info": None}
+    if "driver_info" in inspect.signature(AbstractConnection).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 
 #: Stands in a command for the run of the server that the connection leads to.
 RUN = object()
@@ -98,6 +108,7 @@ class RedisLink:
             "socket_timeout": None,  # `send` has the time-outs
             "health_check_interval": 0,
             "redis_connect_func": self._greet,
+            **_UNTOLD,
         }
         parsed = RedisURL.parse(url)
         try:
