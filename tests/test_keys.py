@@ -40,9 +40,7 @@ def test_a_prefix_of_visible_ascii_is_taken(prefix: str) -> None:
     check_prefix(prefix)
 
 
-@pytest.mark.parametrize(
-    "prefix", ["x" * 65, "a b", "a\n", "é", "a*", "a?", "[a", "a]", "a\\", "^"]
-)
+@pytest.mark.parametrize("prefix", ["x" * 65, "a b", "a\n", "é", *"*?[]\\^"])
 def test_any_other_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="visible ASCII"):
         check_prefix(prefix)
