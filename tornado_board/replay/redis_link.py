@@ -18,7 +18,7 @@ from typing import Any
 
 import redis.asyncio
 from redis.asyncio.client import PubSub
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -118,6 +118,7 @@ class RedisLink:
         except (ValueError, TypeError):
             raise ValueError("redis_url: has an option that this kind of URL can't have") from None
         self.database = parsed.database
+        self.tls = parsed.options.get("connection_class") is SSLConnection
         self.description = f"Redis, {parsed.place}, database {self.database}"
         #: The run of the server that the newest connection leads to; "" while it is not known.
         self.run_id = ""
@@ -266,6 +267,15 @@ class RedisLink:
         with contextlib.suppress(RedisError, OSError):
             # Those in use find out for themselves.
             await self._pool.disconnect(inuse_connections=False)
+
+
+async def close_pubsub(pubsub: PubSub) -> None:
+    """Close what `RedisLink.pubsub` returned, whatever state it is in."""
+    pool = pubsub.connection_pool
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        async with time_limit(TIMEOUT):
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await pool.aclose()
 
 
 def info_fields(info: str) -> dict[str, str]:

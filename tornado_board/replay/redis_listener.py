@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tornado_board.backoff import Backoff
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink, time_limit
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, close_pubsub, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Listener:
             finally:
                 self._pubsub = None
                 self.connected = False
-                await _close(pubsub)
+                await close_pubsub(pubsub)
             await asyncio.sleep(backoff.next())
 
     async def _open(self, pubsub: PubSub) -> None:
@@ -167,11 +167,3 @@ class Listener:
         """Whether commands go to another server by now, as after a failover."""
         mine = getattr(pubsub.connection, "run_id", "")
         return bool(mine and self._link.run_id and mine != self._link.run_id)
-
-
-async def _close(pubsub: PubSub) -> None:
-    pool = pubsub.connection_pool
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with time_limit(TIMEOUT):
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
-            await pool.aclose()

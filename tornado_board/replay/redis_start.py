@@ -8,13 +8,21 @@ from typing import Any
 
 from redis.exceptions import (
     AuthenticationError,
-    NoPermissionError,
+    NoScriptError,
+    RedisError,
     ResponseError,
 )
 
 from tornado_board.cluster.keys import Keys
 from tornado_board.replay import LogRefused, LogUnavailable
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink, Script, info_fields
+from tornado_board.replay.redis_link import (
+    TIMEOUT,
+    RedisLink,
+    Script,
+    close_pubsub,
+    info_fields,
+    time_limit,
+)
 
 _OLDEST = (6, 2)
 
@@ -23,7 +31,12 @@ _PASSING = ("READONLY", "MASTERDOWN", "OOM", "MISCONF", "NOREPLICAS", "LOADING",
 
 _TRIAL = Script("trial")
 
-_COMMAND = re.compile(r"'([a-z|]{1,40})' command|run the '([a-z|]{1,40})'")
+#: What a server says to a user without the right, in scripts of several versions and without.
+_DENIED = re.compile(r"NOPERM|no permission|ACL failure|can't (run|access|publish)", re.IGNORECASE)
+
+
+class _Unfit(LogRefused):
+    """The server can't keep the log, and nothing that passes by itself is the reason."""
 
 
 async def check_server(link: RedisLink, keys: Keys) -> str | None:
@@ -35,12 +48,14 @@ async def check_server(link: RedisLink, keys: Keys) -> str | None:
     """
     try:
         return await _check(link, keys)
+    except _Unfit:
+        raise
     except LogUnavailable as error:
         cause = error.__cause__
         if isinstance(cause, AuthenticationError | ResponseError):
             raise
-        if certificate := _certificate_error(cause):
-            raise LogRefused(
+        if certificate := link.tls and _certificate_error(cause):
+            raise _Unfit(
                 f"{link.description}: the server's certificate can't be checked: {certificate}"
             ) from error
         return str(error)
@@ -53,6 +68,7 @@ async def _check(link: RedisLink, keys: Keys) -> str | None:
         ("INFO", "cluster"),
         ("INFO", "replication"),
         ("EVAL", _TRIAL.text, 1, keys.trial, keys.lease_channel),
+        ("EVALSHA", _TRIAL.sha, 1, keys.trial, keys.lease_channel),
         ("XREVRANGE", keys.trial, "+", "-", "COUNT", 1),
         ("XTRIM", keys.trial, "MAXLEN", "=", 0),
         ("PUBLISH", keys.wanted, ""),
@@ -65,62 +81,60 @@ async def _check(link: RedisLink, keys: Keys) -> str | None:
     version = re.match(r"(\d+)\.(\d+)", info.get("redis_version", ""))
     if version is not None and (int(version[1]), int(version[2])) < _OLDEST:
         found = info["redis_version"]
-        raise LogRefused(f"{link.description} is version {found}; 6.2 or newer is needed")
+        raise _Unfit(f"{link.description} is version {found}; 6.2 or newer is needed")
     if info.get("cluster_enabled") == "1":
-        raise LogRefused(
+        raise _Unfit(
             f"{link.description} is a node of a cluster; a single server is needed, or a master"
             " with replicas"
         )
-    trial = replies[4].split("\n") if isinstance(replies[4], str) else [str(replies[4])]
-    errors = [*filter(None, trial)]
-    for reply in replies:
-        if isinstance(reply, NoPermissionError):
-            errors.append(f"NOPERM {reply}")
-        elif isinstance(reply, ResponseError):
-            errors.append(f"{getattr(reply, 'status_code', None) or ''} {reply}".strip())
+    errors = [
+        (command[0].lower(), f"{getattr(reply, 'status_code', None) or ''} {reply}".strip())
+        for command, reply in zip(commands, replies, strict=True)
+        if isinstance(reply, ResponseError) and not isinstance(reply, NoScriptError)
+    ]
+    if isinstance(replies[4], str):
+        for line in replies[4].splitlines():
+            command, _, text = line.partition(" ")
+            errors.append((command, text))
     errors += await _subscribe(link, keys)
-    lacking = [_right(error) for error in errors if "permission" in error or "NOPERM" in error]
+    lacking = [_right(command, text) for command, text in errors if _DENIED.search(text)]
     if lacking:
-        raise LogRefused(
+        raise _Unfit(
             f"{link.description}: this user lacks rights: {', '.join(dict.fromkeys(lacking))};"
             " docs/redis.md has the ACL that is needed"
         )
     if info.get("role") in ("slave", "replica"):
         return f"{link.description} is a read-only replica"
-    for error in errors:
-        if any(code in error for code in _PASSING):
-            return f"{link.description}: {error}"
-        raise LogRefused(f"{link.description} can't keep the log: {error}")
+    for _, text in errors:
+        if any(code in text for code in _PASSING):
+            return f"{link.description}: {text}"
+        raise _Unfit(f"{link.description} can't keep the log: {text}")
     return None
 
 
-async def _subscribe(link: RedisLink, keys: Keys) -> list[str]:
+async def _subscribe(link: RedisLink, keys: Keys) -> list[tuple[str, str]]:
     """Try to listen; what the server says to that, if it is an error."""
     pubsub = link.pubsub()
     try:
-        await pubsub.subscribe(keys.wanted)
-        await pubsub.get_message(timeout=TIMEOUT)
+        async with time_limit(TIMEOUT):
+            await pubsub.subscribe(keys.wanted)
+            await pubsub.get_message(timeout=TIMEOUT)
         return []
-    except NoPermissionError as error:
-        return [f"NOPERM {error}"]
     except ResponseError as error:
-        return [str(error)]
+        return [("subscribe", f"{getattr(error, 'status_code', None) or ''} {error}".strip())]
+    except (RedisError, OSError, TimeoutError):
+        return []  # it has just gone away
     finally:
-        pool = pubsub.connection_pool
-        await pubsub.aclose()  # type: ignore[no-untyped-call]
-        await pool.aclose()
+        await close_pubsub(pubsub)
 
 
-def _right(error: str) -> str:
-    """Which right it is whose lack `error` tells of."""
-    command = _COMMAND.search(error)
-    if command is not None:
-        return f"+{command[1] or command[2]}"
-    if "channel" in error:
+def _right(command: str, text: str) -> str:
+    """Which right it is whose lack `text` tells of."""
+    if "channel" in text:
         return "the channels (&prefix*)"
-    if "key" in error:
+    if "keys" in text:
         return "the keys (~prefix*)"
-    return error
+    return f"+{command}"
 
 
 def _certificate_error(error: BaseException | None) -> str | None:
@@ -133,5 +147,7 @@ def _certificate_error(error: BaseException | None) -> str | None:
             error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
         ):
             return str(error.reason or error)
+        if isinstance(error, FileNotFoundError):
+            return f"{error.strerror}: the file that the URL names"
         error, seen = error.__cause__ or error.__context__, seen + 1
     return None

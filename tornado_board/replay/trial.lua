@@ -1,21 +1,21 @@
 -- Tries on a key of its own what the scripts of the log and of the lease do, and leaves nothing.
 --
 -- KEYS  1 the key   ARGV  1 a channel
--- Returns what failed, a line each.
+-- Returns what failed, a line each: the command, a blank, what the server said.
 
 local failed = {}
 local function try(...)
   local reply = redis.pcall(...)
   if type(reply) == 'table' and reply.err then
-    failed[#failed + 1] = reply.err
+    failed[#failed + 1] = string.lower((...)) .. ' ' .. reply.err
   end
 end
 
-redis.pcall('DEL', KEYS[1])
+-- First, since a full server lets a script go on that has written already.
+try('SET', KEYS[1], 'x', 'PX', 10000)
 try('TIME')
 try('TYPE', KEYS[1])
 try('EXISTS', KEYS[1])
-try('SET', KEYS[1], 'x', 'PX', 10000)
 try('GET', KEYS[1])
 try('PTTL', KEYS[1])
 redis.pcall('DEL', KEYS[1])
