@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -367,13 +368,14 @@ class Proxy:
     """A way to Redis that can be cut."""
 
     def __init__(self, url: str) -> None:
-        self.target = int(url.split(":")[2].split("/")[0])
+        self.target = urlsplit(url).port or 6379
+        self.redis_url = url
         self.port = 0
         self.writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Proxy:
         await self.mend()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = self.redis_url.replace(f":{self.target}/", f":{self.port}/")
         return self
 
     async def mend(self) -> None:

@@ -28,7 +28,9 @@ from tornado_board.replay.redis_link import TIMEOUT, RedisLink, Script
 
 logger = logging.getLogger(__name__)
 
-_ACQUIRE, _RENEW, _RELEASE = (Script(name, __package__) for name in ("acquire", "renew", "release"))
+_ACQUIRE, _RENEW, _RELEASE = (
+    Script(name, package=__package__) for name in ("acquire", "renew", "release")
+)
 
 #: The longest lease that the settings allow, in seconds.
 LONGEST = 60.0

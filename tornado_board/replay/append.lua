@@ -22,12 +22,9 @@ if tonumber(ARGV[9]) > 0 and now > tonumber(ARGV[9]) then
 end
 
 -- A caller without a lease may append where nobody holds it; a stalled former holder nowhere.
-local lease = redis.pcall('GET', KEYS[2]) or ''
-if lease ~= ARGV[1] then
-  if type(lease) == 'table' and not string.find(lease.err, 'WRONGTYPE', 1, true) then
-    return lease
-  end
-  return redis.error_reply('NOTPUBLISHER another process holds the publishing lease')
+local fence = fenced(KEYS[2], ARGV[1])
+if fence then
+  return fence
 end
 
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -40,23 +37,13 @@ local known = ARGV[3] .. '-' .. ARGV[4]
 local ms, n, before = known_ms, known_n, known
 local fresh = kind == 'none'
 if not fresh then
-  -- The last id given out, not the newest entry's: it outlives entries that were trimmed.
-  local info, last, entry = redis.call('XINFO', 'STREAM', KEYS[1]), nil, nil
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      last = info[i + 1]
-    elseif info[i] == 'last-entry' then
-      entry = info[i + 1]
-    end
-  end
-  local dash = string.find(last, '-', 1, true)
-  local last_ms = tonumber(string.sub(last, 1, dash - 1))
-  local last_n = tonumber(string.sub(last, dash + 1))
+  local last, entry = newest(KEYS[1])
+  local last_ms, last_n = split(last)
   if last_ms > 1e15 or last_n > 1e15 then
     return redis.error_reply('NOTOURS the key of its events holds entries of another program')
   end
   local fields = entry and entry[2]
-  if fields and (#fields ~= 8 or fields[1] ~= 'data' or fields[3] ~= 'before') then
+  if fields and not ours(fields) then
     -- Another program's entry. Counters begin anew above it, and leave a gap.
     fresh, ms, n = true, math.max(ms, last_ms), math.max(n, last_n)
   else

@@ -9,26 +9,18 @@
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then
   return ''
 end
-local info, last, entry = redis.call('XINFO', 'STREAM', KEYS[1]), nil, nil
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then
-    last = info[i + 1]
-  elseif info[i] == 'last-entry' then
-    entry = info[i + 1]
-  end
-end
+local last, entry = newest(KEYS[1])
 local after = ARGV[1] .. '-' .. ARGV[2]
 local first = redis.call('XRANGE', KEYS[1], '(' .. after, '+', 'COUNT', 1)[1]
 if first then
-  local n = tonumber(string.sub(first[1], string.find(first[1], '-', 1, true) + 1))
+  local _, n = split(first[1])
   if n ~= tonumber(ARGV[2]) + 1 or entry[1] ~= last then
     return last -- another process has recorded that gap already, or this is the second try
   end
 elseif last ~= after then
   return last -- likewise, or it was never this log's id
 end
-local dash = string.find(last, '-', 1, true)
-last = string.sub(last, 1, dash)
-  .. string.format('%.0f', tonumber(string.sub(last, dash + 1)) + tonumber(ARGV[3]))
+local ms, n = split(last)
+last = string.format('%.0f-%.0f', ms, n + tonumber(ARGV[3]))
 redis.call('XSETID', KEYS[1], last)
 return last

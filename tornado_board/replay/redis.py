@@ -50,7 +50,9 @@ _SCAN_COUNT = 100
 #: How long a stream outlives its last event's retention, so that its counter goes on.
 _LINGER_MS = 600_000
 
-_APPEND, _SINCE, _DELETE, _RECORD_GAP = map(Script, ("append", "since", "delete", "record_gap"))
+_APPEND, _SINCE, _DELETE, _RECORD_GAP = (
+    Script("stream", name) for name in ("append", "since", "delete", "record_gap")
+)
 
 #: The fields of an entry.
 _FIELDS = ["data", "before", "by", "run"]

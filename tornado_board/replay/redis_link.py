@@ -79,10 +79,11 @@ async def time_limit(seconds: float) -> AsyncIterator[None]:
 
 
 class Script:
-    """A Lua script that lies in a package of this program, and its SHA-1."""
+    """A Lua script, made of `files` of a package of this program, and its SHA-1."""
 
-    def __init__(self, name: str, package: str = __package__) -> None:
-        self.text = resources.files(package).joinpath(f"{name}.lua").read_text("utf-8")
+    def __init__(self, *files: str, package: str = __package__) -> None:
+        folder = resources.files(package)
+        self.text = "".join(folder.joinpath(f"{file}.lua").read_text("utf-8") for file in files)
         self.sha = hashlib.sha1(self.text.encode()).hexdigest()
 
 

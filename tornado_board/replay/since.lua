@@ -18,19 +18,12 @@ elseif kind ~= 'stream' then
   return redis.error_reply('NOTOURS the key of its events is of the type ' .. kind)
 end
 
-local function ours(fields)
-  return #fields == 8 and fields[1] == 'data' and fields[3] == 'before'
-end
-
-local info = redis.call('XINFO', 'STREAM', KEYS[1])
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then
-    reply[2] = info[i + 1]
-  elseif info[i] == 'last-entry' and info[i + 1] and ours(info[i + 1][2]) then
-    local run = info[i + 1][2][8]
-    if run ~= '' and ARGV[3] ~= '' and run ~= ARGV[3] then
-      reply[6] = 1
-    end
+local last, entry = newest(KEYS[1])
+reply[2] = last
+if entry and ours(entry[2]) then
+  local run = entry[2][8]
+  if run ~= '' and ARGV[3] ~= '' and run ~= ARGV[3] then
+    reply[6] = 1
   end
 end
 local lines = {}
