@@ -45,9 +45,16 @@ class Node:
         self.roles = self.hub.source = Roles(store, log, self.hub, settings)
 
     @classmethod
-    async def start(cls, store: Store, url: str, settings: Settings, **changes: float) -> Node:
+    async def start(
+        cls,
+        store: Store,
+        url: str,
+        settings: Settings,
+        identity: str = IDENTITY,
+        **changes: float,
+    ) -> Node:
         settings = dataclasses.replace(settings, **changes)
-        node = cls(store, await RedisReplayLog.open(url, settings, IDENTITY), settings)
+        node = cls(store, await RedisReplayLog.open(url, settings, identity), settings)
         await node.roles.start()
         return node
 

@@ -194,6 +194,29 @@ async def test_an_append_whose_answer_was_lost_is_found_by_the_next_try(
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_an_append_that_was_given_up_never_comes_on_top_of_a_newer_one(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    """It lies in a buffer, its connection breaks, and the next one overtakes it."""
+    async with Way.open(shared_redis) as way:
+        log = await _log(opened, way.url, settings)
+        first = await log.append("b", "1")
+        shared_redis.client.config_resetstat()
+        way.delay = 0.6
+        giving_up = asyncio.create_task(log.append("b", "old", after=first))
+        await asyncio.sleep(0.1)
+        giving_up.cancel()
+        await asyncio.gather(giving_up, return_exceptions=True)
+        way.delay = 0.0
+        second = await log.append("b", "new", after=first)
+        await asyncio.sleep(0.5)
+        assert [e.data for e in await log.recent("b", 9)] == ["1", "new"]
+        assert second.n == first.n + 1
+        late = shared_redis.client.info("errorstats").get("errorstat_LATE")
+        assert late is not None, "it did arrive"
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_a_slow_server_loses_and_repeats_nothing(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -362,6 +363,28 @@ async def test_only_one_process_loses_its_link(clusters: Any, redis_url: str) ->
         assert c in second.data("c")
         with pytest.raises(Gap):
             await first.log.since("c", old)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_two_deployments_that_meet_on_one_redis_see_nothing_of_each_other(
+    clusters: Any, redis_url: str, opened: Opened, settings: Settings, tmp_path: Path
+) -> None:
+    cluster = await clusters(redis_url)
+    first, _ = await cluster.pair()
+    other_store = await opened.store(f"sqlite:///{tmp_path}/other.sqlite3", settings)
+    other = await Node.start(other_store, redis_url, settings, "other", lease=LEASE)
+    cluster.nodes.append(other)
+    assert other.role is Role.PUBLISHER
+    await other_store.create_board(NewBoard(id="b", name="Other"))
+    await other.hub.open("b")
+    text = await cluster.add()
+    await until(lambda: text in first.data("b"))
+    assert "Other" in other.data("b")
+    assert text not in other.data("b")
+    await cluster.store.delete_board("b")
+    await until(lambda: not first.hub.board_ids())
+    assert await other.log.head("b") is not None
+    assert other.hub.board_ids()
 
 
 class Proxy:

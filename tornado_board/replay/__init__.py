@@ -110,13 +110,13 @@ class ReplayLog(Protocol):
         - If ``id.n == after.n + 1`` then nothing lies between the two, in the log or lost.
           Otherwise something may, and whoever has `after` needs a reset before this event.
         - `LogRefused` and `NotPublisher`: nothing was appended, now or later.
-        - `LogUnavailable` that is neither: the event may be in the log, and will not be
-          appended later than a quarter of a second after the error was raised. Calling again with
-          the same `data`, `after` and `lost` then returns the id that it has there, instead of
-          appending it twice; other processes were told of it when it was appended. Calling with
-          anything else leaves it in the log, and returns an id whose counter is not one more than
-          that of `after`. (With ``after=None`` nothing is recognized: the event may be there
-          twice, under two ids.)
+        - `LogUnavailable` that is neither: the event may be in the log, or get there until a
+          second and a quarter after the call began; not later, and not once this process has
+          appended another one to the board. Calling again with the same `data`, `after` and `lost`
+          returns the id that it has, if it is there, instead of appending it twice; other
+          processes were told of it when it was appended. Calling with anything else leaves it
+          there; the id returned then has a counter that is not one more than that of `after`.
+          (With ``after=None`` nothing is recognized: the event may be there twice, under two ids.)
 
         A shared log tells the other processes in the same step, and raises `NotPublisher` where
         this one no longer holds the lease.

@@ -8,7 +8,7 @@
 --       5 how many events were sent since that could not be logged
 --       6 the length cap   7 the stream's expiry in ms   8 the board's channel
 --       9 when the caller stops waiting, in ms of this server's clock; 0 for never
---       10 who the caller is, the same for all of its appends
+--       10 who the caller is, the same for all of its appends   12 a number that goes up with them
 --       11 which run of the server the caller was connected to; "" where it can't tell
 -- Returns the new id, this server's clock in ms, and why the others could not be told or "".
 
@@ -48,8 +48,14 @@ if not fresh then
     fresh, ms, n = true, math.max(ms, last_ms), math.max(n, last_n)
   else
     if fields and entry[1] == last and fields[4] == known and known_n > 0
-      and last_n == known_n + 1 + lost and fields[2] == ARGV[2] and fields[6] == ARGV[10] then
+      and last_n == known_n + 1 + lost and fields[2] == ARGV[2]
+      and string.sub(fields[6], 1, #ARGV[10] + 1) == ARGV[10] .. ':' then
       return {last, now, ''} -- it is there already: its reply was lost, and this is the next try
+    end
+    -- Likewise where its sender has appended a newer one already.
+    local by, number = string.match(fields and fields[6] or '', '^(%x+):(%d+)$')
+    if by == ARGV[10] and tonumber(number) > tonumber(ARGV[12]) then
+      return redis.error_reply('LATE the caller has appended another event since')
     end
     if last_n > n or (last_n == n and last_ms > ms) then
       ms, n, before = last_ms, last_n, last
@@ -72,7 +78,7 @@ local id = string.format('%.0f-%.0f', math.max(now, ms), n)
 
 local added = redis.pcall(
   'XADD', KEYS[1], 'MAXLEN', '=', ARGV[6], id,
-  'data', ARGV[2], 'before', before, 'by', ARGV[10], 'run', ARGV[11]
+  'data', ARGV[2], 'before', before, 'by', ARGV[10] .. ':' .. ARGV[12], 'run', ARGV[11]
 )
 if type(added) == 'table' and added.err then
   -- Full (maxmemory) or read-only: what is live goes on, without an id.

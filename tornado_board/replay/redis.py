@@ -15,6 +15,7 @@ import logging
 import secrets
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from typing import NamedTuple, Protocol
 
 from redis.exceptions import ResponseError
@@ -43,6 +44,9 @@ _WRITERS, _READERS, _SPARE = 6, 4, 6
 
 #: Events fetched in one reply; a longer log takes several.
 _PAGE = 1_000
+
+#: How often an append is sent that Redis took for one whose sender no longer waits for it.
+_TRIES = 10
 
 #: Streams looked at in one step of `prune` and `board_ids`.
 _SCAN_COUNT = 100
@@ -92,6 +96,7 @@ class RedisReplayLog:
         self.description = link.description
         self.fence: Fence | None = None
         self._by = secrets.token_hex(6)
+        self._numbers = count()
         self._retention_ms = round(retention * 1000)
         self._length = length
         self._writers = asyncio.Semaphore(_WRITERS)
@@ -135,11 +140,16 @@ class RedisReplayLog:
         channel = self.keys.channel(board_id)
         arguments = (data, known.ms, known.n, lost, self._length, expiry, channel)
         async with self._writers:
-            for _ in range(2):
-                rest = (self._token(), *arguments, self.link.deadline(), self._by, RUN)
+            if not self.link.deadline():
+                await self.link.now_ms()  # or this append could be carried out at any time later
+            for _ in range(_TRIES):
+                number = next(self._numbers)
+                rest = (self._token(), *arguments, self.link.deadline(), self._by, RUN, number)
                 try:
                     event_id, now, untold = await self.link.run(_APPEND, keys, rest)
-                except Late:  # so it has not run: this process has a wrong idea of Redis's clock
+                except Late:
+                    # So it has not run: this process has a wrong idea of Redis's clock, or has
+                    # appended something else to the board at the same time.
                     await self.link.now_ms()
                     continue
                 self.link.set_clock(now)
