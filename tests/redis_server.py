@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -38,12 +39,13 @@ class RedisServer:
         #: With the least rights that do; the client has all of them.
         self.url = f"redis://board:secret@127.0.0.1:{self.port}/0"
         #: A blocking client for what a test does to the server behind the code's back.
-        self.client = redis.Redis(port=self.port, decode_responses=True, protocol=2)
+        self.client: Any = redis.Redis(port=self.port, decode_responses=True, protocol=2)
 
     def start(self) -> RedisServer:
         """Returns once it answers."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        command += [f"--{(user := least_rights())[0]}", *user[1:], "+select"]
+        user, *rights = least_rights()
+        command += [f"--{user}", *rights, "+select"]
         with (self.folder / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--dir", str(self.folder), *self.options], stdout=log, stderr=log

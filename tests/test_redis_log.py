@@ -126,7 +126,7 @@ async def test_an_event_is_published_as_it_is_appended(
     assert await log.watched(["a", "b"]) == {"b"}
     id = await log.append("b", '{"x": "a b"}')
     await log.delete("b")
-    messages = []
+    messages: list[str] = []
     while len(messages) < 2:
         message = ear.get_message(timeout=5)
         if message is not None:

@@ -321,7 +321,7 @@ async def test_a_read_is_bounded_by_the_length_cap(
     pipeline = shared_redis.client.pipeline(transaction=False)
     fields = {"data": "x", "before": "0-0", "by": "", "run": ""}
     for n in range(1, 5_000):
-        pipeline.xadd(KEYS.stream("b"), fields, f"{first.ms + 1}-{first.n + n}")  # type: ignore[arg-type]
+        pipeline.xadd(KEYS.stream("b"), fields, f"{first.ms + 1}-{first.n + n}")
     pipeline.execute()
     shared_redis.client.config_resetstat()
     with pytest.raises(Gap):
