@@ -15,6 +15,8 @@ from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Change, Store
 
+from .conftest import IDENTITY
+
 
 class RecordingHub(Hub):
     """A hub that keeps what it sent to a board's subscribers."""
@@ -43,9 +45,16 @@ class Node:
         self.roles = self.hub.source = Roles(store, log, self.hub, settings)
 
     @classmethod
-    async def start(cls, store: Store, url: str, settings: Settings, **changes: float) -> Node:
+    async def start(
+        cls,
+        store: Store,
+        url: str,
+        settings: Settings,
+        identity: str = IDENTITY,
+        **changes: float,
+    ) -> Node:
         settings = dataclasses.replace(settings, **changes)
-        node = cls(store, await RedisReplayLog.open(url, settings), settings)
+        node = cls(store, await RedisReplayLog.open(url, settings, identity), settings)
         await node.roles.start()
         return node
 

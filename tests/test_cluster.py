@@ -17,7 +17,6 @@ import httpx
 import pytest
 
 from tornado_board.replay import EventId
-from tornado_board.replay.redis import LEASE_KEY
 
 from .hopping_client import StreamClient
 from .nodes import until
@@ -110,8 +109,8 @@ class Cluster:
     @property
     def publisher(self) -> ServerProcess | None:
         """The process that holds the lease."""
-        token = self.redis.client.get(LEASE_KEY)
-        pid = int(token.split(":")[1]) if token else 0
+        token = self.redis.client.get(self.redis.key("*:lease"))
+        pid = int(token.split(":")[2]) if token else 0
         return next((s for s in self.servers if s.process.pid == pid), None)
 
     async def new_publisher(self, old: ServerProcess, seconds: float = 10) -> float:
@@ -119,7 +118,7 @@ class Cluster:
 
     async def log(self) -> list[tuple[EventId, int]]:
         """The log's ids and scores."""
-        events = self.redis.client.xrange("replay:b")
+        events = self.redis.client.xrange(self.redis.key("*:replay:b"))
         return [
             (EventId.parse(id), int(fields["data"].split('"score":')[1].split("}")[0]))
             for id, fields in events

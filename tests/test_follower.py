@@ -12,7 +12,7 @@ from tornado_board.realtime.hub import Hub
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound
 
-from .conftest import Opened
+from .conftest import KEYS, Opened
 
 
 class Silent:
@@ -40,6 +40,6 @@ async def test_a_board_that_is_not_there_is_not_followed(
     with pytest.raises(NotFound):
         await hub.open("nope")
     assert (await hub.open("demo")).current.id is None
-    assert listener.channels == {"mq:demo"}
+    assert listener.channels == {KEYS.channel("demo")}
     await follower.close()
     hub.close()

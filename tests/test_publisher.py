@@ -439,7 +439,7 @@ async def test_events_in_the_log_that_the_hub_has_sent_are_not_sent_again(rig: M
     assert topic.current.data == sent[0].data
     assert isinstance(topic.current.id, EventId)
     assert isinstance(sent[0].id, EventId)
-    assert topic.current.id.n == sent[0].id.n + 1, "an emptied log gets the board again"
+    assert topic.current.id.n > sent[0].id.n, "an emptied log gets the board again"
 
 
 def followed_elsewhere(rig: Rig, board_id: str) -> None:

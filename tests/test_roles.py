@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from tornado_board.cluster.lease import Lease
 from tornado_board.models import NewBoard, NewPlayer
-from tornado_board.realtime.lease import Lease
 from tornado_board.realtime.roles import Role
 from tornado_board.replay import Gap
-from tornado_board.replay.redis import LEASE_KEY
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound
 
-from .conftest import Opened
+from .conftest import KEYS, Opened
 from .nodes import Node, SharedFeed, until
 from .redis_server import RedisServer
 
@@ -111,12 +112,12 @@ async def test_a_board_that_nobody_followed_for_a_while_is_shown_as_it_is_now(
     await cluster.store.create_board(NewBoard(id="b"))
     await cluster.store.create_player("b", NewPlayer(id="p", name="P"))
     await second.hub.open("b")  # only the follower's clients want it, and no log of it exists
-    assert second.hub.current("b").id.n == 1
+    assert second.hub.current("b").id is not None
     text = await cluster.add()
     await until(lambda: text in second.data("b"))
     first.forget("b")
     second.forget("b")
-    await until(lambda: not shared_redis.client.pubsub_channels("mq:*"))
+    await until(lambda: not shared_redis.client.pubsub_channels(KEYS.channels))
     text = await cluster.add()
     await asyncio.sleep(0.2)
     head = await first.log.head("b")
@@ -201,10 +202,10 @@ async def test_a_former_holder_that_believes_it_still_is_publishes_nothing(
     cluster = await clusters(redis_url)
     first, second = await cluster.pair()
     before = first.hub.ids("b")
-    usurper = Lease(second.log.link, 60)
+    usurper = Lease(second.log.link, second.log.keys, 60)
     # It runs on, but its key is gone and taken: what a stop at the worst moment looks like.
     first.roles._lease._duration_ms = 10**6
-    shared_redis.client.delete(LEASE_KEY)
+    shared_redis.client.delete(KEYS.lease)
     assert await usurper.acquire()
     assert first.roles._lease.held
     text = await cluster.add()
@@ -364,17 +365,40 @@ async def test_only_one_process_loses_its_link(clusters: Any, redis_url: str) ->
             await first.log.since("c", old)
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_two_deployments_that_meet_on_one_redis_see_nothing_of_each_other(
+    clusters: Any, redis_url: str, opened: Opened, settings: Settings, tmp_path: Path
+) -> None:
+    cluster = await clusters(redis_url)
+    first, _ = await cluster.pair()
+    other_store = await opened.store(f"sqlite:///{tmp_path}/other.sqlite3", settings)
+    other = await Node.start(other_store, redis_url, settings, "other", lease=LEASE)
+    cluster.nodes.append(other)
+    assert other.role is Role.PUBLISHER
+    await other_store.create_board(NewBoard(id="b", name="Other"))
+    await other.hub.open("b")
+    text = await cluster.add()
+    await until(lambda: text in first.data("b"))
+    assert "Other" in other.data("b")
+    assert text not in other.data("b")
+    await cluster.store.delete_board("b")
+    await until(lambda: not first.hub.board_ids())
+    assert await other.log.head("b") is not None
+    assert other.hub.board_ids()
+
+
 class Proxy:
     """A way to Redis that can be cut."""
 
     def __init__(self, url: str) -> None:
-        self.target = int(url.split(":")[2].split("/")[0])
+        self.target = urlsplit(url).port or 6379
+        self.redis_url = url
         self.port = 0
         self.writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Proxy:
         await self.mend()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = self.redis_url.replace(f":{self.target}/", f":{self.port}/")
         return self
 
     async def mend(self) -> None:

@@ -23,7 +23,7 @@ from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.roles import Roles, Sole
-from tornado_board.replay import LogUnavailable, ReplayLog, open_replay_log
+from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
@@ -42,6 +42,10 @@ _BACKLOG = 4096
 #: Files that the process has open beside its connections: databases, refused connections that
 #: linger, sockets that change hands.
 _OTHER_FILES = 512
+
+
+#: Stands in the names of keys for a store that does not know who it is.
+_NO_IDENTITY = "boards"
 
 
 class StartError(Exception):
@@ -90,9 +94,7 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
 
 def _serve_in_several(settings: Settings) -> int:
     """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code."""
-    shared = settings.database_url.startswith("rethinkdb:") and settings.replay_url.startswith(
-        ("redis:", "rediss:", "unix:")
-    )
+    shared = settings.database_url.startswith("rethinkdb:") and is_shared(settings.replay_url)
     if not shared:
         raise SettingsError(
             "processes: several processes need a store and a log that they share; set"
@@ -192,7 +194,8 @@ async def running(
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
-            log = await open_replay_log(settings.replay_url, settings)
+            identity = getattr(store, "identity", _NO_IDENTITY)
+            log = await open_replay_log(settings.replay_url, settings, identity)
             stack.push_async_callback(log.close)
         except (ValueError, StoreError, LogUnavailable) as error:
             raise StartError(str(error)) from error

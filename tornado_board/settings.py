@@ -17,6 +17,8 @@ from typing import Any, TextIO, get_type_hints
 import dotenv
 import tornado.options
 
+from tornado_board.cluster.keys import check_prefix
+
 
 class SettingsError(ValueError):
     """A setting is unknown, of the wrong type or out of its bounds. `str(error)` says which."""
@@ -83,6 +85,11 @@ class Settings:
         "",
         "where the replay log lives: redis://..., or sqlite:///file; "
         "by default the SQLite file of database_url, or tornado_board.sqlite3",
+        group="storage",
+    )
+    redis_prefix: str = _setting(
+        "tornado_board:",
+        "what the names of all keys and channels in Redis begin with",
         group="storage",
     )
     database_ca_certs: str = _setting(
@@ -305,6 +312,10 @@ def checked(settings: Settings) -> Settings:
             raise SettingsError(f"{f.name}: {value} is not from {low:g} to {high:g}")
         if f.name in _CHOICES and value not in _CHOICES[f.name]:
             raise SettingsError(f"{f.name}: {value!r} is none of {', '.join(_CHOICES[f.name])}")
+    try:
+        check_prefix(settings.redis_prefix)
+    except ValueError as error:
+        raise SettingsError(f"redis_prefix: {settings.redis_prefix!r} {error}") from None
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together; one of them is not set")
     return settings

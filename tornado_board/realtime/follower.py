@@ -94,7 +94,7 @@ class Follower:
             current = self._hub.current(board_id)
             newest = current.id if current else None
             self._boards[board_id] = _Followed(newest or (last or {}).get(board_id))
-        await self._listener.subscribe(map(self._log.channel, self._boards))
+        await self._listener.subscribe(map(self._log.keys.channel, self._boards))
 
     async def close(self) -> None:
         """Stop following; the boards stay in the hub as they are."""
@@ -104,7 +104,7 @@ class Follower:
         board_ids = list(self._boards)
         self._boards.clear()
         await self._tasks.cancel()
-        await self._listener.unsubscribe(map(self._log.channel, board_ids))
+        await self._listener.unsubscribe(map(self._log.keys.channel, board_ids))
 
     # What the hub asks for
 
@@ -115,7 +115,7 @@ class Follower:
         followed = self._boards.get(board_id)
         if followed is None:
             followed = self._boards[board_id] = _Followed(None)
-            await self._listener.subscribe([self._log.channel(board_id)])
+            await self._listener.subscribe([self._log.keys.channel(board_id)])
         with contextlib.suppress(TimeoutError):
             async with time_limit(2 * TIMEOUT):
                 await asyncio.wait((followed.first,))
@@ -137,15 +137,15 @@ class Follower:
         followed = self._boards.pop(board_id, None)
         if followed is not None:
             fail(followed.first, LimitReached("the board is no longer live; try again"))
-            self._tasks.start(self._listener.unsubscribe([self._log.channel(board_id)]))
+            self._tasks.start(self._listener.unsubscribe([self._log.keys.channel(board_id)]))
 
     # What Redis tells
 
     def on_subscribed(self, channel: str) -> None:
         """From now on everything on `channel` is heard; what came before may have been missed."""
-        board_id = self._log.board_of(channel)
-        followed = self._boards.get(board_id)
-        if followed is not None:
+        board_id = self._log.keys.board_of_channel(channel)
+        followed = self._boards.get(board_id) if board_id is not None else None
+        if board_id is not None and followed is not None:
             followed.subscribed = True
             followed.must_read = followed.must_compare = True
             self._work_on(board_id, followed)

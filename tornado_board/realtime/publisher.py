@@ -13,6 +13,7 @@ from tornado_board.models import TOP, Board, board_json
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.standings import Standings
 from tornado_board.replay import (
+    BoardRefused,
     Event,
     EventId,
     Gap,
@@ -324,7 +325,8 @@ class Publisher:
         try:
             head = await self._log.head(board_id)
         except LogUnavailable as error:
-            self._lose_log(error)
+            if not isinstance(error, BoardRefused):
+                self._lose_log(error)
             current = self._hub.current(board_id)
             if current is None:
                 # Whatever is sent now, nobody can prove that it was the next event.
@@ -380,6 +382,9 @@ class Publisher:
                     )
                     if self._refused:
                         self._take_log_back()
+                except BoardRefused as error:
+                    if not live.lost:
+                        logger.warning("events of board %s have no ids: %s", board_id, error)
                 except LogUnavailable as error:
                     self._refused = isinstance(error, LogRefused)
                     self._lose_log(error)

@@ -15,7 +15,7 @@ Why no client is told that it missed nothing when it did:
 1. Two processes never append at once: see `Lease`. Alone, a process appends nothing.
 2. An event without an id is counted by whoever sent it. If that process publishes next, its first
    append to the board leaves a hole in the counters (`lost`). If it follows next, it first has the
-   log leave that hole (`RedisReplayLog.miss`), whichever process appends next and whether or not
+   log leave that hole (`ReplayLog.record_gap`), whichever process appends next and whether or not
    that one noticed an outage: it may be that only this process's link was cut. A client that
    comes back with an id from before the hole gets a reset.
 3. A new holder starts with a fresh `Publisher`: it reads every board that is live here, has events
@@ -39,13 +39,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
+from tornado_board.cluster.lease import Lease
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.follower import Follower
 from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.realtime.lease import Lease
 from tornado_board.realtime.publisher import Publisher
 from tornado_board.replay import Event, EventId, LogUnavailable, ReplayLog
-from tornado_board.replay.redis import LEASE_KEY, WANTED, RedisReplayLog
+from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.replay.redis_listener import Listener
 from tornado_board.settings import Settings
 from tornado_board.store import Store, StoreError, StoreUnavailable
@@ -140,7 +140,7 @@ class Roles:
         self._hub = hub
         self._settings = settings
         self.role: Role | None = None
-        self._lease = log.fence = Lease(log.link, settings.lease)
+        self._lease = log.fence = Lease(log.link, log.keys, settings.lease)
         self._term = ""  # the lease's token for which this process took over
         self._listener = Listener(log.link, self._on_message, self._on_subscribed)
         self._publishing: _Publishing | None = None
@@ -157,7 +157,7 @@ class Roles:
 
     async def start(self) -> None:
         """Take the first role; from then on roles change by themselves."""
-        await self._listener.subscribe([LEASE_KEY])
+        await self._listener.subscribe([self._log.keys.lease_channel])
         while self.role is None:
             await self._settle()
             if self.role is None:
@@ -190,11 +190,14 @@ class Roles:
 
     def missing(self) -> list[str]:
         """What keeps this process from being up to date."""
+        missing = self._log.missing()
+        if self._lease.problem is not None:
+            missing.append(self._lease.problem)
         if self._publishing is not None:
-            return self._publishing.missing()
-        if self._follower is not None and not self._listener.connected:
-            return ["Redis can't be heard"]
-        return []
+            missing += self._publishing.missing()
+        elif self._follower is not None and not self._listener.connected:
+            missing.append("Redis can't be heard")
+        return missing
 
     # What the hub asks for
 
@@ -227,13 +230,12 @@ class Roles:
             self._follower.on_subscribed(channel)
 
     def _on_message(self, channel: str, payload: str) -> None:
-        if channel == LEASE_KEY:
+        if channel == self._log.keys.lease_channel:
             if self.role is not Role.PUBLISHER:
                 self._nudge.set()
-        elif channel == WANTED:
-            board_id = self._log.wanted(payload)
-            if board_id is not None and self._publishing is not None:
-                self._publish_wanted(self._publishing.publisher, board_id)
+        elif channel == self._log.keys.wanted:
+            if payload and self._publishing is not None:
+                self._publish_wanted(self._publishing.publisher, payload)
         elif self._follower is not None:
             self._follower.on_message(channel, payload)
 
@@ -307,7 +309,7 @@ class Roles:
         self._unlogged = {id: left for id, left in self._unlogged.items() if id not in live}
         self._announce(Role.PUBLISHER)
         self._start_publisher(left_behind)
-        await self._listener.subscribe([WANTED])
+        await self._listener.subscribe([self._log.keys.wanted])
 
     async def _follow(self) -> None:
         self._settled.clear()
@@ -330,7 +332,7 @@ class Roles:
             await publishing.close()
             for task in list(self._wanted.values()):
                 task.cancel()
-            await self._listener.unsubscribe([WANTED])
+            await self._listener.unsubscribe([self._log.keys.wanted])
         if follower is not None:
             await follower.close()
 
@@ -350,7 +352,10 @@ class Roles:
         """Have the log leave holes for the events that this process sent without ids."""
         some = dict(islice(self._unlogged.items(), _REPORTS))
         outcomes = await asyncio.gather(
-            *[self._log.miss(board_id, last, count) for board_id, (last, count) in some.items()],
+            *[
+                self._log.record_gap(board_id, last, count)
+                for board_id, (last, count) in some.items()
+            ],
             return_exceptions=True,
         )
         for board_id, outcome in zip(some, outcomes, strict=True):
@@ -367,9 +372,13 @@ class _Log:
         self._log = log
         self._roles = roles
         self.description = log.description
+        self.shared = log.shared
 
     async def ping(self) -> None:
         await self._present().ping()
+
+    def missing(self) -> list[str]:
+        return self._log.missing()
 
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
@@ -384,6 +393,9 @@ class _Log:
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
         return await self._present().recent(board_id, limit)
+
+    async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
+        await self._present().record_gap(board_id, after, count)
 
     async def delete(self, board_id: str) -> None:
         await self._present().delete(board_id)

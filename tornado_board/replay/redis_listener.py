@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink, time_limit
+from tornado_board.backoff import Backoff
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, close_pubsub, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Listener:
         self._pubsub: PubSub | None = None  # only while it is connected
         #: Whether everything published on the channels is heard at present.
         self.connected = False
+        self._complained = False
         self._any = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -95,32 +97,27 @@ class Listener:
                         await self._pubsub.unsubscribe(*batch)
 
     async def _run(self) -> None:
-        wait = _BACKOFF[0]
-        complained = False
+        backoff = Backoff(*_BACKOFF)
         while True:
             await self._any.wait()
             pubsub = self._link.pubsub()
             try:
                 async with time_limit(2 * TIMEOUT):
                     await self._open(pubsub)
-                if complained:
-                    logger.warning("Redis is heard again")
-                complained, wait = False, _BACKOFF[0]
-                await self._listen(pubsub)
+                await self._listen(pubsub, backoff)
             except (RedisError, OSError, TimeoutError, UnicodeError) as error:
-                if not complained:
+                if not self._complained:
                     logger.warning(
                         "Redis is no longer heard: %s", str(error) or type(error).__name__
                     )
-                    complained = True
+                    self._complained = True
             except Exception:
                 logger.exception("listening to Redis failed and is begun anew")
             finally:
                 self._pubsub = None
                 self.connected = False
-                await _close(pubsub)
-            await asyncio.sleep(wait * (0.5 + random.random()))
-            wait = min(wait * 2, _BACKOFF[1])
+                await close_pubsub(pubsub)
+            await asyncio.sleep(backoff.next())
 
     async def _open(self, pubsub: PubSub) -> None:
         """Subscribe to every channel, those added meanwhile too."""
@@ -129,16 +126,21 @@ class Listener:
             channels = [channel for channel in self._channels if channel not in told]
             if not channels:
                 self._pubsub = pubsub
-                self.connected = True
                 return
             await pubsub.subscribe(*channels[:_BATCH])
             told.update(channels[:_BATCH])
 
-    async def _listen(self, pubsub: PubSub) -> None:
-        """Pass on what is heard, until the connection is lost or no channel is left."""
+    async def _listen(self, pubsub: PubSub, backoff: Backoff) -> None:
+        """Pass on what is heard, until the connection is lost or no channel is left.
+
+        Raises `NoPermissionError` where the server does not let this user listen: only the answer
+        to a subscription shows that there is one.
+        """
         asked = False
         while self._channels:
             message = await pubsub.get_message(timeout=_SILENCE)
+            if self._leads_elsewhere(pubsub):
+                raise RedisConnectionError("another server answers at its address now")
             if message is None:
                 if asked:
                     raise TimeoutError(f"no answer within {_SILENCE:g} s")
@@ -149,13 +151,19 @@ class Listener:
             asked = False
             if message["type"] == "message":
                 self._on_message(message["channel"], message["data"])
-            elif message["type"] == "subscribe" and message["channel"] in self._channels:
-                self._on_subscribed(message["channel"])
+            elif message["type"] == "subscribe":
+                self._note_heard(backoff)
+                if message["channel"] in self._channels:
+                    self._on_subscribed(message["channel"])
 
+    def _note_heard(self, backoff: Backoff) -> None:
+        backoff.reset()
+        self.connected = True
+        if self._complained:
+            self._complained = False
+            logger.warning("Redis is heard again")
 
-async def _close(pubsub: PubSub) -> None:
-    pool = pubsub.connection_pool
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with time_limit(TIMEOUT):
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
-            await pool.aclose()
+    def _leads_elsewhere(self, pubsub: PubSub) -> bool:
+        """Whether commands go to another server by now, as after a failover."""
+        mine = getattr(pubsub.connection, "run_id", "")
+        return bool(mine and self._link.run_id and mine != self._link.run_id)
