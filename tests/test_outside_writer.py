@@ -267,7 +267,7 @@ async def test_a_file_that_stays_locked_is_an_answer_and_not_a_hang(
     outside: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tornado_board.sqlite._BUSY", 0.5)
+    monkeypatch.setattr("tornado_board.sqlite.limits.BUSY", 0.5)
     url = (await serving(settings)).url
     async with http_client(url) as client:
         b = await Watched.open(url, "demo")
