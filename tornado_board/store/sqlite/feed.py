@@ -66,7 +66,7 @@ class SQLiteFeed:
                 raise FeedLost(self._lost)
             self._wake.clear()
             try:
-                newest, head, changes = await self._database.read(
+                count, newest, head, changes = await self._database.read(
                     partial(_changes, seen=self._seen), own=True
                 )
             except BaseException as error:
@@ -77,13 +77,13 @@ class SQLiteFeed:
             if head < self._seen:
                 self.lose("the file's content went back in time")
                 continue
-            if newest > self._seen:
+            self._seen = newest
+            if count == _FEED_BATCH:
                 self._wake.set()
-                self._seen = newest
             if any(isinstance(change, BoardChanged) and not change.board for change in changes):
                 self._on_deletion()
             if changes:
-                self._forget_taken(len(changes))
+                self._forget_taken(count)
                 return changes
 
     async def close(self) -> None:
@@ -122,13 +122,13 @@ def _forget(c: sqlite3.Connection, seen: int) -> int:
     ).rowcount
 
 
-def _changes(c: sqlite3.Connection, seen: int) -> tuple[int, int, list[Change]]:
-    """The number of the last row after `seen` that was read, that of the newest, and the changes
-    among those read."""
+def _changes(c: sqlite3.Connection, seen: int) -> tuple[int, int, int, list[Change]]:
+    """How many rows after `seen` were read, the number of the last of them, that of the newest
+    there is, and the changes in those read."""
     changes: list[Change] = []
-    newest = seen
+    count, newest = 0, seen
     for seq, board_id, player_id, *columns in c.execute(_CHANGES, (seen, _FEED_BATCH)):
-        newest = seq
+        count, newest = count + 1, seq
         if not isinstance(board_id, str) or not is_id(board_id):
             continue  # nobody can ask for such a board
         if player_id == "":
@@ -136,4 +136,4 @@ def _changes(c: sqlite3.Connection, seen: int) -> tuple[int, int, list[Change]]:
         elif isinstance(player_id, str) and is_id(player_id):
             player: Player | None = player_of(columns[_BOARD_WIDTH:])
             changes.append(PlayerChanged(board_id, player_id, player, seq))
-    return newest, version(c), changes
+    return count, newest, version(c), changes
