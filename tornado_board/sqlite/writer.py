@@ -178,9 +178,12 @@ class Writer:
         else:
             self._fail(f"{self._path.name}: nothing can be written: {error}")
         text = self.problem or str(error)
-        # An error of the disk at the very end says nothing about what is on it.
-        disk = isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_IOERR
-        if committing and (disk or isinstance(error, _Misplaced)):
+        # What could not be synced may be on the disk all the same.
+        unsynced = getattr(error, "sqlite_errorcode", None) in (
+            sqlite3.SQLITE_IOERR_FSYNC,
+            sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        )
+        if committing and (unsynced or isinstance(error, _Misplaced)):
             return OutcomeUncertain(text)
         return DatabaseUnavailable(text)
 
@@ -296,7 +299,7 @@ class Writer:
 
     def _fail(self, problem: str) -> None:
         if self.problem is None:
-            logger.error("%s: %s", self._path, problem)
+            logger.error("SQLite in %s: %s", self._path.parent, problem)
         self.problem = problem
         self._probe_at = min(self._probe_at, time.monotonic() + limits.PROBE)
 
