@@ -302,6 +302,22 @@ async def test_a_url_that_names_no_file_is_refused_and_not_quoted(url: str) -> N
     assert "s3cret" not in str(refused.value)
 
 
+async def test_a_file_with_two_names_has_one_lock(settings: Settings, path: Path) -> None:
+    database = Database.open(settings.database_url)
+    link = path.with_name("link")
+    os.symlink(path, link)
+    with pytest.raises(DatabaseUnavailable, match="in use by another tornado_board process"):
+        Database.open(f"sqlite:///{link}")
+    await database.close()
+    database = Database.open(f"sqlite:///{link}")
+    await database.write(lambda c: c.execute("CREATE TABLE replay (x)"))
+    assert size(path.with_name(path.name + "-wal"))
+    wal_moved(path)
+    with pytest.raises(DatabaseUnavailable, match="-wal was removed"):
+        await database.write(lambda c: c.execute("INSERT INTO replay VALUES (1)"))
+    await database.close()
+
+
 async def test_stores_are_known_by_their_scheme(settings: Settings) -> None:
     assert not scheme_of("sqlite:///file").shared
     assert scheme_of("rethinkdb://host:28015/db").shared

@@ -93,7 +93,8 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + "-lock")
+        # The file may have several names; it has one lock.
+        self._path = path.resolve().with_name(path.resolve().name + "-lock")
         self._was_there = self._path.exists()
         try:
             self._file = open(self._path, "w")  # noqa: SIM115 - held while the database is open
@@ -191,7 +192,8 @@ class Place:
     """
 
     def __init__(self, path: Path) -> None:
-        self._paths = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
+        real = path.resolve()  # beside which SQLite keeps the other two
+        self._paths = [path, *(real.with_name(real.name + end) for end in ("-wal", "-shm"))]
         self._seen = [_identity(path) for path in self._paths]
         #: The size of the WAL in bytes, as `problem` found it last.
         self.wal_size = 0

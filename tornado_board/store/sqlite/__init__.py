@@ -170,16 +170,17 @@ class SQLiteStore:
         return await self._read(work, share=board_id, slow=True, key=(board_id, player_id))
 
     async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
+        changed = {
+            field: value
+            for field, value in msgspec.structs.asdict(patch).items()
+            if value is not msgspec.UNSET
+        }
+        if "score" in changed:
+            changed["score"] = score_of(changed["score"])
+
         def work(c: sqlite3.Connection) -> Player:
-            player = rows.player(c, board_id, player_id)
-            if isinstance(patch.name, str):
-                player = msgspec.structs.replace(player, name=patch.name)
-            if isinstance(patch.score, int | float):
-                player = msgspec.structs.replace(player, score=score_of(patch.score))
-            c.execute(
-                "UPDATE players SET name = ?, score = ? WHERE board = ? AND id = ?",
-                (player.name, player.score, board_id, player_id),
-            )
+            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changed)
+            rows.update_player(c, board_id, player)
             return player
 
         return await self._write(work)

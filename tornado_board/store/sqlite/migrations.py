@@ -84,11 +84,12 @@ def _copy(c: sqlite3.Connection, path: Path, version: int) -> Path:
             c.backup(target)
         part.rename(copy)
     except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or error
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise DatabaseUnavailable(
             f"the file has to be migrated, and could not be copied to {copy.name} before"
-            f" ({error}); it was left as it is"
+            f" ({reason}); it was left as it is"
         ) from error
     return copy
 

@@ -47,6 +47,11 @@ _INSERT = (
     f" VALUES (?{', ?' * len(Player.__struct_fields__)}) ON CONFLICT DO NOTHING"
 )
 
+_UPDATE = (
+    f"UPDATE players SET {', '.join(f'{field} = ?' for field in Player.__struct_fields__)}"
+    " WHERE board = ? AND id = ?"
+)
+
 #: All players ``p`` of a board, and those that were made since it was deleted and made again.
 _PLAYERS = "players p"
 _PLAYERS_SINCE = (
@@ -78,6 +83,11 @@ def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
 def insert_player(c: sqlite3.Connection, board_id: str, player: Player) -> bool:
     """Add `player` to the board; whether its id was free."""
     return c.execute(_INSERT, (board_id, *msgspec.structs.astuple(player))).rowcount > 0
+
+
+def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
+    """Store `player` in place of the one with its id on the board."""
+    c.execute(_UPDATE, (*msgspec.structs.astuple(player), board_id, player.id))
 
 
 def best_players(c: sqlite3.Connection, board_id: str, limit: int) -> list[Player]:
