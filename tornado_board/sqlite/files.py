@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import sqlite3
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 #: Marks a file as this program's (``PRAGMA application_id``): "TBRD".
@@ -193,33 +191,35 @@ class Place:
 
     def __init__(self, path: Path) -> None:
         real = path.resolve()  # beside which SQLite keeps the other two
-        self._paths = [path, *(real.with_name(real.name + end) for end in ("-wal", "-shm"))]
-        self._seen = [_identity(path) for path in self._paths]
+        # As text: this is asked at each commit, and pathlib takes most of the time.
+        self._paths = (str(path), f"{real}-wal", f"{real}-shm")
+        self._seen = [_status(path) for path in self._paths]
         #: The size of the WAL in bytes, as `problem` found it last.
         self.wal_size = 0
 
     def problem(self) -> str | None:
         """What is wrong, as half a sentence about the file; ``None`` if nothing is."""
-        for path, seen in zip(self._paths, self._seen, strict=True):
-            now = _identity(path)
-            if now != seen:
-                return self._described(path, now)
-        with contextlib.suppress(OSError):
-            self.wal_size = self._paths[1].stat().st_size
+        found = [_status(path) for path in self._paths]
+        for path, seen, now in zip(self._paths, self._seen, found, strict=True):
+            if seen is not None and now is None:
+                return self._described(path, is_there=False)
+            if seen is not None and now is not None and not os.path.samestat(seen, now):
+                return self._described(path, is_there=True)
+        wal = found[1]
+        self.wal_size = 0 if wal is None else wal.st_size
         return None
 
-    def _described(self, path: Path, now: tuple[int, int] | None) -> str:
-        file = self._paths[0].name
-        if path is not self._paths[0]:
-            return f"{path.name} was removed under the server, which has to be stopped and started"
-        if now is None:
-            return f"{file} was moved or deleted; put it back, or start the server anew"
-        return f"{file} is another file now; put the old one back, or start the server anew"
+    def _described(self, path: str, *, is_there: bool) -> str:
+        name = os.path.basename(path)
+        if path != self._paths[0]:
+            return f"{name} was removed under the server, which has to be stopped and started"
+        if not is_there:
+            return f"{name} was moved or deleted; put it back, or start the server anew"
+        return f"{name} is another file now; put the old one back, or start the server anew"
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _status(path: str) -> os.stat_result | None:
     try:
-        status: Any = os.stat(path)
+        return os.stat(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino

@@ -169,7 +169,7 @@ class Writer:
                 connection.execute("ROLLBACK")
             failure = self._failure(error, committing)
             outcomes = [(write.outcome, None, failure) for write in batch]
-        self._settle(outcomes, self._written_by_others() or changed, restored)
+        self._settle(outcomes, changed or self._written_by_others(), restored)
 
     def _failure(self, error: Exception, committing: bool) -> DatabaseUnavailable:
         """`error` as those who wait are told of it, which is noted as the state of the file."""

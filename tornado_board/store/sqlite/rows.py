@@ -52,17 +52,38 @@ _UPDATE = (
     " WHERE board = ? AND id = ?"
 )
 
-#: All players ``p`` of a board, and those that were made since it was deleted and made again.
-_PLAYERS = "players p"
-_PLAYERS_SINCE = (
+_BOARD = f"SELECT {BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
+_PLAYER = f"SELECT {PLAYER_COLUMNS} FROM players p WHERE {IS_PLAYER}"
+
+#: The players ``p`` of the board ?1 that were made since it was deleted and made again.
+_SINCE = (
     "(SELECT q.* FROM made_since m CROSS JOIN players q ON q.board = m.board AND q.id = m.player"
     " WHERE m.board = ?1) p"
 )
 
 
+def _best(players: str) -> str:
+    return (
+        f"SELECT {PLAYER_COLUMNS} FROM {players} WHERE p.board = ?1 AND {IS_RANKED}"
+        f" AND {schema.is_id('p.id')} ORDER BY p.score DESC, p.id LIMIT ?2"
+    )
+
+
+_BEST, _BEST_SINCE = _best("players p"), _best(_SINCE)
+
+#: Those of the board ?1 with more than ?2; and those of them that are no players, for their ids.
+#: These are few, and in an index of their own: to look at each id would take several times as long.
+_COUNT = (
+    "SELECT count(*) FROM {} WHERE p.board = ?1 AND p.score > ?2"
+    f" AND p.score <= {sys.float_info.max!r}"
+)
+_ABOVE, _ABOVE_SINCE = _COUNT.format("players p"), _COUNT.format(_SINCE)
+_STRAYS_ABOVE = f"{_ABOVE} AND {IS_ALIVE} AND NOT {schema.is_id('id')}"
+
+
 def board(c: sqlite3.Connection, board_id: str) -> Board:
     """The board. Raises `NotFound`."""
-    row = c.execute(f"SELECT {BOARD_COLUMNS} FROM boards b WHERE b.id = ?", (board_id,)).fetchone()
+    row = c.execute(_BOARD, (board_id,)).fetchone()
     there = None if row is None else board_of(row)
     if there is None:
         raise NotFound(f"there is no board {board_id!r}")
@@ -71,9 +92,7 @@ def board(c: sqlite3.Connection, board_id: str) -> Board:
 
 def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
     """The player. Raises `NotFound`."""
-    row = c.execute(
-        f"SELECT {PLAYER_COLUMNS} FROM players p WHERE {IS_PLAYER}", (board_id, player_id)
-    ).fetchone()
+    row = c.execute(_PLAYER, (board_id, player_id)).fetchone()
     there = None if row is None else player_of(row)
     if there is None:
         raise missing(c, board_id, player_id)
@@ -92,25 +111,16 @@ def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
 
 def best_players(c: sqlite3.Connection, board_id: str, limit: int) -> list[Player]:
     """At most `limit` players of the board, in the order of `Player.key`."""
-    rows = c.execute(
-        f"SELECT {PLAYER_COLUMNS} FROM {_players(c, board_id)} WHERE p.board = ?1 AND {IS_RANKED}"
-        f" AND {schema.is_id('p.id')} ORDER BY p.score DESC, p.id LIMIT ?2",
-        (board_id, limit),
-    )
+    rows = c.execute(_BEST_SINCE if _is_entombed(c, board_id) else _BEST, (board_id, limit))
     return [there for row in rows if (there := player_of(row)) is not None]
 
 
 def rank(c: sqlite3.Connection, board_id: str, score: Number) -> int:
     """One more than the number of players of the board with more than `score`."""
-    players = _players(c, board_id)
-    above = f"p.board = ?1 AND p.score > ?2 AND p.score <= {sys.float_info.max!r}"
     values = (board_id, score)
-    (better,) = c.execute(f"SELECT count(*) FROM {players} WHERE {above}", values).fetchone()
-    # Few, and in an index of their own: to look at each id above would take several times as long.
-    (strays,) = c.execute(
-        f"SELECT count(*) FROM players p WHERE {above} AND {IS_ALIVE} AND NOT {schema.is_id('id')}",
-        values,
-    ).fetchone()
+    above = _ABOVE_SINCE if _is_entombed(c, board_id) else _ABOVE
+    (better,) = c.execute(above, values).fetchone()
+    (strays,) = c.execute(_STRAYS_ABOVE, values).fetchone()
     return int(better - strays + 1)
 
 
@@ -137,9 +147,9 @@ def player_of(row: tuple[Any, ...]) -> Player | None:
     return Player(id, _text(name), number, *rest)
 
 
-def _players(c: sqlite3.Connection, board_id: str) -> str:
-    entombed = c.execute("SELECT 1 FROM tombstones WHERE board = ?", (board_id,)).fetchone()
-    return _PLAYERS if entombed is None else _PLAYERS_SINCE
+def _is_entombed(c: sqlite3.Connection, board_id: str) -> bool:
+    row = c.execute("SELECT 1 FROM tombstones WHERE board = ?", (board_id,)).fetchone()
+    return row is not None
 
 
 def _number(value: Any) -> Number | None:
