@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tornado_board.models import NewBoard, NewPlayer, Player
+from tornado_board.replay import Event
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, FeedLost, PlayerChanged, open_store
@@ -111,6 +112,20 @@ async def test_a_feed_is_not_lost_by_what_others_write(opened: Opened, settings:
     edit(path, "VACUUM")
     await store.add_score("demo", "mars", 1)
     assert await asyncio.wait_for(feed.next(), PATIENCE)
+
+
+async def test_the_logs_tables_are_made_where_the_restored_file_has_none(
+    opened: Opened, settings: Settings, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup.sqlite3"
+    store = await opened.store(settings.database_url, settings)
+    restore(tmp_path / "board.sqlite3", backup)
+    log = await opened.log(settings.replay_url, settings)
+    await store.add_score("demo", "mars", 1)
+    await log.append("demo", "{}")
+    restore(backup, tmp_path / "board.sqlite3")
+    event_id = await log.append("demo", "{}")
+    assert await log.head("demo") == Event(event_id, "{}")
 
 
 async def test_a_copy_of_what_only_others_wrote_is_told_from_the_original(

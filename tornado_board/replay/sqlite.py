@@ -70,6 +70,7 @@ class SQLiteReplayLog:
 
         try:
             await log._write(prepare)
+            database.on_replaced("replay", prepare)
         except BaseException:
             await log.close()
             raise

@@ -157,6 +157,11 @@ class Database:
         await outcome
         self._on_change = on_change
 
+    def on_replaced(self, name: str, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Have `work` run in a transaction of the writer's thread whenever the file's content was
+        replaced, to make the tables of the user `name` where they are missing."""
+        self._writer.on_replaced[name] = work
+
     def _call_settle(self, outcomes: list[Outcome], changed: bool, restored: bool) -> None:
         # A loop that was closed under us has nobody left who waits.
         with contextlib.suppress(RuntimeError):

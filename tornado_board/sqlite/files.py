@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -131,6 +133,18 @@ def connect(path: Path, timeout: float, *, make: bool = False) -> sqlite3.Connec
     # Other programs may store text that isn't UTF-8; one such name must not stop every reader.
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that writes, undone if what is in it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def prepare(connection: sqlite3.Connection) -> None:

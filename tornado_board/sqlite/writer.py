@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tornado_board.sqlite import limits
-from tornado_board.sqlite.files import DatabaseUnavailable, OutcomeUncertain, Place
+from tornado_board.sqlite.files import DatabaseUnavailable, OutcomeUncertain, Place, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class Writer:
         self._guard: Guard | None = None
         self._closing = False
         self._data_version = self._read_data_version()
+        #: What the file's users have to do where its content was replaced, by their names.
+        self.on_replaced: dict[str, Callable[[sqlite3.Connection], None]] = {}
         #: Why nothing can be written now; ``None`` if it can, as far as is known.
         self.problem: str | None = None
         self._probe_at = 0.0
@@ -222,6 +224,9 @@ class Writer:
             return False
         logger.warning("%s: its content was replaced; going on with the new one", self._path)
         self._prepare(self._guard)
+        with transaction(self._connection):
+            for work in list(self.on_replaced.values()):
+                work(self._connection)
         return True
 
     def _prepare(self, guard: Guard) -> None:

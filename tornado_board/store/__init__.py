@@ -180,13 +180,14 @@ SCHEMES: Mapping[str, Scheme] = {
 
 def scheme_of(url: str) -> Scheme:
     """The kind of store that `url` names. Raises `ValueError` if there is none."""
-    scheme = url.partition(":")[0]
+    scheme, _, rest = url.partition(":")
     if scheme in SCHEMES:
         return SCHEMES[scheme]
-    # Nothing but a word is shown, since anything else may hold a password.
-    named = f"{scheme!r} is no store" if scheme.isalpha() else "this is no URL of a store"
+    # Nothing but a scheme is shown, since anything else may hold a password.
+    is_scheme = scheme.isalpha() and (not rest or rest.startswith("//"))
+    shown = f"{scheme!r} " if is_scheme else ""
     forms = " or ".join(known.form for known in SCHEMES.values())
-    raise ValueError(f"database_url: {named}; use {forms}")
+    raise ValueError(f"database_url: {shown}names no store; use {forms}")
 
 
 async def open_store(url: str, settings: Settings) -> Store:

@@ -7,9 +7,9 @@ import secrets
 import sqlite3
 from pathlib import Path
 
-from tornado_board.sqlite.files import claim
+from tornado_board.sqlite.files import claim, transaction
 from tornado_board.store import SAMPLE_BOARD, SAMPLE_PLAYERS
-from tornado_board.store.sqlite.migrations import migrate, transaction
+from tornado_board.store.sqlite.migrations import migrate
 from tornado_board.store.sqlite.schema import EPOCH, set_triggers
 
 _IDENTITY = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)

@@ -10,29 +10,18 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from tornado_board.models import SCORE_LIMIT
 from tornado_board.sqlite import DatabaseUnavailable
+from tornado_board.sqlite.files import transaction
 from tornado_board.store.sqlite.schema import FIRST_TABLES, SECOND_TABLES, is_id, set_triggers
 
 logger = logging.getLogger(__name__)
 
 #: Copies of one version of one file, at the most.
 _COPIES = 100
-
-
-@contextlib.contextmanager
-def transaction(c: sqlite3.Connection) -> Iterator[None]:
-    """One transaction, undone if what is in it raises."""
-    c.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        c.execute("COMMIT")
-    finally:
-        if c.in_transaction:
-            c.execute("ROLLBACK")
 
 
 def migrate(c: sqlite3.Connection, path: Path) -> None:
