@@ -15,10 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tornado_board.models import Player, PlayerPatch
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain, limits, path_of
-from tornado_board.store import Store, StoreUnavailable, open_store, scheme_of
+from tornado_board.store import OutcomeUnknown, Store, StoreUnavailable, open_store, scheme_of
+from tornado_board.store.sqlite import rows
 
 from .conftest import Opened
 from .stream_client import PATIENCE, http_client
@@ -168,6 +170,21 @@ async def test_a_write_whose_file_goes_away_before_its_answer_is_uncertain(
     await pings_again(store)
     assert (await store.get_player("demo", "mars")).score == 77
     await database.close()
+
+
+async def test_a_client_is_told_that_its_write_may_have_been_applied(
+    opened: Opened, settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened.store(settings.database_url, settings)
+    carry_out = rows.update_player
+
+    def and_move(c: sqlite3.Connection, board_id: str, player: Player) -> None:
+        carry_out(c, board_id, player)
+        moved(path)
+
+    monkeypatch.setattr(rows, "update_player", and_move)
+    with pytest.raises(OutcomeUnknown, match="may have been applied or not"):
+        await store.update_player("demo", "mars", PlayerPatch(score=1))
 
 
 @pytest.fixture

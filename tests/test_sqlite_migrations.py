@@ -196,6 +196,12 @@ async def test_the_replay_log_refuses_it_as_well(
     assert content(path) == before
 
 
+async def test_an_old_file_may_hold_more(opened: Opened, settings: Settings, path: Path) -> None:
+    old_file(path, *OLD, "ALTER TABLE players ADD COLUMN shirt TEXT", "CREATE TABLE notes (text)")
+    store = await opened.store(settings.database_url, settings)
+    assert (await store.add_score("cup", "ann", 1)).score == 3.5
+
+
 async def test_a_file_with_the_mark_may_hold_more(
     opened: Opened, settings: Settings, path: Path
 ) -> None:

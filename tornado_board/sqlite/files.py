@@ -18,6 +18,7 @@ APPLICATION_ID = 0x54425244
 #: and those that may be. Earlier versions set no mark, and earlier users made the first two.
 _BOARDS = ({"id"}, {"id", "name"})
 _PLAYERS = ({"id", "board", "name", "score"}, {"id", "board", "name", "score"})
+_CHANGES = {"seq", "board", "player"}
 _LOG_TABLES = {"replay", "replay_heads"}
 
 #: A WAL that was large once is cut to so many bytes when it begins anew.
@@ -185,6 +186,8 @@ def _not_ours(connection: sqlite3.Connection) -> str | None:
         ).fetchall()
     }
     names = ", ".join(sorted(tables)[:5]) + (", ..." if len(tables) > 5 else "")
+    if tables.keys() >= {"boards", "players"} and tables.get("changes") == _CHANGES:
+        return None  # of an earlier version; somebody may have added tables and columns
     if not tables.keys() & {"boards", "players"}:
         return f"its tables are {names}" if tables.keys() - _LOG_TABLES else None
     for name, (needed, known) in (("boards", _BOARDS), ("players", _PLAYERS)):
