@@ -15,10 +15,10 @@ from tornado_board.models import NewBoard, NewPlayer, Player
 from tornado_board.replay import Event
 from tornado_board.server import Running
 from tornado_board.settings import Settings
-from tornado_board.store import Feed, FeedLost, PlayerChanged, open_store
+from tornado_board.store import Feed, FeedLost, PlayerChanged, Store, StoreUnavailable, open_store
 
 from .conftest import Opened
-from .sqlite_files import old_file, restore
+from .sqlite_files import make_file, old_file, restore
 from .stream_client import PATIENCE, RawStream, add, http_client, make_board
 
 pytestmark = pytest.mark.gen_test(timeout=90)
@@ -151,6 +151,46 @@ async def test_a_copy_of_what_only_others_wrote_is_told_from_the_original(
     with pytest.raises(FeedLost, match="replaced"):
         await asyncio.wait_for(drain(feed), PATIENCE)
     assert (await store.get_player("demo", "mars")).score == 19
+
+
+async def test_a_restored_file_that_can_not_be_used_is_told_until_it_can(
+    opened: Opened,
+    settings: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tornado_board.sqlite.limits.PROBE", 0.02)
+    store = await opened.store(settings.database_url, settings)
+    path, good, other = (tmp_path / name for name in ("board.sqlite3", "good", "other"))
+    restore(path, good)
+    await store.add_score("demo", "mars", 1)
+    make_file(other, "CREATE TABLE invoices (id)")
+    restore(other, path)
+    await pings(store, "another program's SQLite file")
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="another program's SQLite file"):
+            await store.add_score("demo", "mars", 1)
+    await asyncio.sleep(0.3)  # in which it is tried again, and not told again
+    restore(good, path)
+    await pings(store, "")
+    assert (await store.add_score("demo", "mars", 1)).score == 20
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("tornado_board.sqlite")]
+    assert len(ours) == 3, ours
+
+
+async def pings(store: Store, error: str) -> None:
+    """Wait until a ping fails with `error`, or succeeds if that is empty."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await store.ping()
+                said = ""
+            except StoreUnavailable as raised:
+                said = str(raised)
+            if error in said and bool(error) == bool(said):
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_the_identity_stays_with_the_file(settings: Settings, tmp_path: Path) -> None:

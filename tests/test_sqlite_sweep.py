@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -61,6 +62,10 @@ async def changes_until(feed: Feed, last: Change) -> list[Change]:
     while not any(type(c) is type(last) and same(c, last) for c in seen):
         seen.extend(await asyncio.wait_for(feed.next(), PATIENCE))
     return seen
+
+
+def is_of(change: Change, board: str) -> TypeGuard[PlayerChanged]:
+    return isinstance(change, PlayerChanged) and change.board_id == board
 
 
 def same(a: Change, b: Change) -> bool:
@@ -139,6 +144,10 @@ async def test_a_board_made_meanwhile_has_its_own_players_and_keeps_them(
     mine["p104"] = Player("p104", "Mars", 19)
     execute(path, "UPDATE players SET score = score + 1")
     mine = {id: Player(id, p.name, p.score + 1) for id, p in mine.items()}
+    last = PlayerChanged("demo", "venus", Player("venus", "Venus", 32))
+    told = {c.player_id: c.player for c in await changes_until(feed, last) if is_of(c, "big")}
+    assert {id: player for id, player in told.items() if player} == mine
+    assert len(told) == MANY  # the others are told of as gone
 
     async def shown() -> list[Player]:
         return list((await store.ranking("big", 100)).players)

@@ -222,7 +222,8 @@ class Writer:
         """Go on with the content that somebody else put into the file, if somebody did."""
         if self._guard is None or self._guard.holds(self._connection):
             return False
-        logger.warning("%s: its content was replaced; going on with the new one", self._path)
+        if self.problem is None:  # once, also where the new one can't be used
+            logger.warning("%s: its content was replaced; going on with the new one", self._path)
         self._prepare(self._guard)
         with transaction(self._connection):
             for work in list(self.on_replaced.values()):
