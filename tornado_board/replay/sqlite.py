@@ -90,6 +90,7 @@ class SQLiteReplayLog:
 
         try:
             await log._write(prepare)
+            database.on_replaced("replay", prepare)
         except BaseException:
             await log.close()
             raise
