@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tornado_board.cluster.listener import Listener
 from tornado_board.replay.redis_link import RedisLink
-from tornado_board.replay.redis_listener import Listener
 
 from .conftest import KEYS
 from .nodes import until

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tornado_board.cluster.listener import Listener
 from tornado_board.replay import EventId, Gap, LogRefused, LogUnavailable
 from tornado_board.replay.redis import RedisReplayLog
-from tornado_board.replay.redis_listener import Listener
 from tornado_board.settings import Settings
 
 from .conftest import KEYS, Opened

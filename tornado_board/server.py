@@ -19,12 +19,12 @@ from typing import Any
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.cluster import open_bus
 from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.roles import Roles, Sole
+from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
-from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
@@ -42,10 +42,6 @@ _BACKLOG = 4096
 #: Files that the process has open beside its connections: databases, refused connections that
 #: linger, sockets that change hands.
 _OTHER_FILES = 512
-
-
-#: Stands in the names of keys for a store that does not know who it is.
-_NO_IDENTITY = "boards"
 
 
 class StartError(Exception):
@@ -194,9 +190,10 @@ async def running(
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
-            identity = getattr(store, "identity", _NO_IDENTITY)
-            log = await open_replay_log(settings.replay_url, settings, identity)
+            log = await open_replay_log(settings.replay_url, settings, store.identity)
             stack.push_async_callback(log.close)
+            bus = open_bus(settings.replay_url, settings, store.identity, shared_store=store.shared)
+            stack.push_async_callback(bus.close)
         except (ValueError, StoreError, LogUnavailable) as error:
             raise StartError(str(error)) from error
         hub = Hub(
@@ -205,14 +202,10 @@ async def running(
             keepalive=settings.keepalive,
         )
         stack.callback(hub.close)
-        source: Sole | Roles
-        if isinstance(log, RedisReplayLog):
-            source = Roles(store, log, hub, settings)
-        else:
-            source = Sole(store, log, hub, settings)
-        hub.source = source
-        stack.push_async_callback(source.close)
-        await source.start()
+        log.fence = bus.fence
+        boards = hub.source = LiveBoards(store, log, hub, bus, settings)
+        stack.push_async_callback(boards.close)
+        await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
@@ -225,7 +218,7 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            return missing + source.missing()
+            return missing + log.missing() + boards.missing()
 
         catch_ups = CatchUps(log)
         services = Services(
@@ -247,7 +240,8 @@ async def running(
         stack.push_async_callback(server.drain, settings.stop_timeout)
         stack.callback(hub.close)
         # Early, so that another process takes over while this one winds up.
-        stack.push_async_callback(source.close)
+        stack.push_async_callback(bus.close)
+        stack.push_async_callback(boards.close)
         stack.callback(server.stop)
         yield Running(_url(settings, bound), services, server)
 

@@ -75,13 +75,25 @@ class NotPublisher(Exception):
     """Another process holds the publishing lease; nothing was appended."""
 
 
+class Fence(Protocol):
+    """What tells a shared log whether this process may append: the publishing lease."""
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def token(self) -> str: ...
+
+
 class ReplayLog(Protocol):
     """One log of events a board. Every method but `missing` may raise `LogUnavailable`."""
 
     #: One line for the start-up banner: which log this is, and where; no password in it.
     description: str
-    #: Whether several processes may use it.
+    #: Whether several processes may use it; then `fence` says whether this one may append, and
+    #: ``None`` allows it where no process holds the lease.
     shared: bool
+    fence: Fence | None
 
     async def ping(self) -> None:
         """Return if the log can serve; otherwise raise `LogUnavailable` saying what is missing."""
@@ -145,9 +157,6 @@ class ReplayLog(Protocol):
 
     async def delete(self, board_id: str) -> None:
         """Forget a board's events; a shared log tells the other processes in the same step."""
-
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        """Which of these boards other processes follow; none where the log isn't shared."""
 
     async def board_ids(self) -> Sequence[str]:
         """The boards that have events younger than the retention."""

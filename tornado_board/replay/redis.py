@@ -16,7 +16,6 @@ import secrets
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
-from typing import NamedTuple, Protocol
 
 from redis.exceptions import ResponseError
 
@@ -25,6 +24,7 @@ from tornado_board.replay import (
     BoardRefused,
     Event,
     EventId,
+    Fence,
     Gap,
     LogRefused,
     NotPublisher,
@@ -62,23 +62,6 @@ _APPEND, _SINCE, _DELETE, _RECORD_GAP = (
 _FIELDS = ["data", "before", "by", "run"]
 
 logger = logging.getLogger(__name__)
-
-
-class Fence(Protocol):
-    """What tells the log whether this process may append: the publishing lease."""
-
-    @property
-    def held(self) -> bool: ...
-
-    @property
-    def token(self) -> str: ...
-
-
-class Heard(NamedTuple):
-    """What a board's channel carried: an event, or ``None`` for "this board is gone"."""
-
-    board_id: str
-    event: Event | None
 
 
 class RedisReplayLog:
@@ -198,24 +181,8 @@ class RedisReplayLog:
             keys = (self.keys.stream(board_id),)
             await self.link.run(_RECORD_GAP, keys, (after.ms, after.n, count), repeatable=True)
 
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        if not board_ids:
-            return set()
-        async with self._writers:
-            channels = map(self.keys.channel, board_ids)
-            counts = value(*await self.link.send(("PUBSUB", "NUMSUB", *channels), repeatable=True))
-        numbers = map(int, counts[1::2])
-        return {board_id for board_id, n in zip(board_ids, numbers, strict=True) if n > 0}
-
-    async def want(self, board_id: str) -> bool:
-        """Ask the publishing process to publish the board; ``False`` if there is none."""
-        async with self._writers:
-            command = ("PUBLISH", self.keys.wanted, board_id)
-            return int(value(*await self.link.send(command))) > 0
-
     async def board_ids(self) -> Sequence[str]:
-        """The boards that have events younger than the retention, the newest first; then those
-        that some process follows."""
+        """The boards that have events younger than the retention, the newest first."""
         found: dict[str, EventId] = {}
         oldest = f"{await self._oldest_ms()}-0"
         async for keys in self._streams():
@@ -227,13 +194,7 @@ class RedisReplayLog:
                     board_id = self.keys.board_of_stream(key)
                     if board_id is not None and entries[0][1][::2] == _FIELDS:
                         found[board_id] = EventId.parse(entries[0][0])
-        async with self._writers:
-            names = value(
-                *await self.link.send(("PUBSUB", "CHANNELS", self.keys.channels), repeatable=True)
-            )
-        newest_first = sorted(found, key=found.__getitem__, reverse=True)
-        followed = filter(None, map(self.keys.board_of_channel, names))
-        return list(dict.fromkeys([*newest_first, *followed]))
+        return sorted(found, key=found.__getitem__, reverse=True)
 
     async def prune(self) -> int:
         pruned = 0
@@ -250,20 +211,6 @@ class RedisReplayLog:
 
     async def close(self) -> None:
         await self.link.close()
-
-    def heard(self, channel: str, payload: str) -> Heard | None:
-        """What `payload`, published on `channel`, says; ``None`` if it is not of this log."""
-        board_id = self.keys.board_of_channel(channel)
-        if board_id is None:
-            return None
-        head, blank, data = payload.partition(" ")
-        if payload == "gone":
-            return Heard(board_id, None)
-        try:
-            event = Event(None if head == "-" else EventId.parse(head), data)
-        except ValueError:
-            return None
-        return Heard(board_id, event) if blank else None
 
     async def _carry_out(self, board_id: str, read: _Read) -> _Read:
         try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tornado_board.replay import Event, EventId, Gap, LogRefused, LogUnavailable, check_whole
 from tornado_board.settings import Settings
-from tornado_board.sqlite import Database, DatabaseUnavailable
+from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class SQLiteReplayLog:
     """The `ReplayLog` in an SQLite file. It belongs to one process."""
 
     shared = False
+    fence = None
 
     def __init__(
         self,
@@ -163,10 +164,10 @@ class SQLiteReplayLog:
                 raise Gap("this log never gave out that event id")
             return events
 
-        return await self._read(work)
+        return await self._read(work, share=board_id)
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
-        return await self._read(partial(_newest, board_id=board_id, limit=limit))
+        return await self._read(partial(_newest, board_id=board_id, limit=limit), share=board_id)
 
     async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         def work(c: sqlite3.Connection) -> None:
@@ -194,9 +195,6 @@ class SQLiteReplayLog:
             c.execute("UPDATE replay_heads SET n = n + 1 WHERE board = ?", (board_id,))
 
         await self._write(work)
-
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        return set()
 
     async def board_ids(self) -> Sequence[str]:
         oldest_kept_ms = self._now_ms() - self._retention_ms
@@ -236,15 +234,19 @@ class SQLiteReplayLog:
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T], *, own: bool = False) -> T:
+    async def _read(
+        self, work: Callable[[sqlite3.Connection], T], *, own: bool = False, share: str = ""
+    ) -> T:
         try:
-            return await self._database.read(work, own=own)
+            return await self._database.read(work, own=own, share=share)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await self._database.write(work, quiet=True)
+        except OutcomeUncertain as error:
+            raise LogUnavailable(str(error)) from error
         except DatabaseUnavailable as error:
             raise LogRefused(str(error)) from error
 

@@ -11,7 +11,7 @@ from tornado_board.store import PlayerChanged
 _Key = tuple[Number, str]
 
 
-class Standings:
+class TopK:
     """The best players of one board, from one read and the changes since.
 
     It holds at most `depth` players, and knows the `floor`: every player of the board whose key

@@ -1,4 +1,4 @@
-"""Publisher, followers and going alone: several nodes on one store and one real Redis."""
+"""Roles, and what processes hear of each other: several nodes on one store and one real Redis."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tornado_board.cluster import Role
 from tornado_board.cluster.lease import Lease
+from tornado_board.cluster.redis_bus import RedisBus
 from tornado_board.models import NewBoard, NewPlayer
-from tornado_board.realtime.roles import Role
-from tornado_board.replay import Gap
+from tornado_board.replay import Event, EventId, Gap
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound
 
-from .conftest import KEYS, Opened
+from .conftest import IDENTITY, KEYS, Opened
 from .nodes import Node, SharedFeed, until
 from .redis_server import RedisServer
 
@@ -112,7 +113,8 @@ async def test_a_board_that_nobody_followed_for_a_while_is_shown_as_it_is_now(
     await cluster.store.create_board(NewBoard(id="b"))
     await cluster.store.create_player("b", NewPlayer(id="p", name="P"))
     await second.hub.open("b")  # only the follower's clients want it, and no log of it exists
-    assert second.hub.current("b").id is not None
+    first_id = second.hub.current("b").id
+    assert first_id.n > 1_000_000_000_000, "a new life of a board counts from the clock"
     text = await cluster.add()
     await until(lambda: text in second.data("b"))
     first.forget("b")
@@ -183,16 +185,14 @@ async def test_a_new_publisher_publishes_what_moved_meanwhile(
 
 async def _freeze(node: Node) -> None:
     """As if the process had been stopped, and without its giving the lease back."""
-    roles = node.roles
-    assert roles._task is not None
-    roles._task.cancel()
-    await asyncio.gather(roles._task, return_exceptions=True)
-    assert roles._publishing is not None
-    await roles._publishing.close()
+    assert node.bus._task is not None
+    node.bus._task.cancel()
+    await asyncio.gather(node.bus._task, return_exceptions=True)
+    node.boards._stop_feed()
 
 
 async def _thaw(node: Node) -> None:
-    node.roles._task = asyncio.create_task(node.roles._run())
+    node.bus._task = asyncio.create_task(node.bus._run())
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -204,10 +204,10 @@ async def test_a_former_holder_that_believes_it_still_is_publishes_nothing(
     before = first.hub.ids("b")
     usurper = Lease(second.log.link, second.log.keys, 60)
     # It runs on, but its key is gone and taken: what a stop at the worst moment looks like.
-    first.roles._lease._duration_ms = 10**6
+    first.bus._lease._duration_ms = 10**6
     shared_redis.client.delete(KEYS.lease)
     assert await usurper.acquire()
-    assert first.roles._lease.held
+    assert first.bus._lease.held
     text = await cluster.add()
     await until(lambda: first.role is Role.FOLLOWER)
     await asyncio.sleep(0.2)
@@ -268,7 +268,7 @@ async def test_redis_away_and_back(clusters: Any, own_redis: RedisServer, kept: 
         text = await cluster.add()
         await cluster.all_show(text)  # in every process
     assert all(node.hub.current("b").id is None for node in cluster.nodes)
-    await until(lambda: all(node.role is Role.ALONE for node in cluster.nodes))
+    await until(lambda: all(node.role is Role.ISOLATED for node in cluster.nodes))
     with_board = await cluster.add()
     await cluster.all_show(with_board)
 
@@ -348,7 +348,7 @@ async def test_only_one_process_loses_its_link(clusters: Any, redis_url: str) ->
         await second.hub.open("c")
         old = second.hub.current("c").id
         proxy.cut()
-        await until(lambda: second.role is Role.ALONE)
+        await until(lambda: second.role is Role.ISOLATED)
         b, c = await cluster.add(), await cluster.add(board="c")
         await cluster.all_show(b)
         await cluster.all_show(c, "c", second)
@@ -428,3 +428,100 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass
     finally:
         writer.close()
+
+
+class Heard:
+    """A member that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.roles: list[Role] = []
+        self.told: list[tuple[str, object]] = []
+
+    def take_role(self, role: Role) -> None:
+        self.roles.append(role)
+
+    def on_following(self, board_id: str) -> None:
+        self.told.append((board_id, "following"))
+
+    def on_event(self, board_id: str, event: Event | None) -> None:
+        self.told.append((board_id, event))
+
+    def on_wanted(self, board_id: str) -> None:
+        self.told.append((board_id, "wanted"))
+
+    def unfit_for(self) -> float:
+        return 0.0
+
+    async def can_publish(self) -> bool:
+        return True
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_other_processes_say(
+    redis_url: str, settings: Settings, shared_redis: RedisServer
+) -> None:
+    buses = [RedisBus.open(redis_url, settings, IDENTITY) for _ in range(2)]
+    members = [Heard(), Heard()]
+    for bus, member in zip(buses, members, strict=True):
+        await bus.start(member)
+    assert [member.roles for member in members] == [[Role.PUBLISHER], [Role.FOLLOWER]]
+    publisher, follower = buses
+    assert not await publisher.followed(["a", "b"])
+    await follower.follow(["b"])
+    told = members[1].told
+    await until(lambda: ("b", "following") in told)
+    assert await publisher.followed(["a", "b"]) == {"b"} == set(await publisher.all_followed())
+    await until(lambda: shared_redis.client.pubsub_numsub(KEYS.wanted)[0][1])
+    assert await follower.want("b")
+    await until(lambda: ("b", "wanted") in members[0].told)
+    nonsense = ("", "1", "-", "1-1", "1-1-1 x", "hello there")
+    for payload in (*nonsense, "1-1 some data", "- more", "gone"):
+        shared_redis.client.publish(KEYS.channel("b"), payload)
+    await until(lambda: ("b", None) in told)
+    assert told[1:] == [
+        ("b", Event(EventId(1, 1), "some data")),
+        ("b", Event(None, "more")),
+        ("b", None),
+    ]
+    for bus in buses:
+        await bus.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_can_not_follow_the_store_gives_the_lease_up(
+    clusters: Any, redis_url: str
+) -> None:
+    """Its feed is gone, though Redis is there: then others may do better."""
+    cluster = await clusters(redis_url)
+    first, second = await cluster.pair()
+    can_publish = asyncio.Event()
+
+    async def away() -> bool:
+        return can_publish.is_set()
+
+    first.boards.unfit_for = lambda: 0.0 if can_publish.is_set() else 60.0
+    first.boards.can_publish = away
+    await until(lambda: second.role is Role.PUBLISHER and first.role is Role.FOLLOWER)
+    await cluster.all_show(await cluster.add())
+    await cluster.drop(second)
+    await asyncio.sleep(3 * LEASE)
+    assert first.role is Role.FOLLOWER, "it would not do better than before"
+    can_publish.set()
+    await until(lambda: first.role is Role.PUBLISHER)
+    await cluster.all_show(await cluster.add())
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_copy_of_a_store_of_ones_own_is_not_followed(
+    redis_url: str, settings: Settings
+) -> None:
+    """Two SQLite files of one identity: the second server shows its own boards."""
+    buses = [RedisBus.open(redis_url, settings, IDENTITY, may_follow=False) for _ in range(2)]
+    members = [Heard(), Heard()]
+    for bus, member in zip(buses, members, strict=True):
+        await bus.start(member)
+    assert [member.roles for member in members] == [[Role.PUBLISHER], [Role.ISOLATED]]
+    assert not buses[0].missing()
+    assert "another server" in buses[1].missing()[0]
+    for bus in buses:
+        await bus.close()

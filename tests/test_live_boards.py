@@ -1,4 +1,4 @@
-"""Publisher and feed between a real store, a real log and a real hub, with plugs to pull."""
+"""Live boards between a real store, a real log and a real hub, with plugs to pull."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import ujson
 
+from tornado_board.cluster import Role
+from tornado_board.cluster.local import LocalBus
 from tornado_board.models import NewBoard, NewPlayer, PlayerPatch, Ranking
-from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.publisher import Publisher
-from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
+from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.replay import Event, Gap, LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, FeedLost, NotFound, Store, StoreUnavailable
 
@@ -90,22 +91,18 @@ class Rig:
         self.events: list[tuple[str, Event]] = []
         publish = self.hub.publish
 
-        async def recorded(board_id: str, event: Event) -> None:
-            await publish(board_id, event)
+        async def recorded(board_id: str, event: Event, reset: str | None = None) -> None:
+            await publish(board_id, event, reset)
             self.events.append((board_id, event))
 
         self.hub.publish = recorded  # type: ignore[method-assign]
-        self.publisher = Publisher(
-            self.store,
-            self.log,
-            self.hub,
-            squash=settings.squash,
-            depth=settings.standings_depth,
-            live_boards=settings.live_boards,
-        )
-        self.hub.source = self.publisher
-        self.feed = Changefeed(self.store, self.publisher)
-        self.feeding = asyncio.ensure_future(self.feed.run())
+        self.bus = LocalBus()
+        self.boards = LiveBoards(self.store, self.log, self.hub, self.bus, settings)
+        self.hub.source = self.boards
+
+    @property
+    def connected(self) -> bool:
+        return not self.boards.missing()
 
     def of(self, board_id: str) -> list[Event]:
         return [event for id, event in self.events if id == board_id]
@@ -117,9 +114,7 @@ class Rig:
         return {p["id"]: p["score"] for p in ujson.loads(current.data)["players"]}
 
     async def close(self) -> None:
-        self.feeding.cancel()
-        await asyncio.gather(self.feeding, return_exceptions=True)
-        await self.publisher.close()
+        await self.boards.close()
         self.hub.close()
 
 
@@ -140,7 +135,8 @@ def rig(io_loop: Any, opened: Opened, settings: Settings) -> Iterator[Any]:
         store: Store = await opened.store(own.database_url, own)
         log: ReplayLog = await opened.log(own.replay_url, own)
         rigs.append(Rig(store, log, own))
-        await until(lambda: rigs[-1].feed.connected)
+        await rigs[-1].bus.start(rigs[-1].boards)
+        await until(lambda: rigs[-1].connected)
         return rigs[-1]
 
     yield make
@@ -270,7 +266,7 @@ async def test_a_board_first_seen_without_the_log_is_logged_when_it_is_back(rig:
     await board(r)
     first = (await r.hub.open("b")).current
     r.hub.end_board("b")
-    r.publisher.unwatch("b")
+    r.boards.unwatch("b")
     r.log.pulled = True
     topic = await r.hub.open("b")
     assert topic.current.id is None
@@ -313,7 +309,7 @@ async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) ->
     quiet = len(r.of("c"))
     r.store.pulled = True
     r.store.cut.set()
-    await until(lambda: not r.feed.connected)
+    await until(lambda: not r.connected)
     await r.store.to.add_score("b", "p0", 77)
     await asyncio.sleep(0.3)
     assert r.scores("b")["p0"] == 0
@@ -418,28 +414,33 @@ async def test_boards_beyond_the_limit_take_turns(rig: Make) -> None:
         for name in "abcdef":
             topic = await r.hub.open(name)
             assert f'"id":"{name}"' in topic.current.data
-            assert len(r.publisher._boards) <= 3
+            assert len(r.boards._boards) <= 3
     await r.store.add_score("a", "p0", 5)
     assert '"score":5' in (await r.hub.open("a")).current.data
 
 
 @pytest.mark.gen_test
-async def test_events_in_the_log_that_the_hub_has_sent_are_not_sent_again(rig: Make) -> None:
-    """A publisher that takes over reads where the hub and the log are."""
+async def test_who_takes_over_knows_what_was_sent_and_logs_what_the_log_lacks(rig: Make) -> None:
     r = await rig()
     await board(r)
     topic = await r.hub.open("b")
-    sent: Sequence[Event] = [topic.current]
-    r.publisher.unwatch("b")
-    await r.publisher.watch("b")
-    assert topic.current == sent[0]
-    await r.log.delete("b")
-    r.publisher.unwatch("b")
-    await r.publisher.watch("b")
-    assert topic.current.data == sent[0].data
-    assert isinstance(topic.current.id, EventId)
-    assert isinstance(sent[0].id, EventId)
-    assert topic.current.id.n > sent[0].id.n, "an emptied log gets the board again"
+    sent = topic.current
+    assert sent.id is not None
+    for deleted in (False, True):
+        r.boards.take_role(Role.FOLLOWER)
+        if deleted:
+            await r.log.delete("b")
+        began = len(r.of("b"))
+        r.boards.take_role(Role.PUBLISHER)
+        await until(lambda: r.connected)
+        if deleted:
+            await until(lambda: topic.current != sent, "an emptied log gets the board again")
+        else:
+            await asyncio.sleep(0.2)
+            assert len(r.of("b")) == began, "nothing is sent again"
+    assert topic.current.data == sent.data
+    assert topic.current.id is not None
+    assert topic.current.id.n > sent.id.n
 
 
 def followed_elsewhere(rig: Rig, board_id: str) -> None:
@@ -448,7 +449,7 @@ def followed_elsewhere(rig: Rig, board_id: str) -> None:
     async def watched(board_ids: Sequence[str]) -> set[str]:
         return {board_id} & set(board_ids)
 
-    rig.log.watched = watched
+    rig.bus.followed = watched  # type: ignore[method-assign]
 
 
 async def is_logged(rig: Rig, board_id: str, text: str) -> None:
@@ -481,7 +482,7 @@ async def test_what_others_follow_is_published_though_there_is_no_room_here(rig:
         await r.store.add_score("c", "p0", 1)
         await is_logged(r, "c", f'"score":{score}')
     assert r.hub.current("c") is None
-    assert len(r.publisher._boards) <= 2
+    assert len(r.boards._boards) <= 2
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -494,7 +495,7 @@ async def test_a_lost_feed_leaves_no_board_stale_that_others_follow(rig: Make) -
     followed_elsewhere(r, "c")
     r.store.pulled = True  # so that the change is told by no feed
     r.store.cut.set()
-    await until(lambda: not r.feed.connected)
+    await until(lambda: not r.connected)
     await r.store.to.add_score("c", "p0", 5)
     r.store.cut.clear()
     r.store.pulled = False
@@ -524,13 +525,13 @@ async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(
     await r.hub.open("b")
     publish, begun = r.hub.publish, asyncio.Event()
 
-    async def slowly(board_id: str, event: Event) -> None:
+    async def slowly(board_id: str, event: Event, reset: str | None = None) -> None:
         begun.set()
         await asyncio.sleep(0.1)
-        await publish(board_id, event)
+        await publish(board_id, event, reset)
 
     r.hub.publish = slowly  # type: ignore[method-assign]
     await r.store.add_score("b", "p0", 5)
     await asyncio.wait_for(begun.wait(), 10)
-    await r.publisher.close()
+    r.boards.take_role(Role.FOLLOWER)
     await until(lambda: r.scores("b")["p0"] == 5)

@@ -1,4 +1,4 @@
-"""Standings against the plain thing: a sorted list of all the players."""
+"""TopK against the plain thing: a sorted list of all the players."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tornado_board.models import Board, Player, Ranking
-from tornado_board.realtime.standings import Standings
+from tornado_board.ranking.top import TopK
 from tornado_board.store import PlayerChanged
 
 BOARD = Board("b", "Board")
@@ -46,7 +46,7 @@ def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
 ) -> None:
     shown = min(shown, depth)
     players = {id: Player(id, "A", score) for id, score in start.items()}
-    standings = Standings(read(players, depth), depth, shown)
+    standings = TopK(read(players, depth), depth, shown)
     before = best(players, shown)
     reads = 0
     for id, score, name in changes:
@@ -57,7 +57,7 @@ def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
             players[id] = player
         touched = standings.apply(PlayerChanged("b", id, player))
         if standings.is_short:
-            standings = Standings(read(players, depth), depth, shown)
+            standings = TopK(read(players, depth), depth, shown)
             reads += 1
             assert not standings.is_short
         after = best(players, shown)
@@ -82,7 +82,7 @@ def test_changes_that_the_read_has_seen_are_passed_over(changes: list[Any], seen
         feed.append(PlayerChanged("b", id, player, version))
         if version == seen:
             ranking = read(players, 10, version)
-    standings = Standings(ranking, 10, 5)
+    standings = TopK(ranking, 10, 5)
     at_read = list(standings.top())
     for change in feed[: ranking.version]:
         assert standings.apply(change) is False
@@ -96,7 +96,7 @@ def test_changes_that_the_read_has_seen_are_passed_over(changes: list[Any], seen
 
 
 def test_it_holds_no_more_than_its_depth() -> None:
-    standings = Standings(Ranking(BOARD, []), 10, 5)
+    standings = TopK(Ranking(BOARD, []), 10, 5)
     for i in range(1000):
         standings.apply(PlayerChanged("b", f"p{i}", Player(f"p{i}", "P", i)))
     assert [p.score for p in standings.top()] == [999, 998, 997, 996, 995]
@@ -105,7 +105,7 @@ def test_it_holds_no_more_than_its_depth() -> None:
 
 def test_a_change_below_the_floor_is_not_told() -> None:
     players = {id: Player(id, "P", 100) for id in IDS}
-    standings = Standings(read(players, 10), 10, 5)
+    standings = TopK(read(players, 10), 10, 5)
     assert standings.apply(PlayerChanged("b", "late", Player("late", "P", 1))) is False
     assert standings.apply(PlayerChanged("b", "p09", Player("p09", "P", 99))) is False
     assert standings.apply(PlayerChanged("b", "p03", Player("p03", "New", 100))) is True
@@ -114,4 +114,4 @@ def test_a_change_below_the_floor_is_not_told() -> None:
 @pytest.mark.parametrize(("depth", "shown"), [(5, 6), (5, 0), (0, 0)])
 def test_it_cannot_show_more_than_it_holds(depth: int, shown: int) -> None:
     with pytest.raises(ValueError, match="shown"):
-        Standings(Ranking(BOARD, []), depth, shown)
+        TopK(Ranking(BOARD, []), depth, shown)
