@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GRAIN, SPAN, record, runs, spread, ticks, timeOf } from "../src/page/history.js";
+import { GRAIN, SPAN, merge, record, runs, spread, ticks, timeOf } from "../src/page/history.js";
 import { pointAdder } from "../src/page/points.js";
 
 const players = (scores) => Object.entries(scores).map(([id, score]) => ({ id, score }));
 
 test("an event id has its time in it", () => {
   assert.equal(timeOf("1795279177639-42"), 1795279177639);
-  for (const id of ["", null, undefined, "42", "-1-2", "1-2-3", "abc-1"]) {
+  assert.equal(timeOf("1795279177639-9007199254740991"), 1795279177639);
+  for (const id of ["", null, undefined, "42", "-1-2", "1-2-3", "abc-1", "0-0"]) {
     assert.equal(timeOf(id), null);
   }
 });
@@ -33,6 +34,13 @@ test("a busy board does not make the history grow without end", () => {
 test("what is older than the newest is not recorded", () => {
   const history = record([], 1_000, players({ a: 1 }));
   assert.equal(record(history, 999, players({ a: 0 })), history);
+});
+
+test("what the log has lost stays in the history", () => {
+  const at = (time) => ({ time, scores: new Map([["a", time]]) });
+  const times = (snapshots) => snapshots.map(({ time }) => time);
+  assert.deepEqual(times(merge([at(5_000), at(6_000)], [at(1_000), at(6_000)])), [1_000, 5_000, 6_000]);
+  assert.deepEqual(times(merge([], [at(1_000)])), [1_000]);
 });
 
 test("a player's line ends where the player leaves the board, and begins anew", () => {

@@ -13,9 +13,9 @@ export const LEAST_SPAN = 60_000;
  */
 export const GRAIN = 500;
 
-/** The time in an event id, `{ms}-{n}`; null if there is none. */
+/** The time in an event id, `{ms}-{n}`; null if there is none, as in `0-0`. */
 export function timeOf(id) {
-  const match = /^(\d{1,15})-\d+$/.exec(id ?? "");
+  const match = /^([1-9]\d{0,14})-\d+$/.exec(id ?? "");
   return match ? Number(match[1]) : null;
 }
 
@@ -30,6 +30,18 @@ export function record(snapshots, time, players) {
   let first = 0;
   while (first + 1 < kept.length && kept[first + 1].time <= time - SPAN) first += 1;
   return kept.slice(first);
+}
+
+/** What `logged`, the snapshots of the replay log, and `seen`, those of this page, tell together. */
+export function merge(logged, seen) {
+  const all = [...logged, ...seen].toSorted((a, b) => a.time - b.time); // stable: seen after logged
+  let snapshots = [];
+  for (const { time, scores } of all) {
+    const players = [...scores].map(([id, score]) => ({ id, score }));
+    if (snapshots.at(-1)?.time === time) snapshots = snapshots.slice(0, -1); // one event, told twice
+    snapshots = record(snapshots, time, players);
+  }
+  return snapshots;
 }
 
 /**
