@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GRAIN, SPAN, merge, record, runs, spread, ticks, timeOf } from "../src/page/history.js";
+import { COLOURS, assignColours } from "../src/page/colours.js";
+import {
+  GRAIN,
+  SPAN,
+  axisLabels,
+  merge,
+  record,
+  runs,
+  spread,
+  ticks,
+  timeOf,
+} from "../src/page/history.js";
+import { isolate, shorten } from "../src/page/names.js";
 import { pointAdder } from "../src/page/points.js";
+import { shares } from "../src/page/shares.js";
 
 const players = (scores) => Object.entries(scores).map(([id, score]) => ({ id, score }));
 
@@ -67,6 +80,82 @@ test("ticks are round numbers within their range", () => {
   const large = ticks(2 ** 53 - 1, 2 ** 53, 4);
   assert.ok(large.length <= 8);
   for (const tick of large) assert.ok(tick >= 2 ** 53 - 1 && tick <= 2 ** 53);
+});
+
+test("labels of an axis say what is there, as short as can be", () => {
+  for (const [values, labels] of [
+    [[99_960, 99_980, 100_000], ["99,960", "99,980", "100,000"]],
+    [[0, 50_000, 100_000], ["0", "50K", "100K"]],
+    [[1_000, 1_500, 2_000], ["1K", "1.5K", "2K"]],
+    [[1_250_000, 1_260_000], ["1.25M", "1.26M"]],
+    [[-40, -20, 0], ["-40", "-20", "0"]],
+    [[0.1, 0.2, 3 * 0.1], ["0.1", "0.2", "0.3"]],
+    [[9_007_199_254_740_980, 9_007_199_254_740_990], ["9,007,199,254,740,980", "9,007,199,254,740,990"]],
+    [[], []],
+  ]) {
+    assert.deepEqual(axisLabels(values, "en"), labels);
+  }
+  for (let low = 1; low < 1e15; low *= 7) {
+    for (let range = 1; range <= low; range *= 10) {
+      for (const locale of ["en", "ja", "en-IN", "de", "ar"]) {
+        const labels = axisLabels(ticks(low, low + range, 4), locale);
+        assert.equal(new Set(labels).size, labels.length, `${labels}`);
+      }
+    }
+  }
+});
+
+test("a name is cut between the characters that people see", () => {
+  assert.equal(shorten("Albatrosses", 11), "Albatrosses");
+  assert.equal(shorten("Albatross ltd", 11), "Albatross …");
+  const family = "\u{1F468}\u200D\u{1F469}\u200D\u{1F467}"; // one character of five code points
+  assert.equal(shorten(family.repeat(5), 11), family.repeat(5));
+  assert.equal(shorten(family.repeat(6), 11), `${family.repeat(5)}…`);
+  assert.equal(shorten("e\u0301".repeat(12), 11), `${"e\u0301".repeat(10)}…`);
+  assert.equal(shorten("王".repeat(6), 11), `${"王".repeat(5)}…`);
+  assert.equal(isolate("سلمى"), "\u2068سلمى\u2069");
+});
+
+test("a player has the same colour whoever was seen first", () => {
+  const ids = ["mars", "venus", "earth", "jupiter", "mercury"];
+  const colours = assignColours(ids);
+  assert.equal(new Set(colours.values()).size, ids.length);
+  assert.deepEqual([...assignColours(ids.toReversed())].toSorted(), [...colours].toSorted());
+  const first = (id) => assignColours([id]).get(id);
+  const free = ids.filter((id) => ids.filter((other) => first(other) === first(id)).length === 1);
+  for (const id of free) assert.equal(colours.get(id), first(id), id); // as if it were alone
+  assert.ok(free.length > 0);
+});
+
+test("who is in sight keeps a colour, and those in sight differ as long as there are colours", () => {
+  let colours = new Map();
+  let sight = [];
+  for (let i = 0; i < 500; i += 1) {
+    const next = [`player-${i}`, ...sight].slice(0, COLOURS);
+    const given = assignColours(next, colours);
+    assert.equal(new Set(given.values()).size, next.length);
+    for (const id of next) if (colours.has(id)) assert.equal(given.get(id), colours.get(id));
+    [sight, colours] = [next, given];
+  }
+  assert.equal(colours.size, COLOURS); // those out of sight are forgotten
+  const many = Array.from({ length: 100 }, (_, i) => `p${i}`);
+  const counts = Object.values(Object.groupBy(assignColours(many).values(), (colour) => colour));
+  assert.ok(Math.max(...counts.map(({ length }) => length)) <= 100 / COLOURS);
+});
+
+test("colours are spread evenly over ids", () => {
+  const counts = Array(COLOURS).fill(0);
+  for (let i = 0; i < 10_000; i += 1) counts[assignColours([`${i}`]).get(`${i}`)] += 1;
+  for (const count of counts) assert.ok(count > 800 && count < 1_200, `${counts}`);
+});
+
+test("every board has bars", () => {
+  assert.deepEqual(shares([100, 50, 0]), [1, 0.5, 0.01]);
+  assert.deepEqual(shares([0, 0, 0]), [1, 1, 1]);
+  assert.deepEqual(shares([-5, -10, -50]), [1, 0.5, 0.1]);
+  assert.deepEqual(shares([10, 0, -10]), [1, 0.5, 0.01]);
+  assert.deepEqual(shares([0, -10]), [1, 0.01]);
+  assert.deepEqual(shares([7]), [1]);
 });
 
 test("labels are moved apart, and stay above the floor", () => {

@@ -43,21 +43,25 @@ export function Chasers({ board, top, chasing, onChange, onPoint }) {
         {below.map((player) => (
           <li key={player.id}>
             <span className="rank">{player.rank}</span>
-            <span className="name">{player.name}</span>
+            <span className="name" dir="auto">
+              {player.name}
+            </span>
             <span className="gap">
               {player.score.toLocaleString()}
               {last && last.score > player.score
                 ? `, ${(last.score - player.score).toLocaleString()} to the top ${top.length}`
                 : ""}
             </span>
-            <button
-              type="button"
-              className="point"
-              aria-label={`+1 for ${player.name}`}
-              onClick={() => onPoint(player.id)}
-            >
-              +1
-            </button>
+            {onPoint && (
+              <button
+                type="button"
+                className="point"
+                aria-label={`+1 for ${player.name}`}
+                onClick={() => onPoint(player.id)}
+              >
+                +1
+              </button>
+            )}
           </li>
         ))}
       </ul>

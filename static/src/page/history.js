@@ -79,6 +79,33 @@ export function ticks(low, high, count) {
   return [...new Set(found)].filter((tick) => tick >= low && tick <= high);
 }
 
+/** Longer labels of an axis are written shorter, if that says the same. */
+const FULL_LABEL = 7;
+
+/**
+ * What to write beside `values`: the shortest of 1K, 1.5K, 1,520 that says each of them exactly, so
+ * that those of a close race differ.
+ *
+ * @param {number[]} values
+ * @param {string} [locale]
+ * @returns {string[]}
+ */
+export function axisLabels(values, locale) {
+  const written = (options) => {
+    const format = new Intl.NumberFormat(locale, options);
+    return values.map((value) => format.format(value));
+  };
+  const compact = (digits) => written({ notation: "compact", maximumFractionDigits: digits });
+  const full = written({ maximumFractionDigits: 12 });
+  const exact = compact(12);
+  for (const digits of [0, 1, 2, 3]) {
+    if (digits > 1 && full.every((label) => label.length <= FULL_LABEL)) break;
+    const labels = compact(digits);
+    if (labels.every((label, i) => label === exact[i])) return labels;
+  }
+  return full;
+}
+
 /** `wanted` positions in ascending order, moved apart to be `gap` from each other up to `last`. */
 export function spread(wanted, gap, last) {
   const placed = [];
