@@ -9,24 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from .proxies import free_port
+from .proxies import NGINX, free_port
 
 DOCS = Path(__file__).parents[1]
-
-_CONFIG = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-{locations}
-    }}
-}}
-"""
 
 
 def snippets(document: str) -> list[str]:
@@ -45,7 +30,7 @@ class NginxSite:
         self.port = free_port()
         locations = locations.replace("127.0.0.1:8888", f"127.0.0.1:{upstream}")
         config = folder / "nginx.conf"
-        config.write_text(_CONFIG.format(folder=folder, port=self.port, locations=locations))
+        config.write_text(NGINX.format(folder=folder, port=self.port, locations=locations))
         self.process = subprocess.Popen(
             ["nginx", "-p", str(folder), "-c", str(config), "-e", f"{folder}/error.log"],
             stdout=subprocess.DEVNULL,

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from tornado_board.settings import Settings, SettingsError, checked
-from tornado_board.web.page import AssetHandler, PageFiles, PageHandler
 
 from .serving import serving
-from .test_page_files import NAME, SCRIPT, TEMPLATES, write_build
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageFiles:
-    files = PageFiles(tmp_path / "build", TEMPLATES, checkout=True)
-    for handler in (PageHandler, AssetHandler):
-        monkeypatch.setattr(handler, "files", files)
-    return files
 
 
 @pytest.mark.parametrize(
@@ -62,18 +51,9 @@ def test_what_is_no_base_path_is_refused(path: str) -> None:
 
 
 @pytest.mark.gen_test
-async def test_paths_work_with_the_base_path_and_without_it(
-    settings: Settings, files: PageFiles
-) -> None:
-    write_build(files.build)
+async def test_paths_work_with_the_base_path_and_without_it(settings: Settings) -> None:
     async with serving(dataclasses.replace(settings, base_path="/lb/")) as served:
         for prefix in ("/lb", ""):
-            page = await served.request("GET", f"{prefix}/")
-            assert page.status == 200
-            assert b'data-base="/lb/"' in page.body
-            assert f'src="/lb{NAME}"'.encode() in page.body
-            assert b'"/static/' not in page.body
-            assert (await served.request("GET", f"{prefix}{NAME}")).body == SCRIPT
             assert (await served.request("GET", f"{prefix}/healthz")).status == 200
             boards = await served.request("GET", f"{prefix}/boards/")
             assert [board["id"] for board in boards.json()["boards"]][-1:] != []
@@ -93,23 +73,3 @@ async def test_paths_work_with_the_base_path_and_without_it(
             nothing = await served.request("GET", path)
             assert nothing.status == 404
             assert "/lb/boards/" in nothing.json()["detail"]
-
-
-@pytest.mark.gen_test
-async def test_without_a_build_the_links_are_below_the_base_path(
-    settings: Settings, files: PageFiles
-) -> None:
-    async with serving(dataclasses.replace(settings, base_path="/lb")) as served:
-        answer = await served.request("GET", "/lb/")
-    assert b'href="/lb/boards/"' in answer.body
-
-
-@pytest.mark.parametrize("read_only", [False, True])
-@pytest.mark.gen_test
-async def test_the_page_is_told_whether_it_is_only_for_looking(
-    settings: Settings, files: PageFiles, read_only: bool
-) -> None:
-    write_build(files.build)
-    async with serving(dataclasses.replace(settings, read_only_page=read_only)) as served:
-        answer = await served.request("GET", "/")
-    assert (b" data-read-only>" in answer.body) is read_only

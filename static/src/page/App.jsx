@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { AddPlayer } from "./AddPlayer.jsx";
 import { Announcer } from "./Announcer.jsx";
 import { Boards, NoBoard, addressOf } from "./Boards.jsx";
@@ -9,7 +9,7 @@ import { ReadOnly } from "./ReadOnly.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
-import { useColours } from "./colours.js";
+import { coloursOf } from "./colours.js";
 import { pointAdder } from "./points.js";
 import { useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
@@ -37,7 +37,7 @@ export function App() {
     [refused, setTrouble],
   );
   const [said, say] = useState("");
-  const colourOf = useColours(board?.players);
+  const colourOf = useMemo(() => coloursOf(board?.players), [board]);
 
   const readBoards = useCallback(() => getBoards().then(setBoards, () => {}), []);
   useEffect(() => {

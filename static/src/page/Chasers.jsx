@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { PointButton } from "./PointButton.jsx";
 import { getPlayer } from "./api.js";
 
 /** How often players below the top are asked for: no event tells of them. */
@@ -52,16 +53,7 @@ export function Chasers({ board, top, chasing, onChange, onPoint }) {
                 ? `, ${(last.score - player.score).toLocaleString()} to the top ${top.length}`
                 : ""}
             </span>
-            {onPoint && (
-              <button
-                type="button"
-                className="point"
-                aria-label={`+1 for ${player.name}`}
-                onClick={() => onPoint(player.id)}
-              >
-                +1
-              </button>
-            )}
+            <PointButton player={player} onPoint={onPoint} />
           </li>
         ))}
       </ul>

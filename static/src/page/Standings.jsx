@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { PointButton } from "./PointButton.jsx";
 import { Score } from "./Score.jsx";
 import { shares } from "./shares.js";
 
@@ -50,16 +51,7 @@ function Row({ player, rank, gap, share, colour, onPoint }) {
         <Score value={player.score} />
         <Change score={player.score} />
       </span>
-      {onPoint && (
-        <button
-          type="button"
-          className="point"
-          aria-label={`+1 for ${player.name}`}
-          onClick={() => onPoint(player.id)}
-        >
-          +1
-        </button>
-      )}
+      <PointButton player={player} onPoint={onPoint} />
     </li>
   );
 }
