@@ -182,9 +182,19 @@ async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
         assert await tab.run("isSecureContext") is (host != INSECURE_HOST)
         await tab.until(f"['live', 'polling'].includes({STATE})", 10)
         await tab.until(scores_are({"ada": 1}), 10)
-    # Six connections are all they have; four are held by streams.
-    states = sorted([await tab.run(STATE) for tab in tabs])
-    assert states == ["live"] * 4 + ["polling"] * 3
+    # Six connections are all they have; four are held by streams. Tabs that have no Web Locks and
+    # were too busy to object may let a fifth one through.
+    most = 4 if host != INSECURE_HOST else 5
+
+    async def until_four_are_live(tabs: list[Tab]) -> None:
+        for _ in range(500):
+            states = [await tab.run(STATE) for tab in tabs]
+            if 4 <= states.count("live") <= most and states.count("polling") >= len(tabs) - most:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError(states)
+
+    await until_four_are_live(tabs)
     post = """
     (async () => {
       const start = performance.now();
@@ -201,11 +211,7 @@ async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
         score = await add(server, "ada", 10, board=board)
         assert await tab.until(scores_are({"ada": score}), 5) < 3
     await tabs[0].close()  # one of those that have a stream; another has it then
-    for _ in range(200):
-        states = sorted([await tab.run(STATE) for tab in tabs[1:]])
-        if states == ["live"] * 4 + ["polling"] * 2:
-            break
-    assert states == ["live"] * 4 + ["polling"] * 2
+    await until_four_are_live(tabs[1:])
     for board, tab in zip(boards[1:], tabs[1:], strict=True):
         score = await add(server, "ada", 10, board=board)
         await tab.until(scores_are({"ada": score}), 5)
