@@ -597,6 +597,9 @@ async def test_names_are_cut_at_their_end_in_any_direction_of_writing(
     }})()
     """
     assert await tab.run(beginning)
+    await tab.run("document.querySelector('#name').focus()")
+    await tab.send("Input.insertText", text="👩‍👩‍👧‍👦" * 9)
+    assert await tab.run("document.querySelector('#name').value") == "👩‍👩‍👧‍👦" * 9
     labels = await tab.run(
         "[...document.querySelectorAll('.line text')].map((one) => one.textContent)"
     )

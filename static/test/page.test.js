@@ -12,7 +12,7 @@ import {
   ticks,
   timeOf,
 } from "../src/page/history.js";
-import { isolate, shorten } from "../src/page/names.js";
+import { isolate, limited, shorten } from "../src/page/names.js";
 import { pointAdder } from "../src/page/points.js";
 import { shares } from "../src/page/shares.js";
 
@@ -114,6 +114,15 @@ test("a name is cut between the characters that people see", () => {
   assert.equal(shorten("e\u0301".repeat(12), 11), `${"e\u0301".repeat(10)}…`);
   assert.equal(shorten("王".repeat(6), 11), `${"王".repeat(5)}…`);
   assert.equal(isolate("سلمى"), "\u2068سلمى\u2069");
+});
+
+test("what is typed as a name is cut between characters, too", () => {
+  const family = "\u{1F468}\u200D\u{1F469}\u200D\u{1F467}";
+  assert.equal(limited("Ada <b>"), "Ada <b>");
+  assert.equal(limited("x".repeat(70)), "x".repeat(60));
+  assert.equal(limited(family.repeat(9)), family.repeat(9));
+  assert.equal(limited(family.repeat(41)), family.repeat(40)); // 200 code points
+  assert.equal(limited(`x${"\u0301".repeat(300)}`), "");
 });
 
 test("a player has the same colour whoever was seen first", () => {

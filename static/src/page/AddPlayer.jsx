@@ -1,5 +1,6 @@
 import { useRef, useState } from "react";
 import { addPlayer, getPlayer } from "./api.js";
+import { limited } from "./names.js";
 
 /** The form that puts a new player on `board`; `onTrouble` is told of errors, with words. */
 export function AddPlayer({ board, onAdded, onTrouble }) {
@@ -33,11 +34,10 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
           id="name"
           ref={input}
           value={name}
-          onChange={(event) => setName(event.target.value)}
+          onChange={(event) => setName(limited(event.target.value))}
           placeholder="Your name"
           dir="auto"
           autoComplete="off"
-          maxLength={60}
           required
         />
         <button type="submit" aria-disabled={busy || !board}>

@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import { addBoard } from "./api.js";
+import { limited } from "./names.js";
 
 /** The address of this page with another board. */
 export function addressOf(id) {
@@ -67,11 +68,10 @@ export function NoBoard({ onAdded, onTrouble }) {
         <input
           id="board-name"
           value={name}
-          onChange={(event) => setName(event.target.value)}
+          onChange={(event) => setName(limited(event.target.value))}
           placeholder="Name of the board"
           dir="auto"
           autoComplete="off"
-          maxLength={60}
           required
         />
         <button type="submit">Make it</button>

@@ -19,5 +19,21 @@ export function shorten(name, columns) {
   return name;
 }
 
+/** The longest name that can be typed here, and the longest that the server takes, in code points. */
+const MOST_CHARACTERS = 60;
+const MOST_CODE_POINTS = 200;
+
+/** As much of what was typed as may be a name. `maxlength` would count, and cut, emoji in pieces. */
+export function limited(text) {
+  let [kept, codePoints, characters] = ["", 0, 0];
+  for (const { segment } of segmenter.segment(text)) {
+    codePoints += [...segment].length;
+    characters += 1;
+    if (characters > MOST_CHARACTERS || codePoints > MOST_CODE_POINTS) break;
+    kept += segment;
+  }
+  return kept;
+}
+
 /** `text` so that its direction of writing does not mix with what stands around it (UAX #9). */
 export const isolate = (text) => `\u2068${text}\u2069`;
