@@ -80,8 +80,7 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
         except ImportError:
             serving.close()
             raise StartError(
-                "--uvloop needs a package that isn't installed: "
-                "python -m pip install 'tornado_board[uvloop]'"
+                "--uvloop needs a package that isn't installed: python -m pip install uvloop"
             ) from None
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -310,7 +309,7 @@ def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
     host = settings.address or "localhost"
     if ":" in host:
         host = f"[{host}]"
-    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}/"
+    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}{settings.path_prefix}/"
 
 
 def _log_to_stderr(level: str) -> None:
