@@ -718,3 +718,30 @@ async def test_a_store_that_answers_but_has_no_feed_is_not_fit_to_publish(rig: M
     r.store.changes = changes
     await until(lambda: r.connected)
     assert await r.boards.can_publish()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_log_that_refuses_one_board_wakes_the_others_seldom(
+    rig: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    r = await rig(squash=0.001)
+    await board(r)
+    await board(r, id="x")
+    append, refused = r.log.to.append, 0
+
+    async def refuses(board_id: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal refused
+        if board_id == "x":
+            refused += 1
+            raise LogRefused("no")
+        return await append(board_id, *args, **kwargs)
+
+    r.log.to.append = refuses
+    await r.hub.open("x")
+    await r.hub.open("b")
+    for score in range(1, 31):
+        await r.store.add_score("b", "p0", 1)
+        await until(lambda score=score: r.scores("b")["p0"] == score)
+    assert refused < 10
+    said = [r for r in caplog.records if r.getMessage() == "the replay log is back"]
+    assert len(said) == 1

@@ -47,6 +47,9 @@ _SLICE = 256
 #: Bounds, in seconds, of the wait before a log that is away is tried again.
 _LOG_BACKOFF = (0.05, 2.0)
 
+#: Seconds between two times, at least, that all boards are told that the log is back.
+_RETURN = 1.0
+
 _STOPPED = "this server is stopping; try again"
 
 
@@ -85,6 +88,7 @@ class LiveBoards:
         self._log_backoff = Backoff(*_LOG_BACKOFF)
         self._log_trial: asyncio.Task[None] | None = None
         self._log_is_lost = False
+        self._return_after = float("-inf")
         self._complaints = LogOnce(logger)
 
     async def close(self) -> None:
@@ -264,10 +268,12 @@ class LiveBoards:
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
         event_id = await self._log.append(board_id, data, after=after, lost=lost)
-        if self._log_is_lost:
+        # It may refuse some boards, or again and again: not all are woken each time.
+        if self._log_is_lost and time.monotonic() >= self._return_after:
             self._log_is_lost = False
+            self._return_after = time.monotonic() + _RETURN
             self._log_backoff.reset()
-            logger.warning("the replay log is back")
+            self._complaints.warning("the replay log is back")
             self._on_log_returned()
         return event_id
 
