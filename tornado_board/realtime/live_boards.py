@@ -11,22 +11,19 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from tornado_board.backoff import Backoff
 from tornado_board.cluster import Bus, Role
-from tornado_board.log_once import LogOnce
 from tornado_board.models import Ranking
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.backlog import Backlog
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.live_board import LiveBoard
+from tornado_board.realtime.log_health import LogHealth
 from tornado_board.realtime.turns import Turns
 from tornado_board.replay import (
-    BoardRefused,
     Event,
     EventId,
     Gap,
-    LogRefused,
     LogUnavailable,
     NotPublisher,
     ReplayLog,
@@ -43,12 +40,6 @@ _READS = 16
 
 #: Boards made live before the event loop may go on to something else.
 _SLICE = 256
-
-#: Bounds, in seconds, of the wait before a log that is away is tried again.
-_LOG_BACKOFF = (0.05, 2.0)
-
-#: Seconds between two times, at least, that all boards are told that the log is back.
-_RETURN = 1.0
 
 _STOPPED = "this server is stopping; try again"
 
@@ -85,11 +76,7 @@ class LiveBoards:
             on_error=self._on_backlog_stopped,
             keep_all=self._keep_all,
         )
-        self._log_backoff = Backoff(*_LOG_BACKOFF)
-        self._log_trial: asyncio.Task[None] | None = None
-        self._log_is_lost = False
-        self._return_after = float("-inf")
-        self._complaints = LogOnce(logger)
+        self._health = LogHealth(log, self._on_log_returned)
 
     async def close(self) -> None:
         """Stop. The hub keeps its boards as they are. May be called twice."""
@@ -102,6 +89,7 @@ class LiveBoards:
         await asyncio.gather(*(live.task for live in ending), return_exceptions=True)
         self._stop_feed()
         await self._backlog.close()
+        await self._health.close()
         await self._tasks.cancel()
 
     def missing(self) -> list[str]:
@@ -268,13 +256,7 @@ class LiveBoards:
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
         event_id = await self._log.append(board_id, data, after=after, lost=lost)
-        # It may refuse some boards, or again and again: not all are woken each time.
-        if self._log_is_lost and time.monotonic() >= self._return_after:
-            self._log_is_lost = False
-            self._return_after = time.monotonic() + _RETURN
-            self._log_backoff.reset()
-            self._complaints.warning("the replay log is back")
-            self._on_log_returned()
+        self._health.appended()
         return event_id
 
     async def report(self, board_id: str, after: EventId, count: int) -> None:
@@ -284,14 +266,7 @@ class LiveBoards:
         return await self._bus.want(board_id)
 
     def on_log_lost(self, error: LogUnavailable) -> None:
-        self._complaints.warning(f"events go out without ids until the replay log is back: {error}")
-        if isinstance(error, BoardRefused):
-            return  # the rest of the log is well
-        self._log_is_lost = True
-        if isinstance(error, LogRefused):
-            return  # each board tries again by itself; the first to succeed tells the others
-        if self._log_trial is None and not self._closed:
-            self._log_trial = self._tasks.start(self._try_log())
+        self._health.lost(error)
 
     def on_fenced(self) -> None:
         self._bus.wake()
@@ -376,20 +351,6 @@ class LiveBoards:
             self._start(board_id, kept=True)
 
     # A log that is away
-
-    async def _try_log(self) -> None:
-        """Wait until the log answers, and tell those who wait for it."""
-        while True:
-            await asyncio.sleep(self._log_backoff.next())
-            try:
-                await self._log.ping()
-                break
-            except LogUnavailable:
-                continue
-            except Exception:
-                logger.exception("the replay log can't be asked whether it is back")
-        self._log_trial = None
-        self._on_log_returned()
 
     def _on_log_returned(self) -> None:
         for live in self._boards.values():
