@@ -17,7 +17,7 @@ from rethinkdb import ql2_pb2
 
 from tests.reql.tables import Feed, Rows, Table
 from tests.reql.terms import Evaluator, FeedOf
-from tests.reql.values import ReQLError, stored
+from tests.reql.values import ErrorType, ReQLError, stored
 
 _Query = ql2_pb2.Query.QueryType
 _Response = ql2_pb2.Response.ResponseType
@@ -38,7 +38,8 @@ class ReQLServer:
         self.port = 0
         #: Queries that were run, as ``(type, term)``.
         self.queries: list[Any] = []
-        self._evaluator = Evaluator(self.databases)
+        #: What can be said of the cluster, and made to fail.
+        self.cluster = Evaluator(self.databases)
         self._password = password
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -110,7 +111,7 @@ class ReQLServer:
         if self.next_errors and _writes(term):
             raise self.next_errors.pop(0)
         (database,) = options["db"][1] if "db" in options else ("test",)
-        return self._evaluator.run(term, database)
+        return self.cluster.run(term, database)
 
     def authenticate(self, first: str, nonce: str, salt: bytes, proof: str) -> str | None:
         """Check the client's SCRAM proof (RFC 5802); return the server's signature if it holds."""
@@ -226,12 +227,18 @@ class _Connection:
         await event.wait()
         await self._server.running.wait()
         event.clear()
+        if feed.aborted:
+            self._close_feed(token)
+            reason, kind = "Changefeed aborted (unavailable).", ErrorType.OP_FAILED
+            await self._answer(token, _Response.RUNTIME_ERROR, [reason], e=kind, b=[])
+            return
         rows, feed.rows = feed.rows, []
         await self._answer(token, _Response.SUCCESS_PARTIAL, stored(rows))
 
     def _close_feed(self, token: int) -> None:
         feed, table, _ = self._feeds.pop(token)
-        table.feeds.remove(feed)
+        if feed in table.feeds:
+            table.feeds.remove(feed)
 
     async def _answer(self, token: int, kind: int, data: list[Any], **more: Any) -> None:
         await self._server.answering.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
@@ -19,7 +20,13 @@ class Feed:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.rows: list[Row] = []
+        self.aborted = False
         self._wake = wake
+
+    def abort(self) -> None:
+        """The table can't be followed any more."""
+        self.aborted = True
+        self._wake()
 
     def put(self, row: Row) -> None:
         self.rows.append(row)
@@ -31,6 +38,7 @@ class Table:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.uuid = str(uuid.uuid4())
         self.rows: dict[str, Row] = {}
         self.indexes: dict[str, KeyOf] = {}
         self.feeds: list[Feed] = []
