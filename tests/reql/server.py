@@ -50,8 +50,9 @@ class ReQLServer:
         self.answering = asyncio.Event()
         self.running.set()
         self.answering.set()
-        #: Errors that the next queries with a write in them get instead of being run.
-        self.next_errors: list[ReQLError] = []
+        #: Errors that the next queries with a write in them get instead of being run; ``None`` for
+        #: one that is run.
+        self.next_errors: list[ReQLError | None] = []
 
     async def __aenter__(self) -> ReQLServer:
         await self.start()
@@ -109,7 +110,9 @@ class ReQLServer:
         """Run a query. Raises `ReQLError`."""
         self.queries.append(term)
         if self.next_errors and _writes(term):
-            raise self.next_errors.pop(0)
+            error = self.next_errors.pop(0)
+            if error is not None:
+                raise error
         (database,) = options["db"][1] if "db" in options else ("test",)
         return self.cluster.run(term, database)
 

@@ -285,7 +285,7 @@ class Evaluator(Administration):
 
     def _match(self, env: Environment, args: list[Any], options: Row) -> Any:
         text, pattern = self.flat(args, env)
-        found = re.search(pattern, text)
+        found = re.search(pattern.replace("$", r"\Z"), text)  # as RE2 has it
         return None if found is None else {"str": found.group()}
 
     def _minval(self, env: Environment, args: list[Any], options: Row) -> Any:
