@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +33,38 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return dataclasses.replace(settings, database_timeout=1.0, database_wait=20.0)
 
 
+class Closing:
+    """Accepts connections and closes them at once, as HAProxy does whose server is down: from a
+    thread of its own, so that a client finds the connection made and closed in one go."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self.accepted = 0
+        self._thread = threading.Thread(target=self._accept)
+
+    def __enter__(self) -> Closing:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._socket.accept()[0].close()
+                self.accepted += 1
+
+    async def accepts(self, number: int) -> None:
+        """Wait until `number` more connections were closed."""
+        wanted = self.accepted + number
+        while self.accepted < wanted:
+            await asyncio.sleep(0.01)
+
+
 class Relay:
     """Passes connections on to a server, as a TCP balancer does.
 
@@ -51,7 +85,8 @@ class Relay:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Relay]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        """Listen, on the same port as before if it did."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -201,28 +236,49 @@ async def is_away(store: Store) -> None:
     raise AssertionError("the store goes on")
 
 
-@pytest.mark.parametrize("hang", [False, True])
+@pytest.mark.gen_test(timeout=30)
+async def test_a_listener_that_accepts_and_closes_is_told() -> None:
+    """The driver fails with AttributeError then, most of the time."""
+    with Closing() as closing:
+        for _ in range(50):
+            with pytest.raises(StoreUnavailable, match="can't be reached"):
+                await Address("127.0.0.1", closing.port, "test").connect(5)
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_a_balancer_whose_server_was_away_is_found_again(
-    opened: Opened, settings: Settings, reql: ReQLServer, hang: bool
+    opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
-    """HAProxy without a server accepts and closes: the driver fails with AttributeError then."""
-    settings = dataclasses.replace(settings, database_timeout=0.3)
-    async with Relay(reql.port).listening() as relay:
+    relay = Relay(reql.port)
+    async with relay.listening():
         store = await opened.store(relay.url(), settings)
-        relay.limit, relay.hang = 0, hang
-        relay.cut()
+    with Closing(relay.port) as closing:
         await is_away(store)
-        before = relay.accepted
-        while relay.accepted < before + 4:
-            await asyncio.sleep(0.01)
+        await closing.accepts(20)
         with pytest.raises(StoreUnavailable, match=str(relay.port)):
             await store.changes()
-        relay.limit, relay.hang = None, False
+    async with relay.listening():
         await works(store)
         feed = await store.changes()
         await store.add_score("demo", "venus", 1)
         assert await feed.next()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_balancer_that_was_silent_is_found_again(
+    opened: Opened, settings: Settings, reql: ReQLServer
+) -> None:
+    settings = dataclasses.replace(settings, database_timeout=0.3)
+    async with Relay(reql.port).listening() as relay:
+        store = await opened.store(relay.url(), settings)
+        relay.limit, relay.hang = 0, True
+        relay.cut()
+        await is_away(store)
+        before = relay.accepted
+        while relay.accepted < before + 3:
+            await asyncio.sleep(0.01)
+        relay.limit, relay.hang = None, False
+        await works(store)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -248,16 +304,17 @@ async def test_nothing_that_the_driver_raises_ends_the_attempts(
 async def test_the_start_waits_for_a_server_behind_a_balancer(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
-    async with Relay(reql.port).listening() as relay:
-        relay.limit = 0
+    relay = Relay(reql.port)
+    with Closing() as closing:
+        relay.port = closing.port
         opening = asyncio.ensure_future(opened.store(relay.url(), settings))
-        while relay.accepted < 3:
-            await asyncio.sleep(0.01)
-        relay.limit = None
-        await (await opening).ping()
-        relay.limit = 0
+        await closing.accepts(20)
+        assert not opening.done()
+        impatient = dataclasses.replace(settings, database_wait=0.1)
         with pytest.raises(StoreUnavailable, match="can't be reached"):
-            await open_store(relay.url(), dataclasses.replace(settings, database_wait=0.1))
+            await open_store(relay.url(), impatient)
+    async with relay.listening():
+        await (await opening).ping()
 
 
 @pytest.mark.gen_test(timeout=30)
