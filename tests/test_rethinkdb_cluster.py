@@ -7,21 +7,20 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tornado_board.models import NewBoard, NewPlayer
 from tornado_board.settings import Settings
-from tornado_board.store import FeedLost, OutcomeUnknown, PlayerChanged, StoreUnavailable
+from tornado_board.store import OutcomeUnknown, PlayerChanged, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
 from .reql import ReQLServer
 from .reql.values import ErrorType, ReQLError
-from .rethinkdb_admin import Admin, opened_store
+from .rethinkdb_admin import Admin, eventually, impatient, lost, opened_store
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 
 pytestmark = pytest.mark.usefixtures("io_loop")
@@ -31,29 +30,7 @@ boards, players = r.table("boards"), r.table("players")
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Impatient ones."""
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.HEARTBEAT", 0.05)
-    monkeypatch.setattr("tornado_board.store.rethinkdb.feed.HEARTBEAT", 0.05)
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.BACKOFF", (0.01, 0.05))
-    return dataclasses.replace(settings, database_timeout=2.0, database_wait=60.0)
-
-
-async def lost(waiting: Awaitable[Any]) -> str:
-    """The reason with which a feed ends."""
-    with pytest.raises(FeedLost) as caught:
-        await asyncio.wait_for(waiting, 15)
-    return str(caught.value)
-
-
-async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The result of `call` once the store is there."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return await call()
-        except (StoreUnavailable, OutcomeUnknown):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+    return impatient(settings, monkeypatch, timeout=2.0, wait=60.0)
 
 
 # On the test server
@@ -116,9 +93,9 @@ async def test_whatever_fails_at_the_start_is_tried_again(
     assert len(waits) == 2
     reql.next_errors = [ReQLError("no primary", ErrorType.OP_FAILED)] * 1000
     reql.databases.clear()
-    impatient = dataclasses.replace(settings, database_wait=0.3)
+    hurried = dataclasses.replace(settings, database_wait=0.3)
     with pytest.raises(StoreUnavailable, match="no primary"):
-        await opened.store(reql.url(), impatient)
+        await opened.store(reql.url(), hurried)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -286,9 +263,9 @@ async def test_start_and_feed_while_a_primary_is_elected(
     assert (await eventually(lambda: late.add_score("demo", "venus", 1))).score == 32
     assert await asyncio.wait_for(feed.next(), 20)
     third.kill()  # one of three is left: it can't even be started with
-    impatient = dataclasses.replace(settings, database_wait=1.0)
+    hurried = dataclasses.replace(settings, database_wait=1.0)
     with pytest.raises(StoreUnavailable):
-        await opened.store(other.url("board"), impatient)
+        await opened.store(other.url("board"), hurried)
     starting = asyncio.ensure_future(opened_store(opened, other.url("board"), settings))
     await asyncio.sleep(1)
     assert not starting.done()

@@ -15,22 +15,19 @@ from typing import Any
 import pytest
 
 from tornado_board.settings import Settings
-from tornado_board.store import Store, StoreUnavailable, open_store
+from tornado_board.store import StoreUnavailable, open_store
 from tornado_board.store.rethinkdb.address import Address
 
 from .conftest import Opened
 from .reql import ReQLServer
-from .rethinkdb_admin import opened_store
+from .rethinkdb_admin import eventually, impatient, opened_store, unavailable
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Impatient ones."""
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.HEARTBEAT", 0.05)
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.BACKOFF", (0.01, 0.05))
-    return dataclasses.replace(settings, database_timeout=1.0, database_wait=20.0)
+    return impatient(settings, monkeypatch, timeout=1.0, wait=20.0)
 
 
 class Closing:
@@ -216,26 +213,6 @@ async def test_garbage_is_told(reql: ReQLServer, garbage: bytes) -> None:
                 await Address.parse(relay.url()).connect(2)
 
 
-async def works(store: Store) -> None:
-    for _ in range(500):
-        try:
-            await store.ping()
-            return
-        except StoreUnavailable:
-            await asyncio.sleep(0.02)
-    raise AssertionError("the store stays away")
-
-
-async def is_away(store: Store) -> None:
-    for _ in range(500):
-        try:
-            await store.ping()
-        except StoreUnavailable:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the store goes on")
-
-
 @pytest.mark.gen_test(timeout=30)
 async def test_a_listener_that_accepts_and_closes_is_told() -> None:
     """The driver fails with AttributeError then, most of the time."""
@@ -253,12 +230,12 @@ async def test_a_balancer_whose_server_was_away_is_found_again(
     async with relay.listening():
         store = await opened.store(relay.url(), settings)
     with Closing(relay.port) as closing:
-        await is_away(store)
+        await unavailable(store)
         await closing.accepts(20)
         with pytest.raises(StoreUnavailable, match=str(relay.port)):
             await store.changes()
     async with relay.listening():
-        await works(store)
+        await eventually(store.ping)
         feed = await store.changes()
         await store.add_score("demo", "venus", 1)
         assert await feed.next()
@@ -273,12 +250,12 @@ async def test_a_balancer_that_was_silent_is_found_again(
         store = await opened.store(relay.url(), settings)
         relay.limit, relay.hang = 0, True
         relay.cut()
-        await is_away(store)
+        await unavailable(store)
         before = relay.accepted
         while relay.accepted < before + 3:
             await asyncio.sleep(0.01)
         relay.limit, relay.hang = None, False
-        await works(store)
+        await eventually(store.ping)
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -295,8 +272,8 @@ async def test_nothing_that_the_driver_raises_ends_the_attempts(
 
     monkeypatch.setattr(Address, "connect", failing)
     reql.drop_connections()
-    await is_away(store)
-    await works(store)
+    await unavailable(store)
+    await eventually(store.ping)
     assert not errors
 
 
@@ -310,9 +287,9 @@ async def test_the_start_waits_for_a_server_behind_a_balancer(
         opening = asyncio.ensure_future(opened.store(relay.url(), settings))
         await closing.accepts(20)
         assert not opening.done()
-        impatient = dataclasses.replace(settings, database_wait=0.1)
+        hurried = dataclasses.replace(settings, database_wait=0.1)
         with pytest.raises(StoreUnavailable, match="can't be reached"):
-            await open_store(relay.url(), impatient)
+            await open_store(relay.url(), hurried)
     async with relay.listening():
         await (await opening).ping()
 

@@ -10,7 +10,7 @@ import pytest
 
 from tornado_board.models import NewBoard, NewPlayer, Player
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store import BoardChanged, Change, NotFound, OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
@@ -100,7 +100,7 @@ async def test_a_board_that_is_being_deleted_is_none_to_anybody(
     assert [board.id for board in await store.list_boards(10)] == ["demo"]
     with pytest.raises(StoreUnavailable, match="still being deleted"):
         await store.create_board(NewBoard(id="b"))
-    changes = []
+    changes: list[Change] = []
     while BoardChanged("b", None) not in changes:
         changes += await feed.next()
     assert changes[-1] == BoardChanged("b", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from typing import Any
 
@@ -14,8 +13,6 @@ from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_PLAYERS,
     AlreadyExists,
-    BoardChanged,
-    Change,
     NotFound,
     OutOfRange,
     PlayerChanged,
@@ -339,48 +336,6 @@ async def test_an_index_that_somebody_dropped_is_made_again(
             await asyncio.sleep(0.1)
     assert ranking.players == [Player("venus", "Venus", 32)]
     await store.ping()
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_the_feed_tells_of_writes_from_anywhere(
-    opened: Opened, either_url: str, settings: Settings, admin: Admin
-) -> None:
-    store = await opened_store(opened, either_url, settings)
-    feed = await store.changes()
-
-    marks = itertools.count(1000)
-
-    async def after(*terms: Any) -> list[Change]:
-        """The changes that `terms` make, up to that of a marker that follows them."""
-        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", next(marks)))
-        await admin.run(*terms, players.get("mars").update({"score": mark.player.score}))
-        changes: list[Change] = []
-        while mark not in changes:
-            changes.extend(await asyncio.wait_for(feed.next(), 10))
-        changes.remove(mark)
-        return changes
-
-    venus = players.get("venus")
-    assert await after(venus.update({"score": 40})) == [
-        PlayerChanged("demo", "venus", Player("venus", "Venus", 40))
-    ]
-    assert await after(venus.update({"clan": "x"})) == []
-    assert await after(venus.update({"board": "b"})) == [
-        PlayerChanged("demo", "venus", None),
-        PlayerChanged("b", "venus", Player("venus", "Venus", 40)),
-    ]
-    assert await after(venus.update({"score": "much"})) == [PlayerChanged("b", "venus", None)]
-    assert await after(venus.update({"board": 5})) == []
-    assert await after(venus.update({"board": "b", "score": 1})) == [
-        PlayerChanged("b", "venus", Player("venus", "Venus", 1))
-    ]
-    assert await after(venus.delete()) == [PlayerChanged("b", "venus", None)]
-    assert await after(players.insert({"id": "b/x", "board": "b", "score": 1})) == [
-        PlayerChanged("b", "x", Player("x", "x", 1))
-    ]
-    changes = await after(boards.insert({"id": "b", "name": "B"}))
-    changes = changes or list(await asyncio.wait_for(feed.next(), 10))
-    assert changes == [BoardChanged("b", Board("b", "B"))]
 
 
 @pytest.mark.gen_test(timeout=30)
