@@ -117,6 +117,16 @@ def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
             query.db_drop(address.database).run(connection)
 
 
+@pytest.fixture(params=["reql", "rethinkdb"])
+def either_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database on the ReQL test server, and on a real one."""
+    if request.param == "reql":
+        reql: ReQLServer = request.getfixturevalue("reql")
+        return reql.url()
+    url: str = request.getfixturevalue("rethinkdb_url")
+    return url
+
+
 @pytest.fixture
 def shared_database_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database for several processes: RethinkDB, or the ReQL test server."""
