@@ -140,7 +140,7 @@ def test_http_1_0_gets_a_stream_that_ends_with_the_connection(
     head, _, body = data.partition(b"\r\n\r\n")
     assert b" 200 OK" in head
     assert b"Transfer-Encoding" not in head
-    assert re.match(rb"retry: \d+\nid: \d+-\d+\nevent: update\ndata: \{.*\}\n\n", body)
+    assert re.match(rb"retry: \d+\nevent: update\ndata: \{.*\}\nid: \d+-\d+\n\n", body)
 
 
 def test_pipelined_requests_are_answered_in_order(

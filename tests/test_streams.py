@@ -76,7 +76,7 @@ async def test_the_bytes_of_a_stream(serving: Serving, settings: Settings) -> No
         assert (
             await stream.reader.readuntil(b"\n\n")
             == (
-                f"id: {current.headers['last-event-id']}\nevent: update\ndata: {current.text}\n\n"
+                f"event: update\ndata: {current.text}\nid: {current.headers['last-event-id']}\n\n"
             ).encode()
         )
         stream.close()
@@ -118,7 +118,7 @@ async def test_a_stream_is_not_silent_for_long_after_an_event(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_a_stream_to_any_http_version_ends_with_its_connection(
+async def test_a_stream_is_framed_as_its_http_version_has_it(
     serving: Serving, settings: Settings, version: str
 ) -> None:
     url = (await serving(settings)).url
@@ -129,13 +129,15 @@ async def test_a_stream_to_any_http_version_ends_with_its_connection(
         )
         assert stream.status == 200
         assert "content-length" not in stream.headers
-        assert "transfer-encoding" not in stream.headers
+        chunked = "chunked" if version == "1.1" else None
+        assert stream.headers.get("transfer-encoding") == chunked
         assert stream.headers["connection"] == "close"
         await stream.event()
         await add(client, "b")
         assert (await stream.event())[1]["players"][0]["score"] == 1
         (await client.delete("/boards/b/")).raise_for_status()
-        await stream.ended()
+        assert await stream.ended() == b""
+        assert stream.finished == (version == "1.1")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import msgspec
-
-from tornado_board.realtime import sse
-from tornado_board.realtime.hub import Topic
+from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.wires import Encode, Message, update
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
 
 #: Answers kept for others who ask for the same, since thousands do after a restart; and how many
-#: bytes of events they may have together. Each can be as large as the log of a board.
+#: bytes they may have together.
 _KEPT = 64
 _KEPT_BYTES = 16 * 2**20
+
+#: The largest catch-up in bytes, and how many bytes all of them may have together that are kept,
+#: or on their way to clients that have not taken them yet. One that several are sent counts once.
+#: Past either there is a reset instead.
+MOST_BYTES = 8 * 2**20
+MOST_BYTES_IN_ALL = 64 * 2**20
 
 #: Reads of the log before a client that a very busy board keeps outrunning gets a reset.
 _TRIES = 5
@@ -23,17 +28,45 @@ _TRIES = 5
 #: Seconds that this process may be behind another, each try.
 _BEHIND = 0.5
 
-
-class CatchUp(msgspec.Struct, frozen=True):
-    """The events after an id up to a topic's current one; or `reset`, why they can't be had."""
-
-    events: Sequence[Event]
-    reset: str | None
-    #: The same as a stream sends it; after a reset, with the current board.
-    encoded: bytes
+_TOO_LARGE = "what came after that event is more than this server sends at once"
+_TOO_MUCH = "too much is on its way to other clients at present"
 
 
-_NOTHING = CatchUp((), None, b"")
+class CatchUp(NamedTuple):
+    """The events after an id up to a topic's current one, or a reset and the current one.
+
+    `encoded` is empty where there are none.
+    """
+
+    encoded: Message
+    is_reset: bool = False
+
+
+_NOTHING = CatchUp(Message())
+
+_Key = tuple[str, EventId, EventId, Encode]
+
+
+class Backlog(Message):
+    """Events that all have to arrive, counted for as long as anybody holds them."""
+
+    _uncount: Callable[[int], None]
+
+    @classmethod
+    def counted(cls, data: bytes, count: Callable[[int], None]) -> Backlog:
+        """`data`, whose length is given to `count`, and the same below zero at its end."""
+        backlog = cls(data)
+        count(len(data))
+        backlog._uncount = count
+        return backlog
+
+    @property
+    def kept(self) -> Message:
+        return self
+
+    def __del__(self) -> None:
+        # Whoever held it last: a cache, a subscriber's unfinished message, a TLS stream's buffer.
+        self._uncount(-len(self))
 
 
 class CatchUps:
@@ -42,47 +75,50 @@ class CatchUps:
     def __init__(self, log: ReplayLog) -> None:
         self._log = log
         self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
-        self._kept: OrderedDict[tuple[str, EventId, EventId], CatchUp] = OrderedDict()
+        self._kept: OrderedDict[_Key, CatchUp] = OrderedDict()
         self._kept_bytes = 0
+        self._bytes = 0
 
-    async def after(self, topic: Topic, event_id: EventId) -> CatchUp:
-        """Everything after `event_id` up to the topic's current event.
+    async def after(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp:
+        """Everything after `event_id` up to the topic's current event, as `encode` gives it.
 
         The current event is that of the moment in which this returns: whoever joins the topic
         before the next await misses nothing and gets nothing twice.
         """
         for _ in range(_TRIES):
-            known = self.known(topic, event_id)
+            known = self.known(topic, event_id, encode)
             if known is not None:
                 return known
+            if not self._has_room(0):
+                return _reset(topic, _TOO_MUCH, encode)
             try:
                 logged = await self._read(topic.board_id, event_id)
             except Gap as gap:
-                return _reset(topic, str(gap))
+                return _reset(topic, str(gap), encode)
             except LogUnavailable:
-                return _reset(topic, "the replay log can't be reached at present")
+                return _reset(topic, "the replay log can't be reached at present", encode)
             # The log may be ahead of the topic: those events come to its subscribers yet.
             current = topic.current.id
             events = [e for e in logged if e.id and current and e.id <= current]
             if current == event_id or (events and events[-1].id == current):
                 assert current is not None
-                return self._keep(
-                    (topic.board_id, event_id, current),
-                    CatchUp(events, None, b"".join(map(sse.update, events))),
-                )
+                if not events:
+                    return _NOTHING
+                key = (topic.board_id, event_id, current, encode)
+                return self._kept.get(key) or self._encoded(topic, key, events)
             if current is not None and current < event_id:
                 # The client comes from another process, and this one has yet to hear that event.
                 await topic.wait(_BEHIND)
-        return _reset(topic, "the board changed too fast to catch up")
+        return _reset(topic, "the board changed too fast to catch up", encode)
 
-    def known(self, topic: Topic, event_id: EventId) -> CatchUp | None:
+    def known(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp | None:
         """The same where it can be told without reading the log; ``None`` where it can't."""
         current = topic.current.id
         if current is None:
-            return _reset(topic, "events are not being logged at present")
+            return _reset(topic, "events are not being logged at present", encode)
         if current == event_id:
             return _NOTHING
-        key = (topic.board_id, event_id, current)
+        key = (topic.board_id, event_id, current, encode)
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
@@ -108,14 +144,35 @@ class CatchUps:
         except Gap as gap:
             return gap
 
-    def _keep(self, key: tuple[str, EventId, EventId], catch_up: CatchUp) -> CatchUp:
-        old = self._kept.pop(key, None)
+    def _encoded(self, topic: Topic, key: _Key, events: Sequence[Event]) -> CatchUp:
+        """`events` encoded, and kept; a reset where that is too much."""
+        encode = key[-1]
+        if sum(len(event.data) for event in events) > MOST_BYTES:
+            return _reset(topic, _TOO_LARGE, encode)
+        data = encode([update(event) for event in events])
+        if len(data) > MOST_BYTES:
+            return _reset(topic, _TOO_LARGE, encode)
+        if not self._has_room(len(data)):
+            return _reset(topic, _TOO_MUCH, encode)
+        catch_up = CatchUp(Backlog.counted(data, self._count))
         self._kept[key] = catch_up
-        self._kept_bytes += len(catch_up.encoded) - (len(old.encoded) if old else 0)
+        self._kept_bytes += len(data)
         while len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
+            self._drop_oldest()
         return catch_up
 
+    def _has_room(self, size: int) -> bool:
+        """Whether `size` more bytes are within the bound for all, if need be without those kept."""
+        while self._kept and self._bytes + size > MOST_BYTES_IN_ALL:
+            self._drop_oldest()
+        return self._bytes + size <= MOST_BYTES_IN_ALL
 
-def _reset(topic: Topic, reason: str) -> CatchUp:
-    return CatchUp((topic.current,), reason, sse.reset(reason) + topic.current_bytes)
+    def _drop_oldest(self) -> None:
+        self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+
+
+def _reset(topic: Topic, reason: str, encode: Encode) -> CatchUp:
+    return CatchUp(topic.encoded(encode, reason), is_reset=True)
