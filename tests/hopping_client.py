@@ -21,6 +21,11 @@ class Received:
     id: EventId | None
     data: Any
 
+    @property
+    def without_id(self) -> bool:
+        """Whether it took the client's position from it."""
+        return self.event == "update" and self.id is None
+
 
 @dataclass
 class StreamClient:
