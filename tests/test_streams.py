@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,12 +11,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx_sse
 import pytest
 
-from tornado_board.replay import EventId
-from tornado_board.server import Running
+from tornado_board.replay import Event, EventId
+from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 
 from .stream_client import (
@@ -210,6 +212,71 @@ async def test_a_deleted_board_ends_its_streams(serving: Serving, settings: Sett
         headers = {"Last-Event-ID": str(last_id)}
         async with event_source(client, "/boards/b/", headers=headers) as events:
             assert (await next_event(events)).event in ("reset", "update")
+
+
+async def test_streams_end_last_at_a_stop(settings: Settings) -> None:
+    """Their clients come back a while later; until then there is to be somebody who listens."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running(settings))
+        stream = await RawStream.open(server.url, "/boards/demo/", "Accept: text/event-stream")
+        _, _, last = await stream.event()
+        parts = urlsplit(server.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        # A request of which a part is missing still.
+        writer.write(
+            b"POST /boards/demo/players/mars/score-add/ HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 13\r\n\r\n"
+        )
+        async with http_client(server.url) as client:
+            path = f"/boards/demo/events/?since={last}&wait=60"
+            poll = asyncio.ensure_future(client.get(path))
+            topic = server.services.hub.live("demo")
+            assert topic is not None
+            async with asyncio.timeout(PATIENCE):
+                while topic.listeners < 2 or server.server.open_connections < 3:
+                    await asyncio.sleep(0.01)
+                stopping = asyncio.ensure_future(stack.aclose())
+                # Nobody waits any longer.
+                assert (await poll).json() == {"events": [], "last_event_id": str(last)}
+        assert topic.streams == 1
+        await topic.publish(Event(None, '{"still": "here"}'))
+        assert (await stream.event())[1] == {"still": "here"}
+        writer.write(b'{"amount":10}')
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), PATIENCE)
+        await asyncio.wait_for(stopping, PATIENCE)
+        assert await stream.ended() == b""
+        assert stream.finished
+        writer.close()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_head_tells_of_the_framing_and_leaves_the_connection(
+    serving: Serving, settings: Settings, version: str
+) -> None:
+    url = (await serving(settings)).url
+    stream = await RawStream.open(
+        url, "/boards/demo/", "Accept: text/event-stream", method="GET", version=version
+    )
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    for _ in range(2 if version == "1.1" else 1):
+        writer.write(
+            f"HEAD /boards/demo/ HTTP/{version}\r\nHost: localhost\r\n"
+            "Accept: text/event-stream\r\n\r\n".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        start, *fields = head.decode().split("\r\n")[:-2]
+        assert start == "HTTP/1.1 200 OK"
+        named = {name.lower(): value for name, value in (f.split(": ", 1) for f in fields)}
+        for given in (named, stream.headers):
+            given.pop("date", None)
+        # The stream is the last answer of its connection; what HEAD gets needn't be.
+        assert {"connection": "close"} | named == stream.headers
+        assert named.get("connection") is None
+    if version == "1.0":
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    writer.close()
+    stream.close()
 
 
 async def test_every_kind_of_change_is_an_event(serving: Serving, settings: Settings) -> None:
