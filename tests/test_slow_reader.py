@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tornado_board.realtime.catchup import MOST_BYTES_IN_ALL
 from tornado_board.replay import EventId
 
 from .server_process import ServerProcess
@@ -143,3 +144,48 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
         assert data == final
         back.close()
         fast.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_clients_that_ask_for_all_and_read_nothing_have_a_bound_together(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    server = server_process("--squash=0", "--log-level=warning")
+    async with http_client(server.url) as client:
+        await make_large_board(client, tmp_path)
+        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
+        board = (await fast.event())[1]
+        while len(board["players"][0]["name"]) < NAME:
+            board = (await fast.event())[1]
+        ids = []
+        for _ in range(22):
+            await add(client, "b", "p1")
+            ids.append((await fast.event())[2])
+        fast.close()
+        size = 5 * NAME
+        before = resident(server)
+        streams, asked = [], 0
+        for number in range(90):
+            since = number % 10
+            stream = await narrow_stream(server.url, f"Last-Event-ID: {ids[since]}")
+            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            streams.append((since, stream))
+            asked += size * (len(ids) - 1 - since)
+        grown = resident(server) - before
+        # Ten different answers, of which each is there once, as far as there is room for them;
+        # and what it took to make one of them.
+        assert grown < MOST_BYTES_IN_ALL + 64 * 2**20 < asked / 3, f"{grown:,} bytes more"
+        resets = 0
+        for since, stream in streams:
+            stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            first, data, event_id = await stream.event()
+            following = ids[since + 1 :]
+            if first == "reset":
+                resets += 1
+                assert list(data) == ["reason"]
+                following = ids[-1:]
+                _, _, event_id = await stream.event()
+            for number, expected in enumerate(following):
+                assert (event_id if number == 0 else (await stream.event())[2]) == expected
+            stream.close()
+        assert resets < len(streams)
