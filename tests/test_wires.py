@@ -205,18 +205,20 @@ class Model:
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
-        self.pending: list[Sent] = []
+        self.pending: list[list[Sent]] = []
 
-    def send(self, message: Sequence[Sent], behind: bool) -> None:
+    def send(self, message: list[Sent], behind: bool) -> None:
         if behind:
-            self.pending = [*(sent for sent in self.pending if not sent.type.state), *message]
+            kept = ([sent for sent in older if not sent.type.state] for older in self.pending)
+            self.pending = [*filter(None, kept), message]
         else:
-            self.catch_up()
+            assert not self.pending
             self.sent += message
 
-    def catch_up(self) -> None:
-        self.sent += self.pending
-        self.pending = []
+    def begin_all_but(self, waiting: int) -> None:
+        """All but so many of the pending messages have begun, and are not taken back."""
+        while len(self.pending) > waiting:
+            self.sent += self.pending.pop(0)
 
 
 # Characters that some program or other ends a line at.
@@ -263,11 +265,10 @@ def test_whatever_is_sent_however_it_is_taken_is_read_as_it_was_meant(
                     model.send(message, client.behind)
                 await topic.publish(event, reason)
                 await client.take(0)
-            if not client.behind:
-                model.catch_up()
+            model.begin_all_but(len(client.subscriber._pending))
         # A client that goes on reading gets all of the rest; what it is sent then, too.
         await client.take(10**6)
-        model.catch_up()
+        model.begin_all_but(0)
         topic.end()
         return client.taken, model.sent
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from tornado_board.realtime.backlog import Backlogs
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Encode, Message, update
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
@@ -16,11 +17,8 @@ from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
 _KEPT = 64
 _KEPT_BYTES = 16 * 2**20
 
-#: The largest catch-up in bytes, and how many bytes all of them may have together that are kept,
-#: or on their way to clients that have not taken them yet. One that several are sent counts once.
-#: Past either there is a reset instead.
+#: The largest catch-up in bytes; instead of a larger one there is a reset.
 MOST_BYTES = 8 * 2**20
-MOST_BYTES_IN_ALL = 64 * 2**20
 
 #: Reads of the log before a client that a very busy board keeps outrunning gets a reset.
 _TRIES = 5
@@ -47,28 +45,6 @@ _NOTHING = CatchUp(Message())
 _Key = tuple[str, EventId, EventId, Encode]
 
 
-class Backlog(Message):
-    """Events that all have to arrive, counted for as long as anybody holds them."""
-
-    _uncount: Callable[[int], None]
-
-    @classmethod
-    def counted(cls, data: bytes, count: Callable[[int], None]) -> Backlog:
-        """`data`, whose length is given to `count`, and the same below zero at its end."""
-        backlog = cls(data)
-        count(len(data))
-        backlog._uncount = count
-        return backlog
-
-    @property
-    def kept(self) -> Message:
-        return self
-
-    def __del__(self) -> None:
-        # Whoever held it last: a cache, a subscriber's unfinished message, a TLS stream's buffer.
-        self._uncount(-len(self))
-
-
 class CatchUps:
     """Reads the log for clients that come back, once for all who ask for the same."""
 
@@ -77,7 +53,7 @@ class CatchUps:
         self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
         self._kept: OrderedDict[_Key, CatchUp] = OrderedDict()
         self._kept_bytes = 0
-        self._bytes = 0
+        self._backlogs = Backlogs()
 
     async def after(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp:
         """Everything after `event_id` up to the topic's current event, as `encode` gives it.
@@ -89,8 +65,6 @@ class CatchUps:
             known = self.known(topic, event_id, encode)
             if known is not None:
                 return known
-            if not self._has_room(0):
-                return _reset(topic, _TOO_MUCH, encode)
             try:
                 logged = await self._read(topic.board_id, event_id)
             except Gap as gap:
@@ -122,7 +96,9 @@ class CatchUps:
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
-        return kept
+            return kept
+        backlog = self._backlogs.find(key)
+        return None if backlog is None else CatchUp(backlog)
 
     async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         key = (board_id, event_id)
@@ -152,26 +128,19 @@ class CatchUps:
         data = encode([update(event) for event in events])
         if len(data) > MOST_BYTES:
             return _reset(topic, _TOO_LARGE, encode)
-        if not self._has_room(len(data)):
+        while self._kept and not self._backlogs.has_room(len(data)):
+            self._drop_oldest()
+        if not self._backlogs.make_room(len(data)):
             return _reset(topic, _TOO_MUCH, encode)
-        catch_up = CatchUp(Backlog.counted(data, self._count))
+        catch_up = CatchUp(self._backlogs.make(key, data))
         self._kept[key] = catch_up
         self._kept_bytes += len(data)
         while len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES:
             self._drop_oldest()
         return catch_up
 
-    def _has_room(self, size: int) -> bool:
-        """Whether `size` more bytes are within the bound for all, if need be without those kept."""
-        while self._kept and self._bytes + size > MOST_BYTES_IN_ALL:
-            self._drop_oldest()
-        return self._bytes + size <= MOST_BYTES_IN_ALL
-
     def _drop_oldest(self) -> None:
         self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
-
-    def _count(self, size: int) -> None:
-        self._bytes += size
 
 
 def _reset(topic: Topic, reason: str, encode: Encode) -> CatchUp:
