@@ -182,14 +182,14 @@ async def test_a_long_answer_comes_in_pieces(
     async with http_client(url) as client:
         await make_board(client, "b")
         answer = await poll(client)
-        first, scores = answer["last_event_id"], []
+        since = answer["last_event_id"]
+        scores: list[int] = []
         stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
         await stream.event()
         for _ in range(12):
             await add(client, "b")
             await stream.event()
         stream.close()
-        since = first
         while scores[-1:] != [12]:
             answer = await poll(client, since=since, wait=60)
             assert 1 <= len(answer["events"]) < 6

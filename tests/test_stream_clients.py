@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import importlib
+import importlib.util
 import queue
 import re
 import shutil
@@ -14,9 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import requests
 import tornado.httpclient
-import urllib3
 
 from .chromium import Chromium, executable
 from .server_process import ServerProcess
@@ -27,12 +27,14 @@ Take = Callable[[str], object]
 
 
 def read_with_requests(url: str, take: Take) -> None:
+    requests = importlib.import_module("requests")
     with requests.get(url, headers=STREAM, stream=True, timeout=PATIENCE) as response:
         for line in response.iter_lines():
             take(line.decode() + "\n")
 
 
 def read_with_urllib3(url: str, take: Take) -> None:
+    urllib3 = importlib.import_module("urllib3")
     response = urllib3.PoolManager().request(
         "GET", url, headers=STREAM, preload_content=False, timeout=PATIENCE
     )
@@ -93,8 +95,12 @@ def server(server_process: Callable[..., ServerProcess]) -> ServerProcess:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_each_event_comes_at_once_and_the_end_is_one(server: ServerProcess, name: str) -> None:
-    if name == "curl" and shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    if name == "curl":
+        missing = shutil.which("curl") is None
+    else:
+        missing = name in ("requests", "urllib3") and importlib.util.find_spec(name) is None
+    if missing:
+        pytest.skip(f"{name} is not installed")
     taken: queue.Queue[str | BaseException] = queue.Queue()
     failed: list[BaseException] = []
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given
@@ -116,8 +116,8 @@ class PlainClient:
     """A `Subscriber` and its client."""
 
     def __init__(self) -> None:
-        self._socket: Any = NarrowSocket()
-        poller: Any = NoPoller()
+        self._socket = cast(Any, NarrowSocket())
+        poller = cast(Any, NoPoller())
         self.subscriber: Subscriber | SecureSubscriber = Subscriber(
             self._socket, poller, lambda: None
         )
@@ -180,7 +180,7 @@ class SecureClient:
     """A `SecureSubscriber` and its client."""
 
     def __init__(self) -> None:
-        self._stream: Any = NarrowStream()
+        self._stream = cast(Any, NarrowStream())
         self.subscriber: Subscriber | SecureSubscriber = SecureSubscriber(self._stream)
 
     async def take(self, size: int) -> None:
