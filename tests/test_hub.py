@@ -143,6 +143,15 @@ async def test_each_gets_it_over_the_wire_it_came_by_encoded_once(hubs: Any) -> 
 
 
 @pytest.mark.gen_test
+async def test_few_encodings_of_an_event_are_kept(hubs: Any) -> None:
+    topic = await hubs().open("b")
+    for n in range(1_000):
+        message = topic.encoded(RAW.message, f"for reason {n}")
+        assert f"for reason {n}".encode() in bytes(message)
+        assert len(topic._encoded) <= 100
+
+
+@pytest.mark.gen_test
 async def test_a_reset_stands_before_its_event_and_outlives_those_that_come_after(
     hubs: Any,
 ) -> None:

@@ -12,6 +12,9 @@ from tornado_board.replay import Event
 #: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
 KEEPALIVE_STEPS = 4
 
+#: Encodings of the current event that are kept: for each wire, and each reason of a reset.
+_MOST_ENCODED = 32
+
 
 class Topic:
     """A live board.
@@ -48,11 +51,13 @@ class Topic:
     def encoded(self, encode: Encode, reason: str | None = None) -> Message:
         """The current event as `encode` gives it; behind a ``reset``, if there is a `reason`.
 
-        The same object for all who ask; `reason` is one of few.
+        The same object for all who ask.
         """
         key = (encode, reason)
         message = self._encoded.get(key)
         if message is None:
+            if len(self._encoded) >= _MOST_ENCODED:
+                self._encoded.clear()
             events = [] if reason is None else [reset(reason)]
             message = self._encoded[key] = encode([*events, update(self.current)])
         return message
