@@ -47,27 +47,41 @@ async def narrow_stream(url: str, *headers: str) -> RawStream:
     return await RawStream.open(url, "/boards/b/", "Accept: text/event-stream", *headers, sock=sock)
 
 
-async def make_large_board(client: httpx.AsyncClient, folder: Path) -> None:
-    """A board ``b`` whose events are of 5 times `NAME` bytes; the API would not take such names."""
+async def next_id(stream: RawStream) -> EventId:
+    """The id of the next event."""
+    event_id = (await stream.event())[2]
+    assert event_id is not None
+    return event_id
+
+
+async def follow_large_board(
+    server: ServerProcess, client: httpx.AsyncClient
+) -> tuple[RawStream, EventId]:
+    """A board ``b`` whose events are of 5 times `NAME` bytes; the API would not take such names.
+
+    Returns a stream of it that shows them, and the id of the event that it shows.
+    """
     await make_board(client, "b", {f"p{i}": i for i in range(5)})
-    with contextlib.closing(sqlite3.connect(folder / "tornado_board.sqlite3")) as connection:
+    with contextlib.closing(sqlite3.connect(server.folder / "tornado_board.sqlite3")) as connection:
         connection.execute("UPDATE players SET name = ?", ("x" * NAME,))
         connection.commit()
+    stream = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
+    while True:
+        _, board, event_id = await stream.event()
+        if len(board["players"][0]["name"]) == NAME:
+            assert event_id is not None
+            return stream, event_id
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_subscriber_that_stops_reading(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess],
 ) -> None:
     server = server_process(
         "--squash=0", "--replay-length=20", "--keepalive=0.5", "--log-level=warning"
     )
     async with http_client(server.url) as client:
-        await make_large_board(client, tmp_path)
-        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        board = (await fast.event())[1]
-        while len(board["players"][0]["name"]) < NAME:
-            board = (await fast.event())[1]
+        fast, _ = await follow_large_board(server, client)
         slow = [await narrow_stream(server.url) for _ in range(SLOW)]
         for stream in slow:
             await stream.event()
@@ -116,27 +130,27 @@ async def test_a_subscriber_that_stops_reading(
 
 
 async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess],
 ) -> None:
     """Live events must not be written into the middle of what is replayed."""
     server = server_process("--squash=0", "--log-level=warning")
     async with http_client(server.url) as client:
-        await make_large_board(client, tmp_path)
-        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        ids = [(await fast.event())[2]]
+        fast, first = await follow_large_board(server, client)
+        ids = [first]
         for _ in range(25):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await next_id(fast))
         back = await narrow_stream(server.url, f"Last-Event-ID: {ids[0]}")
         back.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(10):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await next_id(fast))
         back.writer.transport.resume_reading()  # type: ignore[attr-defined]
         final = (await client.get("/boards/b/")).json()
         seen, data = [ids[0]], None
         while data != final:
             _, data, event_id = await back.event()
+            assert event_id is not None
             seen.append(event_id)
         # All that was replayed, then the newest of those that came meanwhile.
         assert seen[:26] == ids[:26]
@@ -148,19 +162,15 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_clients_that_ask_for_all_and_read_nothing_have_a_bound_together(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess],
 ) -> None:
     server = server_process("--squash=0", "--log-level=warning")
     async with http_client(server.url) as client:
-        await make_large_board(client, tmp_path)
-        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        board = (await fast.event())[1]
-        while len(board["players"][0]["name"]) < NAME:
-            board = (await fast.event())[1]
-        ids = []
-        for _ in range(22):
+        fast, first = await follow_large_board(server, client)
+        ids = [first]
+        for _ in range(21):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await next_id(fast))
         fast.close()
         size = 5 * NAME
         before = resident(server)
@@ -178,14 +188,14 @@ async def test_clients_that_ask_for_all_and_read_nothing_have_a_bound_together(
         resets = 0
         for since, stream in streams:
             stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
-            first, data, event_id = await stream.event()
+            kind, data, event_id = await stream.event()
             following = ids[since + 1 :]
-            if first == "reset":
+            if kind == "reset":
                 resets += 1
                 assert list(data) == ["reason"]
                 following = ids[-1:]
                 _, _, event_id = await stream.event()
             for number, expected in enumerate(following):
-                assert (event_id if number == 0 else (await stream.event())[2]) == expected
+                assert (await next_id(stream) if number else event_id) == expected
             stream.close()
         assert resets < len(streams)
