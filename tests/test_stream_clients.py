@@ -154,7 +154,7 @@ async def test_chromium_shows_each_event_at_once(server: ServerProcess) -> None:
                 await add(client, "demo", "mars")
                 await tab.until(f"seen.length === {count}")
             board = await client.get("/boards/demo/")
-        assert await tab.run("seen.at(-1)") == [board.headers["last-event-id"], board.text]
+        assert await tab.run("seen.at(-1)") == [board.headers["last-event-id"], board.text.strip()]
         await tab.close()
     finally:
         browser.close()

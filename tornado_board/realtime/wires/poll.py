@@ -50,7 +50,9 @@ def nothing(since: EventId) -> Message:
 
 
 def _answer(parts: Sequence[bytes], last: EventId) -> Message:
-    return Message(b'{"events":[%b],"last_event_id":"%b"}' % (b",".join(parts), str(last).encode()))
+    return Message(
+        b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
+    )
 
 
 def _event(sent: Sent) -> bytes:
