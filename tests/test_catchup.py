@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tornado_board.realtime import backlog, catchup
-from tornado_board.realtime.backlog import Backlog
+from tornado_board.realtime import catchup, replays
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, reset, update
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
@@ -99,7 +99,7 @@ async def test_a_catch_up_that_is_too_large_is_a_reset(monkeypatch: pytest.Monke
 async def test_all_that_clients_have_not_taken_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     log, catch_ups, topic = caught_up(1000)
     ids = [event.id for event in log.events if event.id]
-    monkeypatch.setattr(backlog, "MOST_BYTES_IN_ALL", 100_000)
+    monkeypatch.setattr(replays, "MOST_BYTES_IN_ALL", 100_000)
     # What a subscriber that does not read holds: a part of the bytes that all share.
     held = [
         memoryview((await catch_ups.after(topic, ids[0], RAW.message)).encoded)[1000:]
@@ -109,7 +109,7 @@ async def test_all_that_clients_have_not_taken_has_a_bound(monkeypatch: pytest.M
         answer = await catch_ups.after(topic, event_id, RAW.message)
         if not answer.is_reset:
             held.append(memoryview(answer.encoded)[1000:])
-        assert catch_ups._backlogs.bytes <= 100_000
+        assert catch_ups._replays.bytes <= 100_000
     del answer
     assert len({id(view.obj) for view in held}) >= 2
     refused = await catch_ups.after(topic, ids[3], RAW.message)
@@ -119,7 +119,7 @@ async def test_all_that_clients_have_not_taken_has_a_bound(monkeypatch: pytest.M
     held.clear()
     assert not (await catch_ups.after(topic, ids[3], RAW.message)).is_reset
     catch_ups._kept.clear()
-    assert catch_ups._backlogs.bytes == 0
+    assert catch_ups._replays.bytes == 0
 
 
 async def test_those_who_have_been_at_it_longest_make_room(
@@ -128,18 +128,18 @@ async def test_those_who_have_been_at_it_longest_make_room(
     """So that whoever reads is served, whatever others hold."""
     log, catch_ups, topic = caught_up(1000)
     ids = [event.id for event in log.events if event.id]
-    monkeypatch.setattr(backlog, "MOST_BYTES_IN_ALL", 100_000)
+    monkeypatch.setattr(replays, "MOST_BYTES_IN_ALL", 100_000)
 
     class Client:
         """One that takes nothing."""
 
         def __init__(self, first: Message) -> None:
-            assert isinstance(first, Backlog)
-            self.backlog: Backlog | None = first
+            assert isinstance(first, Replay)
+            self.replay: Replay | None = first
             first.held_by(self)
 
         def close(self) -> None:
-            self.backlog = None
+            self.replay = None
 
     clients = []
     for event_id in ids[:20]:
@@ -147,18 +147,18 @@ async def test_those_who_have_been_at_it_longest_make_room(
             answer = await catch_ups.after(topic, event_id, RAW.message)
             assert not answer.is_reset
             clients.append(Client(answer.encoded))
-            assert catch_ups._backlogs.bytes <= 100_000
-    there = [client.backlog is not None for client in clients]
+            assert catch_ups._replays.bytes <= 100_000
+    there = [client.replay is not None for client in clients]
     assert there == sorted(there), "the first had to go"
     assert 6 <= sum(there) < 40
     # What one of them holds is there for the next who asks for it, though it is kept no longer.
     catch_ups._kept.clear()
-    assert (await catch_ups.after(topic, ids[19], RAW.message)).encoded is clients[-1].backlog
+    assert (await catch_ups.after(topic, ids[19], RAW.message)).encoded is clients[-1].replay
     # Those who have taken theirs, or have gone, are forgotten.
     for client in clients:
         client.close()
     del answer
     for _ in range(200):
         Client((await catch_ups.after(topic, ids[0], RAW.message)).encoded).close()
-    assert len(catch_ups._backlogs._holders) <= backlog._LOOK_AT
-    assert len(catch_ups._backlogs._latest) <= backlog._LOOK_AT
+    assert len(catch_ups._replays._holders) <= replays._LOOK_AT
+    assert len(catch_ups._replays._latest) <= replays._LOOK_AT

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tornado_board.realtime.backlog import MOST_BYTES_IN_ALL
+from tornado_board.realtime.replays import MOST_BYTES_IN_ALL
 from tornado_board.replay import EventId
 
 from .server_process import ServerProcess

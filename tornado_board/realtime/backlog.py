@@ -1,100 +1,147 @@
-"""Catch-ups on their way to clients that have not taken them yet, and the bound of them all.
-
-A client that asks for the past and does not read it costs what it asked for, for as long as it
-stays. What all of them cost has a bound, and past it those who have been at it longest have to go:
-so whoever reads gets what was missed, whatever others do.
-"""
+"""What the replay log has to be told, or asked, of boards that aren't live in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Iterable
+from itertools import islice
 
-from tornado_board.realtime.wires import Message
+from tornado_board.backoff import Backoff
+from tornado_board.cluster import Bus, Role
+from tornado_board.replay import EventId, LogRefused, LogUnavailable, NotPublisher, ReplayLog
+from tornado_board.tasks import Tasks
 
-#: How many bytes all catch-ups may have together. One that several are sent counts once.
-MOST_BYTES_IN_ALL = 64 * 2**20
+#: Boards that wait, of each kind.
+_WAITING = 100_000
 
-#: Clients noted as taking a catch-up before it is looked which of them still are.
-_LOOK_AT = 64
+#: Boards that are looked after in one go.
+_AT_ONCE = 200
 
-
-class Holder(Protocol):
-    """A subscriber that has been sent a catch-up: see `subscriber.Subscriber`."""
-
-    @property
-    def backlog(self) -> Backlog | None:
-        """What it has not taken all of yet."""
-
-    def close(self) -> None:
-        """Close the connection; the client comes back for the rest."""
+#: Bounds, in seconds, of the wait after the log refused something.
+_BACKOFF = (0.5, 8.0)
 
 
-class Backlog(Message):
-    """Events that all have to arrive, counted for as long as anybody has them."""
+class Backlog:
+    """Boards that wait for the log while this process does something else.
 
-    _backlogs: Backlogs
-    _key: Hashable
+    Those that changed, and may be followed elsewhere; those that were deleted; those whose newest
+    events are in no log. Who follows what changes in between, so that a board which is passed over
+    is asked for again, and one that waits in vain does no harm.
+    """
 
-    @property
-    def kept(self) -> Message:
-        return self
+    def __init__(
+        self,
+        log: ReplayLog,
+        bus: Bus,
+        *,
+        is_live: Callable[[str], bool],
+        keep: Callable[[str], None],
+        on_error: Callable[[Exception], None],
+        on_overflow: Callable[[], None],
+    ) -> None:
+        """`keep` makes a board live that others follow; `on_overflow` is called when boards had to
+        be passed over, so that all have to be looked after."""
+        self._log = log
+        self._bus = bus
+        self._is_live = is_live
+        self._keep = keep
+        self._on_error = on_error
+        self._on_overflow = on_overflow
+        self._role: Role | None = None
+        self._changed: dict[str, None] = {}
+        self._deleted: dict[str, None] = {}
+        self._unlogged: dict[str, tuple[EventId, int]] = {}
+        self._overflowed = False
+        self._backoff = Backoff(*_BACKOFF)
+        self._tasks = Tasks()
+        self._working: asyncio.Task[None] | None = None
 
-    def held_by(self, holder: Holder) -> None:
-        """Note that `holder` could not take it at once."""
-        self._backlogs.note(holder, self._key)
+    async def close(self) -> None:
+        """Stop; what waits is lost with this process."""
+        self._role = None
+        await self._tasks.cancel()
 
-    def __del__(self) -> None:
-        # Whoever had it last: a cache, a subscriber's unfinished message, a TLS stream's buffer.
-        self._backlogs.bytes -= len(self)
+    def take_role(self, role: Role) -> None:
+        """Only who publishes has a say in what is logged; who is isolated has none in anything."""
+        self._role = role
+        if role is Role.FOLLOWER:
+            self._changed.clear()
+            self._deleted.clear()
+        self.wake()
 
+    def add_changed(self, board_id: str) -> None:
+        """The board changed; others may follow it."""
+        self._add(self._changed, board_id)
 
-class Backlogs:
-    """All catch-ups that are kept or on their way, and who they are on their way to."""
+    def add_deleted(self, board_id: str) -> None:
+        """The board was deleted."""
+        self._add(self._deleted, board_id)
 
-    def __init__(self) -> None:
-        #: How many bytes there are.
-        self.bytes = 0
-        # The longest at it first; also some who have taken theirs meanwhile.
-        self._holders: dict[Holder, None] = {}
-        # By what they hold, the latest of them.
-        self._latest: dict[Hashable, Holder] = {}
-        self._look_at = _LOOK_AT
+    def add_unlogged(self, board_id: str, last: EventId, count: int) -> None:
+        """`count` events were sent after `last` that are in no log."""
+        if len(self._unlogged) < _WAITING:
+            self._unlogged[board_id] = (last, count)
+        self.wake()
 
-    def make(self, key: Hashable, data: Message) -> Backlog:
-        """`data`, counted; `key` says what it is."""
-        backlog = Backlog(data)
-        backlog._backlogs, backlog._key = self, key
-        self.bytes += len(data)
-        return backlog
+    def take_unlogged(self, board_id: str) -> tuple[EventId, int] | None:
+        """What `add_unlogged` was told of a board that is live again, and sees to it itself."""
+        return self._unlogged.pop(board_id, None)
 
-    def find(self, key: Hashable) -> Backlog | None:
-        """One that is on its way to a client, for another who asks for the same."""
-        holder = self._latest.get(key)
-        backlog = None if holder is None else holder.backlog
-        return backlog if backlog is not None and backlog._key == key else None
+    def overflow(self) -> None:
+        """All boards have to be looked after, at the next `wake`."""
+        self._overflowed = True
 
-    def note(self, holder: Holder, key: Hashable) -> None:
-        """Note that `holder` could not take all that it was sent at once."""
-        if max(len(self._holders), len(self._latest)) >= self._look_at:
-            self._holders = {h: None for h in self._holders if h.backlog is not None}
-            self._latest = {k: h for k, h in self._latest.items() if h.backlog is not None}
-            self._look_at = max(_LOOK_AT, 2 * len(self._holders))
-        self._holders[holder] = None
-        self._latest[key] = holder
+    def wake(self) -> None:
+        """Go on, unless the log is known to be away; then it is to be called when it is back."""
+        if self._role in (None, Role.ISOLATED) or self._working is not None:
+            return
+        if self._changed or self._deleted or self._unlogged or self._overflowed:
+            self._working = self._tasks.start(self._work())
 
-    def has_room(self, size: int) -> bool:
-        """Whether `size` bytes more are within the bound."""
-        return self.bytes + size <= MOST_BYTES_IN_ALL
+    def _add(self, boards: dict[str, None], board_id: str) -> None:
+        if len(boards) < _WAITING:
+            boards[board_id] = None
+            self.wake()
+        else:
+            self.overflow()
 
-    def make_room(self, size: int) -> bool:
-        """Have those go who have been at it longest, until there is room for `size` bytes more.
+    async def _work(self) -> None:
+        try:
+            while self._changed or self._deleted or self._unlogged:
+                try:
+                    await self._report(list(islice(self._unlogged.items(), _AT_ONCE)))
+                    if self._role is Role.PUBLISHER:
+                        await self._delete(list(islice(self._deleted, _AT_ONCE)))
+                        await self._ask_about(list(islice(self._changed, _AT_ONCE)))
+                    elif not self._unlogged:
+                        break
+                    self._backoff.reset()
+                except LogRefused as error:
+                    self._on_error(error)
+                    await asyncio.sleep(self._backoff.next())
+            if self._overflowed and self._role is Role.PUBLISHER:
+                self._overflowed = False
+                self._on_overflow()
+        except (LogUnavailable, NotPublisher) as error:
+            self._on_error(error)
+        finally:
+            self._working = None
 
-        Returns whether there is.
-        """
-        while not self.has_room(size) and self._holders:
-            holder = next(iter(self._holders))
-            del self._holders[holder]
-            if holder.backlog is not None:
-                holder.close()
-        return self.has_room(size)
+    async def _report(self, unlogged: Iterable[tuple[str, tuple[EventId, int]]]) -> None:
+        for board_id, (last, count) in unlogged:
+            await self._log.record_gap(board_id, last, count)
+            if self._unlogged.get(board_id) == (last, count):
+                del self._unlogged[board_id]
+
+    async def _delete(self, deleted: Iterable[str]) -> None:
+        for board_id in deleted:
+            if not self._is_live(board_id):  # else it was made again
+                await self._log.delete(board_id)
+            self._deleted.pop(board_id, None)
+
+    async def _ask_about(self, changed: list[str]) -> None:
+        followed = await self._bus.followed(changed)
+        for board_id in changed:
+            self._changed.pop(board_id, None)
+        for board_id in followed:
+            self._keep(board_id)

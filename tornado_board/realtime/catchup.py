@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tornado_board.realtime.backlog import Backlogs
+from tornado_board.realtime.replays import Replays
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Encode, Message, update
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
@@ -53,7 +53,7 @@ class CatchUps:
         self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
         self._kept: OrderedDict[_Key, CatchUp] = OrderedDict()
         self._kept_bytes = 0
-        self._backlogs = Backlogs()
+        self._replays = Replays()
 
     async def after(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp:
         """Everything after `event_id` up to the topic's current event, as `encode` gives it.
@@ -97,8 +97,8 @@ class CatchUps:
         if kept is not None:
             self._kept.move_to_end(key)
             return kept
-        backlog = self._backlogs.find(key)
-        return None if backlog is None else CatchUp(backlog)
+        replay = self._replays.find(key)
+        return None if replay is None else CatchUp(replay)
 
     async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         key = (board_id, event_id)
@@ -128,11 +128,11 @@ class CatchUps:
         data = encode([update(event) for event in events])
         if len(data) > MOST_BYTES:
             return _reset(topic, _TOO_LARGE, encode)
-        while self._kept and not self._backlogs.has_room(len(data)):
+        while self._kept and not self._replays.has_room(len(data)):
             self._drop_oldest()
-        if not self._backlogs.make_room(len(data)):
+        if not self._replays.make_room(len(data)):
             return _reset(topic, _TOO_MUCH, encode)
-        catch_up = CatchUp(self._backlogs.make(key, data))
+        catch_up = CatchUp(self._replays.make(key, data))
         self._kept[key] = catch_up
         self._kept_bytes += len(data)
         while len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES:

@@ -99,9 +99,9 @@ class Hub:
         return list(self._topics)
 
     async def publish(self, board_id: str, event: Event, reset: str | None = None) -> None:
-        """Make `event` the board's current one and send it to its subscribers.
+        """Make `event` the board's current one and send it to its subscribers, after a reset that
+        says `reset` if there is one.
 
-        `reset` says why it does not follow on the event before it, if it doesn't.
         Returns when all of them were sent it, so that who publishes faster than that squashes its
         changes instead of queueing them here; see `Topic.publish`. Raises `LimitReached` if there
         is no room for another live board.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from tornado import iostream
 
 from tornado_board.realtime.audience import Audience, nowhere
-from tornado_board.realtime.backlog import Backlog
+from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, Message
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
@@ -99,15 +99,15 @@ class Subscriber:
             self.deliver(first)
         else:
             self._pending = (first,)
-        if (backlog := self.backlog) is not None:
-            backlog.held_by(self)
+        if (replay := self.replay) is not None:
+            replay.held_by(self)
 
     @property
-    def backlog(self) -> Backlog | None:
+    def replay(self) -> Replay | None:
         """What the client has missed and not taken all of yet."""
         unfinished = None if self._unfinished is None else self._unfinished.obj
         waiting = (unfinished, *self._pending)
-        return next((data for data in waiting if isinstance(data, Backlog)), None)
+        return next((data for data in waiting if isinstance(data, Replay)), None)
 
     def deliver(self, data: Message) -> None:
         """Send `data`, now or as soon as the socket takes it."""
@@ -210,7 +210,7 @@ class SecureSubscriber:
     Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
     """
 
-    __slots__ = ("_pending", "_stream", "_writing", "audience", "backlog", "place")
+    __slots__ = ("_pending", "_stream", "_writing", "audience", "place", "replay")
 
     def __init__(self, stream: iostream.IOStream) -> None:
         """Take over `stream`."""
@@ -220,15 +220,15 @@ class SecureSubscriber:
         self._writing: asyncio.Future[None] | None = None
         self._pending: tuple[Message, ...] = ()
         #: What the client has missed and not taken all of yet.
-        self.backlog: Backlog | None = None
+        self.replay: Replay | None = None
         stream.set_nodelay(True)
         stream.set_close_callback(self._closed)
 
     def begin(self, head: bytes, first: Message) -> None:
         """Send `head`, which is this client's own, and `first`, which others may be sent too."""
         self._write(head, first)
-        if isinstance(first, Backlog) and self._writing is not None and not self._writing.done():
-            self.backlog = first
+        if isinstance(first, Replay) and self._writing is not None and not self._writing.done():
+            self.replay = first
             first.held_by(self)
 
     def deliver(self, data: Message) -> None:
@@ -269,7 +269,7 @@ class SecureSubscriber:
     def _written(self, written: asyncio.Future[None]) -> None:
         if written.cancelled() or written.exception() is not None:
             return
-        self._writing = self.backlog = None
+        self._writing = self.replay = None
         pending, self._pending = self._pending, ()
         if pending:
             self._write(*pending)
@@ -283,7 +283,7 @@ class SecureSubscriber:
                 self._writing.add_done_callback(self._written)
 
     def _closed(self) -> None:
-        self._pending, self.backlog = (), None
+        self._pending, self.replay = (), None
         if self.audience is not None:
             self.audience.discard(self)
 

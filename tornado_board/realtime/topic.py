@@ -89,17 +89,13 @@ class Topic:
                 waiter.set_result(None)
 
     async def publish(self, event: Event, reason: str | None = None) -> None:
-        """Make `event` the current one and send it to everyone; returns when all were sent it.
+        """Make `event` the current one and send it to everyone, in one message with a ``reset``
+        before it if there is a `reason`; returns when all were sent it.
 
-        With a `reason` a ``reset`` stands before it, in the same message. Without one, an event
-        that is not newer than the current one is passed over: to send it, a reset would be due.
         If this is cancelled, an event that was begun is sent to the rest all the same, without
         pauses.
         """
         async with self._turn:
-            newest = self.current.id
-            if reason is None and event.id and newest and event.id <= newest:
-                return
             self.current = event
             self._encoded.clear()
             self._sent_at = time.monotonic()
