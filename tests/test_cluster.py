@@ -165,7 +165,10 @@ def assert_no_silent_gap(client: StreamClient) -> None:
     last: EventId | None = None
     resumed = False
     for position, received in enumerate(client.received):
-        resumed = resumed or position in client.begun
+        if position in client.begun:
+            resumed = True
+            if position and client.received[position - 1].without_id:
+                last = None  # it came back without a position, and begins anew
         if received.event == "reset":
             last = None
         elif received.id is not None:

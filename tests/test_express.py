@@ -53,7 +53,7 @@ async def answer(running: Running, *parts: bytes) -> bytes:
             await asyncio.sleep(0.05)
             await loop.sock_sendall(sock, part)
         data = b""
-        while b"data: " not in data or not data.endswith(b"\n\n"):
+        while b"data: " not in data or not data.endswith((b"\n\n", b"\n\n\r\n")):
             got = await asyncio.wait_for(loop.sock_recv(sock, 65536), 10)
             data += got
             if not got:
@@ -97,7 +97,7 @@ async def test_both_ways_give_the_same_answer(
         by_short_cut = await answer(running, wanted)
         assert taken.count == before + ("1-1" not in wanted.decode() and b"9\r\n" not in wanted)
         assert by_short_cut == by_handler
-        assert re.search(rb"\r\n\r\nretry: \n(id|event): ", by_handler)
+        assert re.search(rb"\r\n\r\nc\r\nretry: \n\r\n[0-9a-f]+\r\nevent: ", by_handler)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -141,14 +141,14 @@ async def test_streams_beyond_the_limit_are_refused(serving: Serve, settings: Se
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
     for sock in sockets:
         sock.sendall(request())
-    while len(topic.audience) < 2:
+    while topic.streams < 2:
         await asyncio.sleep(0.01)
     refused = await answer(running, request("/boards/demo/", "Connection: close"))
     assert refused.startswith(b"HTTP/1.1 503")
     assert running.server.open_connections >= 2
     for sock in sockets:
         sock.close()
-    while len(topic.audience) or running.server.open_connections:
+    while topic.streams or running.server.open_connections:
         await asyncio.sleep(0.01)
     assert b"200 OK" in await answer(running, request())
 

@@ -235,9 +235,11 @@ async def running(
             short_cut=Express(hub, catch_ups, settings),
         )
         server.add_sockets(bound)
-        # Last in, first out: no new connections, the streams end, what is under way is answered.
+        # Last in, first out: no new connections, those who wait are answered, then all that is
+        # under way, and the streams end at last (`hub.close` above). Their clients come back a
+        # second after that at the soonest, when whoever takes this process's place can listen.
         stack.push_async_callback(server.drain, settings.stop_timeout)
-        stack.callback(hub.close)
+        stack.callback(hub.stop_waiting)
         # Early, so that another process takes over while this one winds up.
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)

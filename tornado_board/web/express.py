@@ -13,7 +13,6 @@ import re
 import socket
 from collections.abc import Callable
 
-from tornado_board.realtime import sse
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.settings import Settings
@@ -96,7 +95,7 @@ class Express:
             cors_headers(self._allowed_origins, origin.decode("latin-1") if origin else None)
         )
         log_stream_started(path.decode(), peer)
-        streams.subscribe(self._hub, topic, sock, release, head + sse.opening(first))
+        streams.subscribe(self._hub, topic, sock, release, head, first)
         return True
 
 
