@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 
-from tornado_board.models import TOP, NewBoard, board_json
+from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
@@ -17,27 +17,37 @@ MOST_BOARDS = 1000
 MOST_PLAYERS = 100
 
 
-def path_of(*ids: str) -> str:
-    """The path of a board or, with two ids, of a player.
-
-    Ids are made of characters that need no escape; but as a whole segment, ``.`` and ``..`` would
-    be taken for steps within the path (RFC 3986, section 3.3).
-    """
-    board, *player = (i.replace(".", "%2E") if i in (".", "..") else i for i in ids)
-    return f"/boards/{board}/" + "".join(f"players/{i}/" for i in player)
+def path_of(board_id: str, player_id: str | None = None) -> str:
+    """The path of a board or, with two ids, of a player. Ids need no escape."""
+    path = f"/boards/{board_id}/"
+    return path if player_id is None else f"{path}players/{player_id}/"
 
 
 class BoardsHandler(Handler):
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards = await self.store.list_boards(limit + 1, self.id_argument("after"))
+        boards = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
             self.set_header("Link", f'</boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
+
+    async def _listed(self, count: int, after: str) -> list[Board]:
+        """The first `count` boards behind the id `after` that have an id of this API.
+
+        Another program may have stored others, or an earlier version: nothing leads to them.
+        """
+        listed: list[Board] = []
+        while len(listed) < count:
+            boards = await self.store.list_boards(count, after)
+            listed += [board for board in boards if is_id(board.id)]
+            if len(boards) < count:
+                break
+            after = boards[-1].id
+        return listed[:count]
 
     async def post(self) -> None:
         """Make a board."""

@@ -45,7 +45,7 @@ _STATUSES: dict[type[Exception], int] = {
     LimitReached: 503,
 }
 
-_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
+_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 _REQUEST_HEADERS = "Content-Type, Last-Event-ID, If-None-Match"
 _RESPONSE_HEADERS = "Location, Link, ETag, Last-Event-ID, Retry-After"
