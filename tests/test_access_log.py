@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import logging
 import re
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -71,7 +73,9 @@ async def test_health_checks_are_quiet_unless_they_fail(
 
 async def open_stream(served: Served) -> asyncio.StreamWriter:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(b"GET /boards/demo HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+    writer.write(
+        b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    )
     await asyncio.wait_for(reader.readuntil(b"event: update"), 10)
     return writer
 
@@ -117,8 +121,11 @@ async def test_a_client_that_goes_away_is_no_news(
 
         monkeypatch.setattr(served.store, "list_boards", slow)
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(b"GET /boards/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write(b"GET /boards/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await gone.wait()
+        # A reset: the end of what it sends could also come from a client that waits for the answer.
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         await asyncio.wait_for(done.wait(), 10)
         await asyncio.sleep(0.05)

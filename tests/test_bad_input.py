@@ -339,23 +339,24 @@ MALFORMED = {
     "a lower version": b"GET / HTTP/0.9\r\n\r\n",
     "another protocol": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    "a header without a colon": b"GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n",
-    "a folded header": b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
-    "a space in the target": b"GET /boards/a b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two lengths": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "two hosts": b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n",
+    "a folded header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: 1\r\n 2\r\n\r\n",
+    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \0\r\n\r\n",
+    "a space in the target": b"GET /boards/a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two lengths": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Length: 0\r\nContent-Length: 5\r\n\r\n{}",
-    "a negative length": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    "a length that is no number": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 1e1\r\n\r\n",
-    "both framings": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+    "a negative length": b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "a length that is no number": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 1e1\r\n\r\n",
+    "both framings": b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "an unknown framing": b"POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
-    "a chunk without a size": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "an unknown framing": b"POST %s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "a chunk without a size": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
-    "an endless chunk size": b"POST %s HTTP/1.1\r\nHost: a\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 100,
-    "a chunk that goes on": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "an endless chunk size": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 5000,
+    "a chunk that goes on": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx\r\n0\r\n\r\n",
 }
 

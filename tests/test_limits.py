@@ -18,8 +18,8 @@ from tornado_board.web.connections import Connection
 from .serving import PATIENCE, Answer, Served, parse, serving
 from .test_bad_input import problem
 
-GET = b"GET /boards/ HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = "POST /boards/demo/players/mars/score-add/ HTTP/1.1\r\nHost: a\r\n"
+GET = b"GET /boards/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = "POST /boards/demo/players/mars/score-add/ HTTP/1.1\r\nHost: localhost\r\n"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -77,7 +77,7 @@ async def until(condition: Callable[[], bool]) -> None:
     "half",
     [
         b"G",
-        b"GET /boards/ HTTP/1.1\r\nHost: a\r\n",
+        b"GET /boards/ HTTP/1.1\r\nHost: localhost\r\n",
         f"{POST}{FORM}Content-Length: 8\r\n\r\namo".encode(),
         f"{POST}{FORM}Transfer-Encoding: chunked\r\n\r\n3\r\namo\r\n".encode(),
         f"{POST}{FORM}Transfer-Encoding: chunked\r\n\r\n3".encode(),
@@ -287,7 +287,7 @@ async def test_every_way_to_end_frees_the_place(settings: Settings) -> None:
                 client.send(data)
                 await asyncio.sleep(0.02)
             await settled(served, 0)
-        assert not served.server._peers
+        assert not served.server.shares.connections
         assert not any(served.server._deadlines.values())
 
 

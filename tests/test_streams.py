@@ -76,7 +76,7 @@ async def test_the_bytes_of_a_stream(serving: Serving, settings: Settings) -> No
         assert (
             await stream.reader.readuntil(b"\n\n")
             == (
-                f"id: {current.headers['last-event-id']}\nevent: update\ndata: {current.text}\n\n"
+                f"id: {current.headers['last-event-id']}\nevent: update\ndata: {current.text}\n"
             ).encode()
         )
         stream.close()

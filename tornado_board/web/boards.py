@@ -9,7 +9,6 @@ from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
-from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.handler import Handler
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -59,11 +58,8 @@ class BoardsHandler(Handler):
 class BoardHandler(Handler):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
-        if prefers_event_stream(self.request.headers.get("Accept", "")):
-            if self.request.method == "GET":
-                await streams.serve_stream(self, board_id)
-            else:
-                await streams.serve_stream_head(self, board_id)
+        if self.wants_event_stream:
+            await _serve_stream(self, board_id)
             return
         limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
@@ -93,10 +89,16 @@ class EventsHandler(Handler):
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
-        stream = prefers_event_stream(self.request.headers.get("Accept", ""))
-        if stream and self.request.method == "HEAD":
-            await streams.serve_stream_head(self, board_id)
-        elif stream:
-            await streams.serve_stream(self, board_id)
-        else:
+        if self.wants_event_stream:
+            await _serve_stream(self, board_id)
+            return
+        with self.holding(board_id):
             await streams.serve_poll(self, board_id)
+
+
+async def _serve_stream(handler: Handler, board_id: str) -> None:
+    if handler.request.method == "HEAD":
+        await streams.serve_stream_head(handler, board_id)
+        return
+    with handler.holding(board_id):
+        await streams.serve_stream(handler, board_id)

@@ -22,7 +22,8 @@ from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.replay import Event, EventId, LogUnavailable
 from tornado_board.web.access_log import log_request, log_stream_started
 from tornado_board.web.connections import Connection
-from tornado_board.web.handler import Handler, cors_headers
+from tornado_board.web.cors import cors_headers
+from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
@@ -173,7 +174,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         handler.hub.check_room(topic)
         await topic.wait(min(wait, _RESET_WAIT), handler.gone)
         catch_up = await handler.services.catch_ups.after(topic, since)
-    while not catch_up.events and not topic.ended and not handler.client_gone:
+    while not catch_up.events and not topic.ended and not handler.hung_up:
         left = deadline - time.monotonic()
         if left <= 0:
             break
