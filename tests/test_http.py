@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -156,8 +157,8 @@ async def half_closed(served: Served, *parts: bytes) -> AsyncIterator[bytes]:
     """What comes back to a client that sends `parts` and then shuts down its side."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     for part in parts:
-        writer.write(part)
         await asyncio.sleep(0.01)
+        writer.write(part)
     writer.write_eof()
     try:
         yield await whole(reader)
@@ -180,6 +181,8 @@ POST += b'Content-Type: application/json\r\n\r\n{"amount": 2}'
         ([POST[:-5], POST[-5:-2], POST[-2:]], [200]),
         ([in_chunks("2\r\n{}\r\n0\r\n\r\n")], [200]),
         ([in_chunks("2\r\n{}\r\n"), b"0\r\n", b"\r\n"], [200]),
+        # the end comes while the header is being read, in more pieces than one
+        ([GET[:-2] + b"X: " + b"x" * 25_000 + b"\r\n\r\n"], [200]),
         ([GET + POST + GET], [200, 200, 200]),
         ([GET + POST + GET[:20]], [200, 200]),
         ([GET[:-2]], []),
@@ -191,7 +194,7 @@ POST += b'Content-Type: application/json\r\n\r\n{"amount": 2}'
 async def test_what_has_arrived_whole_is_answered(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], statuses: list[int]
 ) -> None:
-    async with serving(settings) as served:
+    async with serving(dataclasses.replace(settings, max_header=60_000)) as served:
         add = served.store.add_score
 
         async def slow(*arguments: Any) -> Any:
