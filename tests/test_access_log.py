@@ -100,6 +100,34 @@ async def test_a_proxy_tells_the_address_only_where_it_is_trusted(
     assert lines[0].endswith("203.0.113.7" if trusted else "127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("forwarded_for", "real_ip", "address"),
+    [
+        ("203.0.113.7", "", "203.0.113.7"),
+        ("", "203.0.113.8", "203.0.113.8"),
+        ("203.0.113.7", "203.0.113.8", "203.0.113.7"),
+        # the last is the one that the proxy itself has seen
+        ("198.51.100.1, 203.0.113.7", "203.0.113.8", "203.0.113.7"),
+        ("nonsense,2001:DB8::7 ", "", "2001:db8::7"),
+        # what is malformed is ignored, and no one before it believed
+        ("203.0.113.7, unknown", "203.0.113.8", "203.0.113.8"),
+        ("203.0.113.7, unknown", "", "127.0.0.1"),
+        ("203.0.113.7,", "x", "127.0.0.1"),
+        ("127.1", "1", "127.0.0.1"),
+        ("fe80::1%\x9b31m", "203.0.113.7:80", "127.0.0.1"),
+        (":" * 5000, "9" * 5000, "127.0.0.1"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_which_address_a_proxy_tells(
+    settings: Settings, lines: list[str], forwarded_for: str, real_ip: str, address: str
+) -> None:
+    async with serving(dataclasses.replace(settings, trust_forwarded=True)) as served:
+        headers = {"X-Forwarded-For": forwarded_for, "X-Real-IP": real_ip}
+        await served.request("GET", "/boards/", headers=headers)
+    assert lines[0].split()[-1] == address
+
+
 @pytest.mark.gen_test
 async def test_a_client_that_goes_away_is_no_news(
     settings: Settings,
