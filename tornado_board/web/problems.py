@@ -76,7 +76,7 @@ class Problem(tornado.web.HTTPError):
         }
         lines = [f"HTTP/1.1 {self.status_code} {title(self.status_code)}"]
         lines += [f"{name}: {value}" for name, value in (*headers.items(), *cors)]
-        return "\r\n".join([*lines, "", ""]).encode("ascii") + (content if body else b"")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (content if body else b"")
 
 
 def title(status: int) -> str:
