@@ -76,11 +76,10 @@ class Handler(tornado.web.RequestHandler):
     """A resource. Its path arguments are ids of boards and players, checked before a method
     runs."""
 
-    #: Whether the client went away before it was answered.
+    #: Whether the client went away before it was answered. Once `gone` was asked for, also whether
+    #: it has ended its side of the connection: it may still read an answer then, which can't be
+    #: told.
     client_gone = False
-    #: Whether it did, or has ended its side of the connection: it may still read an answer, or be
-    #: gone, which can't be told. Known only once `gone` was asked for.
-    hung_up = False
     _detached = False
     _gone: asyncio.Future[None] | None = None
 
@@ -233,23 +232,20 @@ class Handler(tornado.web.RequestHandler):
                 exc_info=(typ, value, tb) if typ and value else None,
             )
 
-    def on_connection_close(self) -> None:
-        self.client_gone = True
-        self._hang_up()
-
     @property
     def gone(self) -> asyncio.Future[None]:
-        """Done once the client `hung_up` before it was answered."""
+        """Done once `client_gone`."""
         if self._gone is None:
             self._gone = asyncio.get_running_loop().create_future()
-            if self.hung_up:
+            if self.client_gone:
                 succeed(self._gone)
             else:
-                tornado_internals.stream_of(self.request).watch_input(self._hang_up)
+                connection = tornado_internals.stream_of(self.request)
+                connection.watch_input(self.on_connection_close)
         return self._gone
 
-    def _hang_up(self) -> None:
-        self.hung_up = True
+    def on_connection_close(self) -> None:
+        self.client_gone = True
         if self._gone is not None:
             succeed(self._gone)
 

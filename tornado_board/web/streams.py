@@ -174,7 +174,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         handler.hub.check_room(topic)
         await topic.wait(min(wait, _RESET_WAIT), handler.gone)
         catch_up = await handler.services.catch_ups.after(topic, since)
-    while not catch_up.events and not topic.ended and not handler.hung_up:
+    while not catch_up.events and not topic.ended and not handler.client_gone:
         left = deadline - time.monotonic()
         if left <= 0:
             break
