@@ -51,30 +51,26 @@ class Shares:
         return share
 
     def move(self, share: Share, address: str) -> None:
-        """Count `share` as one of `address` from now on."""
-        board_id = share.board_id
+        """Count `share` as one of `address` from now on. It holds no board then."""
         share.drop()
         _decrement(self.connections, share.key)
         share.address, share.key = address, neighbourhood(address)
         self.connections[share.key] += 1
-        if board_id is not None:
-            self._hold(share, board_id)
 
     def hold(self, share: Share, board_id: str) -> bool:
+        """See `Share.hold`."""
         held = self._boards[share.key]
         if held >= self.most_boards_of_one and (share.key, board_id) not in self._holding:
             return False
         share.drop()
-        self._hold(share, board_id)
-        return True
-
-    def _hold(self, share: Share, board_id: str) -> None:
         share.board_id = board_id
         self._holding[share.key, board_id] += 1
         if self._holding[share.key, board_id] == 1:
             self._boards[share.key] += 1
+        return True
 
     def drop(self, share: Share) -> None:
+        """See `Share.drop`."""
         if share.board_id is None:
             return
         if _decrement(self._holding, (share.key, share.board_id)):
@@ -82,6 +78,7 @@ class Shares:
         share.board_id = None
 
     def leave(self, share: Share) -> None:
+        """See `Share.leave`."""
         share.drop()
         self.open -= 1
         _decrement(self.connections, share.key)
