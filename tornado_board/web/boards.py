@@ -17,7 +17,10 @@ MOST_PLAYERS = 100
 
 
 def path_of(board_id: str, player_id: str | None = None) -> str:
-    """The path of a board or, with two ids, of a player. Ids need no escape."""
+    """The path of a board or, with two ids, of a player, below the server's base path.
+
+    Ids need no escape.
+    """
     path = f"/boards/{board_id}/"
     return path if player_id is None else f"{path}players/{player_id}/"
 
@@ -30,7 +33,7 @@ class BoardsHandler(Handler):
         if len(boards) > limit:
             boards = boards[:limit]
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
-            self.set_header("Link", f'</boards/?{query}>; rel="next"')
+            self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
 
@@ -51,7 +54,7 @@ class BoardsHandler(Handler):
     async def post(self) -> None:
         """Make a board."""
         board = await self.store.create_board(self.body(NewBoard, empty=True))
-        self.set_header("Location", path_of(board.id))
+        self.set_header("Location", self.prefix + path_of(board.id))
         self.send_json({"id": board.id, "name": board.name}, status=201)
 
 
