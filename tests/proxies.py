@@ -56,6 +56,7 @@ KINDS = {
         'proxy_http_version 1.1; proxy_set_header Connection "";',
     ),
     "nginx, unbuffered": ("nginx", "proxy_buffering off;"),
+    "nginx, passing the host on": ("nginx", "proxy_set_header Host $host;"),
     "haproxy": ("haproxy", ""),
     "haproxy, forwarding addresses": ("haproxy", "option forwardfor"),
     "varnish": ("varnishd", ""),

@@ -175,7 +175,7 @@ async def test_a_stop_ends_streams_answers_polls_and_finishes_writes(
 async def test_a_request_that_never_ends_does_not_hold_up_a_stop(server_process: Start) -> None:
     server = server_process("--stop-timeout=0.5")
     _, stuck = await asyncio.open_connection("127.0.0.1", server.port)
-    stuck.write(b"POST /boards/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    stuck.write(b"POST /boards/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await asyncio.sleep(0.2)
     assert await asyncio.to_thread(server.stop) < 5
     assert server.process.returncode == 0

@@ -164,10 +164,10 @@ def test_pipelined_requests_are_answered_in_order(
     server = server_process()
     data = raw(
         server.port,
-        "GET /healthz HTTP/1.1\nHost: h\n\n"
-        "GET /boards/nope/ HTTP/1.1\nHost: h\n\n"
-        "GET /boards/demo/ HTTP/1.1\nHost: h\nAccept: text/event-stream\n\n"
-        "GET /healthz HTTP/1.1\nHost: h\n\n",
+        "GET /healthz HTTP/1.1\nHost: localhost\n\n"
+        "GET /boards/nope/ HTTP/1.1\nHost: localhost\n\n"
+        "GET /boards/demo/ HTTP/1.1\nHost: localhost\nAccept: text/event-stream\n\n"
+        "GET /healthz HTTP/1.1\nHost: localhost\n\n",
     )
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", data)
     # Behind a stream there is nothing: it ends with the connection.
@@ -181,10 +181,12 @@ def test_what_is_sent_behind_a_stream_request_does_no_harm(
     server = server_process()
     httpx.get(f"{server.url}/boards/demo/")
     with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
-        sock.sendall(b"GET /boards/demo/ HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n")
+        sock.sendall(
+            b"GET /boards/demo/ HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+        )
         while b"data: " not in sock.recv(65536):
             pass
-        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n" * 1000)
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
         add(server.url)
         sock.settimeout(5)
         assert b'"score":20' in sock.recv(65536)

@@ -43,6 +43,13 @@ def test_flags_weigh_more_than_the_environment_and_that_more_than_the_file(
     assert settings.keepalive == Settings().keepalive
 
 
+def test_lists_have_commas(dotenv_file: Path) -> None:
+    environ = {"ALLOWED_ORIGINS": "https://a.example,https://b.example"}
+    settings = load(["--allowed-hosts=a.example,*.b.example"], environ, dotenv_file)
+    assert settings.allowed_hosts == ("a.example", "*.b.example")
+    assert settings.allowed_origins == ("https://a.example", "https://b.example")
+
+
 def test_the_env_file_is_read_as_it_is(dotenv_file: Path) -> None:
     """Passwords may hold what a shell would expand."""
     dotenv_file.write_text(

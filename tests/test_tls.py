@@ -21,7 +21,7 @@ from .stream_client import read_chunk
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
 
-GET = b"GET /boards/demo HTTP/1.1\r\nHost: a\r\n%s\r\n"
+GET = b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_stream_is_chunked_up_to_its_end(secure: Settings) -> None:
     ("change", "data", "status"),
     [
         ({"header_timeout": 0.2}, b"GET", 408),
-        ({"max_body": 1}, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", 413),
+        ({"max_body": 1}, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", 413),
         ({"max_header": 1024}, b"GET / HTTP/1.1\r\nX: " + b"x" * 2000, 431),
         ({"max_connections": 1}, b"", 503),
         ({}, b"nonsense\r\n\r\n", 400),

@@ -31,6 +31,7 @@ from tornado_board.web.application import make_application
 from tornado_board.web.connections import Server
 from tornado_board.web.express import Express
 from tornado_board.web.handler import Services
+from tornado_board.web.hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +188,10 @@ async def running(
         for sock in bound:
             stack.callback(sock.close)
         try:
+            hosts = Hosts(settings, bound)
+        except ValueError as error:
+            raise StartError(f"allowed_hosts: {error}") from error
+        try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
             log = await open_replay_log(settings.replay_url, settings, store.identity)
@@ -231,8 +236,9 @@ async def running(
         server = Server(
             make_application(services),
             settings,
+            hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings),
+            short_cut=Express(hub, catch_ups, settings, hosts),
         )
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is

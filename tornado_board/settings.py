@@ -66,6 +66,12 @@ class Settings:
     allowed_origins: tuple[str, ...] = _setting(
         (), "origins that may call the API from a browser (CORS); * for any", group="server"
     )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        "host names to answer for: names, *.example.org or *; on loopback only its own names "
+        "by default, elsewhere any",
+        group="server",
+    )
     trust_forwarded: bool = _setting(
         False,
         "take the client's address from X-Forwarded-For or X-Real-IP, as set by your proxy",
@@ -190,7 +196,19 @@ class Settings:
         20_000, "open connections in all", group="limits", low=1, high=1_000_000
     )
     max_connections_per_address: int = _setting(
-        20_000, "open connections from one address", group="limits", low=1, high=1_000_000
+        0,
+        "open connections from one address; 0 for a quarter of max_connections",
+        group="limits",
+        low=0,
+        high=1_000_000,
+    )
+    live_boards_per_address: int = _setting(
+        0,
+        "boards that one address may have streams and long-polls of; 0 for a quarter of "
+        "live_boards",
+        group="limits",
+        low=0,
+        high=1_000_000,
     )
     max_streams_per_board: int = _setting(
         20_000,
@@ -313,7 +331,7 @@ def load(
             raise SettingsError(f"unexpected argument {rest[0]!r}; --help shows every setting")
 
     values = {name: options[parser._normalize_name(name)].value() for name in types}
-    values["allowed_origins"] = tuple(values["allowed_origins"])
+    values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return checked(Settings(**values))
 
 

@@ -22,7 +22,8 @@ from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
 from tornado_board.replay import EventId, LogUnavailable
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connections import Connection
-from tornado_board.web.handler import Handler, cors_headers
+from tornado_board.web.cors import cors_headers
+from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
