@@ -28,8 +28,8 @@ CONTENT_SECURITY_POLICY = (
 
 #: What a checkout builds its page with.
 BUILD_COMMAND = "python static/build_page.py"
-#: What an installation without a page needs instead.
-INSTALL_COMMAND = "python -m pip install --force-reinstall --no-cache-dir tornado_board"
+#: What an installation without a page needs instead, in the folder of the sources.
+INSTALL_COMMAND = "python -m pip install --force-reinstall --no-deps ."
 
 #: Content codings, best first, and how the build names the files that have them.
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
