@@ -181,7 +181,7 @@ def prune() -> str:
             await log.close()
 
     with _redis() as server:
-        seconds, microseconds = server.client.time()  # type: ignore[misc]
+        seconds, microseconds = server.client.time()
         now = seconds * 1000 + microseconds // 1000
         pipeline = server.client.pipeline(transaction=False)
         for number in range(_LOGS):

@@ -43,7 +43,7 @@ class Node:
         self.roles = self.hub.source = Roles(store, log, self.hub, settings)
 
     @classmethod
-    async def start(cls, store: Store, url: str, settings: Settings, **changes: float) -> Node:
+    async def start(cls, store: Store, url: str, settings: Settings, **changes: Any) -> Node:
         settings = dataclasses.replace(settings, **changes)
         node = cls(store, await RedisReplayLog.open(url, settings), settings)
         await node.roles.start()
@@ -119,7 +119,7 @@ class Reader:
         self._readers.pop(self._queue, None)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> float:
+async def until(condition: Callable[..., object], seconds: float = 10) -> float:
     """Wait until `condition` holds; how many seconds that took."""
     began = time.monotonic()
     while not condition():

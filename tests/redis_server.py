@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -27,7 +28,7 @@ class RedisServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self.port}/0"
         #: A blocking client for what a test does to the server behind the code's back.
-        self.client = redis.Redis(port=self.port, decode_responses=True, protocol=2)
+        self.client: Any = redis.Redis(port=self.port, decode_responses=True, protocol=2)
 
     def start(self) -> RedisServer:
         """Returns once it answers."""

@@ -170,8 +170,10 @@ def unpacked(checkout: Path) -> Path:
     folder = checkout / "unpacked"
     with tarfile.open(checkout / "out" / name) as archive:
         # Security releases of Python brought the filters; newer ones warn where there is none.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(folder, **safely)
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:
+            archive.extractall(folder)
     (inside,) = folder.iterdir()
     return inside
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from .conftest import Opened
 from .redis_server import RedisServer
 
 
-async def _log(opened: Opened, url: str, settings: Settings, **changes: float) -> RedisReplayLog:
+async def _log(opened: Opened, url: str, settings: Settings, **changes: Any) -> RedisReplayLog:
     log = await opened.log(url, dataclasses.replace(settings, **changes))
     assert isinstance(log, RedisReplayLog)
     return log
@@ -122,7 +123,7 @@ async def test_an_event_is_published_as_it_is_appended(
     assert await log.watched(["a", "b"]) == {"b"}
     id = await log.append("b", '{"x": "a b"}')
     await log.delete("b")
-    messages = []
+    messages: list[str] = []
     while len(messages) < 2:
         message = ear.get_message(timeout=5)
         if message is not None:

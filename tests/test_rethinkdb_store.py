@@ -384,8 +384,9 @@ async def test_the_feed_tells_of_writes_from_anywhere(
 
     async def after(*terms: Any) -> list[Change]:
         """The changes that `terms` make, up to that of a marker that follows them."""
-        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", next(marks)))
-        await admin.run(*terms, players.get("mars").update({"score": mark.player.score}))
+        score = next(marks)
+        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", score))
+        await admin.run(*terms, players.get("mars").update({"score": score}))
         changes: list[Change] = []
         while mark not in changes:
             changes.extend(await asyncio.wait_for(feed.next(), 10))

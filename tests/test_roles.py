@@ -52,7 +52,7 @@ class Cluster:
 
     async def all_show(self, text: str, board: str = "b", *nodes: Node) -> None:
         for node in nodes or self.nodes:
-            await until(lambda node=node: text in node.data(board))  # type: ignore[misc]
+            await until(lambda node=node: text in node.data(board))
 
     async def drop(self, node: Node) -> None:
         """Close it, cleanly."""

@@ -46,6 +46,13 @@ async def narrow_stream(url: str, *headers: str) -> RawStream:
     return await RawStream.open(url, "/boards/b/", "Accept: text/event-stream", *headers, sock=sock)
 
 
+async def id_of(stream: RawStream) -> EventId:
+    """The id of the next event, which has one."""
+    _, _, event_id = await stream.event()
+    assert event_id is not None
+    return event_id
+
+
 async def make_large_board(client: httpx.AsyncClient, folder: Path) -> None:
     """A board ``b`` whose events are of 5 times `NAME` bytes; the API would not take such names."""
     await make_board(client, "b", {f"p{i}": i for i in range(5)})
@@ -122,20 +129,21 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
     async with http_client(server.url) as client:
         await make_large_board(client, tmp_path)
         fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        ids = [(await fast.event())[2]]
+        ids = [await id_of(fast)]
         for _ in range(25):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await id_of(fast))
         back = await narrow_stream(server.url, f"Last-Event-ID: {ids[0]}")
         back.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(10):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await id_of(fast))
         back.writer.transport.resume_reading()  # type: ignore[attr-defined]
         final = (await client.get("/boards/b/")).json()
         seen, data = [ids[0]], None
         while data != final:
             _, data, event_id = await back.event()
+            assert event_id is not None
             seen.append(event_id)
         # All that was replayed, then the newest of those that came meanwhile.
         assert seen[:26] == ids[:26]

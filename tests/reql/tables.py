@@ -59,7 +59,8 @@ class Table:
 
     def keyed(self, index: str) -> list[tuple[Any, Row]]:
         """The rows that are in `index` with their keys, in order."""
-        key_of = {"id": itemgetter("id"), **self.indexes}.get(index)
+        indexes: dict[str, KeyOf] = {"id": itemgetter("id"), **self.indexes}
+        key_of = indexes.get(index)
         if key_of is None:
             raise failed(f"Index `{index}` was not found on table `test.{self.name}`.")
         found = []
