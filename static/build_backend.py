@@ -123,11 +123,12 @@ def _build_page(metadata_directory: str | None = None) -> None:
         metadata = Path(metadata_directory, "METADATA").read_text("utf-8")
         if any(line.endswith(WITHOUT_PAGE) for line in metadata.splitlines()[:10]):
             EggInfo.tag = WITHOUT_PAGE
-        return
+            return
     try:
         build_page.build()
     except build_page.BuildFailed as error:
-        EggInfo.tag = WITHOUT_PAGE
+        if metadata_directory is None:
+            EggInfo.tag = WITHOUT_PAGE
         build_page.say(
             f"WARNING: the demo page could not be built: {error}\n"
             "  tornado_board is installed without it; the API works all the same.\n"

@@ -86,9 +86,14 @@ def test_three_variables_are_known_without_the_prefix_too(name: str, dotenv_file
 @pytest.mark.parametrize("name", ["ADDRESS", "LEASE", "LOG_LEVEL", "PROCESSES"])
 def test_what_other_programs_call_their_own_is_left_to_them(name: str, dotenv_file: Path) -> None:
     notices: list[str] = []
-    dotenv_file.write_text(f"{name}=4\n")
     assert load([], {name: "INFO"}, dotenv_file, notices) == Settings()
     assert notices == []
+    # The file is more likely to be meant for this server.
+    dotenv_file.write_text(f"{name}=4\n")
+    assert load([], {}, dotenv_file, notices) == Settings()
+    (notice,) = notices
+    assert f"{name} in " in notice
+    assert f"is not read; write TORNADO_BOARD_{name}" in notice
 
 
 def test_an_earlier_name_works_and_is_named_once(dotenv_file: Path) -> None:

@@ -31,8 +31,11 @@ from tornado_board.settings import (
 #: What the names of this server's environment variables begin with.
 PREFIX = "TORNADO_BOARD_"
 
-#: Names without the prefix that version 0.1.0 had, and that are still read, with a notice. Those
-#: that other programs' environments have as well are not: ADDRESS, LEASE, LOG_LEVEL, PROCESSES.
+#: Settings whose names without the prefix version 0.1.0 read, and that are not read any more: other
+#: programs' environments have them as well.
+_AMBIGUOUS = ("address", "lease", "log_level", "processes")
+
+#: The others that it read without the prefix; they still are, with a notice.
 _EARLIER = frozenset(
     (
         "uvloop",
@@ -163,6 +166,11 @@ def load(
         if found is not None:
             values[name] = _value(name, *found)
     _report_unknown(sources, notices)
+    for name in _AMBIGUOUS:
+        if name.upper() in from_file:
+            notices.append(
+                f"{name.upper()} in {dotenv_file} is not read; write {variables(name)[0]}"
+            )
     return checked(Settings(**values))
 
 
