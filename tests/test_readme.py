@@ -13,26 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .proxies import free_port
+from .proxies import NGINX, free_port
 from .server_process import ROOT, ServerProcess
 
 README = (ROOT / "README.md").read_text("utf-8")
-
-#: What stands around a `location`; nginx wants its files in a folder of this test's own.
-_AROUND = """
-daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        {location}
-    }}
-}}
-"""
 
 Behind = Callable[[str], str]
 
@@ -57,7 +41,7 @@ def behind(server_process: Callable[..., ServerProcess], tmp_path: Path) -> Iter
         location = location.replace("127.0.0.1:8888", f"127.0.0.1:{server.port}")
         port = free_port()
         config = tmp_path / "nginx.conf"
-        config.write_text(_AROUND.format(folder=tmp_path, port=port, location=location))
+        config.write_text(NGINX.format(folder=tmp_path, port=port, locations=location))
         command = ["nginx", "-p", str(tmp_path), "-c", str(config), "-e", f"{tmp_path}/error.log"]
         nginx = subprocess.Popen(command, stderr=subprocess.PIPE)
         started.append(nginx)
