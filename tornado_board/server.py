@@ -92,8 +92,7 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
         except ImportError:
             serving.close()
             raise StartError(
-                "--uvloop needs a package that isn't installed: "
-                "python -m pip install 'tornado_board[uvloop]'"
+                "--uvloop needs a package that isn't installed: python -m pip install uvloop"
             ) from None
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -62,7 +62,7 @@ class Settings:
     )
     uvloop: bool = _setting(
         False,
-        "run on uvloop's event loop (install tornado_board[uvloop]); cheaper requests",
+        "run on uvloop's event loop (python -m pip install uvloop); cheaper requests",
         group="server",
     )
     tls_certificate: str = _setting("", "PEM file with the certificate chain", group="server")

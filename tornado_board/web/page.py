@@ -26,10 +26,10 @@ CONTENT_SECURITY_POLICY = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
-#: What a checkout builds its page with.
+#: What builds the page, in the folder of the sources.
 BUILD_COMMAND = "python static/build_page.py"
-#: What an installation without a page needs instead, in the folder of the sources.
-INSTALL_COMMAND = "python -m pip install --force-reinstall --no-deps ."
+#: What an installation without a page needs instead, there too: no index has this package.
+INSTALL_COMMAND = f"{BUILD_COMMAND} && python -m pip install --force-reinstall --no-deps ."
 
 #: Content codings, best first, and how the build names the files that have them.
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
