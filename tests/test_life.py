@@ -277,7 +277,7 @@ def test_a_second_process_on_the_same_file_is_one_line(
         ({"DATABASE_URL": "sqlite:///text/file"}, "Not a directory"),
         ({"DATABASE_URL": "sqlite:///a%00b"}, ""),
         ({"DATABASE_URL": "sqlite:///text"}, "not a database"),
-        ({"REDIS_URL": "memcached://localhost"}, "memcached"),
+        ({"REDIS_URL": "memcached://localhost"}, "redis_url: must begin"),
         ({"TORNADO_BOARD_ADDRESS": "no.such.host.invalid"}, "no.such.host.invalid"),
         ({"TORNADO_BOARD_ADDRESS": "203.0.113.7"}, "203.0.113.7"),
         ({"PORT": "eighty"}, "PORT"),

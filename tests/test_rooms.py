@@ -12,28 +12,38 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tornado_board"
 
 #: Tools that know nothing of boards; every room may use them.
-TOOLS = {"backoff", "tasks"}
+TOOLS = {"backoff", "log_once", "tasks"}
+
+#: Modules that are rooms of their own, since other rooms know them and not the rest of theirs.
+APART: dict[tuple[str, ...], str] = {("cluster", "keys"): "keys"}
 
 #: Each room, and the rooms that it may import. A new room is a line.
 ROOMS: dict[str, set[str]] = {
     "backoff": set(),
+    "log_once": set(),
     "tasks": set(),
     "models": set(),
-    "settings": set(),
+    "keys": set(),
+    "settings": {"keys"},
     "sqlite": set(),
     "processes": set(),
     "command_line": {"settings"},
     "store": {"models", "settings", "sqlite"},
-    "replay": {"settings", "sqlite"},
-    "realtime": {"models", "settings", "store", "replay"},
+    "replay": {"keys", "settings", "sqlite"},
+    "cluster": {"keys", "settings", "replay"},
+    "ranking": {"models", "store", "replay", "cluster"},
+    "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
     "web": {"models", "settings", "store", "replay", "realtime"},
     # Opens everything.
-    "server": {"command_line", "processes", "settings", "store", "replay", "realtime", "web"},
+    "server": {
+        *("command_line", "processes", "settings"),
+        *("store", "replay", "cluster", "realtime", "web"),
+    },
     "__main__": {"server"},
 }
 
 #: Rooms and modules that compute and do nothing else.
-PURE = ("models.py", "ranking", "realtime/standings.py")
+PURE = ("models.py", "cluster/keys.py", "ranking")
 
 #: What computing does not need: I/O, clocks, tasks, chance.
 IMPURE = {
@@ -58,14 +68,18 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def room_of(*names: str) -> str:
+    return APART.get(names[:2], names[0])
+
+
 def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return room_of(*path.relative_to(PACKAGE).with_suffix("").parts)
 
 
 def rooms_of(path: Path) -> set[str]:
     """The other rooms that a module imports from."""
     parts = [name.split(".") for name in imported(path)]
-    found = {part[1] for part in parts if part[0] == PACKAGE.name and len(part) > 1}
+    found = {room_of(*part[1:]) for part in parts if part[0] == PACKAGE.name and len(part) > 1}
     return {name for name in found if not name.startswith("__")} - {room(path)}
 
 

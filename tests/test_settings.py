@@ -299,3 +299,9 @@ def test_help_shows_every_setting_with_its_variable_and_default(tmp_path: Path, 
 def test_the_version(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"tornado_board {__version__}\n", "")
+
+
+def test_a_redis_prefix_that_no_key_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="redis_prefix: 'a\\*' must be"):
+        load(["--redis-prefix=a*"], {}, tmp_path / ".env")
+    assert load(["--redis-prefix=game1:"], {}, tmp_path / ".env").redis_prefix == "game1:"
