@@ -237,7 +237,8 @@ class Follower:
 
     async def stream(self, client: httpx.AsyncClient, seconds: float) -> None:
         """Follow the stream for some seconds, and hang up wherever it is then."""
-        headers, params = {}, {}
+        headers: dict[str, str] = {}
+        params: dict[str, str] = {}
         if self.last_event_id:
             self.returns += 1
             way = self.random.choice(["Last-Event-ID", "lastEventId", "last_event_id"])

@@ -297,7 +297,7 @@ async def test_a_clean_stop_hands_over_within_a_second(cluster: Cluster) -> None
         assert old is not None
         other = next(s for s in cluster.servers if s is not old)
         client = cluster.client(other)
-        await until(lambda client=client: client.received)  # type: ignore[misc]
+        await until(lambda client=client: client.received)
         old.process.send_signal(signal.SIGTERM)
         took = await cluster.new_publisher(old)
         assert took < 1

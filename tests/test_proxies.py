@@ -52,7 +52,8 @@ def add(url: str) -> int:
 
 
 def mars(event: httpx_sse.ServerSentEvent) -> int:
-    return next(p["score"] for p in event.json()["players"] if p["id"] == "mars")
+    score: int = next(p["score"] for p in event.json()["players"] if p["id"] == "mars")
+    return score
 
 
 def test_each_event_comes_through_at_once(behind: Callable[..., Proxied]) -> None:

@@ -32,7 +32,7 @@ class Cluster:
         self.store, self.url, self.settings = store, url, settings
         self.nodes: list[Node] = []
 
-    async def node(self, url: str = "", **changes: float) -> Node:
+    async def node(self, url: str = "", **changes: Any) -> Node:
         changes = {"lease": LEASE, **changes}
         node = await Node.start(self.store, url or self.url, self.settings, **changes)
         self.nodes.append(node)
@@ -54,7 +54,7 @@ class Cluster:
 
     async def all_show(self, text: str, board: str = "b", *nodes: Node) -> None:
         for node in nodes or self.nodes:
-            await until(lambda node=node: text in node.data(board))  # type: ignore[misc]
+            await until(lambda node=node: text in node.data(board))
 
     async def drop(self, node: Node) -> None:
         """Close it, cleanly."""

@@ -330,6 +330,7 @@ async def test_changes_that_nobody_sees_are_no_events(serving: Serving, settings
         # The last one shown leaves: the best of those not shown so far takes the place.
         await client.delete("/boards/b/players/p4/")
         _, after, event_id = await stream.event()
+        assert event_id is not None
         assert event_id.n == last.n + 2
         assert [p["id"] for p in after["players"]] == ["p0", "p1", "p2", "p3", "p7"]
         assert after["players"][-1]["score"] == 95
