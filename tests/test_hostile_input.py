@@ -78,7 +78,11 @@ def parsed(target: str, host: str = "h") -> tornado.httputil.HTTPServerRequest:
 
 def repeated(*pieces: str) -> dict[str, Text]:
     """Texts that are made of each of `pieces`."""
-    return {ascii(piece): lambda n, piece=piece: piece * (n // len(piece)) for piece in pieces}
+
+    def text_of(piece: str) -> Text:
+        return lambda n: piece * (n // len(piece))
+
+    return {ascii(piece): text_of(piece) for piece in pieces}
 
 
 class Parser(NamedTuple):

@@ -9,6 +9,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def listening(*addresses: str) -> Iterator[list[socket.socket]]:
     ],
 )
 def test_which_hosts(
-    addresses: list[str], settings: dict[str, object], allowed: str, refused: str
+    addresses: list[str], settings: dict[str, Any], allowed: str, refused: str
 ) -> None:
     with listening(*addresses) as sockets:
         hosts = Hosts(dataclasses.replace(Settings(), **settings), sockets)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tornado_board.realtime.hub import Topic
+from tornado_board.realtime.topic import Topic
 from tornado_board.settings import Settings
 
 from .serving import PATIENCE, Answer, Served, parse, serving
@@ -231,7 +231,7 @@ async def test_a_slow_answer_costs_no_cpu_meanwhile(
         (http,) = served.server._connections
         connection: Any = http.stream
         reads = 0
-        read_from_fd = connection.read_from_fd
+        read_from_fd: Callable[[bytearray], int | None] = connection.read_from_fd
 
         def counted(buf: bytearray) -> int | None:
             nonlocal reads

@@ -36,7 +36,9 @@ def behind(server_process: Callable[..., ServerProcess], tmp_path: Path) -> Iter
     started: list[subprocess.Popen[bytes]] = []
 
     def start(location: str) -> str:
-        server = server_process("--trust-forwarded")
+        flags = re.findall(r"--(?:trust-forwarded|allowed-hosts=[a-z.]+)", README)
+        assert len(flags) > 1
+        server = server_process(*flags)
         assert location.count("127.0.0.1:8888") == 1
         location = location.replace("127.0.0.1:8888", f"127.0.0.1:{server.port}")
         port = free_port()
@@ -73,6 +75,8 @@ def test_behind_the_readmes_nginx_the_world_may_read_and_not_write(behind: Behin
     url = behind(snippet("nginx"))
     with httpx.Client(base_url=url, timeout=10) as client:
         assert client.get("/boards/demo/").json()["id"] == "demo"
+        for host, status in (("boards.example", 200), ("evil.example", 421)):
+            assert client.get("/boards/", headers={"Host": host}).status_code == status
         assert client.head("/boards/").status_code == 200
         assert client.options("/boards/demo/").status_code == 204
         with client.stream(

@@ -252,7 +252,7 @@ async def test_a_stream_closes_when_it_reads_an_end_and_not_when_it_reads_nothin
         pair = Pair(Told)
         pair.stream.answer = answer  # type: ignore[attr-defined]
         pair.far.shutdown(socket.SHUT_WR)
-        reading = asyncio.ensure_future(pair.stream.read_bytes(1))  # type: ignore[arg-type]
+        reading = asyncio.ensure_future(pair.stream.read_bytes(1))
         await asyncio.sleep(0.02)
         assert pair.stream.closed() is (answer == 0)
         pair.close()

@@ -101,7 +101,8 @@ async def main(boards: int) -> None:
     from tornado_board.settings import Settings
 
     # As `python run.py` has it, but for the port, the log's detail and what one address may have.
-    settings = dataclasses.replace(Settings(), address="127.0.0.1", port=0, **FOR_ONE_ADDRESS)
+    here: dict[str, Any] = {"address": "127.0.0.1", "port": 0, **FOR_ONE_ADDRESS}
+    settings = dataclasses.replace(Settings(), **here)
     logging.basicConfig(level=logging.WARNING)
     async with running(settings) as server:
         ids = [f"{BOARD}-{number}" for number in range(boards)]
