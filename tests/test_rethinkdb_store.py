@@ -8,14 +8,21 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import SCORE_LIMIT, Board, NewBoard, NewPlayer, Player, PlayerPatch
+from tornado_board.models import (
+    SCORE_LIMIT,
+    Board,
+    NewBoard,
+    NewPlayer,
+    Player,
+    PlayerChanged,
+    PlayerPatch,
+)
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_PLAYERS,
     AlreadyExists,
     NotFound,
     OutOfRange,
-    PlayerChanged,
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import RethinkDBStore

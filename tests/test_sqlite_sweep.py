@@ -10,18 +10,9 @@ from typing import TypeGuard
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player
+from tornado_board.models import BoardChanged, Change, NewBoard, NewPlayer, Player, PlayerChanged
 from tornado_board.settings import Settings
-from tornado_board.store import (
-    BoardChanged,
-    Change,
-    Feed,
-    NotFound,
-    PlayerChanged,
-    Store,
-    StoreUnavailable,
-    open_store,
-)
+from tornado_board.store import Feed, NotFound, Store, StoreUnavailable, open_store
 from tornado_board.store.sqlite import schema, sweep
 from tornado_board.store.sqlite.sweep import Sweeper
 

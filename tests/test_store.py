@@ -9,18 +9,25 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import SCORE_LIMIT, Board, NewBoard, NewPlayer, Player, PlayerPatch
+from tornado_board.models import (
+    SCORE_LIMIT,
+    Board,
+    BoardChanged,
+    Change,
+    NewBoard,
+    NewPlayer,
+    Player,
+    PlayerChanged,
+    PlayerPatch,
+)
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_BOARD,
     SAMPLE_PLAYERS,
     AlreadyExists,
-    BoardChanged,
-    Change,
     Feed,
     NotFound,
     OutOfRange,
-    PlayerChanged,
     Store,
     StoreUnavailable,
 )

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import Board, Player, Ranking
+from tornado_board.models import Board, Player, PlayerChanged, Ranking
 from tornado_board.ranking.top import TopK
-from tornado_board.store import PlayerChanged
 
 BOARD = Board("b", "Board")
 IDS = [f"p{i:02}" for i in range(30)]

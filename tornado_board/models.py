@@ -1,4 +1,4 @@
-"""Boards, players and the bodies of requests: plain data, no I/O."""
+"""Boards, players, their changes, and the bodies of requests: plain data, no I/O."""
 
 from __future__ import annotations
 
@@ -79,13 +79,39 @@ class RankedPlayer(msgspec.Struct, frozen=True):
 class Ranking(msgspec.Struct, frozen=True):
     """A board and its best players, best first, as one read saw them.
 
-    `version` orders the read among the store's changes (see `store.Change.version`); 0 where the
-    store has no such order.
+    `version` orders the read among the store's changes (see `PlayerChanged`); 0 where the store
+    has no such order.
     """
 
     board: Board
     players: Sequence[Player]
     version: int = 0
+
+
+class PlayerChanged(msgspec.Struct, frozen=True):
+    """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
+
+    A player that moves between boards is two changes. `version` grows from one change to the
+    next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
+    such order: then a change that was under way during a read may tell of an older state, and the
+    newer one follows.
+    """
+
+    board_id: str
+    player_id: str
+    player: Player | None
+    version: int = 0
+
+
+class BoardChanged(msgspec.Struct, frozen=True):
+    """The board `board_id` is now `board`, or was deleted with its players (``None``)."""
+
+    board_id: str
+    board: Board | None
+    version: int = 0
+
+
+Change = PlayerChanged | BoardChanged
 
 
 def board_json(board: Board, players: Sequence[Player]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from tornado_board.models import Number, Player, Ranking
-from tornado_board.store import PlayerChanged
+from tornado_board.models import Number, Player, PlayerChanged, Ranking
 
 _Key = tuple[Number, str]
 
