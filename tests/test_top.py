@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import Board, Player, PlayerChanged, Ranking
+from tornado_board.models import ORDERING, Board, Player, PlayerChanged, Ranking
 from tornado_board.ranking.top import TopK
 
 BOARD = Board("b", "Board")
@@ -16,11 +16,11 @@ IDS = [f"p{i:02}" for i in range(30)]
 
 
 def read(players: dict[str, Player], depth: int, version: int = 0) -> Ranking:
-    return Ranking(BOARD, sorted(players.values(), key=lambda p: p.key)[:depth], version)
+    return Ranking(BOARD, sorted(players.values(), key=ORDERING.key)[:depth], version)
 
 
 def best(players: dict[str, Player], shown: int) -> list[Player]:
-    return sorted(players.values(), key=lambda p: p.key)[:shown]
+    return sorted(players.values(), key=ORDERING.key)[:shown]
 
 
 changes = st.lists(

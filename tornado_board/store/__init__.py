@@ -71,7 +71,7 @@ class Store(Protocol):
     """Boards and players. Every method may raise `StoreUnavailable`, writes `OutcomeUnknown` too.
 
     Ids and bodies have been validated by the caller. A write that returned is durable. Players
-    are ordered by `Player.key`.
+    are in the order of `models.ORDERING`.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
