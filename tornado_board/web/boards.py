@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import urllib.parse
 
+from msgspec.structs import asdict
+
 from tornado_board.models import TOP, NewBoard, board_json
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
@@ -37,13 +39,13 @@ class BoardsHandler(Handler):
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
-        self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
+        self.send_json({"boards": [asdict(board) for board in boards]})
 
     async def post(self) -> None:
         """Make a board."""
         board = await self.store.create_board(self.body(NewBoard, empty=True))
         self.set_header("Location", self.prefix + path_of(board.id))
-        self.send_json({"id": board.id, "name": board.name}, status=201)
+        self.send_json(asdict(board), status=201)
 
 
 class BoardHandler(Handler):
