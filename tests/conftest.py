@@ -180,7 +180,7 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers as processes of their own, in the test's folder; kills them after it."""
     started: list[ServerProcess] = []
 
-    def start(*flags: str, folder: Path = tmp_path, **environ: str) -> ServerProcess:
+    def start(*flags: str, folder: Path = tmp_path, **environ: Any) -> ServerProcess:
         started.append(ServerProcess(folder, *flags, **environ))
         return started[-1].wait_until_serving()
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from tornado_board.models import score_of
+from tornado_board.models import is_visible, score_of
 from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -35,9 +35,10 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII
 #: Control characters, and the two Unicode line separators.
 _NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
 
-# msgspec has no other way to tell which field is wrong than its message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)")
-_MISSING = re.compile(r"Object missing required field `([a-z_]+)`")
+# msgspec has no other way to tell which field is wrong than its message, and a message about an
+# unknown field has that field's name in it, which may look like another message.
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)`\Z")
+_MISSING = re.compile(r"Object missing required field `([a-z_]+)`\Z")
 
 
 def decode(
@@ -137,21 +138,23 @@ def _convert(values: dict[str, Any], expected: type[T]) -> T:
         if name == "name" and isinstance(value, str):
             if any(unicodedata.category(character) in _NOT_IN_NAMES for character in value):
                 raise Problem(400, "name: must not contain control characters or line breaks.")
+            if not is_visible(value):
+                raise Problem(400, "name: must have a character that can be seen.")
         elif name in ("score", "amount") and value is not msgspec.UNSET:
             setattr(result, name, score_of(value))
     return result
 
 
 def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]) -> str:
+    unknown = next((name for name in values if name not in expected.__struct_fields__), None)
+    if unknown is not None:
+        return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     if match := _AT_FIELD.search(message):
         name = match[1]
         null = "; leave it out instead of null" if values.get(name, 0) is None else ""
         return f"{name}: must be {_described(expected)[name]}{null}."
-    if match := _MISSING.search(message):
+    if match := _MISSING.match(message):
         return f"{match[1]}: is missing; it must be {_described(expected)[match[1]]}."
-    unknown = next((name for name in values if name not in expected.__struct_fields__), None)
-    if unknown is not None:
-        return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     return f"{message}."
 
 
