@@ -54,6 +54,7 @@ def test_the_key_orders_as_a_plain_sort_does(ordering: Ordering, found: dict[str
     players = [Player(id, id, score) for id, score in found.items()]
     assert sorted(players, key=ordering.key) == plainly(players, ordering.order)
     for one in players:
+        assert ordering.key(one) == ordering.parts(one.score, one.id)
         merits = [ordering.merit(other.score) for other in players]
         above = sum(merit < ordering.merit(one.score) for merit in merits)
         assert above == better(players, one.score, ordering.order)

@@ -131,7 +131,8 @@ class Ordering(msgspec.Struct, frozen=True):
 
     def key(self, player: Player) -> Key:
         """What players are compared by: a better one's is smaller."""
-        return self.parts(player.score, player.id)
+        # As `parts` has it, without two more calls: it is asked for at each change of a player.
+        return (-player.score if self.order == "desc" else player.score, player.id)
 
     def parts(self, score: _S, player_id: _I) -> tuple[_S, _I]:
         """The key of a player with this score and id. Of ReQL's terms it is one that an index may
