@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 #: The server's program; ``None`` where it is not installed.
@@ -19,24 +20,32 @@ class RethinkDBServer:
     Args:
         folder: where it keeps its data and its log.
         cache_size: in MB.
+        name: what the cluster calls it.
     """
 
-    def __init__(self, folder: Path, cache_size: int = 256) -> None:
+    def __init__(self, folder: Path, cache_size: int = 256, name: str = "one") -> None:
         assert PROGRAM is not None
         self._folder = folder
-        self.port, cluster_port = _free_ports(2)
+        self.name = name
+        self.port, self.cluster_port = _free_ports(2)
         self._command = [
             PROGRAM,
             *("--directory", str(folder / "data")),
             *("--log-file", str(folder / "log")),
             *("--driver-port", str(self.port)),
-            *("--cluster-port", str(cluster_port)),
+            *("--cluster-port", str(self.cluster_port)),
+            *("--server-name", name, "--server-tag", name),
             *("--bind", "127.0.0.1"),
             *("--cache-size", str(cache_size)),
             "--no-http-admin",
             "--no-update-check",
         ]
         self._process: subprocess.Popen[bytes] | None = None
+
+    def join(self, others: Iterable[RethinkDBServer]) -> None:
+        """Make it one of a cluster, before it is started. It waits for the first of `others`."""
+        for other in others:
+            self._command += ["--join", f"127.0.0.1:{other.cluster_port}"]
 
     def url(self, database: str, user: str = "") -> str:
         return f"rethinkdb://{user}127.0.0.1:{self.port}/{database}"
@@ -47,8 +56,14 @@ class RethinkDBServer:
             self._process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, cwd=self._folder
             )
+        if wait:
+            self.await_connections(wait)
+
+    def await_connections(self, wait: float = 30) -> None:
+        """Return when it takes connections."""
+        assert self._process is not None
         deadline = time.monotonic() + wait
-        while wait:
+        while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from tornado_board.cluster import Bus, Role
-from tornado_board.models import Ranking
+from tornado_board.models import BoardChanged, Change, Ranking
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.backlog import Backlog
 from tornado_board.realtime.feed import Changefeed
@@ -29,7 +29,7 @@ from tornado_board.replay import (
     ReplayLog,
 )
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, Change, Store, StoreUnavailable
+from tornado_board.store import Store, StoreUnavailable
 from tornado_board.tasks import Tasks, fail
 
 logger = logging.getLogger(__name__)
@@ -130,11 +130,6 @@ class LiveBoards:
     # What the bus tells
 
     def take_role(self, role: Role) -> None:
-        logger.log(
-            logging.WARNING if role is Role.ISOLATED else logging.INFO,
-            "this process %s",
-            role.value,
-        )
         now = time.monotonic()
         was, self.role = self.role, role
         for live in self._boards.values():
