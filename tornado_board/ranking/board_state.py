@@ -86,11 +86,17 @@ class BoardState:
         self._heard: deque[Event] = deque()
         self._asked_before: EventId | None = None  # whether for what lies before this one
         self._must_compare = True
+        self._without_log = False  # it is, or was, compared while the log could not be asked
         self._must_ask = False
         self._answer_by: float | None = None
         self._ask_backoff, self._ask_after = Backoff(*_ASK_BACKOFF), now
 
     # What is to be done. The first line that applies decides.
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the board is gone, and its log has to go too."""
+        return self._gone and self._forget
 
     def next(self, now: float) -> Action:
         """What is to be done now. An action that is returned counts as begun."""
@@ -127,8 +133,8 @@ class BoardState:
             return self._deliver(newest)
         if now < self._sent_at + self._coalesce:
             return State.COALESCING, Wait(self._sent_at + self._coalesce - now)
-        offers = is_new and self.role is Role.PUBLISHER and log.offers(data)
-        if not log.must_locate and (can_log or offers):
+        offers = self.role is Role.PUBLISHER and log.offers(data)
+        if (can_log and not log.must_locate) or offers:
             return State.APPENDING, Append(data, self.last, self.unlogged)
         if is_new:
             self.unlogged += 1
@@ -138,26 +144,19 @@ class BoardState:
 
     def _decide_following(self, now: float) -> _Decision:
         can_log = self._log.is_usable(now)
-        if self.unlogged and self.last is not None:
-            if can_log:
-                return State.REPORTING, actions.Report(self.last, self.unlogged)
-            if self.shown is not None:
-                return self._await_log(now)
+        must_report = bool(self.unlogged) and self.last is not None
+        if must_report and can_log and self.last is not None:
+            return State.REPORTING, actions.Report(self.last, self.unlogged)
         if not self._hearing:
             if self.shown is not None:
-                return State.QUIET, Wait(None)
+                return self._await_log(now) if must_report else (State.QUIET, Wait(None))
             if now < self._hear_by:
                 return State.BACKING_OFF, Wait(self._hear_by - now)
             return self._compare(now)
-        if self._log.must_locate:
-            if can_log:
-                return State.LOCATING, self._locate()
-            if self._heard:  # live all the same; how it fits with the rest the log will tell
-                data = self._heard.pop().data
-                self._heard.clear()
-                return self._deliver(Event(None, data))
-            # Nobody knows what the log has; for those who wait the store will do.
-            return self._await_log(now) if self.shown is not None else self._compare(now)
+        if self._log.must_locate and can_log:
+            return State.LOCATING, self._locate()
+        if self._log.must_locate or must_report:
+            return self._do_without(now)
         while self._heard:
             if self._take_in(self._heard[0]):
                 self._heard.popleft()
@@ -166,6 +165,19 @@ class BoardState:
         if self._must_compare:
             return self._compare(now)
         return State.QUIET, Wait(None)
+
+    def _do_without(self, now: float) -> _Decision:
+        """Be live while nobody knows what the log has; how it fits together the log will tell."""
+        if self._heard:
+            data = self._heard.pop().data
+            self._heard.clear()
+            return self._deliver(Event(None, data))
+        if self.shown is None:
+            return self._compare(now)
+        if self._must_compare and now >= self._stored.read_after:
+            self._without_log = self._stored.must_read = True
+            return self._read(now)
+        return self._await_log(now)
 
     def _compare(self, now: float) -> _Decision:
         """See whether what is shown is what the store has; have it published if not."""
@@ -179,10 +191,11 @@ class BoardState:
             self._ask_after = now + self._ask_backoff.next()
             # Nobody publishes at present. Whoever does so next reads every board that is followed;
             # till then this process shows what the others show.
-            if self.shown is None:
+            if self.shown is not None:
+                self.ready = True
+            elif self._newest is not None or self._stored.known:
                 newest, self._newest = self._newest, None
                 return self._deliver(newest or Event(None, self._stored.data))
-            self.ready = True
         if now < self._ask_after:
             return State.BACKING_OFF, Wait(self._ask_after - now)
         self._stored.must_read = True
@@ -236,8 +249,12 @@ class BoardState:
         shown, newest = self.shown, self._newest
         if not self._hearing or (self._log.must_locate and shown is None):
             self._outbox.append((Event(None, data), False))
-        elif self._heard or self._log.must_locate:
+        elif self._heard or (self._log.must_locate and not self._without_log):
             return  # the store was read before that was published
+        elif self._without_log:
+            self._must_compare, self.ready = False, True
+            if shown is not None and shown.data != data:
+                self._outbox.append((Event(None, data), False))
         elif newest is not None and newest.data == data:
             self._outbox.append((newest, shown is not None))
             self._newest, self._must_compare = None, False
@@ -263,6 +280,7 @@ class BoardState:
         self._log.must_locate = False
         newest = events[-1] if events else None
         head = newest.id if newest is not None else None
+        self._begin_with_log()
         is_ahead = head is not None and (self.last is None or head > self.last)
         if self._is_beside_the_log:
             self._newest, self._must_compare = newest, True
@@ -275,6 +293,11 @@ class BoardState:
         if is_ahead:
             self.last = head
         self._heard = deque(e for e in self._heard if not e.id or not self.last or e.id > self.last)
+
+    def _begin_with_log(self) -> None:
+        """It can be asked again, so what was compared without it says nothing any more."""
+        self._must_compare = self._must_compare or self._without_log
+        self._without_log = False
 
     def appended(self, event_id: EventId, data: str) -> None:
         """The event `data` is in the log, and has this id."""
@@ -298,7 +321,8 @@ class BoardState:
     def reported(self) -> None:
         """The log leaves a gap for the events without ids."""
         self._log.answered()
-        self.unlogged = 0
+        self._begin_with_log()
+        self.unlogged, self._log.must_locate = 0, True
 
     def asked(self, now: float, heard: bool) -> None:
         """The publisher was asked for the board; `heard`: there is one."""
@@ -308,7 +332,12 @@ class BoardState:
         """The event was sent."""
         event, broken = self._outbox.popleft()
         self.shown, self._sent_at, self.ready = event, now, True
-        if event.id is not None and (broken or self.last is None or event.id > self.last):
+        if event.id is None:
+            return
+        self._newest = None  # or an older event could be sent later
+        if self.last is None:
+            self.unlogged = 0  # nobody has an id that lies before them
+        if broken or self.last is None or event.id > self.last:
             self.last = event.id
 
     # What comes in
@@ -344,6 +373,7 @@ class BoardState:
         have been missed."""
         if self.role is Role.FOLLOWER:
             self._hearing = self._log.must_locate = self._must_compare = True
+            self._without_log = False
 
     def hear(self, event: Event) -> None:
         """The publisher sent `event`."""
