@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from tornado_board.cluster import Role
 from tornado_board.models import Board, Player, PlayerChanged, Ranking, board_json
 from tornado_board.ranking.actions import Action, Append, Ask, Locate, Read, Send, Wait
-from tornado_board.ranking.board_state import BROKEN, HEARD, UNLOGGED, BoardState
+from tornado_board.ranking.board_state import HEARD, BoardState
 from tornado_board.ranking.log_access import FENCED, LATE
+from tornado_board.ranking.outbox import BROKEN, UNLOGGED
 from tornado_board.ranking.stored import GATHERED
 from tornado_board.replay import Event, EventId
 

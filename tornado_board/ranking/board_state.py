@@ -20,29 +20,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from tornado_board.backoff import Backoff
 from tornado_board.cluster import Role
 from tornado_board.models import TOP, PlayerChanged, Ranking
 from tornado_board.ranking import actions
-from tornado_board.ranking.actions import Action, Append, Locate, Send, State, Wait
+from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
+from tornado_board.ranking.asking import Asking
 from tornado_board.ranking.log_access import LogAccess
+from tornado_board.ranking.outbox import Outbox
 from tornado_board.ranking.stored import StoredBoard
 from tornado_board.replay import Event, EventId
 
 #: Events heard that may wait to be sent; with more they are read from the log again.
 HEARD = 64
 
-#: Seconds that the publisher has to publish a board that it was asked for, and that a new board
-#: waits to be followed before it is shown as the store has it.
-ANSWER = 1.0
+#: Seconds that a new board waits to be followed before it is shown as the store has it.
 HEARING = 2.0
-
-#: Bounds of the waits, in seconds, between two questions of a follower.
-_ASK_BACKOFF = (0.3, 10.0)
-
-#: What a reset says.
-UNLOGGED = "events were sent that could not be logged"
-BROKEN = "events before this one are no longer in the log"
 
 _Decision = tuple[State, Action]
 
@@ -67,36 +59,35 @@ class BoardState:
     ) -> None:
         self.role = role
         self.state = State.QUIET
-        #: What the subscribers were sent last; `ready`: it is the board as far as one can tell.
-        self.shown: Event | None = None
-        self.ready = False
+        self.ready = False  #: what is `shown` is the board as far as one can tell
         #: The newest id known, and how many events were sent after it without one.
         self.last: EventId | None = left[0] if left else None
         self.unlogged = left[1] if left else 0
         self._coalesce = coalesce
-        self._sent_at = float("-inf")
-        self._outbox: deque[tuple[Event, bool]] = deque()  # True: with a reset in any case
+        self._outbox = Outbox()
         self._gone = self._forget = False
         self._stored = StoredBoard(now, depth, top)
         self._log = LogAccess(now)
         self._newest: Event | None = None  # an event of the log that was not sent
-        # What a follower hears, and what it does about a board that nobody publishes.
-        self._hearing = False
-        self._hear_by = now + HEARING
+        # What a follower hears, and whether it is what the store has.
+        self._hearing, self._hear_by = False, now + HEARING
         self._heard: deque[Event] = deque()
         self._asked_before: EventId | None = None  # whether for what lies before this one
         self._must_compare = True
         self._without_log = False  # it is, or was, compared while the log could not be asked
-        self._must_ask = False
-        self._answer_by: float | None = None
-        self._ask_backoff, self._ask_after = Backoff(*_ASK_BACKOFF), now
+        self._asking = Asking(now)
 
-    # What is to be done. The first line that applies decides.
+    @property
+    def shown(self) -> Event | None:
+        """What the subscribers were sent last."""
+        return self._outbox.shown
 
     @property
     def forgets(self) -> bool:
         """Whether the board is gone, and its log has to go too."""
         return self._gone and self._forget
+
+    # What is to be done. The first line that applies decides.
 
     def next(self, now: float) -> Action:
         """What is to be done now. An action that is returned counts as begun."""
@@ -107,7 +98,7 @@ class BoardState:
         if self._gone:
             return State.ENDED, actions.End(self._forget)
         if self._outbox:
-            return State.SENDING, self._send(*self._outbox[0])
+            return State.SENDING, self._outbox.next()
         if self.role is Role.FOLLOWER:
             return self._decide_following(now)
         return self._decide_publishing(now)
@@ -120,7 +111,7 @@ class BoardState:
         if stored.must_read:
             return self._read(now)
         if log.must_locate and can_log:
-            return State.LOCATING, self._locate()
+            return State.LOCATING, Locate(None if self._is_beside_the_log else self.last)
         if not stored.known:
             return State.QUIET, Wait(None)  # this process took over; its feed is being opened
         data, shown, newest = stored.data, self.shown, self._newest
@@ -131,8 +122,8 @@ class BoardState:
         if newest is not None and newest.data == data and not self.unlogged:
             self._newest = None
             return self._deliver(newest)
-        if now < self._sent_at + self._coalesce:
-            return State.COALESCING, Wait(self._sent_at + self._coalesce - now)
+        if now < self._outbox.sent_at + self._coalesce:
+            return State.COALESCING, Wait(self._outbox.sent_at + self._coalesce - now)
         offers = self.role is Role.PUBLISHER and log.offers(data)
         if (can_log and not log.must_locate) or offers:
             return State.APPENDING, Append(data, self.last, self.unlogged)
@@ -154,7 +145,7 @@ class BoardState:
                 return State.BACKING_OFF, Wait(self._hear_by - now)
             return self._compare(now)
         if self._log.must_locate and can_log:
-            return State.LOCATING, self._locate()
+            return State.LOCATING, Locate(None if self._is_beside_the_log else self.last)
         if self._log.must_locate or must_report:
             return self._do_without(now)
         while self._heard:
@@ -181,14 +172,13 @@ class BoardState:
 
     def _compare(self, now: float) -> _Decision:
         """See whether what is shown is what the store has; have it published if not."""
-        if self._must_ask:
-            self._must_ask = False
+        asking = self._asking
+        if asking.is_due:
+            asking.is_due = False
             return State.ASKING, actions.Ask()
-        if self._answer_by is not None:
-            if now < self._answer_by:
-                return State.ASKING, Wait(self._answer_by - now)
-            self._answer_by = None
-            self._ask_after = now + self._ask_backoff.next()
+        if seconds := asking.answer_in(now):
+            return State.ASKING, Wait(seconds)
+        if asking.gave_up(now):
             # Nobody publishes at present. Whoever does so next reads every board that is followed;
             # till then this process shows what the others show.
             if self.shown is not None:
@@ -196,8 +186,8 @@ class BoardState:
             elif self._newest is not None or self._stored.known:
                 newest, self._newest = self._newest, None
                 return self._deliver(newest or Event(None, self._stored.data))
-        if now < self._ask_after:
-            return State.BACKING_OFF, Wait(self._ask_after - now)
+        if seconds := asking.pause(now):
+            return State.BACKING_OFF, Wait(seconds)
         self._stored.must_read = True
         return self._read(now)
 
@@ -207,25 +197,13 @@ class BoardState:
         self._stored.begin()
         return State.READING, actions.Read()
 
-    def _locate(self) -> Locate:
-        return Locate(None if self._is_beside_the_log else self.last)
-
     def _await_log(self, now: float) -> _Decision:
         seconds = None if self.role is Role.ISOLATED else self._log.wait(now)
         return State.QUIET if seconds is None else State.BACKING_OFF, Wait(seconds)
 
     def _deliver(self, event: Event) -> _Decision:
-        self._outbox.append((event, False))
-        return State.SENDING, self._send(*self._outbox[0])
-
-    def _send(self, event: Event, broken: bool) -> Send:
-        before = self.shown
-        if before is None or event.id is None:
-            return Send(event, None)
-        if before.id is None:
-            return Send(event, UNLOGGED)
-        follows = event.id.n == before.id.n + 1 and not broken
-        return Send(event, None if follows else BROKEN)
+        self._outbox.add(event)
+        return State.SENDING, self._outbox.next()
 
     @property
     def _is_beside_the_log(self) -> bool:
@@ -235,8 +213,7 @@ class BoardState:
     @property
     def _lacks_an_event(self) -> bool:
         """Whether the log has to be given what is shown, though it has not changed."""
-        has_no_id = self.shown is not None and self.shown.id is None
-        return bool(self.unlogged) or self._log.must_log or has_no_id
+        return self._log.must_log or (self.shown is not None and self._is_beside_the_log)
 
     # How it went
 
@@ -248,21 +225,21 @@ class BoardState:
     def _compared(self, data: str) -> None:
         shown, newest = self.shown, self._newest
         if not self._hearing or (self._log.must_locate and shown is None):
-            self._outbox.append((Event(None, data), False))
+            self._outbox.add(Event(None, data))
         elif self._heard or (self._log.must_locate and not self._without_log):
             return  # the store was read before that was published
         elif self._without_log:
             self._must_compare, self.ready = False, True
             if shown is not None and shown.data != data:
-                self._outbox.append((Event(None, data), False))
+                self._outbox.add(Event(None, data))
         elif newest is not None and newest.data == data:
-            self._outbox.append((newest, shown is not None))
+            self._outbox.add(newest, broken=shown is not None)
             self._newest, self._must_compare = None, False
         elif shown is not None and shown.id is not None and shown.data == data:
             self._must_compare, self.ready = False, True
-            self._ask_backoff.reset()
+            self._asking.settled()
         else:
-            self._must_ask = True
+            self._asking.is_due = True
 
     def not_found(self) -> None:
         """The store has no such board."""
@@ -285,7 +262,7 @@ class BoardState:
         if self._is_beside_the_log:
             self._newest, self._must_compare = newest, True
         elif whole or is_ahead:
-            self._outbox.extend((event, not whole) for event in events)
+            self._outbox.extend(events, broken=not whole)
         elif self.role is Role.FOLLOWER:
             self._newest, self._must_compare = newest, True  # the log went back, or was lost
         else:
@@ -302,7 +279,7 @@ class BoardState:
     def appended(self, event_id: EventId, data: str) -> None:
         """The event `data` is in the log, and has this id."""
         self._log.appended()
-        self._outbox.append((Event(event_id, data), bool(self.unlogged)))
+        self._outbox.add(Event(event_id, data), broken=bool(self.unlogged))
         self.last, self.unlogged, self._newest = event_id, 0, None
 
     def refused(self, now: float, data: str | None = None) -> None:
@@ -326,12 +303,12 @@ class BoardState:
 
     def asked(self, now: float, heard: bool) -> None:
         """The publisher was asked for the board; `heard`: there is one."""
-        self._answer_by = now + ANSWER if heard else now
+        self._asking.asked(now, heard)
 
     def sent(self, now: float) -> None:
         """The event was sent."""
-        event, broken = self._outbox.popleft()
-        self.shown, self._sent_at, self.ready = event, now, True
+        event, broken = self._outbox.sent(now)
+        self.ready = True
         if event.id is None:
             return
         self._newest = None  # or an older event could be sent later
@@ -347,7 +324,7 @@ class BoardState:
         was_following, self.role = self.role is Role.FOLLOWER, role
         self._log.start_anew(now)
         self._heard.clear()
-        self._must_ask, self._answer_by, self._ask_after = False, None, now
+        self._asking.start_anew(now)
         if role is Role.FOLLOWER:
             self._hearing, self._hear_by, self._must_compare = False, now + HEARING, True
         if (role is Role.FOLLOWER) is not was_following:
@@ -396,9 +373,7 @@ class BoardState:
         """Send the newest event once more, at once: those who were sent it before are gone."""
         self.ready = False
         self._stored.read_after = now
-        if self.shown is not None and not self._outbox:
-            shown, self.shown = self.shown, None
-            self._outbox.append((shown, False))
+        self._outbox.send_again()
 
     def _take_in(self, event: Event) -> bool:
         """Send `event`, which was heard, unless it was sent; ``False`` if the log has to be asked
@@ -406,7 +381,7 @@ class BoardState:
         last = self.last
         if event.id is None:
             if self.shown is None or self.shown.data != event.data:
-                self._outbox.append((event, False))
+                self._outbox.add(event)
             return True
         if last is not None and event.id <= last:
             # Heard twice, or else the log went back.
@@ -418,7 +393,8 @@ class BoardState:
             self._asked_before = event.id
             self._log.must_locate = True
             return False
-        self._outbox.append((event, not follows))
+        self._outbox.add(event, broken=not follows)
         self._newest = None
-        self._must_compare, self._must_ask, self._answer_by = False, False, None
+        self._must_compare = False
+        self._asking.stop()
         return True
