@@ -19,22 +19,24 @@ class RethinkDBServer:
     Args:
         folder: where it keeps its data and its log.
         cache_size: in MB.
+        options: further ones of the command line, for instance to join a cluster.
     """
 
-    def __init__(self, folder: Path, cache_size: int = 256) -> None:
+    def __init__(self, folder: Path, cache_size: int = 256, *options: str) -> None:
         assert PROGRAM is not None
         self._folder = folder
-        self.port, cluster_port = _free_ports(2)
+        self.port, self.cluster_port = _free_ports(2)
         self._command = [
             PROGRAM,
             *("--directory", str(folder / "data")),
             *("--log-file", str(folder / "log")),
             *("--driver-port", str(self.port)),
-            *("--cluster-port", str(cluster_port)),
+            *("--cluster-port", str(self.cluster_port)),
             *("--bind", "127.0.0.1"),
             *("--cache-size", str(cache_size)),
             "--no-http-admin",
             "--no-update-check",
+            *options,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,6 +65,10 @@ class RethinkDBServer:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, for instance `signal.SIGSTOP`."""

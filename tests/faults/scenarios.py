@@ -1,0 +1,527 @@
+"""What breaks, and when. Each scenario is a coroutine that breaks something while clients and
+writers go on; whatever it leaves broken is mended after it, and then everything is judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from .checks import Rules
+from .deployment import Deployment, Shape, copy_sqlite, replace_sqlite
+from .record import Record, Restored
+from .recorder import connected, request, scores_of
+from .relay import Way
+from .wire import Chunks, Events, read_head
+
+#: How long a server may take to see that its SQLite file was replaced; what it answers until then
+#: may be lost with the old file.
+_RESTORED = 5.0
+
+
+class Clock:
+    """The time that a scenario has."""
+
+    def __init__(self, seconds: float, seed: int) -> None:
+        self.random = random.Random(seed)
+        self._end = time.monotonic() + seconds
+
+    async def every(self, seconds: float) -> AsyncIterator[None]:
+        """Once each `seconds`, a bit more or less, for as long as there is time for one more;
+        at least once."""
+        await self.pause(0.5)
+        while True:
+            began = time.monotonic()
+            yield
+            await asyncio.sleep(began + self.random.uniform(0.7, 1.3) * seconds - time.monotonic())
+            if time.monotonic() + seconds > self._end:
+                break
+
+    async def pause(self, seconds: float) -> None:
+        """About `seconds`."""
+        await asyncio.sleep(self.random.uniform(0.7, 1.3) * seconds)
+
+    async def rest(self) -> None:
+        await asyncio.sleep(self._end - time.monotonic())
+
+
+Run = Callable[[Deployment, Clock, Record], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario with what it runs on."""
+
+    name: str
+    run: Run
+    shape: Shape
+    rules: Rules
+    #: Whether it needs RethinkDB nodes of its own, which it harms.
+    harms_rethinkdb: bool
+
+    @property
+    def description(self) -> str:
+        return (self.run.__doc__ or "").strip().split("\n")[0]
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+_USUAL = Shape()
+_SQLITE = Shape(servers=1, nodes=0)
+_ALL_RULES = Rules()
+
+
+def scenario(
+    shape: Shape = _USUAL, rules: Rules = _ALL_RULES, harms_rethinkdb: bool = False
+) -> Callable[[Run], Run]:
+    """Registers a scenario under its function's name."""
+
+    def register(run: Run) -> Run:
+        name = run.__name__
+        SCENARIOS[name] = Scenario(name, run, shape, rules, harms_rethinkdb or shape.nodes > 1)
+        return run
+
+    return register
+
+
+# Nothing broken, and servers
+
+
+@scenario()
+async def calm(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Nothing breaks."""
+    await clock.rest()
+
+
+@scenario(_SQLITE)
+async def calm_sqlite(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Nothing breaks, on SQLite."""
+    await clock.rest()
+
+
+@scenario()
+async def server_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of any server, and a start."""
+    async for _ in clock.every(4):
+        server = clock.random.randrange(len(parts.servers))
+        await parts.kill(server)
+        await clock.pause(0.5)
+        await parts.start(server)
+
+
+@scenario(_SQLITE)
+async def server_killed_sqlite(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of the only server, on SQLite, and a start."""
+    async for _ in clock.every(4):
+        await parts.kill(0)
+        await clock.pause(0.5)
+        await parts.start(0)
+
+
+@scenario()
+async def publisher_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of the publisher, and a start."""
+    async for _ in clock.every(6):
+        server = await parts.publisher()
+        await parts.kill(server)
+        await clock.pause(1)
+        await parts.start(server)
+
+
+@scenario()
+async def publisher_frozen(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SIGSTOP and SIGCONT of the publisher, for longer and shorter than its lease."""
+    async for _ in clock.every(6):
+        server = await parts.publisher()
+        parts.freeze(server)
+        await asyncio.sleep(clock.random.choice((0.3, 1.2, 3)))
+        parts.thaw(server)
+
+
+@scenario()
+async def server_frozen(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SIGSTOP and SIGCONT of any server."""
+    async for _ in clock.every(4):
+        server = clock.random.randrange(len(parts.servers))
+        parts.freeze(server)
+        await asyncio.sleep(clock.random.choice((0.3, 1, 2.5)))
+        parts.thaw(server)
+
+
+@scenario()
+async def rolling_restart(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SIGTERM to one server after the other, each started again."""
+    server = 0
+    async for _ in clock.every(3):
+        await parts.stop(server)
+        await parts.start(server)
+        server = (server + 1) % len(parts.servers)
+
+
+# Redis
+
+
+@scenario()
+async def redis_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of Redis; it comes back empty."""
+    async for _ in clock.every(8):
+        await parts.kill_redis()
+        await clock.pause(2)
+        await parts.start_redis()
+
+
+@scenario()
+async def redis_stopped(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Redis stopped and started, with its data."""
+    async for _ in clock.every(8):
+        await parts.stop_redis()
+        await clock.pause(2)
+        await parts.start_redis()
+
+
+@scenario()
+async def redis_frozen(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SIGSTOP and SIGCONT of Redis."""
+    async for _ in clock.every(8):
+        assert parts.redis is not None
+        parts.mark("SIGSTOP to Redis")
+        parts.redis.freeze()
+        await asyncio.sleep(clock.random.choice((0.5, 1.5, 4)))
+        parts.mark("SIGCONT to Redis")
+        parts.redis.thaw()
+
+
+@scenario()
+async def redis_slow(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Redis slow by 300 ms for everybody, on and off."""
+    async for _ in clock.every(8):
+        parts.mark("Redis is slow by 300 ms")
+        for link in parts.redis_links:
+            link.delay(0.15)
+        await clock.pause(4)
+        parts.mark("Redis is as fast as before")
+        for link in parts.redis_links:
+            await link.mend()
+
+
+@scenario()
+async def publisher_redis_cut(parts: Deployment, clock: Clock, record: Record) -> None:
+    """The publisher's link to Redis is cut and refused; the others' is whole."""
+    async for _ in clock.every(8):
+        server = await parts.publisher()
+        parts.mark(f"server {server}, the publisher, is refused by Redis")
+        parts.redis_links[server].refuse()
+        await clock.pause(4)
+        parts.mark(f"server {server} reaches Redis again")
+        await parts.redis_links[server].mend()
+
+
+@scenario()
+async def publisher_redis_swallowed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """What the publisher and Redis say to each other vanishes, one way or both."""
+    async for _ in clock.every(8):
+        server = await parts.publisher()
+        ways = clock.random.choice(([Way.UP], [Way.DOWN], list(Way)))
+        names = " and ".join(way.value for way in ways)
+        parts.mark(f"server {server}'s link to Redis swallows {names}")
+        parts.redis_links[server].swallow(ways)
+        await clock.pause(4)
+        parts.mark(f"server {server} reaches Redis again")
+        await parts.redis_links[server].mend()
+
+
+@scenario()
+async def follower_redis_swallowed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """What a follower and Redis say to each other vanishes."""
+    async for _ in clock.every(8):
+        server = (await parts.publisher() + 1) % len(parts.servers)
+        parts.mark(f"server {server}'s link to Redis swallows")
+        parts.redis_links[server].swallow()
+        await clock.pause(4)
+        parts.mark(f"server {server} reaches Redis again")
+        await parts.redis_links[server].mend()
+
+
+@scenario()
+async def redis_evicts(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Redis with allkeys-lru evicts streams."""
+    async for _ in clock.every(2):
+        assert parts.redis is not None
+        with contextlib.suppress(Exception):
+            parts.fill_redis("allkeys-lru")
+            for index in range(40):
+                parts.redis.client.set(f"other:{index}", "x" * 20_000, px=1_000)
+                await asyncio.sleep(0.01)
+        parts.redis_command("CONFIG", "SET", "maxmemory", 0)
+
+
+@scenario()
+async def redis_full(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Redis with noeviction has no memory left."""
+    async for _ in clock.every(8):
+        parts.fill_redis("noeviction")
+        await clock.pause(4)
+        parts.redis_command("CONFIG", "SET", "maxmemory", 0)
+
+
+@scenario()
+async def script_flush(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SCRIPT FLUSH under load."""
+    async for _ in clock.every(0.5):
+        parts.redis_command("SCRIPT", "FLUSH")
+
+
+@scenario()
+async def flushall(parts: Deployment, clock: Clock, record: Record) -> None:
+    """FLUSHALL under load: the log and the lease are gone."""
+    async for _ in clock.every(3):
+        parts.redis_command("FLUSHALL")
+
+
+@scenario()
+async def flushall_and_kill(parts: Deployment, clock: Clock, record: Record) -> None:
+    """FLUSHALL, and kill -9 of the publisher, which alone knows the counters."""
+    async for _ in clock.every(7):
+        server = await parts.publisher()
+        parts.redis_command("FLUSHALL")
+        await parts.kill(server)
+        await clock.pause(1)
+        await parts.start(server)
+
+
+@scenario(Shape(replica=True), Rules(counters_reused=True))
+async def replica_promoted(parts: Deployment, clock: Clock, record: Record) -> None:
+    """A replica that lacks the last entries takes over."""
+    async for _ in clock.every(9):
+        assert parts.replica_link is not None
+        parts.mark("the replica hears nothing more")
+        parts.replica_link.hold()
+        await clock.pause(1)
+        await parts.promote_replica()
+        await clock.pause(3)
+        await parts.make_replica()
+
+
+# RethinkDB
+
+
+@scenario(harms_rethinkdb=True)
+async def rethinkdb_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of RethinkDB, and a start."""
+    async for _ in clock.every(9):
+        parts.mark("kill -9 of RethinkDB")
+        parts.nodes[0].kill()
+        await clock.pause(2)
+        await asyncio.to_thread(parts.nodes[0].start)
+        parts.mark("RethinkDB is back")
+
+
+@scenario(harms_rethinkdb=True)
+async def rethinkdb_frozen(parts: Deployment, clock: Clock, record: Record) -> None:
+    """SIGSTOP and SIGCONT of RethinkDB."""
+    async for _ in clock.every(9):
+        parts.mark("SIGSTOP to RethinkDB")
+        parts.nodes[0].signal(signal.SIGSTOP)
+        await asyncio.sleep(clock.random.choice((0.5, 1.5, 4)))
+        parts.mark("SIGCONT to RethinkDB")
+        parts.nodes[0].signal(signal.SIGCONT)
+
+
+@scenario()
+async def balancer_without_rethinkdb(parts: Deployment, clock: Clock, record: Record) -> None:
+    """RethinkDB behind a balancer that accepts and closes for a while."""
+    async for _ in clock.every(9):
+        parts.mark("the balancer has no RethinkDB: it accepts and closes")
+        for link in parts.database_links:
+            link.close_at_once()
+        await clock.pause(4)
+        parts.mark("the balancer has RethinkDB again")
+        for link in parts.database_links:
+            await link.mend()
+
+
+@scenario()
+async def rethinkdb_refused(parts: Deployment, clock: Clock, record: Record) -> None:
+    """RethinkDB's port refuses connections for a while, now and then."""
+    async for _ in clock.every(5):
+        parts.mark("RethinkDB refuses")
+        for link in parts.database_links:
+            link.refuse()
+        await clock.pause(1.5)
+        parts.mark("RethinkDB accepts again")
+        for link in parts.database_links:
+            await link.mend()
+
+
+@scenario()
+async def publisher_rethinkdb_refused(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Only the publisher has lost its RethinkDB."""
+    async for _ in clock.every(12):
+        server = await parts.publisher()
+        parts.mark(f"server {server}, the publisher, is refused by RethinkDB")
+        parts.database_links[server].refuse()
+        await _stale_for(parts, server, record)
+        parts.mark(f"server {server} reaches RethinkDB again")
+        await parts.database_links[server].mend()
+
+
+async def _stale_for(parts: Deployment, lost: int, record: Record, seconds: float = 10) -> None:
+    """Wait until another server publishes, which is what `lost` owes to the others' clients."""
+    began = time.monotonic()
+    while await parts.publisher() == lost:
+        if time.monotonic() - began > seconds:
+            record.found.append(
+                f"server {lost} still publishes {seconds:g} s after it lost its RethinkDB"
+            )
+            return
+        await asyncio.sleep(0.1)
+    parts.mark(f"another publishes after {time.monotonic() - began:.1f} s")
+    await asyncio.sleep(1)
+
+
+@scenario()
+async def publisher_rethinkdb_swallowed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """What the publisher and RethinkDB say to each other vanishes."""
+    async for _ in clock.every(8):
+        server = await parts.publisher()
+        parts.mark(f"server {server}'s link to RethinkDB swallows")
+        parts.database_links[server].swallow()
+        await clock.pause(4)
+        parts.mark(f"server {server} reaches RethinkDB again")
+        await parts.database_links[server].mend()
+
+
+@scenario(Shape(nodes=3))
+async def rethinkdb_partitioned(parts: Deployment, clock: Clock, record: Record) -> None:
+    """One of three RethinkDB nodes is cut off from the others, and serves its clients on."""
+    async for _ in clock.every(8):
+        lone = clock.random.randrange(3)
+        parts.mark(f"RethinkDB node {lone} is cut off from the others")
+        for index, link in enumerate(parts.cluster_links):
+            link.isolate({"0", "1", "2"} if index == lone else {str(lone)})
+        await clock.pause(4)
+        parts.mark("the RethinkDB nodes are together again")
+        for link in parts.cluster_links:
+            await link.mend()
+
+
+@scenario(Shape(nodes=3))
+async def rethinkdb_node_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of one of three RethinkDB nodes, the publisher's, and a start."""
+    async for _ in clock.every(9):
+        lost = await parts.publisher() % 3
+        parts.mark(f"kill -9 of RethinkDB node {lost}")
+        parts.nodes[lost].kill()
+        await clock.pause(3)
+        await asyncio.to_thread(parts.nodes[lost].start)
+        parts.mark(f"RethinkDB node {lost} is back")
+
+
+# Boards
+
+
+@scenario()
+async def ghost_boards(parts: Deployment, clock: Clock, record: Record) -> None:
+    """Boards are changed, deleted within milliseconds and made again while somebody watches."""
+    await _ghosts(parts, clock, record)
+
+
+@scenario(_SQLITE)
+async def ghost_boards_sqlite(parts: Deployment, clock: Clock, record: Record) -> None:
+    """The same on SQLite."""
+    await _ghosts(parts, clock, record)
+
+
+async def _ghosts(parts: Deployment, clock: Clock, record: Record) -> None:
+    number = 0
+    async for _ in clock.every(0.3):
+        batch = [f"ghost{number + offset}" for offset in range(5)]
+        number += len(batch)
+        seeds = [clock.random.random() for _ in batch]
+        found = await asyncio.gather(
+            *(_ghost(parts, board, seed) for board, seed in zip(batch, seeds, strict=True))
+        )
+        record.found += [text for text in found if text]
+    parts.mark(f"{number} boards were deleted")
+
+
+async def _ghost(parts: Deployment, board: str, seed: float) -> str:
+    """Delete a board right after a change, and make it again; what is wrong then."""
+    chance = random.Random(seed)
+    servers = range(len(parts.servers))
+    player = f"/boards/{board}/players/p/score-add/"
+    await _make(parts, board, chance.choice(servers), 0)
+    watched = chance.choice(servers)
+    async with _stream(parts, board, watched) as status:
+        if status != 200:
+            return f"a stream of {board} is {status} where it was just made"
+        adding = asyncio.create_task(parts.request("POST", player, chance.choice(servers)))
+        await asyncio.sleep(chance.uniform(0, 0.02))
+        await parts.request("DELETE", f"/boards/{board}/", chance.choice(servers))
+        await adding
+    await asyncio.sleep(0.5)
+    for server in servers:
+        gone, _ = await parts.request("GET", f"/boards/{board}/", server)
+        async with _stream(parts, board, server) as status:
+            if (gone, status) != (404, 404):
+                return f"deleted {board} on server {server}: GET {gone}, stream {status}"
+    await _make(parts, board, chance.choice(servers), 1_000)
+    await asyncio.sleep(0.5)
+    for server in servers:
+        _, answer = await parts.request("GET", f"/boards/{board}/", server)
+        shown = await first_event(parts.servers[server].port, board)
+        if shown != {"p": 1_000} or scores_of(answer) != shown:
+            return f"{board} made again on server {server}: stream {shown}, GET {answer}"
+    await parts.request("DELETE", f"/boards/{board}/", 0)
+    return ""
+
+
+async def _make(parts: Deployment, board: str, server: int, score: int) -> None:
+    await parts.request("POST", "/boards/", server, {"id": board})
+    body = {"id": "p", "name": "P", "score": score}
+    await parts.request("POST", f"/boards/{board}/players/", server, body)
+
+
+@contextlib.asynccontextmanager
+async def _stream(parts: Deployment, board: str, server: int) -> AsyncIterator[int]:
+    """A stream that nobody reads; its status."""
+    async with connected(parts.servers[server].port) as (reader, writer):
+        path = f"/boards/{board}/events/"
+        writer.write(request("GET", path, "Accept: text/event-stream"))
+        yield (await read_head(reader)).status
+
+
+async def first_event(port: int, board: str) -> dict[str, int] | int:
+    """What a new client is shown, or the status of the answer where it is none."""
+    async with connected(port) as (reader, writer), asyncio.timeout(5):
+        path = f"/boards/{board}/events/"
+        writer.write(request("GET", path, "Accept: text/event-stream"))
+        head = await read_head(reader)
+        if head.status != 200:
+            return head.status
+        chunks, events = Chunks() if head.chunked else None, Events()
+        while data := await reader.read(65_536):
+            for event in events.feed(chunks.feed(data) if chunks else data):
+                if event.event == "update":
+                    return scores_of(json.loads(event.data))
+    raise EOFError
+
+
+@scenario(_SQLITE, Rules(may_say_unready=True))
+async def sqlite_restored(parts: Deployment, clock: Clock, record: Record) -> None:
+    """The SQLite file is replaced by a backup under the running server."""
+    async for _ in clock.every(10):
+        backup = parts.folder / "backup.sqlite3"
+        scores = await asyncio.to_thread(copy_sqlite, parts.file, backup)
+        await clock.pause(2)
+        parts.mark("the SQLite file is replaced by a backup")
+        at = time.monotonic()
+        await asyncio.to_thread(replace_sqlite, backup, parts.file)
+        record.restored.append(Restored(at, at + _RESTORED, scores))
+        await asyncio.sleep(_RESTORED)
