@@ -20,13 +20,24 @@ class RethinkDBServer:
         folder: where it keeps its data and its log.
         cache_size: in MB.
         options: further ones of the command line, for instance to join a cluster.
+        host: where its clients reach it.
+        namespace: the network namespace that it runs in.
     """
 
-    def __init__(self, folder: Path, cache_size: int = 256, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache_size: int = 256,
+        *options: str,
+        host: str = "127.0.0.1",
+        namespace: str = "",
+    ) -> None:
         assert PROGRAM is not None
         self._folder = folder
+        self.host = host
         self.port, self.cluster_port = _free_ports(2)
         self._command = [
+            *(("ip", "netns", "exec", namespace) if namespace else ()),
             PROGRAM,
             *("--directory", str(folder / "data")),
             *("--log-file", str(folder / "log")),
@@ -41,7 +52,7 @@ class RethinkDBServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str, user: str = "") -> str:
-        return f"rethinkdb://{user}127.0.0.1:{self.port}/{database}"
+        return f"rethinkdb://{user}{self.host}:{self.port}/{database}"
 
     def start(self, wait: float = 30) -> None:
         """Start it, and return when it takes connections; `wait=0` returns at once."""
@@ -52,7 +63,7 @@ class RethinkDBServer:
         deadline = time.monotonic() + wait
         while wait:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.host, self.port), 1).close()
                 return
             except OSError:
                 if time.monotonic() > deadline or self._process.poll() is not None:

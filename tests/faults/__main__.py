@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..rethinkdb_server import PROGRAM, RethinkDBServer
+from . import network
 from .run import SMALL, Result, Size, run
 from .scenarios import SCENARIOS
 
@@ -62,6 +63,9 @@ def run_all(
                 scenario = SCENARIOS[name]
                 if not scenario.shape.sqlite and PROGRAM is None:
                     print(f"{name}: skipped, there is no rethinkdb on PATH")
+                    continue
+                if scenario.shape.nodes > 1 and not network.available():
+                    print(f"{name}: skipped, it takes root and iproute2")
                     continue
                 if not scenario.shape.sqlite and not scenario.harms_rethinkdb and not shared:
                     shared.append(RethinkDBServer(Path(folder)))

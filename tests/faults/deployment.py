@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import secrets
 import shutil
@@ -26,6 +25,7 @@ import rethinkdb
 from ..redis_server import RedisServer
 from ..rethinkdb_server import RethinkDBServer
 from ..server_process import ServerProcess
+from .network import Network
 from .record import Whose
 from .relay import Relay
 
@@ -73,12 +73,11 @@ class Deployment:
         self.database = f"{_DATABASE}_{secrets.token_hex(4)}"
         self.redis: RedisServer | None = None
         self.replica: RedisServer | None = None
-        #: From each server to its Redis and its RethinkDB; from the replica to its master; to
-        #: each RethinkDB node's cluster port.
+        self.network: Network | None = None
+        #: From each server to its Redis and its RethinkDB; from the replica to its master.
         self.redis_links: list[Relay] = []
         self.database_links: list[Relay] = []
         self.replica_link: Relay | None = None
-        self.cluster_links: list[Relay] = []
         self._given = bool(rethinkdb)
         self._dead: set[int] = set()
         self._frozen: set[int] = set()
@@ -97,7 +96,7 @@ class Deployment:
             for index in range(self.shape.servers):
                 self.redis_links.append(await Relay(("127.0.0.1", self._redis.port)).start())
                 node = self.nodes[index % len(self.nodes)]
-                self.database_links.append(await Relay(("127.0.0.1", node.port)).start())
+                self.database_links.append(await Relay((node.host, node.port)).start())
             # The first one makes the tables.
             self.servers.append(await self._server(self._flags(0), "s0"))
             if len(self.nodes) > 1:
@@ -138,32 +137,25 @@ class Deployment:
         return await asyncio.to_thread(RedisServer(folder, "--appendonly", "no").start)
 
     async def _open_rethinkdb(self) -> None:
+        if self.shape.nodes > 1:
+            self.network = Network(self.shape.nodes)
+            self.network.open()
         for index in range(self.shape.nodes):
             folder = self.folder / f"rethinkdb{index}"
             folder.mkdir()
-            options: list[str] = []
-            if self.shape.nodes > 1:
-                link = await Relay(("127.0.0.1", 0), self._name_of).start()
-                self.cluster_links.append(link)
-                options += ["--canonical-address", f"127.0.0.1:{link.port}"]
-                options += ["--server-name", f"node{index}"]
-                for other in self.cluster_links[:-1]:
-                    options += ["--join", f"127.0.0.1:{other.port}"]
-            node = RethinkDBServer(folder, 128, *options)
-            if self.shape.nodes > 1:
-                link.target = ("127.0.0.1", node.cluster_port)
-            await asyncio.to_thread(node.start)
+            if self.network is None:
+                node = RethinkDBServer(folder, 128)
+            else:
+                network = self.network
+                options = ["--server-name", f"node{index}"]
+                options += ["--bind-cluster", network.cluster[index]]
+                options += ["--bind-driver", network.driver[index]]
+                for other, address in zip(self.nodes, network.cluster, strict=False):
+                    options += ["--join", f"{address}:{other.cluster_port}"]
+                host, name = network.driver[index], network.names[index]
+                node = RethinkDBServer(folder, 128, *options, host=host, namespace=name)
             self.nodes.append(node)
-
-    def _name_of(self, port: int) -> str:
-        """The RethinkDB node that connects from this port of the machine."""
-        inode = _inode_of(port)
-        for index, node in enumerate(self.nodes):
-            with contextlib.suppress(OSError, AssertionError):
-                for entry in os.scandir(f"/proc/{node.pid}/fd"):
-                    if os.readlink(entry.path) == f"socket:[{inode}]":
-                        return str(index)
-        return str(len(self.nodes))  # the one that is being started
+            await asyncio.to_thread(node.start)
 
     def _replicate(self) -> None:
         """Keep each table on each node."""
@@ -199,6 +191,8 @@ class Deployment:
                 await asyncio.to_thread(part.close)
         for link in self.links:
             await link.close()
+        if self.network is not None:
+            self.network.close()
         await self._http.aclose()
 
     # What scenarios ask
@@ -210,7 +204,7 @@ class Deployment:
     @property
     def links(self) -> list[Relay]:
         replica = [] if self.replica_link is None else [self.replica_link]
-        return [*self.redis_links, *self.database_links, *replica, *self.cluster_links]
+        return [*self.redis_links, *self.database_links, *replica]
 
     @property
     def _redis(self) -> RedisServer:
@@ -267,7 +261,7 @@ class Deployment:
     def _connection(self) -> Any:
         for node in self.nodes:
             with contextlib.suppress(Exception):
-                return r.connect("127.0.0.1", node.port, self.database, timeout=5)
+                return r.connect(node.host, node.port, self.database, timeout=5)
         raise ConnectionError("no RethinkDB node answers")
 
     # What scenarios do to servers
@@ -365,6 +359,8 @@ class Deployment:
         self.mark("everything is mended")
         for link in self.links:
             await link.mend()
+        if self.network is not None:
+            self.network.mend()
         for index in list(self._frozen):
             self.thaw(index)
         for node in self.nodes:
@@ -386,15 +382,6 @@ def sqlite_rows(path: Path) -> dict[Whose, int]:
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         rows = connection.execute("SELECT board, id, score FROM players")
         return {(board, player): score for board, player, score in rows}
-
-
-def _inode_of(port: int) -> str:
-    """The socket of this machine that has the local port `port` and is a client's."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(f":{port:04X}"):
-            return fields[9]
-    return ""
 
 
 def copy_sqlite(source: Path, target: Path) -> Mapping[Whose, int]:

@@ -7,7 +7,7 @@ import contextlib
 import enum
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 
 class Way(enum.Enum):
@@ -51,20 +51,12 @@ class Relay:
 
     Args:
         target: where to connect to; may be changed at any time, for new connections.
-        name_of: gives a name to who connects from a port of this machine, so that `isolate` can
-            break the way for some of them only.
     """
 
-    def __init__(
-        self, target: tuple[str, int], name_of: Callable[[int], str] | None = None
-    ) -> None:
+    def __init__(self, target: tuple[str, int]) -> None:
         self.target = target
-        self.name_of = name_of
         self.faults = Faults()
-        #: Who is cut off, by name.
-        self.isolated: set[str] = set()
         self.port = 0
-        self.accepted = 0
         self._listener: asyncio.Server | None = None
         self._placeholder: socket.socket | None = None
         self._connections: set[_Connection] = set()
@@ -116,18 +108,10 @@ class Relay:
         """Let what goes these ways be `seconds` late; the order stays."""
         self.faults.delays = dict.fromkeys(ways, seconds)
 
-    def isolate(self, names: Iterable[str]) -> None:
-        """Let nobody of these names through, and hang up on them; nobody else notices."""
-        self.isolated = set(names)
-        for connection in list(self._connections):
-            if connection.name in self.isolated:
-                connection.abort()
-
     async def mend(self) -> None:
         """Make everything whole again."""
         refused = self.faults.refuses
         self.faults = Faults()
-        self.isolated = set()
         if refused:
             if self._placeholder is not None:
                 self._placeholder.close()
@@ -148,8 +132,7 @@ class Relay:
 
     def joined(self, connection: _Connection) -> bool:
         """Whether a new connection may be; it is remembered."""
-        self.accepted += 1
-        if self.faults.closes or connection.name in self.isolated:
+        if self.faults.closes:
             return False
         self._connections.add(connection)
         return True
@@ -163,17 +146,14 @@ class _Connection:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
-        self.name = ""
         #: Whether bytes of it were swallowed: it is dead for good, and nobody knows.
         self.lost: set[Way] = set()
         self.client = _Side(self, Way.UP)
         self.server = _Side(self, Way.DOWN)
         self._connecting: asyncio.Task[None] | None = None
 
-    def begin(self, peer: int) -> None:
-        """The client is there, from its port `peer`."""
-        if self.relay.name_of is not None:
-            self.name = self.relay.name_of(peer)
+    def begin(self) -> None:
+        """The client is there."""
         if self.relay.joined(self):
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
         else:
@@ -235,7 +215,7 @@ class _Side(asyncio.Protocol):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self is self.connection.client:
-            self.connection.begin(transport.get_extra_info("peername")[1])
+            self.connection.begin()
 
     def data_received(self, data: bytes) -> None:
         faults = self.connection.relay.faults

@@ -10,6 +10,7 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from .wire import WireError
 
 #: How long everybody may take to show the same once all is mended and nobody writes.
 PATIENCE = 20.0
+
+#: How long the store itself may take to answer again; RethinkDB nodes first find each other.
+_STORE = 60.0
 
 #: How long the load runs before anything breaks, and after it was mended.
 _BEFORE = 1.0
@@ -140,6 +144,8 @@ async def run(
         async with deployed(Deployment(own, scenario.shape, mark, given)) as parts:
             try:
                 await _under_load(parts, scenario, seconds, size, record)
+            except Exception:
+                record.found.append(f"the run broke off:\n{traceback.format_exc()}")
             finally:
                 for index, server in enumerate(parts.servers):
                     record.output[f"server {index}"] = server.text
@@ -217,6 +223,7 @@ async def _settle(parts: Deployment, clients: Sequence[Client], boards: Sequence
     """Wait until every client and every GET shows what the store has; what they show then."""
     for client in clients:
         client.settles = True
+    await _until_readable(parts)
     began = time.monotonic()
     while True:
         rows = {whose: s for whose, s in (await parts.rows()).items() if whose[0] in boards}
@@ -241,6 +248,20 @@ async def _settle(parts: Deployment, clients: Sequence[Client], boards: Sequence
         if same or took > PATIENCE:
             return Final(took if same else float("inf"), rows, answers, shown)
         await asyncio.sleep(0.2)
+
+
+async def _until_readable(parts: Deployment) -> None:
+    """Wait until the store answers, whatever the servers do. Raises `TimeoutError`."""
+    began = time.monotonic()
+    async with asyncio.timeout(_STORE):
+        while True:
+            try:
+                await parts.rows()
+                break
+            except Exception:  # of the driver's many kinds
+                await asyncio.sleep(0.2)
+    if time.monotonic() - began > 1:
+        parts.mark(f"the store answers again after {time.monotonic() - began:.1f} s")
 
 
 async def _get(parts: Deployment, board: str, server: int) -> dict[str, int] | str:

@@ -400,15 +400,16 @@ async def publisher_rethinkdb_swallowed(parts: Deployment, clock: Clock, record:
 @scenario(Shape(nodes=3))
 async def rethinkdb_partitioned(parts: Deployment, clock: Clock, record: Record) -> None:
     """One of three RethinkDB nodes is cut off from the others, and serves its clients on."""
-    async for _ in clock.every(8):
+    async for _ in clock.every(12):
+        assert parts.network is not None
         lone = clock.random.randrange(3)
+        notice = clock.random.random() < 0.7
         parts.mark(f"RethinkDB node {lone} is cut off from the others")
-        for index, link in enumerate(parts.cluster_links):
-            link.isolate({"0", "1", "2"} if index == lone else {str(lone)})
-        await clock.pause(4)
+        parts.network.part([lone], notice=notice)
+        await clock.pause(4 if notice else 8)
         parts.mark("the RethinkDB nodes are together again")
-        for link in parts.cluster_links:
-            await link.mend()
+        parts.network.mend()
+        await clock.pause(3)
 
 
 @scenario(Shape(nodes=3))
