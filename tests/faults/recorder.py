@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ ANSWER = 10.0
 #: How long a long-poll of a run waits.
 _WAIT = 2.0
 
+#: Bytes that a client which reads slowly takes in unread.
+_LITTLE = 4_096
+
 #: Parsed boards that are kept, since each event reaches several clients.
 _KEPT = 20_000
 
@@ -41,6 +45,8 @@ class Behaviour:
     way: str
     #: Bounds of the seconds that it stays on a stream; a client that never hops stays for good.
     stays: tuple[float, float] | None
+    #: The longest that it goes without reading, in seconds.
+    dawdles: float = 0
 
 
 class Boards:
@@ -89,8 +95,8 @@ class Client:
         self.last_id = ""
         #: The newest board.
         self.shown: dict[str, int] | None = None
-        #: Whether it stays where it is from now on.
-        self.settles = False
+        #: Set once it stays where it is from now on.
+        self.settles = asyncio.Event()
 
     async def run(self) -> None:
         server = self.random.randrange(len(self.ports))
@@ -110,7 +116,7 @@ class Client:
                 why = type(error).__name__
             self._add(Closed(time.monotonic(), server, why))
             await asyncio.sleep(self.random.uniform(0.02, 0.4))
-            if why != "hops" or not self.settles:
+            if why != "hops" or not self.settles.is_set():
                 server = self.random.randrange(len(self.ports))
 
     def _add(self, entry: Opened | Update | Reset | Closed | Malformed) -> None:
@@ -126,7 +132,8 @@ class Client:
         if self.last_id:
             fields.append(f"Last-Event-ID: {self.last_id}")
         path = f"/boards/{self.log.board}/events/"
-        async with connected(self.ports[server]) as (reader, writer):
+        slow = self.behaviour.dawdles > 0
+        async with connected(self.ports[server], _LITTLE if slow else 2**20) as (reader, writer):
             writer.write(request("GET", path, *fields))
             async with asyncio.timeout(ANSWER):
                 head = await read_head(reader)
@@ -134,7 +141,7 @@ class Client:
                 raise ConnectionError(f"status {head.status}")
             chunks = Chunks() if head.chunked else None
             events = Events()
-            while time.monotonic() < until or self.settles:
+            while time.monotonic() < until or self.settles.is_set():
                 async with asyncio.timeout(SILENCE):
                     data = await reader.read(65_536)
                 if not data:
@@ -143,6 +150,10 @@ class Client:
                     self._take(server, event)
                 if chunks and chunks.ended:
                     raise EOFError
+                if slow:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(self.random.uniform(0, self.behaviour.dawdles)):
+                            await self.settles.wait()
 
     def _take(self, server: int, event: Dispatched) -> None:
         now = time.monotonic()
@@ -266,11 +277,21 @@ def request(method: str, path: str, *fields: str) -> bytes:
 
 @contextlib.asynccontextmanager
 async def connected(
-    port: int,
+    port: int, buffer: int = 2**20
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to a server of this machine; hung up on at the end."""
-    async with asyncio.timeout(SILENCE):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+    """A connection to a server of this machine that takes in about `buffer` bytes unread; hung up
+    on at the end."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    if buffer < 2**16:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    try:
+        async with asyncio.timeout(SILENCE):
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=sock, limit=buffer)
+    except BaseException:
+        sock.close()
+        raise
     try:
         yield reader, writer
     finally:

@@ -51,13 +51,23 @@ class Size:
 #: What fits into a test.
 SMALL = Size(boards=8, clients=36, additions=60, writers=10)
 
-#: What clients do, in turn: stay on one stream, hop between streams, between both, poll.
+#: The part of the additions that go to the last quarter of the boards.
+_QUIET = 0.02
+
+#: What clients do, in turn: stay on one stream, hop between streams, between both, poll; one in
+#: eleven reads so slowly that events are left out for it.
 _BEHAVIOURS = (
     Behaviour("stream", None),
     Behaviour("stream", (0.3, 4)),
     Behaviour("both", (0.3, 3)),
     Behaviour("stream", (0.05, 1)),
     Behaviour("poll", None),
+    Behaviour("stream", None),
+    Behaviour("both", (0.3, 3)),
+    Behaviour("stream", (0.3, 4)),
+    Behaviour("poll", None),
+    Behaviour("both", (0.05, 1)),
+    Behaviour("stream", None, dawdles=20),
 )
 
 
@@ -168,15 +178,23 @@ async def _under_load(
         for board, player in record.initial
     }
 
+    quiet = set(boards[-(len(boards) // 4) :])
+    players = {
+        is_quiet: [whose for whose in adding if (whose[0] in quiet) is is_quiet]
+        for is_quiet in (False, True)
+    }
+
     def whose(chance: random.Random) -> tuple[str, str, int]:
-        board, player = chance.choice(tuple(adding))
+        board, player = chance.choice(players[chance.random() < _QUIET])
         return board, player, next(adding[board, player])
 
     parsed = Boards()
     clients = []
     for index in range(size.clients):
         behaviour = _BEHAVIOURS[index % len(_BEHAVIOURS)]
-        log = ClientLog(f"client {index} ({behaviour.way})", boards[index % len(boards)])
+        slow = behaviour.dawdles > 0
+        name = f"client {index} ({'slow ' * slow}{behaviour.way})"
+        log = ClientLog(name, boards[index % len(boards)], slow)
         record.clients.append(log)
         clients.append(Client(log, behaviour, ports, chance.randrange(2**32), parsed))
     pause = size.writers / size.additions
@@ -222,7 +240,7 @@ async def _make_boards(parts: Deployment, boards: Sequence[str], record: Record)
 async def _settle(parts: Deployment, clients: Sequence[Client], boards: Sequence[str]) -> Final:
     """Wait until every client and every GET shows what the store has; what they show then."""
     for client in clients:
-        client.settles = True
+        client.settles.set()
     await _until_readable(parts)
     began = time.monotonic()
     while True:

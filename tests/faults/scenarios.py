@@ -295,6 +295,17 @@ async def flushall_and_kill(parts: Deployment, clock: Clock, record: Record) -> 
         await parts.start(server)
 
 
+@scenario()
+async def everything_forgotten(parts: Deployment, clock: Clock, record: Record) -> None:
+    """FLUSHALL, and kill -9 of all servers: nobody knows the counters any more."""
+    async for _ in clock.every(8):
+        parts.redis_command("FLUSHALL")
+        servers = range(len(parts.servers))
+        await asyncio.gather(*map(parts.kill, servers))
+        parts.redis_command("FLUSHALL")
+        await asyncio.gather(*map(parts.start, servers))
+
+
 @scenario(Shape(replica=True), Rules(counters_reused=True))
 async def replica_promoted(parts: Deployment, clock: Clock, record: Record) -> None:
     """A replica that lacks the last entries takes over."""
