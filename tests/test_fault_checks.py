@@ -212,7 +212,28 @@ def test_scores_that_grow_never_go_back(between: list[Entry]) -> None:
     assert not list(growing(record(clients=[[update(1, 5), *between, update(2, 5)]])))
     back = record(clients=[[update(1, 5), *between, update(2, 4)]])
     assert texts(growing(back)) == "p of b went back from 5 to 4"
-    assert not list(growing(back, Rules(scores_go_back=True)))
+
+
+def test_what_was_not_answered_may_be_lost_where_the_store_tells_of_it_too_early() -> None:
+    """An answered addition may not, nor what stands before it."""
+    seen: list[Entry] = [update(1, 5, at=2), update(2, 4, at=3)]
+    lost = record(answered(0, 1, 4, 4), unknown(0), score=4, clients=[seen])
+    assert list(growing(lost))
+    assert list(scores_made(lost))
+    rules = Rules(unanswered_lost=True)
+    assert not list(growing(lost, rules))
+    assert not list(scores_made(lost, rules))
+    # The same score was made again, by an addition that was sent later.
+    again = record(answered(0, 1, 4, 4), unknown(0), answered(4, 5, 5), clients=[seen])
+    assert not list(growing(again, rules))
+    # It was lost, and what came next was added to the score without it.
+    base = [answered(0, 1, 4, 4), unknown(0, 7), answered(4, 5, 9, 5)]
+    added = record(*base, clients=[[update(1, 11, at=2)]])
+    assert list(scores_made(added))
+    assert not list(scores_made(added, rules))
+    answered_one = record(answered(0, 1, 4, 4), answered(0, 1, 5), clients=[seen])
+    assert list(growing(answered_one, rules))
+    assert list(scores_made(record(unknown(0), clients=[[update(1, 2)]]), rules))
 
 
 def test_a_player_does_not_vanish_from_a_board() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tornado_board.replay import EventId
@@ -46,8 +46,9 @@ class Rules:
 
     #: Counters may be given out twice: the log itself forgot some that were seen.
     counters_reused: bool = False
-    #: Scores may go back for clients: the store itself forgot some that were seen.
-    scores_go_back: bool = False
+    #: What was shown, and not answered yet, may be lost with the store, which tells of changes
+    #: before they are on disk or on other nodes.
+    unanswered_lost: bool = False
     #: A server may stay behind the store if its ``/readyz`` says so.
     may_say_unready: bool = False
 
@@ -291,8 +292,7 @@ def updates(record: Record) -> Iterator[tuple[ClientLog, int, Update]]:
 def growing(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
     """Scores that only grow never go back for a client, on whatever server, also after a reset;
     unless the store itself was restored."""
-    if rules.scores_go_back:
-        return
+    made = makers(record, rules)
     for client in record.clients:
         newest: Update | None = None
         for index, entry in enumerate(client.entries):
@@ -306,6 +306,9 @@ def growing(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
             for player, score in before.scores.items():
                 now = entry.scores.get(player)
                 if now is None or now < score:
+                    makes = made.get((client.board, player), ())
+                    if rules.unanswered_lost and not any(m.sure(score, before.at) for m in makes):
+                        continue
                     yield Violation(
                         "growing scores",
                         client.name,
@@ -316,22 +319,22 @@ def growing(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
                     break
 
 
-def scores_made(record: Record) -> Iterator[Violation]:
-    """No event shows a score that no addition can have made by then."""
+def scores_made(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
+    """No event shows a score that no addition can have made by then, or that is no more."""
     first: dict[tuple[Whose, int], tuple[ClientLog, int, Update]] = {}
     for client, index, entry in updates(record):
         for player, score in entry.scores.items():
             key = ((client.board, player), score)
             if key not in first or entry.at < first[key][2].at:
                 first[key] = (client, index, entry)
-    made: dict[Whose, list[Callable[[int, float], bool]]] = defaultdict(list)
-    for life in lives(record):
-        made[life.whose].append(_maker(life))
-    top = record.final.rows if record.final is not None and not record.restored else {}
+    made = makers(record, rules)
+    top: Mapping[Whose, int] = {}
+    if record.final is not None and not record.restored and not rules.unanswered_lost:
+        top = record.final.rows
     for (whose, score), (client, index, entry) in first.items():
         if score > top.get(whose, math.inf):
             text = "more than there ever was"
-        elif whose in made and not any(make(score, entry.at) for make in made[whose]):
+        elif whose in made and not any(m.can(score, entry.at) for m in made[whose]):
             text = "a score that no addition made"
         else:
             continue
@@ -340,27 +343,39 @@ def scores_made(record: Record) -> Iterator[Violation]:
         yield Violation("scores made", client.name, text, entry.at, lines)
 
 
-def _maker(life: Life) -> Callable[[int, float], bool]:
-    """Tells whether additions of `life` can have made a score by some time."""
-    posts = sorted(life.answered, key=_score)
-    # Known scores, each with the time when its addition began; between two of them, and above
-    # the last, there may have been some of the unknown additions.
-    known: dict[int, float] = {life.initial: -math.inf}
-    floors = [life.initial]
-    for post in posts:
-        known.setdefault(_score(post) - post.amount, -math.inf)
-        known[_score(post)] = post.began
-        floors.append(_score(post))
+class Maker:
+    """Tells which scores the additions of one life can have made by some time."""
 
-    def make(score: int, at: float) -> bool:
-        if score in known:
-            return known[score] <= at
-        floor = max((f for f in floors if f < score), default=None)
-        if floor is None:
-            return False
-        return has_sum([p.amount for p in life.unknown if p.began <= at], score - floor)
+    def __init__(self, life: Life, rules: Rules) -> None:
+        self._unknown = life.unknown
+        #: Scores that were answered, with the time when their addition began, and those that an
+        #: answered addition was added to. Between two of them, and above the last, there may have
+        #: been some of the unknown additions.
+        self._answered = {_score(post): post.began for post in life.answered}
+        self._bases = {life.initial, *(_score(post) - post.amount for post in life.answered)}
+        self._floors = sorted({life.initial, *self._answered})
+        self._any_floor = rules.unanswered_lost
 
-    return make
+    def sure(self, score: int, at: float) -> bool:
+        """Whether an addition that was answered, before or after, may have made it by then."""
+        return self._answered.get(score, math.inf) <= at
+
+    def can(self, score: int, at: float) -> bool:
+        """Whether it can have been the score by then."""
+        if score in self._bases or self.sure(score, at):
+            return True
+        possible = [p.amount for p in self._unknown if p.began <= at]
+        # Where unknown additions may be lost again, they may have been added to any earlier score.
+        below = [f for f in self._floors if f < score]
+        floors = below if self._any_floor else below[-1:]
+        return any(has_sum(possible, score - floor) for floor in floors)
+
+
+def makers(record: Record, rules: Rules) -> Mapping[Whose, Sequence[Maker]]:
+    made: dict[Whose, list[Maker]] = defaultdict(list)
+    for life in lives(record):
+        made[life.whose].append(Maker(life, rules))
+    return made
 
 
 # What everybody shows at the end
@@ -427,7 +442,7 @@ def judge(record: Record, rules: Rules = _ALL_RULES) -> list[Violation]:
         *well_formed(record),
         *final_scores(record),
         *answers(record),
-        *scores_made(record),
+        *scores_made(record, rules),
         *one_event_an_id(record),
         *counters(record, rules),
         *growing(record, rules),

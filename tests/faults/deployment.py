@@ -303,7 +303,7 @@ class Deployment:
 
     async def start_redis(self) -> None:
         await asyncio.to_thread(self._redis.start)
-        self.mark("Redis is back, empty")
+        self.mark("Redis is back")
 
     async def stop_redis(self) -> None:
         """Stop it as an operator does, with its data on disk."""

@@ -75,6 +75,7 @@ SCENARIOS: dict[str, Scenario] = {}
 _USUAL = Shape()
 _SQLITE = Shape(servers=1, nodes=0)
 _ALL_RULES = Rules()
+_EARLY = Rules(unanswered_lost=True)
 
 
 def scenario(
@@ -322,7 +323,7 @@ async def replica_promoted(parts: Deployment, clock: Clock, record: Record) -> N
 # RethinkDB
 
 
-@scenario(harms_rethinkdb=True)
+@scenario(rules=_EARLY, harms_rethinkdb=True)
 async def rethinkdb_killed(parts: Deployment, clock: Clock, record: Record) -> None:
     """kill -9 of RethinkDB, and a start."""
     async for _ in clock.every(9):
@@ -408,7 +409,7 @@ async def publisher_rethinkdb_swallowed(parts: Deployment, clock: Clock, record:
         await parts.database_links[server].mend()
 
 
-@scenario(Shape(nodes=3))
+@scenario(Shape(nodes=3), _EARLY)
 async def rethinkdb_partitioned(parts: Deployment, clock: Clock, record: Record) -> None:
     """One of three RethinkDB nodes is cut off from the others, and serves its clients on."""
     async for _ in clock.every(12):
@@ -423,7 +424,7 @@ async def rethinkdb_partitioned(parts: Deployment, clock: Clock, record: Record)
         await clock.pause(3)
 
 
-@scenario(Shape(nodes=3))
+@scenario(Shape(nodes=3), _EARLY)
 async def rethinkdb_node_killed(parts: Deployment, clock: Clock, record: Record) -> None:
     """kill -9 of one of three RethinkDB nodes, the publisher's, and a start."""
     async for _ in clock.every(9):
