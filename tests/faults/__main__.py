@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
+import math
 import random
 import sys
 import tempfile
@@ -83,18 +85,26 @@ def run_all(
 
 
 def table(results: Sequence[Result]) -> str:
-    """The runs as a Markdown table."""
-    rows = [result.row() for result in results]
-    if not rows:
+    """A Markdown table with a line for each scenario: the sums of its runs, and their verdict."""
+    if not results:
         return "nothing was run"
+    rows = []
+    for name, group in itertools.groupby(results, key=lambda result: result.scenario):
+        runs = list(group)
+        row = {"scenario": f"`{name}`", "runs": str(len(runs))}
+        for figure in runs[0].figures():
+            row[figure] = f"{sum(run.figures()[figure] for run in runs):,}"
+        slowest = max(run.settled_after for run in runs)
+        row["all the same within"] = f"{slowest:.1f} s" if math.isfinite(slowest) else "never"
+        fell = [run.verdict for run in runs if not run.green]
+        row["verdict"] = "; ".join(fell) if fell else "holds"
+        if fell and len(fell) < len(runs):
+            row["verdict"] = f"holds in {len(runs) - len(fell)}; {row['verdict']}"
+        rows.append(row)
     headings = list(rows[0])
-    right = headings[1:-1]
-    lines = [
-        "| " + " | ".join(headings) + " |",
-        "| " + " | ".join("---:" if h in right else "---" for h in headings) + " |",
-        *("| " + " | ".join(row.values()) + " |" for row in rows),
-    ]
-    return "\n".join(lines)
+    rules = ["---" if h in ("scenario", "verdict") else "---:" for h in headings]
+    lines = [headings, rules, *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -426,7 +426,7 @@ def clean_output(record: Record) -> Iterator[Violation]:
         lines = text.splitlines()
         for index, line in enumerate(lines):
             if any(word in line for word in _TROUBLE):
-                yield Violation("output", name, line, excerpt=lines[max(0, index - 2) : index + 40])
+                yield Violation("output", name, line, excerpt=lines[max(0, index - 2) : index + 24])
                 break
 
 

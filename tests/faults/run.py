@@ -18,7 +18,7 @@ from pathlib import Path
 from ..rethinkdb_server import RethinkDBServer
 from .checks import Violation, explained_gaps, judge
 from .deployment import Deployment, deployed
-from .record import ClientLog, Final, Opened, Outcome, Record, Reset, Update
+from .record import ClientLog, Entry, Final, Opened, Outcome, Record, Reset, Update
 from .recorder import Behaviour, Boards, Client, Writer, amounts, scores_of
 from .scenarios import Clock, Scenario
 from .wire import WireError
@@ -84,28 +84,28 @@ class Result:
     def green(self) -> bool:
         return not self.violations
 
-    def row(self) -> dict[str, str]:
-        """The cells of the run in the table, by their headings."""
+    def figures(self) -> dict[str, int]:
+        """What there was of each kind."""
         record = self.record
         entries = [e for client in record.clients for e in client.entries]
         outcomes = [post.outcome for post in record.posts]
-        opened = sum(isinstance(e, Opened) and e.way == "stream" for e in entries)
-        after = "never"
-        if record.final is not None and math.isfinite(record.final.after):
-            after = f"{record.final.after:.1f} s"
+        streams = sum(map(_is_stream, entries))
+        followers = {c.name for c in record.clients if any(map(_is_stream, c.entries))}
         return {
-            "scenario": self.scenario,
-            "posts": f"{len(outcomes):,}",
-            "unknown": f"{outcomes.count(Outcome.UNKNOWN):,}",
-            "refused": f"{outcomes.count(Outcome.REFUSED):,}",
-            "events": f"{sum(isinstance(e, Update) for e in entries):,}",
-            "clients": str(len(record.clients)),
-            "reconnects": f"{max(0, opened - len(record.clients)):,}",
-            "resets": f"{sum(isinstance(e, Reset) for e in entries):,}",
-            "gaps explained": f"{explained_gaps(record):,}",
-            "all the same after": after,
-            "verdict": self.verdict,
+            "posts": len(outcomes),
+            "refused": outcomes.count(Outcome.REFUSED),
+            "unknown": outcomes.count(Outcome.UNKNOWN),
+            "events": sum(isinstance(e, Update) for e in entries),
+            "clients": len(record.clients),
+            "reconnects": streams - len(followers),
+            "resets": sum(isinstance(e, Reset) for e in entries),
+            "gaps explained": explained_gaps(record),
         }
+
+    @property
+    def settled_after(self) -> float:
+        """How long it took until everybody showed the same, in seconds; infinite for never."""
+        return math.inf if self.record.final is None else self.record.final.after
 
     @property
     def verdict(self) -> str:
@@ -127,6 +127,10 @@ class Result:
         if self.record.held_up > 1:
             lines.append(f"  (the harness itself was held up for {self.record.held_up:.1f} s)")
         return "\n".join(lines)
+
+
+def _is_stream(entry: Entry) -> bool:
+    return isinstance(entry, Opened) and entry.way == "stream"
 
 
 async def run(

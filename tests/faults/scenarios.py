@@ -37,11 +37,12 @@ class Clock:
         at least once."""
         await self.pause(0.5)
         while True:
-            began = time.monotonic()
+            following = time.monotonic() + self.random.uniform(0.7, 1.3) * seconds
             yield
-            await asyncio.sleep(began + self.random.uniform(0.7, 1.3) * seconds - time.monotonic())
-            if time.monotonic() + seconds > self._end:
+            if following + seconds > self._end:
+                await self.rest()
                 break
+            await asyncio.sleep(following - time.monotonic())
 
     async def pause(self, seconds: float) -> None:
         """About `seconds`."""
