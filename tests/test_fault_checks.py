@@ -106,6 +106,18 @@ def test_after_a_restore_what_was_answered_later_counts() -> None:
     assert "3 is not 1 answered and some of 1 unknown" in texts(final_scores(run))
 
 
+def test_what_is_sent_around_a_restore_goes_to_the_old_store_or_the_new_one() -> None:
+    posts = [answered(0, 1, 1), answered(5, 6, 2), answered(9, 10, 1)]
+    run = record(*posts, clients=[[update(1, 2, at=7)], [update(2, 1, at=11)]])
+    run.restored = [Restored(at=4, settled=8, scores={P: 0})]
+    assert not list(answers(run))
+    assert not list(scores_made(run))
+    run.clients[0].entries = [update(1, 3, at=7)]
+    assert list(scores_made(run))
+    run.restored = [Restored(at=4, settled=5, scores={P: 0})]
+    assert list(answers(run))
+
+
 @pytest.mark.parametrize("amounts", [[1, 1, 1], [2, 5, 900]])
 def test_sums(amounts: list[int]) -> None:
     every = {0}
@@ -288,7 +300,7 @@ def test_everybody_shows_what_the_store_has_after_a_quiet_spell() -> None:
     who = [v.who for v in settled(run)]
     assert who == ["GET of server 1", "GET of server 2", "client 1"]
     who = [v.who for v in settled(run, Rules(may_say_unready=True))]
-    assert who == ["GET of server 1", "client 1"]
+    assert who == ["GET of server 1"]
 
 
 def test_what_the_protocol_does_not_have_is_wrong() -> None:

@@ -85,11 +85,12 @@ def lives(record: Record) -> Iterator[Life]:
     starts += [(r.at, r.settled, r.scores) for r in record.restored]
     for index, (restored, settled, scores) in enumerate(starts):
         last = index + 1 == len(starts)
-        until = math.inf if last else starts[index + 1][0]
+        until, forgotten = (math.inf, math.inf) if last else starts[index + 1][:2]
         for whose, posts in by_player.items():
             life = Life(whose, scores.get(whose, 0), last=last)
             for post in posts:
-                if post.began >= until or post.ended < restored:
+                # Around a restore they may have gone to the old store or to the new one.
+                if post.began >= forgotten or post.ended < restored:
                     continue
                 sure = post.began >= settled and post.ended < until
                 if post.outcome is Outcome.ANSWERED and sure:
@@ -397,6 +398,13 @@ def settled(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
             if scores != rows[board]:
                 text = f"{board} is {scores}, in the store {rows[board]}"
                 yield Violation("quiet", f"GET of server {server}", text)
+    unready = [
+        server
+        for server, boards in final.answers.items()
+        if all(isinstance(scores, str) and scores.startswith("503") for scores in boards.values())
+    ]
+    if rules.may_say_unready and unready:
+        return
     for client in record.clients:
         if client.name in final.shown and final.shown[client.name] != rows[client.board]:
             yield Violation(

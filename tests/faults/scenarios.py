@@ -18,11 +18,18 @@ from .deployment import Deployment, Shape, copy_sqlite, replace_sqlite
 from .record import Record, Restored
 from .recorder import connected, request, scores_of
 from .relay import Way
-from .wire import Chunks, Events, read_head
+from .wire import Chunks, Events, WireError, read_head
 
 #: How long a server may take to see that its SQLite file was replaced; what it answers until then
 #: may be lost with the old file.
 _RESTORED = 5.0
+
+
+#: How long a board that was deleted or made may look otherwise, in seconds.
+_SOON = 5.0
+
+#: Boards that are deleted at the same time.
+_GHOSTS = 12
 
 
 class Clock:
@@ -455,11 +462,10 @@ async def ghost_boards_sqlite(parts: Deployment, clock: Clock, record: Record) -
 async def _ghosts(parts: Deployment, clock: Clock, record: Record) -> None:
     number = 0
     async for _ in clock.every(0.3):
-        batch = [f"ghost{number + offset}" for offset in range(5)]
+        batch = [f"ghost{number + offset}" for offset in range(_GHOSTS)]
         number += len(batch)
-        seeds = [clock.random.random() for _ in batch]
         found = await asyncio.gather(
-            *(_ghost(parts, board, seed) for board, seed in zip(batch, seeds, strict=True))
+            *(_ghost(parts, board, clock.random.random()) for board in batch)
         )
         record.found += [text for text in found if text]
     parts.mark(f"{number} boards were deleted")
@@ -469,31 +475,50 @@ async def _ghost(parts: Deployment, board: str, seed: float) -> str:
     """Delete a board right after a change, and make it again; what is wrong then."""
     chance = random.Random(seed)
     servers = range(len(parts.servers))
-    player = f"/boards/{board}/players/p/score-add/"
+    path = f"/boards/{board}/"
     await _make(parts, board, chance.choice(servers), 0)
-    watched = chance.choice(servers)
-    async with _stream(parts, board, watched) as status:
+    async with _stream(parts, board, chance.choice(servers)) as status:
         if status != 200:
             return f"a stream of {board} is {status} where it was just made"
-        adding = asyncio.create_task(parts.request("POST", player, chance.choice(servers)))
+        added = asyncio.create_task(
+            parts.request("POST", f"{path}players/p/score-add/", chance.choice(servers))
+        )
         await asyncio.sleep(chance.uniform(0, 0.02))
-        await parts.request("DELETE", f"/boards/{board}/", chance.choice(servers))
-        await adding
-    await asyncio.sleep(0.5)
-    for server in servers:
-        gone, _ = await parts.request("GET", f"/boards/{board}/", server)
-        async with _stream(parts, board, server) as status:
-            if (gone, status) != (404, 404):
-                return f"deleted {board} on server {server}: GET {gone}, stream {status}"
-    await _make(parts, board, chance.choice(servers), 1_000)
-    await asyncio.sleep(0.5)
-    for server in servers:
-        _, answer = await parts.request("GET", f"/boards/{board}/", server)
+        await parts.request("DELETE", path, chance.choice(servers))
+        await added
+
+    async def gone(server: int) -> str:
+        status, _ = await parts.request("GET", path, server)
+        async with _stream(parts, board, server) as stream:
+            return "" if status == stream == 404 else f"GET {status}, stream {stream}"
+
+    async def back(server: int) -> str:
+        _, answer = await parts.request("GET", path, server)
         shown = await first_event(parts.servers[server].port, board)
-        if shown != {"p": 1_000} or scores_of(answer) != shown:
-            return f"{board} made again on server {server}: stream {shown}, GET {answer}"
-    await parts.request("DELETE", f"/boards/{board}/", 0)
+        return "" if {"p": 1_000} == shown == scores_of(answer) else f"GET {answer}, stream {shown}"
+
+    for server in servers:
+        if wrong := await _still(gone, server):
+            return f"{board}, deleted, on server {server}: {wrong}"
+    await _make(parts, board, chance.choice(servers), 1_000)
+    for server in servers:
+        if wrong := await _still(back, server):
+            return f"{board}, made again, on server {server}: {wrong}"
+    await parts.request("DELETE", path)
     return ""
+
+
+async def _still(wrong: Callable[[int], Awaitable[str]], server: int) -> str:
+    """What is wrong with a server for `_SOON` seconds; empty as soon as nothing is."""
+    until = time.monotonic() + _SOON
+    while True:
+        try:
+            text = await wrong(server)
+        except (OSError, EOFError, WireError) as error:
+            text = repr(error)
+        if not text or time.monotonic() > until:
+            return text
+        await asyncio.sleep(0.1)
 
 
 async def _make(parts: Deployment, board: str, server: int, score: int) -> None:
