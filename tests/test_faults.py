@@ -20,8 +20,16 @@ SECONDS = 8.0
 
 #: Those that a short run tells something about.
 SHORT = [
-    "calm",
     "server_killed_sqlite",
+    "publisher_killed",
+    "publisher_frozen",
+    "rolling_restart",
+    "redis_slow",
+    "script_flush",
+    "flushall_and_kill",
+    "rethinkdb_refused",
+    "rethinkdb_frozen",
+    "publisher_rethinkdb_swallowed",
 ]
 
 
