@@ -299,8 +299,6 @@ def test_everybody_shows_what_the_store_has_after_a_quiet_spell() -> None:
     run.final.answers = {0: {"b": {"p": 3}}, 1: {"b": {"p": 1}}, 2: {"b": "503 not ready"}}
     who = [v.who for v in settled(run)]
     assert who == ["GET of server 1", "GET of server 2", "client 1"]
-    who = [v.who for v in settled(run, Rules(may_say_unready=True))]
-    assert who == ["GET of server 1"]
 
 
 def test_what_the_protocol_does_not_have_is_wrong() -> None:

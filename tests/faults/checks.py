@@ -49,8 +49,6 @@ class Rules:
     #: What was shown, and not answered yet, may be lost with the store, which tells of changes
     #: before they are on disk or on other nodes.
     unanswered_lost: bool = False
-    #: A server may stay behind the store if its ``/readyz`` says so.
-    may_say_unready: bool = False
 
 
 _ALL_RULES = Rules()
@@ -382,7 +380,7 @@ def makers(record: Record, rules: Rules) -> Mapping[Whose, Sequence[Maker]]:
 # What everybody shows at the end
 
 
-def settled(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
+def settled(record: Record) -> Iterator[Violation]:
     """After a quiet spell every client and every GET shows what the store has."""
     final = record.final
     if final is None:
@@ -393,18 +391,9 @@ def settled(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
         rows[board][player] = score
     for server, boards in final.answers.items():
         for board, scores in boards.items():
-            if isinstance(scores, str) and rules.may_say_unready and scores.startswith("503"):
-                continue
             if scores != rows[board]:
                 text = f"{board} is {scores}, in the store {rows[board]}"
                 yield Violation("quiet", f"GET of server {server}", text)
-    unready = [
-        server
-        for server, boards in final.answers.items()
-        if all(isinstance(scores, str) and scores.startswith("503") for scores in boards.values())
-    ]
-    if rules.may_say_unready and unready:
-        return
     for client in record.clients:
         if client.name in final.shown and final.shown[client.name] != rows[client.board]:
             yield Violation(
@@ -454,7 +443,7 @@ def judge(record: Record, rules: Rules = _ALL_RULES) -> list[Violation]:
         *one_event_an_id(record),
         *counters(record, rules),
         *growing(record, rules),
-        *settled(record, rules),
+        *settled(record),
         *clean_output(record),
         *found(record),
     ]

@@ -385,13 +385,13 @@ def sqlite_rows(path: Path) -> dict[Whose, int]:
 
 
 def copy_sqlite(source: Path, target: Path) -> Mapping[Whose, int]:
-    """A backup of a live SQLite file, as its own tool makes it; what it holds."""
+    """Copy an SQLite file into another, either of them live, as its own tool does by ``.backup``
+    and ``.restore``; what the copy holds."""
     with (
-        contextlib.closing(sqlite3.connect(source)) as live,
-        contextlib.closing(sqlite3.connect(target)) as backup,
+        contextlib.closing(sqlite3.connect(source)) as from_,
+        contextlib.closing(sqlite3.connect(target, timeout=10)) as to,
     ):
-        live.backup(backup)
-        backup.execute("PRAGMA journal_mode = DELETE")
+        from_.backup(to)
     return sqlite_rows(target)
 
 

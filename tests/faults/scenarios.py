@@ -20,8 +20,8 @@ from .recorder import connected, request, scores_of
 from .relay import Way
 from .wire import Chunks, Events, WireError, read_head
 
-#: How long a server may take to see that its SQLite file was replaced; what it answers until then
-#: may be lost with the old file.
+#: How long a server may take to see that its SQLite file was restored or replaced; what clients
+#: are shown until then, and what is answered, may be from before.
 _RESTORED = 5.0
 
 
@@ -83,6 +83,7 @@ SCENARIOS: dict[str, Scenario] = {}
 _USUAL = Shape()
 _SQLITE = Shape(servers=1, nodes=0)
 _ALL_RULES = Rules()
+_FORGETFUL = Rules(counters_reused=True)
 _EARLY = Rules(unanswered_lost=True)
 
 
@@ -315,7 +316,7 @@ async def everything_forgotten(parts: Deployment, clock: Clock, record: Record) 
         await asyncio.gather(*map(parts.start, servers))
 
 
-@scenario(Shape(replica=True), Rules(counters_reused=True))
+@scenario(Shape(replica=True), _FORGETFUL)
 async def replica_promoted(parts: Deployment, clock: Clock, record: Record) -> None:
     """A replica that lacks the last entries takes over."""
     async for _ in clock.every(9):
@@ -552,15 +553,36 @@ async def first_event(port: int, board: str) -> dict[str, int] | int:
     raise EOFError
 
 
-@scenario(_SQLITE, Rules(may_say_unready=True))
+@scenario(_SQLITE, _FORGETFUL)
 async def sqlite_restored(parts: Deployment, clock: Clock, record: Record) -> None:
-    """The SQLite file is replaced by a backup under the running server."""
-    async for _ in clock.every(10):
+    """A backup is restored into the SQLite file under the running server."""
+    async for _ in clock.every(8):
+        backup = parts.folder / "backup.sqlite3"
+        scores = await asyncio.to_thread(copy_sqlite, parts.file, backup)
+        await clock.pause(2)
+        parts.mark("a backup is restored into the SQLite file")
+        at = time.monotonic()
+        await asyncio.to_thread(copy_sqlite, backup, parts.file)
+        record.restored.append(Restored(at, time.monotonic() + _RESTORED, scores))
+        await asyncio.sleep(_RESTORED)
+
+
+@scenario(_SQLITE, _FORGETFUL)
+async def sqlite_replaced(parts: Deployment, clock: Clock, record: Record) -> None:
+    """A backup takes the place of the SQLite file; the server says so, and is started again."""
+    async for _ in clock.every(12):
         backup = parts.folder / "backup.sqlite3"
         scores = await asyncio.to_thread(copy_sqlite, parts.file, backup)
         await clock.pause(2)
         parts.mark("the SQLite file is replaced by a backup")
         at = time.monotonic()
         await asyncio.to_thread(replace_sqlite, backup, parts.file)
-        record.restored.append(Restored(at, at + _RESTORED, scores))
-        await asyncio.sleep(_RESTORED)
+        while (await parts.request("GET", "/readyz"))[0] == 200:
+            if time.monotonic() > at + _RESTORED:
+                record.found.append("the server says that it is ready, on a file that is no more")
+                break
+            await asyncio.sleep(0.1)
+        await clock.pause(1)
+        await parts.kill(0)
+        record.restored.append(Restored(at, time.monotonic(), scores))
+        await parts.start(0)
