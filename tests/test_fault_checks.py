@@ -260,6 +260,11 @@ def test_scores_may_go_back_when_the_store_was_restored() -> None:
     assert not list(growing(run))
     run.restored = [Restored(at=7, settled=8, scores={P: 3})]
     assert list(growing(run))
+    run = record(clients=[[update(1, 5, at=8), update(2, 3, at=9)]])
+    run.restored = [Restored(at=3, settled=4, scores={P: 3})]
+    assert list(growing(run))
+    run.clients[0].slow = True
+    assert not list(growing(run))
 
 
 @pytest.mark.parametrize(
