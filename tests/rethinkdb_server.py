@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 #: The server's program; ``None`` where it is not installed.
@@ -19,7 +20,8 @@ class RethinkDBServer:
     Args:
         folder: where it keeps its data and its log.
         cache_size: in MB.
-        options: further ones of the command line, for instance to join a cluster.
+        name: what the cluster calls it.
+        options: further ones of the command line.
         host: where its clients reach it.
         namespace: the network namespace that it runs in.
     """
@@ -28,12 +30,15 @@ class RethinkDBServer:
         self,
         folder: Path,
         cache_size: int = 256,
-        *options: str,
+        name: str = "one",
+        *,
+        options: Sequence[str] = (),
         host: str = "127.0.0.1",
         namespace: str = "",
     ) -> None:
         assert PROGRAM is not None
         self._folder = folder
+        self.name = name
         self.host = host
         self.port, self.cluster_port = _free_ports(2)
         self._command = [
@@ -43,6 +48,7 @@ class RethinkDBServer:
             *("--log-file", str(folder / "log")),
             *("--driver-port", str(self.port)),
             *("--cluster-port", str(self.cluster_port)),
+            *("--server-name", name, "--server-tag", name),
             *("--bind", "127.0.0.1"),
             *("--cache-size", str(cache_size)),
             "--no-http-admin",

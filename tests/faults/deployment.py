@@ -147,13 +147,18 @@ class Deployment:
                 node = RethinkDBServer(folder, 128)
             else:
                 network = self.network
-                options = ["--server-name", f"node{index}"]
-                options += ["--bind-cluster", network.cluster[index]]
+                options = ["--bind-cluster", network.cluster[index]]
                 options += ["--bind-driver", network.driver[index]]
                 for other, address in zip(self.nodes, network.cluster, strict=False):
                     options += ["--join", f"{address}:{other.cluster_port}"]
-                host, name = network.driver[index], network.names[index]
-                node = RethinkDBServer(folder, 128, *options, host=host, namespace=name)
+                node = RethinkDBServer(
+                    folder,
+                    128,
+                    f"node{index}",
+                    options=options,
+                    host=network.driver[index],
+                    namespace=network.names[index],
+                )
             self.nodes.append(node)
             await asyncio.to_thread(node.start)
 
