@@ -313,8 +313,10 @@ def test_what_the_protocol_does_not_have_is_wrong() -> None:
 
 def test_tracebacks_are_wrong() -> None:
     run = record()
-    run.output = {"server 0": "all is well\n", "server 1": "a\nTraceback (most recent call last)\n"}
-    assert [v.who for v in clean_output(run)] == ["server 1"]
+    trace = "a\nTraceback (most recent call last):\n  File\nValueError: no\nb\n"
+    run.output = {"server 0": "all is well\n", "server 1": trace}
+    (violation,) = clean_output(run)
+    assert (violation.who, violation.text) == ("server 1", "ValueError: no")
 
 
 def test_what_a_scenario_finds_is_wrong() -> None:

@@ -425,7 +425,12 @@ def clean_output(record: Record) -> Iterator[Violation]:
         lines = text.splitlines()
         for index, line in enumerate(lines):
             if any(word in line for word in _TROUBLE):
-                yield Violation("output", name, line, excerpt=lines[max(0, index - 2) : index + 24])
+                # The line that says what it was is the next one that is not indented.
+                end = index + 1
+                while end < len(lines) and lines[end].startswith(" "):
+                    end += 1
+                lines = [*lines[max(0, index - 2) : index + 1], *lines[index + 1 : end + 1][-8:]]
+                yield Violation("output", name, lines[-1], excerpt=lines)
                 break
 
 
