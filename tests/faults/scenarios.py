@@ -6,30 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import functools
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from .checks import Rules
 from .deployment import Deployment, Shape, copy_sqlite, replace_sqlite
+from .ghosts import ghosts
 from .record import Record, Restored
-from .recorder import connected, request, scores_of
-from .relay import Way
-from .wire import Chunks, Events, WireError, read_head
+from .relay import Relay, Way
 
 #: How long a server may take to see that its SQLite file was restored or replaced; what clients
 #: are shown until then, and what is answered, may be from before.
 _RESTORED = 5.0
-
-
-#: How long a board that was deleted or made may look otherwise, in seconds.
-_SOON = 5.0
-
-#: Boards that are deleted at the same time.
-_GHOSTS = 12
 
 
 class Clock:
@@ -98,6 +90,28 @@ def scenario(
         return run
 
     return register
+
+
+async def _broken(
+    parts: Deployment,
+    clock: Clock,
+    what: str,
+    links: Sequence[Relay],
+    fault: Callable[[Relay], None],
+    seconds: float = 4,
+) -> None:
+    """Have a fault on some links for some seconds."""
+    parts.mark(what)
+    for link in links:
+        fault(link)
+    await clock.pause(seconds)
+    parts.mark(f"over: {what}")
+    for link in links:
+        await link.mend()
+
+
+def _slow(link: Relay) -> None:
+    link.delay(0.15)
 
 
 # Nothing broken, and servers
@@ -211,13 +225,7 @@ async def redis_frozen(parts: Deployment, clock: Clock, record: Record) -> None:
 async def redis_slow(parts: Deployment, clock: Clock, record: Record) -> None:
     """Redis slow by 300 ms for everybody, on and off."""
     async for _ in clock.every(8):
-        parts.mark("Redis is slow by 300 ms")
-        for link in parts.redis_links:
-            link.delay(0.15)
-        await clock.pause(4)
-        parts.mark("Redis is as fast as before")
-        for link in parts.redis_links:
-            await link.mend()
+        await _broken(parts, clock, "Redis is slow by 300 ms", parts.redis_links, _slow)
 
 
 @scenario()
@@ -225,11 +233,8 @@ async def publisher_redis_cut(parts: Deployment, clock: Clock, record: Record) -
     """The publisher's link to Redis is cut and refused; the others' is whole."""
     async for _ in clock.every(8):
         server = await parts.publisher()
-        parts.mark(f"server {server}, the publisher, is refused by Redis")
-        parts.redis_links[server].refuse()
-        await clock.pause(4)
-        parts.mark(f"server {server} reaches Redis again")
-        await parts.redis_links[server].mend()
+        what = f"server {server}, the publisher, is refused by Redis"
+        await _broken(parts, clock, what, [parts.redis_links[server]], Relay.refuse)
 
 
 @scenario()
@@ -239,11 +244,9 @@ async def publisher_redis_swallowed(parts: Deployment, clock: Clock, record: Rec
         server = await parts.publisher()
         ways = clock.random.choice(([Way.UP], [Way.DOWN], list(Way)))
         names = " and ".join(way.value for way in ways)
-        parts.mark(f"server {server}'s link to Redis swallows {names}")
-        parts.redis_links[server].swallow(ways)
-        await clock.pause(4)
-        parts.mark(f"server {server} reaches Redis again")
-        await parts.redis_links[server].mend()
+        what = f"server {server}'s link to Redis swallows {names}"
+        links = [parts.redis_links[server]]
+        await _broken(parts, clock, what, links, functools.partial(Relay.swallow, ways=ways))
 
 
 @scenario()
@@ -251,11 +254,8 @@ async def follower_redis_swallowed(parts: Deployment, clock: Clock, record: Reco
     """What a follower and Redis say to each other vanishes."""
     async for _ in clock.every(8):
         server = (await parts.publisher() + 1) % len(parts.servers)
-        parts.mark(f"server {server}'s link to Redis swallows")
-        parts.redis_links[server].swallow()
-        await clock.pause(4)
-        parts.mark(f"server {server} reaches Redis again")
-        await parts.redis_links[server].mend()
+        what = f"server {server}'s link to Redis swallows"
+        await _broken(parts, clock, what, [parts.redis_links[server]], Relay.swallow)
 
 
 @scenario()
@@ -358,26 +358,28 @@ async def rethinkdb_frozen(parts: Deployment, clock: Clock, record: Record) -> N
 async def balancer_without_rethinkdb(parts: Deployment, clock: Clock, record: Record) -> None:
     """RethinkDB behind a balancer that accepts and closes for a while."""
     async for _ in clock.every(9):
-        parts.mark("the balancer has no RethinkDB: it accepts and closes")
-        for link in parts.database_links:
-            link.close_at_once()
-        await clock.pause(4)
-        parts.mark("the balancer has RethinkDB again")
-        for link in parts.database_links:
-            await link.mend()
+        what = "the balancer has no RethinkDB: it accepts and closes"
+        await _broken(parts, clock, what, parts.database_links, Relay.close_at_once)
+
+
+@scenario()
+async def start_without_rethinkdb(parts: Deployment, clock: Clock, record: Record) -> None:
+    """A server starts while the balancer in front of RethinkDB accepts and closes."""
+    async for _ in clock.every(9):
+        server = clock.random.randrange(len(parts.servers))
+        await parts.kill(server)
+        links = [parts.database_links[server]]
+        starting = asyncio.create_task(parts.start(server))
+        what = f"server {server}'s balancer accepts and closes"
+        await _broken(parts, clock, what, links, Relay.close_at_once)
+        await starting
 
 
 @scenario()
 async def rethinkdb_refused(parts: Deployment, clock: Clock, record: Record) -> None:
     """RethinkDB's port refuses connections for a while, now and then."""
     async for _ in clock.every(5):
-        parts.mark("RethinkDB refuses")
-        for link in parts.database_links:
-            link.refuse()
-        await clock.pause(1.5)
-        parts.mark("RethinkDB accepts again")
-        for link in parts.database_links:
-            await link.mend()
+        await _broken(parts, clock, "RethinkDB refuses", parts.database_links, Relay.refuse, 1.5)
 
 
 @scenario()
@@ -411,11 +413,8 @@ async def publisher_rethinkdb_swallowed(parts: Deployment, clock: Clock, record:
     """What the publisher and RethinkDB say to each other vanishes."""
     async for _ in clock.every(8):
         server = await parts.publisher()
-        parts.mark(f"server {server}'s link to RethinkDB swallows")
-        parts.database_links[server].swallow()
-        await clock.pause(4)
-        parts.mark(f"server {server} reaches RethinkDB again")
-        await parts.database_links[server].mend()
+        what = f"server {server}'s link to RethinkDB swallows"
+        await _broken(parts, clock, what, [parts.database_links[server]], Relay.swallow)
 
 
 @scenario(Shape(nodes=3), _EARLY)
@@ -451,106 +450,13 @@ async def rethinkdb_node_killed(parts: Deployment, clock: Clock, record: Record)
 @scenario()
 async def ghost_boards(parts: Deployment, clock: Clock, record: Record) -> None:
     """Boards are changed, deleted within milliseconds and made again while somebody watches."""
-    await _ghosts(parts, clock, record)
+    await ghosts(parts, clock.every(0.3), clock.random, record)
 
 
 @scenario(_SQLITE)
 async def ghost_boards_sqlite(parts: Deployment, clock: Clock, record: Record) -> None:
     """The same on SQLite."""
-    await _ghosts(parts, clock, record)
-
-
-async def _ghosts(parts: Deployment, clock: Clock, record: Record) -> None:
-    number = 0
-    async for _ in clock.every(0.3):
-        batch = [f"ghost{number + offset}" for offset in range(_GHOSTS)]
-        number += len(batch)
-        found = await asyncio.gather(
-            *(_ghost(parts, board, clock.random.random()) for board in batch)
-        )
-        record.found += [text for text in found if text]
-    parts.mark(f"{number} boards were deleted")
-
-
-async def _ghost(parts: Deployment, board: str, seed: float) -> str:
-    """Delete a board right after a change, and make it again; what is wrong then."""
-    chance = random.Random(seed)
-    servers = range(len(parts.servers))
-    path = f"/boards/{board}/"
-    await _make(parts, board, chance.choice(servers), 0)
-    async with _stream(parts, board, chance.choice(servers)) as status:
-        if status != 200:
-            return f"a stream of {board} is {status} where it was just made"
-        added = asyncio.create_task(
-            parts.request("POST", f"{path}players/p/score-add/", chance.choice(servers))
-        )
-        await asyncio.sleep(chance.uniform(0, 0.02))
-        await parts.request("DELETE", path, chance.choice(servers))
-        await added
-
-    async def gone(server: int) -> str:
-        status, _ = await parts.request("GET", path, server)
-        async with _stream(parts, board, server) as stream:
-            return "" if status == stream == 404 else f"GET {status}, stream {stream}"
-
-    async def back(server: int) -> str:
-        _, answer = await parts.request("GET", path, server)
-        shown = await first_event(parts.servers[server].port, board)
-        return "" if {"p": 1_000} == shown == scores_of(answer) else f"GET {answer}, stream {shown}"
-
-    for server in servers:
-        if wrong := await _still(gone, server):
-            return f"{board}, deleted, on server {server}: {wrong}"
-    await _make(parts, board, chance.choice(servers), 1_000)
-    for server in servers:
-        if wrong := await _still(back, server):
-            return f"{board}, made again, on server {server}: {wrong}"
-    await parts.request("DELETE", path)
-    return ""
-
-
-async def _still(wrong: Callable[[int], Awaitable[str]], server: int) -> str:
-    """What is wrong with a server for `_SOON` seconds; empty as soon as nothing is."""
-    until = time.monotonic() + _SOON
-    while True:
-        try:
-            text = await wrong(server)
-        except (OSError, EOFError, WireError) as error:
-            text = repr(error)
-        if not text or time.monotonic() > until:
-            return text
-        await asyncio.sleep(0.1)
-
-
-async def _make(parts: Deployment, board: str, server: int, score: int) -> None:
-    await parts.request("POST", "/boards/", server, {"id": board})
-    body = {"id": "p", "name": "P", "score": score}
-    await parts.request("POST", f"/boards/{board}/players/", server, body)
-
-
-@contextlib.asynccontextmanager
-async def _stream(parts: Deployment, board: str, server: int) -> AsyncIterator[int]:
-    """A stream that nobody reads; its status."""
-    async with connected(parts.servers[server].port) as (reader, writer):
-        path = f"/boards/{board}/events/"
-        writer.write(request("GET", path, "Accept: text/event-stream"))
-        yield (await read_head(reader)).status
-
-
-async def first_event(port: int, board: str) -> dict[str, int] | int:
-    """What a new client is shown, or the status of the answer where it is none."""
-    async with connected(port) as (reader, writer), asyncio.timeout(5):
-        path = f"/boards/{board}/events/"
-        writer.write(request("GET", path, "Accept: text/event-stream"))
-        head = await read_head(reader)
-        if head.status != 200:
-            return head.status
-        chunks, events = Chunks() if head.chunked else None, Events()
-        while data := await reader.read(65_536):
-            for event in events.feed(chunks.feed(data) if chunks else data):
-                if event.event == "update":
-                    return scores_of(json.loads(event.data))
-    raise EOFError
+    await ghosts(parts, clock.every(0.3), clock.random, record)
 
 
 @scenario(_SQLITE, _FORGETFUL)
