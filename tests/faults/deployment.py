@@ -222,7 +222,7 @@ class Deployment:
             with contextlib.suppress(redis.RedisError):
                 for key in self._redis.client.scan_iter("*lease*", count=1000):
                     token = str(self._redis.client.get(key))
-                    pid = token.split(":")[1] if token.count(":") >= 2 else ""
+                    pid = token.rpartition(":")[0].rpartition(":")[2]
                     for index, server in enumerate(self.servers):
                         if str(server.process.pid) == pid:
                             return index
