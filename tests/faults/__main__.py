@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import math
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if unknown := set(options.scenarios) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; --list shows all")
+    # However it is ended, it ends what it has started.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     size = SMALL
     if not options.small:
         size = Size(options.boards, options.clients, options.additions)
