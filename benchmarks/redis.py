@@ -29,7 +29,8 @@ from benchmarks.peers.tornado_board import BOARD, WholeServer, make_board
 from benchmarks.processes import cpu_seconds, raise_file_limit
 from tests.redis_server import RedisServer
 from tests.rethinkdb_server import RethinkDBServer
-from tornado_board.replay.redis import LEASE_KEY, RedisReplayLog
+from tornado_board.cluster.keys import Keys
+from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
 
 CLIENTS = 5_000
@@ -38,6 +39,8 @@ CLIENTS = 5_000
 _EVENT = "x" * 300
 
 _LOGS = 10_000
+
+_KEYS = Keys(Settings().redis_prefix, "benchmark")
 
 
 @contextlib.contextmanager
@@ -81,7 +84,7 @@ def append(seconds: float) -> str:
 
 
 async def _append_for(seconds: float, url: str, boards: int) -> int:
-    log = await RedisReplayLog.open(url, Settings())
+    log = await RedisReplayLog.open(url, Settings(), _KEYS.identity)
     end = time.monotonic() + seconds
 
     async def one(board_id: str) -> int:
@@ -114,7 +117,7 @@ def events(seconds: float) -> str:
                 server.serve(folder)
             make_board(servers[0].port, BOARD, additions.PLAYERS)
             time.sleep(1)
-            pid = int(str(redis_server.client.get(LEASE_KEY)).split(":")[1])
+            pid = int(str(redis_server.client.get(redis_server.key("*:lease"))).split(":")[2])
             servers.sort(key=lambda server: server.process.pid != pid)
             roles = ("publisher", "follower")
             for stream, stream_role in zip(servers, roles, strict=True):
@@ -160,7 +163,7 @@ def prune() -> str:
 
     async def measure(url: str) -> tuple[float, float, int]:
         settings = dataclasses.replace(Settings(), replay_retention=60.0)
-        log = await RedisReplayLog.open(url, settings)
+        log = await RedisReplayLog.open(url, settings, _KEYS.identity)
         busy = 0.0
 
         async def watch() -> None:
@@ -181,12 +184,12 @@ def prune() -> str:
             await log.close()
 
     with _redis() as server:
-        seconds, microseconds = server.client.time()  # type: ignore[misc]
+        seconds, microseconds = server.client.time()
         now = seconds * 1000 + microseconds // 1000
         pipeline = server.client.pipeline(transaction=False)
         for number in range(_LOGS):
             for n, age in ((1, 90_000), (2, 61_000), (3, 1_000)):
-                pipeline.xadd(f"replay:{number}", {"data": _EVENT}, f"{now - age}-{n}")
+                pipeline.xadd(_KEYS.stream(str(number)), {"data": _EVENT}, f"{now - age}-{n}")
             if number % 1_000 == 999:
                 pipeline.execute()
         took, busy, pruned = asyncio.run(measure(server.url))

@@ -28,7 +28,7 @@ const compress = {
 };
 
 export default defineConfig({
-  base: "/static/",
+  base: "./", // the server knows below which path it is
   plugins: [compress],
   build: {
     outDir: out,

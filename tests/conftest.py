@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import rethinkdb
 
+from tornado_board.cluster.keys import Keys
 from tornado_board.replay import ReplayLog, open_replay_log
 from tornado_board.server import Running, running
 from tornado_board.settings import Settings
@@ -24,6 +25,10 @@ from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
+
+#: What stands for a store's own in the names of its keys.
+IDENTITY = "test"
+KEYS = Keys(Settings().redis_prefix, IDENTITY)
 
 STORES = ["sqlite", "reql", "rethinkdb"]
 LOGS = ["sqlite", "redis"]
@@ -143,7 +148,7 @@ class Opened:
         return store
 
     async def log(self, url: str, settings: Settings) -> ReplayLog:
-        log = await open_replay_log(url, settings)
+        log = await open_replay_log(url, settings, IDENTITY)
         self.closers.append(log.close)
         return log
 

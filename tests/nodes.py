@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tornado_board.cluster import Role
+from tornado_board.cluster.redis_bus import RedisBus
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.roles import Role, Roles
+from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import Event, EventId
 from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Change, Store
+
+from .conftest import IDENTITY
 
 
 class RecordingHub(Hub):
@@ -23,12 +27,9 @@ class RecordingHub(Hub):
         super().__init__(live_boards=1_000, streams_per_board=1_000, keepalive=60)
         self.sent: dict[str, list[Event]] = {}
 
-    async def publish(self, board_id: str, event: Event) -> None:
-        before = self.current(board_id)
-        newest = before.id if before is not None else None
-        if event.id is None or newest is None or event.id > newest:
-            self.sent.setdefault(board_id, []).append(event)
-        await super().publish(board_id, event)
+    async def publish(self, board_id: str, event: Event, reset: str | None = None) -> None:
+        self.sent.setdefault(board_id, []).append(event)
+        await super().publish(board_id, event, reset)
 
     def ids(self, board_id: str) -> list[EventId]:
         return [e.id for e in self.sent.get(board_id, []) if e.id is not None]
@@ -37,21 +38,33 @@ class RecordingHub(Hub):
 class Node:
     """What one process has beside its HTTP server."""
 
-    def __init__(self, store: Store, log: RedisReplayLog, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, log: RedisReplayLog, bus: RedisBus, settings: Settings
+    ) -> None:
         self.log = log
+        self.bus = bus
+        log.fence = bus.fence
         self.hub = RecordingHub()
-        self.roles = self.hub.source = Roles(store, log, self.hub, settings)
+        self.boards = self.hub.source = LiveBoards(store, log, self.hub, bus, settings)
 
     @classmethod
-    async def start(cls, store: Store, url: str, settings: Settings, **changes: float) -> Node:
+    async def start(
+        cls,
+        store: Store,
+        url: str,
+        settings: Settings,
+        identity: str = IDENTITY,
+        **changes: float,
+    ) -> Node:
         settings = dataclasses.replace(settings, **changes)
-        node = cls(store, await RedisReplayLog.open(url, settings), settings)
-        await node.roles.start()
+        log = await RedisReplayLog.open(url, settings, identity)
+        node = cls(store, log, RedisBus.open(url, settings, identity), settings)
+        await node.bus.start(node.boards)
         return node
 
     @property
     def role(self) -> Role | None:
-        return self.roles.role
+        return self.boards.role
 
     def data(self, board_id: str) -> str:
         """What a subscriber of the board sees at present."""
@@ -61,10 +74,11 @@ class Node:
     def forget(self, board_id: str) -> None:
         """What the hub does with a board that was idle for long."""
         del self.hub._topics[board_id]
-        self.roles.unwatch(board_id)
+        self.boards.unwatch(board_id)
 
     async def close(self) -> None:
-        await self.roles.close()
+        await self.boards.close()
+        await self.bus.close()
         self.hub.close()
         await self.log.close()
 

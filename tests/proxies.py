@@ -7,7 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-_NGINX = """
+#: nginx around the locations of a site.
+NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ }}
 http {{
@@ -17,10 +18,14 @@ http {{
     scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://127.0.0.1:{upstream}; {extra} }}
+        {locations}
     }}
 }}
 """
+
+_NGINX = NGINX.replace(
+    "{locations}", "location / {{ proxy_pass http://127.0.0.1:{upstream}; {extra} }}"
+)
 
 _HAPROXY = """
 defaults

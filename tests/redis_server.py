@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+
+_DOCS = Path(__file__).parent.parent / "docs" / "redis.md"
+
+
+def least_rights() -> list[str]:
+    """The words of the ``user`` line in the docs, which every test's connections have."""
+    found = re.search(r"```acl\n(user .*?)```", _DOCS.read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    return found[1].split()
 
 
 class RedisServer:
@@ -25,24 +36,32 @@ class RedisServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        #: With the least rights that do; the client has all of them.
+        self.url = f"redis://board:secret@127.0.0.1:{self.port}/0"
         #: A blocking client for what a test does to the server behind the code's back.
-        self.client = redis.Redis(port=self.port, decode_responses=True, protocol=2)
+        self.client: Any = redis.Redis(port=self.port, decode_responses=True, protocol=2)
 
     def start(self) -> RedisServer:
         """Returns once it answers."""
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        user, *rights = least_rights()
+        command += [f"--{user}", *rights, "+select"]
         with (self.folder / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--dir", str(self.folder), *self.options], stdout=log, stderr=log
             )
-        for _ in range(200):
+        while self.process.poll() is None:
             try:
                 self.client.ping()
                 return self
             except redis.ConnectionError:
                 time.sleep(0.05)
-        raise RuntimeError(f"redis-server did not start: see {self.folder}/redis.log")
+        text = (self.folder / "redis.log").read_text("utf-8", "replace")
+        raise RuntimeError(f"redis-server did not start: {text[-1000:]}")
+
+    def key(self, pattern: str) -> str:
+        """The name of the key that `pattern` fits; "" if there is none."""
+        return next(iter(self.client.scan_iter(pattern)), "")
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -122,3 +122,35 @@ async def test_a_change_that_was_not_published_before_the_crash_is_published_aft
         assert len(follower.counters) == 2
         assert json.loads((await client.get("/boards/b/")).text) == follower.shown
         assert EventId.parse(follower.last_event_id).n == follower.counters[-1]
+
+
+async def test_the_sweep_of_a_large_board_goes_on_after_a_crash(
+    server_process: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    """And what was made under its id since is not swept."""
+    path = tmp_path / "tornado_board.sqlite3"
+    server = server_process()
+    with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
+        connection.execute("INSERT INTO boards (id) VALUES ('big')")
+        connection.executemany(
+            "INSERT INTO players (board, id, name, score) VALUES ('big', ?, 'N', 1)",
+            [(f"p{i}",) for i in range(30_000)],
+        )
+        connection.commit()
+        async with http_client(server.url) as client:
+            assert (await client.delete("/boards/big/")).status_code == 204
+            assert (await client.get("/boards/big/")).status_code == 404
+            await make_board(client, "big", {"p7": 1, "other": 2})
+            server.kill()
+            (left,) = connection.execute("SELECT count(*) FROM players").fetchone()
+            assert left > 10
+            server.restart()
+            board = (await client.get("/boards/big/")).json()
+            assert [p["id"] for p in board["players"]] == ["other", "p7"]
+            async with asyncio.timeout(60):
+                while connection.execute("SELECT 1 FROM tombstones").fetchone():
+                    await asyncio.sleep(0.05)
+            assert (await client.get("/boards/big/")).json() == board
+            assert (await client.get("/boards/big/players/p7/")).json()["rank"] == 2
+        (left,) = connection.execute("SELECT count(*) FROM players WHERE board = 'big'").fetchone()
+        assert left == 2

@@ -261,13 +261,74 @@ async def test_what_would_break_the_rules_is_refused_by_the_file(
         assert (await client.get("/boards/demo/")).json()["players"][0]["score"] == 99
 
 
+async def test_rows_of_any_kind_do_no_harm(
+    serving: Serving, settings: Settings, outside: Callable[..., int]
+) -> None:
+    """A program may switch the file's checks off. What can be shown is, at every path alike."""
+    url = (await serving(settings)).url
+    async with http_client(url) as client:
+        await make_board(client, "b", {"p": 1, "q": 2, "r": 3})
+        b = await Watched.open(url, "b")
+        outside("PRAGMA ignore_check_constraints = ON")
+
+        async def shown(*players: tuple[str, float]) -> None:
+            await b.shows(*players)
+            assert (await client.get("/boards/b/")).json() == b.board
+            assert (await client.get("/boards/b/?limit=100")).json() == b.board
+            fresh = await Watched.open(url, "b")
+            assert fresh.board == b.board
+            for rank, (player, score) in enumerate(players, 1):
+                found = (await client.get(f"/boards/b/players/{player}/")).json()
+                assert (found["rank"], found["score"]) == (rank, score)
+
+        for nothing in ("x'00'", "'many'", "9e999", "-9e999", "x''"):
+            outside(f"UPDATE players SET score = {nothing} WHERE board = 'b' AND id = 'q'")
+            await shown(("r", 3), ("p", 1))
+            path = "/boards/b/players/q/"
+            assert (await client.get(path)).status_code == 404
+            assert (await client.post(f"{path}score-add/")).status_code == 404
+            assert (await client.patch(path, json={"score": 1})).status_code == 404
+            assert (await client.delete(path)).status_code == 404
+            outside("UPDATE players SET score = 2 WHERE board = 'b' AND id = 'q'")
+            await shown(("r", 3), ("q", 2), ("p", 1))
+        outside("UPDATE players SET score = 1e300 WHERE board = 'b' AND id = 'q'")
+        await shown(("q", 1e300), ("r", 3), ("p", 1))
+        assert (await client.post("/boards/b/players/q/score-add/")).status_code == 422
+
+        outside("UPDATE players SET score = 2, name = x'41ff' WHERE board = 'b' AND id = 'q'")
+        await shown(("r", 3), ("q", 2), ("p", 1))
+        assert b.board["players"][1]["name"] == "A\ufffd"
+        outside("UPDATE boards SET name = x'42' WHERE id = 'b'")
+        await b.shows(("r", 3), ("q", 2), ("p", 1), name="B")
+        assert (await client.get("/boards/b/")).json() == b.board
+
+        for id in ("'sl/ash'", "'..'", "'.'", "''", "x'70'", "'Ünï'", "'a' || char(0)"):
+            row = f"INSERT INTO players (board, id, name, score) VALUES ('b', {id}, 'N', 2.5)"
+            assert outside(row) == 1, id
+        outside("UPDATE players SET score = 5 WHERE board = 'b' AND id = 'p'")
+        await shown(("p", 5), ("r", 3), ("q", 2))
+
+        for id in ("'sl/ash'", "'..'", "'.'", "''", "x'70'", "'Ünï'", "'a' || char(0)"):
+            assert outside(f"INSERT INTO boards (id) VALUES ({id})") == 1, id
+        boards = (await client.get("/boards/")).json()["boards"]
+        assert [board["id"] for board in boards] == ["b", "demo"]
+        listed, target = [], "/boards/?limit=1"
+        while target:
+            answer = await client.get(target)
+            listed += [board["id"] for board in answer.json()["boards"]]
+            target = answer.links.get("next", {}).get("url", "")
+        assert listed == ["b", "demo"]
+        outside("DELETE FROM boards WHERE id <> 'demo'")
+        await b.stream.ended()
+
+
 async def test_a_file_that_stays_locked_is_an_answer_and_not_a_hang(
     serving: Serving,
     settings: Settings,
     outside: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tornado_board.sqlite._BUSY", 0.5)
+    monkeypatch.setattr("tornado_board.sqlite.limits.BUSY", 0.5)
     url = (await serving(settings)).url
     async with http_client(url) as client:
         b = await Watched.open(url, "demo")

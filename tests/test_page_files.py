@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import html
 import json
 import os
 from pathlib import Path
@@ -157,7 +159,11 @@ async def test_without_a_build_the_page_says_how_to_get_one(
     async with serving(settings) as served:
         answer = await served.request("GET", "/")
         assert answer.status == 200
-        assert getattr(page, f"{command}_COMMAND").encode() in answer.body
+        code = html.unescape(answer.body.decode()).partition("<code>")[2].partition("</code>")[0]
+        assert code == getattr(page, f"{command}_COMMAND")
+        # From the sources: no index has the package.
+        assert code.startswith("python static/build_page.py")
+        assert "tornado_board" not in code
         assert (await served.request("GET", NAME)).status == 404
         assert (await served.request("GET", "/boards/")).status == 200
         write_build(files.build)  # no restart is needed
@@ -186,3 +192,29 @@ async def test_a_broken_build_is_no_build(
         answer = await served.request("GET", "/")
     assert answer.status == 200
     assert page.BUILD_COMMAND.encode() in answer.body
+
+
+@pytest.mark.gen_test
+async def test_below_a_base_path_the_page_is_whole(settings: Settings, files: PageFiles) -> None:
+    async with serving(dataclasses.replace(settings, base_path="/lb")) as served:
+        for prefix in ("/lb", ""):  # a proxy may strip it
+            assert b'href="/lb/boards/"' in (await served.request("GET", f"{prefix}/")).body
+        write_build(files.build)
+        for prefix in ("/lb", ""):
+            answer = await served.request("GET", f"{prefix}/")
+            assert answer.status == 200
+            assert b'data-base="/lb/"' in answer.body
+            assert f'src="/lb{NAME}"'.encode() in answer.body
+            assert b'"/static/' not in answer.body
+            assert (await served.request("GET", f"{prefix}{NAME}")).body == SCRIPT
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.gen_test
+async def test_the_page_is_told_whether_it_is_only_for_looking(
+    settings: Settings, files: PageFiles, read_only: bool
+) -> None:
+    write_build(files.build)
+    async with serving(dataclasses.replace(settings, read_only_page=read_only)) as served:
+        answer = await served.request("GET", "/")
+    assert (b" data-read-only>" in answer.body) is read_only

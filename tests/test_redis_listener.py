@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
+from tornado_board.cluster.listener import Listener
 from tornado_board.replay.redis_link import RedisLink
-from tornado_board.replay.redis_listener import Listener
 
+from .conftest import KEYS
 from .nodes import until
 from .redis_server import RedisServer
+
+A, B = KEYS.channel("a"), KEYS.channel("b")
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -21,14 +24,14 @@ async def test_a_channel_left_and_joined_at_the_same_time_is_heard(
     heard: list[str] = []
     subscribed: list[str] = []
     listener = Listener(link, lambda _, payload: heard.append(payload), subscribed.append)
-    await listener.subscribe(["a", "b"])
-    await until(lambda: subscribed == ["a", "b"])
-    leaving = asyncio.ensure_future(listener.unsubscribe(["a"]))
-    await listener.subscribe(["a"])
+    await listener.subscribe([A, B])
+    await until(lambda: subscribed == [A, B])
+    leaving = asyncio.ensure_future(listener.unsubscribe([A]))
+    await listener.subscribe([A])
     await leaving
-    await until(lambda: subscribed == ["a", "b", "a"])
+    await until(lambda: subscribed == [A, B, A])
     await asyncio.sleep(0.05)
-    shared_redis.client.publish("a", "news")
+    shared_redis.client.publish(A, "news")
     await until(lambda: heard == ["news"])
     await listener.close()
     await link.close()
@@ -41,10 +44,10 @@ async def test_a_channel_is_left_though_who_leaves_it_is_stopped(
     link = RedisLink(redis_url, 4)
     subscribed: list[str] = []
     listener = Listener(link, lambda *_: None, subscribed.append)
-    await listener.subscribe(["a", "b"])
-    await until(lambda: subscribed == ["a", "b"])
-    asyncio.ensure_future(listener.unsubscribe(["a"])).cancel()
-    await listener.subscribe(["a"])  # as a follower does when it follows the board anew
-    await until(lambda: subscribed == ["a", "b", "a"])
+    await listener.subscribe([A, B])
+    await until(lambda: subscribed == [A, B])
+    asyncio.ensure_future(listener.unsubscribe([A])).cancel()
+    await listener.subscribe([A])  # as a follower does when it follows the board anew
+    await until(lambda: subscribed == [A, B, A])
     await listener.close()
     await link.close()

@@ -182,3 +182,9 @@ def test_help_shows_every_setting_with_its_variable_and_default(tmp_path: Path) 
         if field.default not in ("", ()):
             assert f"[{field.name.upper()}](default{field.default})" in text, field.name
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redis_prefix_that_no_key_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="redis_prefix: 'a\\*' must be"):
+        load(["--redis-prefix=a*"], {}, tmp_path / ".env")
+    assert load(["--redis-prefix=game1:"], {}, tmp_path / ".env").redis_prefix == "game1:"

@@ -7,10 +7,9 @@ import sqlite3
 
 import pytest
 
-from tornado_board import sqlite
 from tornado_board.replay import Event
 from tornado_board.settings import Settings
-from tornado_board.sqlite import Database, DatabaseUnavailable
+from tornado_board.sqlite import Database, DatabaseUnavailable, limits
 from tornado_board.store import StoreUnavailable
 
 from .conftest import Opened
@@ -34,11 +33,11 @@ async def test_the_writer_outlives_whatever_a_write_does(settings: Settings) -> 
 async def test_clients_that_read_too_much_stop_neither_feed_nor_log(
     opened: Opened, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "WAITING_READS", 0)
     store = await opened.store(settings.database_url, settings)
     log = await opened.log(settings.replay_url, settings)
     feed = await store.changes()
     event_id = await log.append("demo", "{}")
-    monkeypatch.setattr(sqlite, "_WAITING_READS", 0)
     with pytest.raises(StoreUnavailable):
         await store.ranking("demo", 5)
     await store.add_score("demo", "mars", 1)

@@ -19,12 +19,12 @@ from typing import Any
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.cluster import open_bus
 from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.roles import Roles, Sole
-from tornado_board.replay import LogUnavailable, ReplayLog, open_replay_log
-from tornado_board.replay.redis import RedisReplayLog
+from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError, load
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
@@ -80,8 +80,7 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
         except ImportError:
             serving.close()
             raise StartError(
-                "--uvloop needs a package that isn't installed: "
-                "python -m pip install 'tornado_board[uvloop]'"
+                "--uvloop needs a package that isn't installed: python -m pip install uvloop"
             ) from None
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -90,9 +89,7 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
 
 def _serve_in_several(settings: Settings) -> int:
     """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code."""
-    shared = settings.database_url.startswith("rethinkdb:") and settings.replay_url.startswith(
-        ("redis:", "rediss:", "unix:")
-    )
+    shared = settings.database_url.startswith("rethinkdb:") and is_shared(settings.replay_url)
     if not shared:
         raise SettingsError(
             "processes: several processes need a store and a log that they share; set"
@@ -192,8 +189,10 @@ async def running(
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
-            log = await open_replay_log(settings.replay_url, settings)
+            log = await open_replay_log(settings.replay_url, settings, store.identity)
             stack.push_async_callback(log.close)
+            bus = open_bus(settings.replay_url, settings, store.identity, shared_store=store.shared)
+            stack.push_async_callback(bus.close)
         except (ValueError, StoreError, LogUnavailable) as error:
             raise StartError(str(error)) from error
         hub = Hub(
@@ -202,14 +201,10 @@ async def running(
             keepalive=settings.keepalive,
         )
         stack.callback(hub.close)
-        source: Sole | Roles
-        if isinstance(log, RedisReplayLog):
-            source = Roles(store, log, hub, settings)
-        else:
-            source = Sole(store, log, hub, settings)
-        hub.source = source
-        stack.push_async_callback(source.close)
-        await source.start()
+        log.fence = bus.fence
+        boards = hub.source = LiveBoards(store, log, hub, bus, settings)
+        stack.push_async_callback(boards.close)
+        await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
@@ -222,7 +217,7 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            return missing + source.missing()
+            return missing + log.missing() + boards.missing()
 
         catch_ups = CatchUps(log)
         services = Services(
@@ -244,7 +239,8 @@ async def running(
         stack.push_async_callback(server.drain, settings.stop_timeout)
         stack.callback(hub.close)
         # Early, so that another process takes over while this one winds up.
-        stack.push_async_callback(source.close)
+        stack.push_async_callback(bus.close)
+        stack.push_async_callback(boards.close)
         stack.callback(server.stop)
         yield Running(_url(settings, bound), services, server)
 
@@ -313,7 +309,7 @@ def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
     host = settings.address or "localhost"
     if ":" in host:
         host = f"[{host}]"
-    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}/"
+    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}{settings.path_prefix}/"
 
 
 def _log_to_stderr(level: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any, TextIO, get_type_hints
 
 import dotenv
 import tornado.options
+
+from tornado_board.cluster.keys import check_prefix
 
 
 class SettingsError(ValueError):
@@ -55,7 +58,7 @@ class Settings:
     )
     uvloop: bool = _setting(
         False,
-        "run on uvloop's event loop (install tornado_board[uvloop]); cheaper requests",
+        "run on uvloop's event loop (python -m pip install uvloop); cheaper requests",
         group="server",
     )
     tls_certificate: str = _setting("", "PEM file with the certificate chain", group="server")
@@ -72,6 +75,14 @@ class Settings:
     stop_timeout: float = _setting(
         4.0, "how long a stop waits for requests under way", group="server", low=0, high=60
     )
+    base_path: str = _setting(
+        "/",
+        "path that browsers find the server below, behind a proxy: /boards-of-ours/",
+        group="server",
+    )
+    read_only_page: bool = _setting(
+        False, "show the page without buttons and forms that change boards", group="server"
+    )
 
     # storage
     database_url: str = _setting(
@@ -83,6 +94,11 @@ class Settings:
         "",
         "where the replay log lives: redis://..., or sqlite:///file; "
         "by default the SQLite file of database_url, or tornado_board.sqlite3",
+        group="storage",
+    )
+    redis_prefix: str = _setting(
+        "tornado_board:",
+        "what the names of all keys and channels in Redis begin with",
         group="storage",
     )
     database_ca_certs: str = _setting(
@@ -183,6 +199,11 @@ class Settings:
         low=1,
         high=1_000_000,
     )
+
+    @property
+    def path_prefix(self) -> str:
+        """What public paths begin with: `base_path` without its last slash."""
+        return self.base_path.rstrip("/")
 
     @property
     def replay_url(self) -> str:
@@ -305,6 +326,41 @@ def checked(settings: Settings) -> Settings:
             raise SettingsError(f"{f.name}: {value} is not from {low:g} to {high:g}")
         if f.name in _CHOICES and value not in _CHOICES[f.name]:
             raise SettingsError(f"{f.name}: {value!r} is none of {', '.join(_CHOICES[f.name])}")
+    try:
+        check_prefix(settings.redis_prefix)
+    except ValueError as error:
+        raise SettingsError(f"redis_prefix: {settings.redis_prefix!r} {error}") from None
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together; one of them is not set")
+    _check_base_path(settings.base_path)
     return settings
+
+
+#: What the server itself has at its root. A base path that began with one of these could not be
+#: told from a path without it.
+_OWN_PATHS = frozenset({"boards", "static", "healthz", "readyz"})
+
+#: The longest base path, in characters.
+_BASE_PATH_LENGTH = 200
+
+
+def _check_base_path(path: str) -> None:
+    """Raise `SettingsError` unless `path` is ``/``, or segments that need no escape in a URL."""
+    segments = path.removesuffix("/").split("/")
+    if (
+        len(path) > _BASE_PATH_LENGTH
+        or segments.pop(0)
+        or path == ""
+        or not all(re.fullmatch(r"[A-Za-z0-9._~-]+", segment, re.ASCII) for segment in segments)
+        or not {".", ".."}.isdisjoint(segments)
+    ):
+        raise SettingsError(
+            f"base_path: {path[:_BASE_PATH_LENGTH]!r} is not a path; expected / or, as in"
+            f" /our/boards/, segments of A-Z a-z 0-9 . _ ~ -, {_BASE_PATH_LENGTH} characters at"
+            " most"
+        )
+    if segments and segments[0] in _OWN_PATHS:
+        raise SettingsError(
+            f"base_path: {path!r} begins with a path of the server's own; expected anything but"
+            f" {', '.join(sorted(_OWN_PATHS))}"
+        )

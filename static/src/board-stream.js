@@ -6,7 +6,11 @@
  * long-polling with the same event ids, and the stream is tried again now and then. Nothing is lost
  * on the way from one to the other: each goes on after the last event id of the one before.
  *
- * This file needs no other one, no framework and no build. Copy it.
+ * A browser opens six connections to a host, and a stream holds one. So the boards of one host hold
+ * four at the most, in all tabs together; who comes too late for one polls, by turns with the
+ * others, until one is free (`slots.js`). A POST always finds a connection.
+ *
+ * This file and `slots.js` need no other one, no framework and no build. Copy the two.
  *
  *     const stream = new BoardStream("/boards/sample/events/");
  *     stream.addEventListener("update", (event) => show(event.detail.board));
@@ -14,6 +18,8 @@
  *     ...
  *     stream.close();
  */
+
+import { slotsOf } from "./slots.js";
 
 /**
  * @typedef {{id: string, name: string, score: number}} Player
@@ -47,8 +53,11 @@
  * @property {() => number} [random] draws the jitter, from 0 to 1
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.EventSource | null} [EventSource]  null: poll only
+ * @property {import("./slots.js").Slots | null} [slots]  who gives out connections to the host;
+ *   null: nobody has to be asked
  *
  * @typedef {{id: string | null, event: string, data: unknown}} LoggedEvent
+ * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
  */
 
 const DEFAULTS = {
@@ -65,6 +74,8 @@ const DEFAULTS = {
   random: Math.random,
 };
 
+/** Whoever is given a slot within this does not poll for one moment first. */
+const SLOT_GRACE = 250;
 /** How much longer than asked for a poll may take before it counts as lost. */
 const POLL_GRACE = 10_000;
 /** How much later than a poll a stream may bring the same event without being called held back. */
@@ -73,6 +84,8 @@ const CHECK_GRACE = 500;
 const POLL_PAUSE = 100;
 /** The same after an empty answer that came too early: something ignores `wait`. */
 const EMPTY_PAUSE = 2_000;
+/** An answer with a board that is known already took this long if it was waited for. */
+const WAITED = 500;
 
 /** @param {number} time @returns {Promise<void>} */
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
@@ -99,6 +112,10 @@ export class BoardStream extends EventTarget {
   #url;
   #options;
   #lastEventId;
+  /** The board of the last event, as JSON, if that had no id: then it is known by nothing else. */
+  #unnumbered = "";
+  /** @type {import("./slots.js").Slots | null} */
+  #slots;
   /** How long polling goes on before the stream is tried; grows while streams prove unreliable. */
   #tryStreamIn;
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
@@ -125,6 +142,7 @@ export class BoardStream extends EventTarget {
       ...options,
     };
     this.#lastEventId = this.#options.lastEventId;
+    this.#slots = options.slots === undefined ? slotsOf(this.#url) : options.slots;
     this.#tryStreamIn = this.#options.tryStreamEvery;
     globalThis.addEventListener?.("online", this.#onNetwork);
     globalThis.addEventListener?.("offline", this.#onNetwork);
@@ -138,7 +156,9 @@ export class BoardStream extends EventTarget {
     return this.#state;
   }
 
-  /** The id of the last event that was dispatched, `""` before the first. */
+  /**
+   * The id of the last event that was dispatched, `""` before the first and where that had none.
+   */
   get lastEventId() {
     return this.#lastEventId;
   }
@@ -188,8 +208,28 @@ export class BoardStream extends EventTarget {
     this.#setState(globalThis.navigator?.onLine === false ? "offline" : "reconnecting");
   }
 
-  /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
+  /** Listens until `signal` says stop, by turns with others until there is a slot. @param {AbortSignal} signal */
   async #run(signal) {
+    const slot = await this.#slot(signal);
+    try {
+      if (!signal.aborted) await this.#listen(signal);
+    } finally {
+      slot();
+    }
+  }
+
+  /** Gives back how to release the slot. @param {AbortSignal} signal @returns {Promise<() => void>} */
+  async #slot(signal) {
+    if (!this.#slots) return () => {};
+    const granted = new AbortController();
+    const slot = this.#slots.take(signal).finally(() => granted.abort());
+    await Promise.race([slot, sleep(SLOT_GRACE)]);
+    if (!granted.signal.aborted) await this.#poll(granted.signal, Infinity, true);
+    return (await slot) ?? (() => {});
+  }
+
+  /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
+  async #listen(signal) {
     const { EventSource, failures, stableAfter, tryStreamEvery } = this.#options;
     let broken = 0;
     while (!signal.aborted) {
@@ -260,12 +300,13 @@ export class BoardStream extends EventTarget {
         checking = true;
         const heardBefore = heard;
         try {
-          const { events } = await this.#ask(0, signal);
-          if (events.length > 0) await sleep(CHECK_GRACE); // the stream may bring them this instant
+          const answer = await this.#turn(signal, () => this.#ask(0, signal));
+          const newer = answer.events.length > 0 && !this.#sameAsBefore(answer);
+          if (newer) await sleep(CHECK_GRACE); // the stream may bring them this instant
           if (ended) return;
-          if (heard === heardBefore && (events.length > 0 || !open)) {
+          if (heard === heardBefore && (newer || !open)) {
             end("held back");
-            this.#deliver(events);
+            this.#deliverAnswer(answer);
             return;
           }
         } catch {
@@ -310,8 +351,9 @@ export class BoardStream extends EventTarget {
    *
    * @param {AbortSignal} signal
    * @param {number} tryIn  when to try a stream, in milliseconds from now
+   * @param {boolean} [byTurns]  others poll, too, and a connection is to be held for a moment only
    */
-  async #poll(signal, tryIn) {
+  async #poll(signal, tryIn, byTurns = false) {
     const { EventSource } = this.#options;
     let { wait } = this.#options;
     let failed = 0;
@@ -323,7 +365,10 @@ export class BoardStream extends EventTarget {
     const tryStream = async () => {
       tryAt = Infinity;
       if (!EventSource) return;
-      if (await this.#streamWorks(EventSource, done.signal)) {
+      const works = await this.#turn(done.signal, () =>
+        this.#streamWorks(EventSource, done.signal),
+      ).catch(() => false);
+      if (works) {
         done.abort();
       } else {
         tryAt = Date.now() + this.#jitter(this.#tryStreamIn);
@@ -332,19 +377,28 @@ export class BoardStream extends EventTarget {
     };
 
     while (!done.signal.aborted) {
-      const asked = Date.now();
+      let asked = Date.now();
       let pause;
       try {
         // The first one, or the first after a failure, does not wait: all is well as soon as it is.
         const first = this.#state !== "polling";
-        const { events } = await this.#ask(first ? 0 : wait, done.signal);
+        let longest = first ? 0 : wait;
+        /** @param {number} time */
+        const ask = (time) => {
+          asked = Date.now();
+          longest = Math.min(longest, time);
+          return this.#ask(longest, done.signal);
+        };
+        const answer = await (byTurns ? this.#turn(done.signal, ask) : ask(Infinity));
         if (done.signal.aborted) break;
+        const nothing = answer.events.length === 0 || this.#sameAsBefore(answer);
+        const waited = answer.events.length > 0 ? WAITED : longest / 10;
         this.#setState("polling");
-        this.#deliver(events);
+        this.#deliverAnswer(answer);
         // A server that was away and is back may well stream again.
         if (failed || Date.now() >= tryAt) void tryStream();
         failed = 0;
-        const early = !first && events.length === 0 && Date.now() - asked < wait / 10;
+        const early = !first && nothing && Date.now() - asked < waited;
         pause = early ? EMPTY_PAUSE : POLL_PAUSE;
       } catch (error) {
         if (done.signal.aborted) break;
@@ -401,7 +455,7 @@ export class BoardStream extends EventTarget {
    *
    * @param {number} wait  in milliseconds
    * @param {AbortSignal} signal
-   * @returns {Promise<{events: LoggedEvent[]}>}
+   * @returns {Promise<Answer>}
    * @throws {PollError} if the answer is no success; what `fetch` throws, if there was none
    */
   async #ask(wait, signal) {
@@ -434,6 +488,37 @@ export class BoardStream extends EventTarget {
     return url.href;
   }
 
+  /**
+   * Calls `use` at once, or when it is the turn of this board.
+   *
+   * @template T
+   * @param {AbortSignal} signal
+   * @param {(time: number) => Promise<T>} use
+   * @returns {Promise<T>}
+   */
+  #turn(signal, use) {
+    return this.#slots ? this.#slots.turn(signal, use) : use(Infinity);
+  }
+
+  /**
+   * Whether `answer` has nothing but the board that is known already, from an event without an id.
+   * While the server's log is away there are no ids, and each poll is answered with the board as
+   * it is, after a reset.
+   *
+   * @param {Answer} answer
+   */
+  #sameAsBefore({ events }) {
+    const last = events.at(-1);
+    return Boolean(this.#unnumbered) && JSON.stringify(last?.data) === this.#unnumbered;
+  }
+
+  /** @param {Answer} answer */
+  #deliverAnswer(answer) {
+    if (!this.#sameAsBefore(answer)) this.#deliver(answer.events);
+    // Also "0-0", which the server gives where it has no id; it knows what to do with it.
+    if (typeof answer.last_event_id === "string") this.#lastEventId = answer.last_event_id;
+  }
+
   /** @param {LoggedEvent[]} events */
   #deliver(events) {
     for (const { id, event, data } of events) {
@@ -443,9 +528,15 @@ export class BoardStream extends EventTarget {
       } catch {
         continue; // cut off by something on the way; the next event is the whole board again
       }
-      if (id) this.#lastEventId = id;
-      if (event === "update") this.#dispatch("update", { id: this.#lastEventId, board: detail });
-      else if (event === "reset") this.#dispatch("reset", detail);
+      if (event === "update") {
+        // An event without an id is newer than the last one with an id; whoever went on after that
+        // would be told again what is older.
+        this.#lastEventId = id ?? "";
+        this.#unnumbered = id ? "" : JSON.stringify(detail);
+        this.#dispatch("update", { id: this.#lastEventId, board: detail });
+      } else if (event === "reset") {
+        this.#dispatch("reset", detail);
+      }
     }
   }
 

@@ -206,15 +206,19 @@ export class SharedBoardStream extends EventTarget {
     if (message.type === "hello") return; // another tab that does not listen either
     this.#watch();
     if (message.type === "here") {
-      if (message.update && message.update.id !== this.lastEventId) {
-        this.#take("update", message.update);
-      }
+      if (message.update && !this.#knows(message.update)) this.#take("update", message.update);
       this.#setState(message.state);
     } else if (message.type === "state") {
       this.#setState(message.state);
     } else {
       this.#take(message.type, message.detail);
     }
+  }
+
+  /** Events of a server whose log is away have no ids to tell them apart by. @param {Update} update */
+  #knows({ id, board }) {
+    if (!this.#update || this.#update.id !== id) return false;
+    return id !== "" || JSON.stringify(this.#update.board) === JSON.stringify(board);
   }
 
   /** Asks who listens, and takes over if nobody answers. */

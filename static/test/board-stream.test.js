@@ -29,6 +29,7 @@ function listen(options = {}) {
     EventSource,
     fetch,
     random: () => 0.5,
+    slots: null,
     ...options,
   });
   open.push(stream);
@@ -243,16 +244,84 @@ test("begins anew where the server cannot read its id", async () => {
   assert.deepEqual(told.scores, [0]);
 });
 
-test("events without ids, and some that cannot be read, do no harm", async () => {
+test("an event that cannot be read does no harm", async () => {
   const told = listen();
   await advance(100);
   for (const source of server.sources) {
-    source.bring({ id: "1001-1", event: "update", data: '{"players": [{"sco' });
-    const data = JSON.stringify({ id: "b", name: "B", players: [{ id: "p", name: "P", score: 5 }] });
-    source.bring({ id: "", event: "update", data });
+    source.bring({ id: "1002-2", event: "update", data: '{"players": [{"sco' });
   }
+  server.change(5);
   assert.deepEqual(told.scores, [0, 5]);
-  assert.equal(told.stream.lastEventId, "1001-1");
+});
+
+test("goes on without an id after an event that has none", async () => {
+  const told = listen();
+  await advance(100);
+  server.change(1);
+  server.logged = false;
+  server.change(2);
+  assert.equal(told.stream.lastEventId, "");
+  const streams = server.count("stream");
+  for (const source of [...server.sources]) source.fail(false); // another process has the log
+  server.logged = true;
+  server.change(3);
+  await advance(4_000);
+  assert.equal(server.count("stream"), streams + 1);
+  assert.equal(server.requests.at(-1).since, null);
+  assert.deepEqual(told.scores, [0, 1, 2, 3]);
+  assert.deepEqual(told.resets, []);
+  assert.equal(told.stream.lastEventId, "1004-4");
+});
+
+test("a quiet stream whose last event had no id is no held one", async () => {
+  const told = listen();
+  await advance(100);
+  server.logged = false;
+  server.change(1);
+  await advance(5 * 60_000, 500);
+  server.logged = true; // the log is back, and the same board has an id
+  server.current = { ...server.current, id: "1002-2" };
+  server.log.push(server.current);
+  await advance(5 * 60_000, 500);
+  assert.deepEqual(told.states, ["connecting", "live"]);
+  assert.deepEqual(told.scores, [0, 1]);
+  assert.equal(server.count("stream"), 1);
+});
+
+test("polls without ids as often as the server lets it, and tells each board once", async () => {
+  const told = listen({ EventSource: null });
+  await advance(200);
+  server.logged = false;
+  for (let score = 1; score <= 5; score += 1) {
+    server.change(score);
+    await advance(200);
+  }
+  const resets = told.resets.length;
+  const polls = server.count("poll");
+  await advance(30_000);
+  assert.ok(server.count("poll") - polls <= 30, `${server.count("poll") - polls} polls in 30 s`);
+  assert.equal(server.requests.at(-1).since, "0-0");
+  assert.deepEqual(told.scores, [0, 1, 2, 3, 4, 5]);
+  assert.equal(told.resets.length, resets);
+  server.logged = true;
+  server.change(6);
+  await advance(200);
+  assert.equal(told.scores.at(-1), 6);
+  assert.equal(told.stream.lastEventId, `${1_000 + server.counter}-${server.counter}`);
+});
+
+test("counters as large as the clock are ids like others", async () => {
+  server.counter = 9_007_199_254_740_000;
+  server.change(1);
+  const told = listen();
+  await advance(100);
+  for (const source of [...server.sources]) {
+    source.bring({ id: source.since, event: "reset", data: '{"reason": "a gap"}' });
+    server.change(2);
+  }
+  assert.deepEqual(told.scores, [1, 2]);
+  assert.equal(told.resets.length, 1);
+  assert.equal(told.stream.lastEventId, server.current.id);
 });
 
 test("stops while the page is hidden for long, and catches up when it is shown", async () => {

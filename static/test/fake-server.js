@@ -28,10 +28,15 @@ export class FakeServer {
     this.retryAfter = "";
     this.log = [];
     this.counter = 0;
+    /** Whether events get ids. While they don't, the server can prove nothing. */
+    this.logged = true;
+    this.current = null;
     /** The streams that are connected now, and all requests so far. */
     this.sources = new Set();
     this.waiting = new Set();
     this.requests = [];
+    /** How many polls are under way, and how many there ever were at once. */
+    this.polling = this.mostPolling = 0;
     this.change(0);
     const server = this;
     this.EventSource = class extends FakeEventSource {
@@ -46,12 +51,10 @@ export class FakeServer {
   change(score) {
     this.counter += 1;
     const board = { id: "b", name: "B", players: [{ id: "p", name: "P", score }] };
-    const event = {
-      id: `${1_000 + this.counter}-${this.counter}`,
-      event: "update",
-      data: JSON.stringify(board),
-    };
-    this.log.push(event);
+    const id = this.logged ? `${1_000 + this.counter}-${this.counter}` : "";
+    const event = { id, event: "update", data: JSON.stringify(board) };
+    this.current = event;
+    if (id) this.log.push(event);
     for (const source of this.sources) source.bring(event);
     for (const wake of [...this.waiting]) wake();
     return event;
@@ -59,10 +62,10 @@ export class FakeServer {
 
   /** What a client that was last told `id` is told. */
   after(id) {
-    if (!id) return this.log.slice(-1);
+    if (!id) return [this.current];
     const at = this.log.findIndex((event) => event.id === id);
-    if (at >= 0) return this.log.slice(at + 1);
-    return [{ id: "", event: "reset", data: '{"reason": "gone"}' }, ...this.log.slice(-1)];
+    if (at >= 0 && this.current.id) return this.log.slice(at + 1);
+    return [{ id: "", event: "reset", data: '{"reason": "gone"}' }, this.current];
   }
 
   /** Nothing gets through, and what was open breaks. */
@@ -85,17 +88,21 @@ export class FakeServer {
     const since = searchParams.get("since");
     const wait = Number(searchParams.get("wait")) * 1_000;
     this.requests.push({ kind: "poll", since, wait, at: Date.now() });
+    this.polling += 1;
+    this.mostPolling = Math.max(this.mostPolling, this.polling);
+    try {
+      return await this.#answer(since, wait, signal);
+    } finally {
+      this.polling -= 1;
+    }
+  }
+
+  async #answer(since, wait, signal) {
     await sleep(DELAY);
-    if (this.polls === "open" && this.after(since).length === 0) {
-      await new Promise((resolve) => {
-        const wake = () => {
-          this.waiting.delete(wake);
-          resolve();
-        };
-        this.waiting.add(wake);
-        setTimeout(wake, wait);
-        signal.addEventListener("abort", wake);
-      });
+    if (this.polls === "open" && since && !this.current.id) {
+      await this.#change(Math.min(wait, 1_000), signal);
+    } else if (this.polls === "open" && this.after(since).length === 0) {
+      await this.#change(wait, signal);
     }
     if (signal.aborted) throw new DOMException("aborted", "AbortError");
     if (this.polls === "down") throw new TypeError("fetch failed");
@@ -104,7 +111,21 @@ export class FakeServer {
       return { ok: false, status: this.polls, headers };
     }
     const events = this.after(since).map((event) => ({ ...event, data: JSON.parse(event.data) }));
-    return { ok: true, status: 200, json: async () => ({ events }) };
+    const last = events.length === 0 ? since : events.at(-1).id || "0-0";
+    return { ok: true, status: 200, json: async () => ({ events, last_event_id: last }) };
+  }
+
+  /** Waits for `wait` milliseconds, a change, or `signal`. */
+  #change(wait, signal) {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.waiting.delete(wake);
+        resolve();
+      };
+      this.waiting.add(wake);
+      setTimeout(wake, wait);
+      signal.addEventListener("abort", wake);
+    });
   }
 }
 

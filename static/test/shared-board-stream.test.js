@@ -3,72 +3,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { BoardStream } from "../src/board-stream.js";
 import { SharedBoardStream, listen } from "../src/shared-board-stream.js";
 import { FakePage, FakeServer, advance } from "./fake-server.js";
-
-/** Web Locks as far as needed: one holder a name, a queue, `signal` and `steal`. */
-class FakeLocks {
-  queue = [];
-  holder = null;
-
-  request(name, { signal, steal }, callback) {
-    return new Promise((resolve, reject) => {
-      const asking = { callback, resolve, reject };
-      if (steal) {
-        this.holder?.reject(new DOMException("stolen", "AbortError"));
-        this.#grant(asking);
-        return;
-      }
-      this.queue.push(asking);
-      signal?.addEventListener("abort", () => {
-        if (this.holder === asking) return; // too late: it has been granted
-        this.queue = this.queue.filter((other) => other !== asking);
-        reject(new DOMException("aborted", "AbortError"));
-      });
-      this.#next();
-    });
-  }
-
-  #next() {
-    if (!this.holder && this.queue.length > 0) this.#grant(this.queue.shift());
-  }
-
-  #grant(asking) {
-    this.holder = asking;
-    Promise.resolve(asking.callback()).then((value) => {
-      asking.resolve(value);
-      if (this.holder === asking) {
-        this.holder = null;
-        this.#next();
-      }
-    });
-  }
-}
-
-/** Channels that a test can make deaf, as those of a frozen tab are. */
-function fakeChannels() {
-  const all = new Set();
-  return class FakeChannel {
-    deaf = false;
-
-    constructor() {
-      all.add(this);
-    }
-
-    static all = all;
-
-    postMessage(data) {
-      if (this.deaf) return;
-      for (const other of all) {
-        if (other !== this && !other.deaf) {
-          setTimeout(() => all.has(other) && other.onmessage({ data: structuredClone(data) }), 1);
-        }
-      }
-    }
-
-    close() {
-      all.delete(this);
-    }
-  };
-}
+import { FakeLocks, fakeChannels } from "./fake-tabs.js";
 
 let server;
 let page;
@@ -94,7 +29,8 @@ afterEach(async () => {
 /** A tab that listens, with what it was told. */
 async function tab() {
   const { EventSource, fetch } = server;
-  const stream = new SharedBoardStream("/boards/b/events/", { EventSource, fetch, ...shared });
+  const options = { EventSource, fetch, slots: null, ...shared };
+  const stream = new SharedBoardStream("/boards/b/events/", options);
   const told = { stream, scores: [] };
   stream.addEventListener("update", ({ detail }) => told.scores.push(detail.board.players[0].score));
   open.push(told);
@@ -162,6 +98,21 @@ test("a frozen tab loses its part to one that is awake, and may come back", asyn
   assert.equal(server.sources.size, 1);
 });
 
+test("tabs agree on a board whose events have no ids", async () => {
+  server.logged = false;
+  server.change(1);
+  const tabs = [await tab(), await tab()];
+  server.change(2);
+  await advance(100);
+  tabs.push(await tab());
+  await advance(60_000, 250); // those that are told nothing ask, and are told what they know
+  assert.deepEqual(tabs.map(({ scores }) => scores), [[1, 2], [1, 2], [2]]);
+  tabs[0].stream.close();
+  server.change(3);
+  await advance(1_000);
+  assert.deepEqual(tabs.slice(1).map(({ scores }) => scores.at(-1)), [3, 3]);
+});
+
 test("a quiet board is no reason to take over", async () => {
   const [first] = [await tab(), await tab()];
   await advance(5 * 60_000, 250);
@@ -190,7 +141,7 @@ test("a page that goes to the back-forward cache gives up its part, and takes pa
   page.window.dispatchEvent(new Event("pagehide"));
   await advance(100);
   assert.equal(server.sources.size, 0);
-  assert.equal(shared.locks.holder, null);
+  assert.equal(shared.locks.holders.size, 0);
   page.window.dispatchEvent(new Event("pageshow"));
   await advance(100);
   assert.equal(only.stream.state, "live");
@@ -198,7 +149,7 @@ test("a page that goes to the back-forward cache gives up its part, and takes pa
 
 test("without Web Locks each tab has its own stream", async () => {
   const { EventSource, fetch } = server;
-  const stream = listen("/boards/b/events/", { EventSource, fetch });
+  const stream = listen("/boards/b/events/", { EventSource, fetch, slots: null });
   open.push({ stream });
   assert.ok(stream instanceof BoardStream);
 });

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from tornado_board.backoff import Backoff
 from tornado_board.store import Change, Feed, FeedLost, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,9 @@ class Changefeed:
     def __init__(self, store: Store, sink: Sink) -> None:
         self._store = store
         self._sink = sink
-        #: Whether the feed is open, so that what is shown follows the store.
-        self.connected = False
+        #: Since when the feed is not open, so that what is shown may be older than the store;
+        #: ``None`` while it is.
+        self.lost_at: float | None = None
 
     async def run(self) -> None:
         """Open the feed, resync, pass on the changes; and again whenever it ends.
@@ -41,20 +43,22 @@ class Changefeed:
         Returns only by being cancelled. A feed has no way to take up where it ended, so each time
         the sink is told to read everything again. What goes wrong is logged once, not once a try.
         """
-        wait = _BACKOFF[0]
+        backoff = Backoff(*_BACKOFF)
         complained = failed = False
+        self.lost_at = time.monotonic()
         while True:
             feed: Feed | None = None
             try:
                 feed = await self._store.changes()
                 await self._sink.resync()
-                self.connected = True
+                self.lost_at = None
                 if complained:
                     logger.warning("the changefeed is back")
                     complained = False
                 while True:
                     self._sink.apply(await feed.next())
-                    wait, failed = _BACKOFF[0], False
+                    failed = False
+                    backoff.reset()
             except (FeedLost, StoreUnavailable) as error:
                 if not complained:
                     logger.warning("the changefeed was lost and is opened again: %s", error)
@@ -64,8 +68,7 @@ class Changefeed:
                 logger.log(level, "the changefeed failed and is opened again", exc_info=True)
                 failed = True
             finally:
-                self.connected = False
+                self.lost_at = self.lost_at or time.monotonic()
                 if feed is not None:
                     await feed.close()
-            await asyncio.sleep(wait * (0.5 + random.random()))
-            wait = min(wait * 2, _BACKOFF[1])
+            await asyncio.sleep(backoff.next())

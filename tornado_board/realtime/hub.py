@@ -70,24 +70,22 @@ class Topic:
         finally:
             self._waiters.discard(future)
 
-    async def publish(self, event: Event) -> None:
-        """Make `event` the current one and send it to everyone; returns when all were sent it.
+    async def publish(self, event: Event, reset: str | None = None) -> None:
+        """Make `event` the current one and send it to everyone, after a reset that says `reset` if
+        there is one; returns when all were sent it.
 
-        An event that is not newer than the current one is passed over. If this is cancelled, an
-        event that was begun is sent to the rest all the same, without pauses.
+        If this is cancelled, an event that was begun is sent to the rest all the same, without
+        pauses.
         """
         data = sse.update(event)
 
         def make_current() -> bool:
-            newest = self.current.id
-            if event.id is not None and newest is not None and event.id <= newest:
-                return False
             self.current, self.current_bytes = event, data
             self._sent_at = time.monotonic()
             self._wake_waiters()
             return True
 
-        await self.audience.send(data, make_current)
+        await self.audience.send(data if reset is None else sse.reset(reset) + data, make_current)
 
     async def keep_alive(self, interval: float) -> None:
         """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
@@ -180,8 +178,9 @@ class Hub:
         """The live boards, the longest idle first."""
         return list(self._topics)
 
-    async def publish(self, board_id: str, event: Event) -> None:
-        """Make `event` the board's current one and send it to its subscribers.
+    async def publish(self, board_id: str, event: Event, reset: str | None = None) -> None:
+        """Make `event` the board's current one and send it to its subscribers, after a reset that
+        says `reset` if there is one.
 
         Returns when all of them were sent it, so that who publishes faster than that squashes its
         changes instead of queueing them here; see `Topic.publish`. Raises `LimitReached` if there
@@ -193,7 +192,7 @@ class Hub:
             self._topics[board_id] = Topic(board_id, event)
             return
         self._topics.move_to_end(board_id)
-        await topic.publish(event)
+        await topic.publish(event, reset)
 
     def end_board(self, board_id: str) -> None:
         """End the streams of a board that was deleted."""

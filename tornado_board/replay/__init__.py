@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -52,13 +53,21 @@ class Gap(Exception):
 
 
 class LogUnavailable(Exception):
-    """The log can't be reached, or refuses writes. An append may have been carried out or not."""
+    """The log gave no answer. What was asked of it may have been carried out or not."""
 
 
 class LogRefused(LogUnavailable):
-    """The log answers but takes no events: it is full, or read-only. Nothing was appended.
+    """The log answered with an error, and nothing was changed.
 
-    A shared log has passed the event on to the other processes, without an id.
+    It is full, read-only, still loading, or does not allow it. A shared log has passed the event of
+    a refused append on to the other processes, without an id, if it could.
+    """
+
+
+class BoardRefused(LogRefused):
+    """As `LogRefused`, but of one board only: in its place is what this program did not put there.
+
+    The rest of the log is well.
     """
 
 
@@ -66,26 +75,60 @@ class NotPublisher(Exception):
     """Another process holds the publishing lease; nothing was appended."""
 
 
+class Fence(Protocol):
+    """What tells a shared log whether this process may append: the publishing lease."""
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def token(self) -> str: ...
+
+
 class ReplayLog(Protocol):
-    """One log of events a board. Every method may raise `LogUnavailable`."""
+    """One log of events a board. Every method but `missing` may raise `LogUnavailable`."""
 
     #: One line for the start-up banner: which log this is, and where; no password in it.
     description: str
+    #: Whether several processes may use it; then `fence` says whether this one may append, and
+    #: ``None`` allows it where no process holds the lease.
+    shared: bool
+    fence: Fence | None
 
     async def ping(self) -> None:
         """Return if the log can serve; otherwise raise `LogUnavailable` saying what is missing."""
+
+    def missing(self) -> list[str]:
+        """What keeps the log from serving in full though it answers; for ``/readyz``."""
 
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
     ) -> EventId:
         """Append an event and return its id.
 
-        Its counter is 1 plus `lost` plus the greater of the newest event's and that of `after`,
-        the last id this process knows of, so that counters go on when the log was emptied. `lost`
-        is how many events subscribers were sent since then that could not be logged: they leave a
-        hole in the counters, so that no client is told that it missed nothing. Its milliseconds
-        are the log's clock, or the greater of the two ids' where the clock stepped back. The
-        oldest events beyond the length cap are dropped.
+        `after` is the last id that this process knows of, `lost` how many events subscribers were
+        sent since then that could not be logged. Where the board has events in the log, the
+        counter is 1 plus `lost` plus the greater of the newest event's and that of `after`.
+        Where it has none (a new board, one that was deleted and made again, a log that was
+        emptied), it is at least the log's clock in milliseconds: so the counters of an earlier
+        life are never given out again. The milliseconds are the log's clock, or the greater of
+        the two ids' where the clock stepped back. The oldest events beyond the length cap are
+        dropped.
+
+        The entry also records the id before it, the greater of the newest event's and `after`.
+
+        What the caller may rely on, with ``id`` the result:
+
+        - If ``id.n == after.n + 1`` then nothing lies between the two, in the log or lost.
+          Otherwise something may, and whoever has `after` needs a reset before this event.
+        - `LogRefused` and `NotPublisher`: nothing was appended, now or later.
+        - `LogUnavailable` that is neither: the event may be in the log, or get there until a
+          second and a quarter after the call began; not later, and not once this process has
+          appended another one to the board. Calling again with the same `data`, `after` and `lost`
+          returns the id that it has, if it is there, instead of appending it twice; other
+          processes were told of it when it was appended. Calling with anything else leaves it
+          there; the id returned then has a counter that is not one more than that of `after`.
+          (With ``after=None`` nothing is recognized: the event may be there twice, under two ids.)
 
         A shared log tells the other processes in the same step, and raises `NotPublisher` where
         this one no longer holds the lease.
@@ -97,17 +140,23 @@ class ReplayLog(Protocol):
     async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         """Every event after `event_id`, in order; empty if it is the newest.
 
-        Raises `Gap` where that can't be proved: see `check_whole`.
+        Reads no more than the length cap. Raises `Gap` where it can't be proved that none is
+        missing: see `check_whole`.
         """
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
         """The newest `limit` events there are, in order."""
 
+    async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
+        """Record that subscribers were sent `count` events after `after` that are in no log.
+
+        Any process may do so, whoever publishes: a client that has `after` or an older id gets a
+        `Gap` from now on. Doing it again with the same `after` changes nothing unless events were
+        appended meanwhile; then the counter leaves out some more, which is no harm.
+        """
+
     async def delete(self, board_id: str) -> None:
         """Forget a board's events; a shared log tells the other processes in the same step."""
-
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        """Which of these boards other processes follow; none where the log isn't shared."""
 
     async def board_ids(self) -> Sequence[str]:
         """The boards that have events younger than the retention."""
@@ -142,18 +191,48 @@ def check_whole(
         raise Gap("events after that one are no longer in the log")
 
 
-async def open_replay_log(url: str, settings: Settings) -> ReplayLog:
+class _Backend(NamedTuple):
+    """Where the log of a URL's scheme is implemented; imported when it is needed."""
+
+    module: str
+    name: str
+    shared: bool
+
+
+_REDIS = _Backend("tornado_board.replay.redis", "RedisReplayLog", shared=True)
+
+#: What a `redis_url` may begin with.
+_BACKENDS = {
+    "sqlite": _Backend("tornado_board.replay.sqlite", "SQLiteReplayLog", shared=False),
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "unix": _REDIS,
+}
+
+
+def is_shared(url: str) -> bool:
+    """Whether several processes may use the log that `url` names."""
+    backend = _BACKENDS.get(_scheme(url))
+    return backend is not None and backend.shared
+
+
+async def open_replay_log(url: str, settings: Settings, identity: str) -> ReplayLog:
     """Open the log that `url` names: ``sqlite:///file`` or ``redis://...``.
 
+    `identity` is that of the store whose boards it is about; a shared log keeps apart what is of
+    another store.
+
     Raises `ValueError` for a URL that names no log, and `LogUnavailable` when it can't be opened.
+    Neither shows anything of a password, wherever in the URL it stands.
     """
-    scheme = url.partition(":")[0]
-    if scheme == "sqlite":
-        from tornado_board.replay.sqlite import SQLiteReplayLog
+    backend = _BACKENDS.get(_scheme(url))
+    if backend is None:
+        raise ValueError("redis_url: must begin with redis://, rediss://, unix:// or sqlite:///")
+    log = getattr(import_module(backend.module), backend.name)
+    opened: ReplayLog = await log.open(url, settings, identity)
+    return opened
 
-        return await SQLiteReplayLog.open(url, settings)
-    if scheme in ("redis", "rediss", "unix"):
-        from tornado_board.replay.redis import RedisReplayLog
 
-        return await RedisReplayLog.open(url, settings)
-    raise ValueError(f"redis_url: {scheme!r} is no replay log; use redis://host:port/db")
+def _scheme(url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    return scheme.lower() if separator else ""

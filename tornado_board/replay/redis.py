@@ -1,24 +1,39 @@
 """The replay log in Redis 6.2 or newer: one stream a board, which any number of processes share.
 
-``replay:{board}`` is the stream: explicit ids ``{ms}-{n}``, and in each entry the board as JSON
-(``data``) and the id given out before it (``before``, which proves that nothing is missing even
-when that event itself was trimmed). ``mq:{board}`` is the channel on which every event is
-published by the very script that appends it; `Heard` is what it carries.
+The names of keys and channels are `Keys`'. A stream has explicit ids ``{ms}-{n}``, and in each
+entry the board as JSON (``data``), the id given out before it (``before``, which proves that
+nothing is missing even when that event itself was trimmed), who appended it (``by``, by which the
+second try of an append is recognized) and which run of the server took it (``run``: what an
+earlier run took, or another server, may be a part of what it had taken). Every event is published
+on the board's channel by the very script that appends it; `Heard` is what it carries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from itertools import count
 
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ResponseError
 
-from tornado_board.replay import Event, EventId, Gap, LogUnavailable, NotPublisher, check_whole
-from tornado_board.replay.redis_link import Late, RedisLink, Script, value
+from tornado_board.cluster.keys import Keys
+from tornado_board.replay import (
+    BoardRefused,
+    Event,
+    EventId,
+    Fence,
+    Gap,
+    LogRefused,
+    NotPublisher,
+    check_whole,
+)
+from tornado_board.replay.redis_link import RUN, Late, RedisLink, Script, value
+from tornado_board.replay.redis_start import check_server
 from tornado_board.settings import Settings
+from tornado_board.tasks import retrieve
 
 #: How long reading a board's events may take, in seconds; they may be megabytes.
 _READ_TIMEOUT = 5.0
@@ -30,39 +45,23 @@ _WRITERS, _READERS, _SPARE = 6, 4, 6
 #: Events fetched in one reply; a longer log takes several.
 _PAGE = 1_000
 
+#: How often an append is sent that Redis took for one whose sender no longer waits for it.
+_TRIES = 10
+
 #: Streams looked at in one step of `prune` and `board_ids`.
 _SCAN_COUNT = 100
 
 #: How long a stream outlives its last event's retention, so that its counter goes on.
 _LINGER_MS = 600_000
 
-#: Holds the token of the process that publishes.
-LEASE_KEY = "lease:publisher"
+_APPEND, _SINCE, _DELETE, _RECORD_GAP = (
+    Script("stream", name) for name in ("append", "since", "delete", "record_gap")
+)
 
-#: The channel on which processes ask the publishing one for a board.
-WANTED = "wanted"
-
-_STREAM, _CHANNEL = "replay:", "mq:"
-_APPEND, _SINCE, _DELETE, _MISS = map(Script, ("append", "since", "delete", "miss"))
+#: The fields of an entry.
+_FIELDS = ["data", "before", "by", "run"]
 
 logger = logging.getLogger(__name__)
-
-
-class Fence(Protocol):
-    """What tells the log whether this process may append: the publishing lease."""
-
-    @property
-    def held(self) -> bool: ...
-
-    @property
-    def token(self) -> str: ...
-
-
-class Heard(NamedTuple):
-    """What a board's channel carried: an event, or ``None`` for "this board is gone"."""
-
-    board_id: str
-    event: Event | None
 
 
 class RedisReplayLog:
@@ -72,72 +71,91 @@ class RedisReplayLog:
     lease; without a fence, where any process holds it.
     """
 
-    def __init__(self, link: RedisLink, retention: float, length: int) -> None:
+    shared = True
+
+    def __init__(self, link: RedisLink, keys: Keys, retention: float, length: int) -> None:
         self.link = link
+        self.keys = keys
         self.description = link.description
         self.fence: Fence | None = None
+        self._by = secrets.token_hex(6)
+        self._numbers = count()
         self._retention_ms = round(retention * 1000)
         self._length = length
         self._writers = asyncio.Semaphore(_WRITERS)
         self._readers = asyncio.Semaphore(_READERS)
         self._reads: dict[str, _Read] = {}
+        #: Why the newest event could not be told to the other processes.
+        self._untold = ""
 
     @classmethod
-    async def open(cls, url: str, settings: Settings) -> RedisReplayLog:
-        """Open the log at ``redis://``, ``rediss://`` or ``unix://``.
+    async def open(cls, url: str, settings: Settings, identity: str) -> RedisReplayLog:
+        """Open the log of the store `identity` at ``redis://``, ``rediss://`` or ``unix://``.
 
-        A server that can't be reached yet is no error: events go out without ids until it can.
-        Raises `ValueError` for a URL that names no server, and `LogUnavailable` for a server that
-        is there but can't serve as it is: too old, or it refuses the password.
+        A server that can't be reached yet, or is not writable at present, is no error: events go
+        out without ids until it is. Raises `ValueError` for a URL that names no server, and
+        `LogUnavailable` for a server that is there but can never serve as it is: see
+        `check_server`.
         """
         link = RedisLink(url, _WRITERS + _READERS + _SPARE)
-        log = cls(link, settings.replay_retention, settings.replay_length)
+        keys = Keys(settings.redis_prefix, identity, link.database)
         try:
-            [info] = await link.send(("INFO", "server"))
-        except LogUnavailable as error:
-            if not isinstance(error.__cause__, AuthenticationError | ResponseError):
-                logger.warning("%s; events have no ids until it is back", error)
-                return log
-            await log.close()
+            waiting = await check_server(link, keys)
+        except BaseException:
+            await link.close()
             raise
-        version = _version(info) if isinstance(info, str) else None
-        if version is not None and version < (6, 2):
-            await log.close()
-            found = ".".join(map(str, version))
-            raise LogUnavailable(f"{log.description} is version {found}; 6.2 or newer is needed")
-        return log
+        if waiting is not None:
+            logger.warning("%s; events have no ids until that is over", waiting)
+        return cls(link, keys, settings.replay_retention, settings.replay_length)
 
     async def ping(self) -> None:
         value(*await self.link.send(("PING",), repeatable=True))
+
+    def missing(self) -> list[str]:
+        return [f"Redis tells the other processes of no event: {self._untold}"] * bool(self._untold)
 
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
     ) -> EventId:
         known = after or EventId(0, 0)
-        keys = (_STREAM + board_id, LEASE_KEY, _CHANNEL + board_id)
+        keys = (self.keys.stream(board_id), self.keys.lease)
         expiry = self._retention_ms + _LINGER_MS
-        arguments = (data, known.ms, known.n, lost, self._length, expiry, self.link.database)
+        channel = self.keys.channel(board_id)
+        arguments = (data, known.ms, known.n, lost, self._length, expiry, channel)
         async with self._writers:
-            for _ in range(2):
-                rest = (self._token(), *arguments, self.link.deadline())
+            if not self.link.deadline():
+                await self.link.now_ms()  # or this append could be carried out at any time later
+            for _ in range(_TRIES):
+                number = next(self._numbers)
+                rest = (self._token(), *arguments, self.link.deadline(), self._by, RUN, number)
                 try:
-                    event_id, now = await self.link.run(_APPEND, keys, rest)
-                except Late:  # so it has not run: this process has a wrong idea of Redis's clock
+                    event_id, now, untold = await self.link.run(_APPEND, keys, rest)
+                except Late:
+                    # So it has not run: this process has a wrong idea of Redis's clock, or has
+                    # appended something else to the board at the same time.
                     await self.link.now_ms()
                     continue
                 self.link.set_clock(now)
+                self._note_untold(untold)
                 return EventId.parse(event_id)
-        raise LogUnavailable(f"{self.description} did not answer in time")
+        raise LogRefused(f"{self.description}: commands arrive too late to be carried out")
 
     async def head(self, board_id: str) -> Event | None:
         events = await self.recent(board_id, 1)
         return events[0] if events else None
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
-        command = ("XREVRANGE", _STREAM + board_id, "+", "-", "COUNT", limit)
+        command = ("XREVRANGE", self.keys.stream(board_id), "+", "-", "COUNT", limit)
         async with self._readers:
-            entries = value(*await self.link.send(command, within=_READ_TIMEOUT, repeatable=True))
-        return [Event(EventId.parse(id), fields[1]) for id, fields in reversed(entries)]
+            [reply] = await self.link.send(command, within=_READ_TIMEOUT, repeatable=True)
+        if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+            raise BoardRefused(f"{self.description}: the key of its events is not a stream")
+        # Another program's entries are none of this log's business.
+        return [
+            Event(EventId.parse(id), fields[1])
+            for id, fields in reversed(value(reply))
+            if fields[::2] == _FIELDS
+        ]
 
     async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         # Calls for one board that wait at the same time share a read; one that is under way may
@@ -146,47 +164,25 @@ class RedisReplayLog:
         if read is None:
             read = self._reads[board_id] = _Read(event_id)
             read.task = asyncio.create_task(self._carry_out(board_id, read))
-            read.task.add_done_callback(_retrieve)
+            read.task.add_done_callback(retrieve)
         read.oldest = min(read.oldest, event_id)
         assert read.task is not None
         return (await asyncio.shield(read.task)).after(event_id)
 
     async def delete(self, board_id: str) -> None:
-        keys = (_STREAM + board_id, LEASE_KEY, _CHANNEL + board_id)
+        keys = (self.keys.stream(board_id), self.keys.lease)
+        expiry = self._retention_ms + _LINGER_MS
         async with self._writers:
-            await self.link.run(_DELETE, keys, (self._token(), self.link.database))
+            rest = (self._token(), self.keys.channel(board_id), expiry)
+            self._note_untold(await self.link.run(_DELETE, keys, rest))
 
-    async def miss(self, board_id: str, after: EventId, count: int) -> None:
-        """Put down that `count` events were sent after `after` that are in no log.
-
-        Any process may do so, whoever publishes: the next event leaves a hole in the counters.
-        """
+    async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         async with self._writers:
-            await self.link.run(_MISS, (_STREAM + board_id,), (after.ms, after.n, count))
-
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        if not board_ids:
-            return set()
-        async with self._writers:
-            channels = [_CHANNEL + board_id for board_id in board_ids]
-            counts = value(*await self.link.send(("PUBSUB", "NUMSUB", *channels), repeatable=True))
-        pairs = zip(counts[::2], counts[1::2], strict=True)
-        return {name.removeprefix(_CHANNEL) for name, count in pairs if int(count) > 0}
-
-    async def want(self, board_id: str) -> bool:
-        """Ask the publishing process to publish the board; ``False`` if there is none."""
-        async with self._writers:
-            command = ("PUBLISH", WANTED, f"{self.link.database} {board_id}")
-            return int(value(*await self.link.send(command))) > 0
-
-    def wanted(self, payload: str) -> str | None:
-        """The board that `payload`, published on `WANTED`, asks for; ``None`` for another log's."""
-        database, _, board_id = payload.partition(" ")
-        return board_id if database == str(self.link.database) and board_id else None
+            keys = (self.keys.stream(board_id),)
+            await self.link.run(_RECORD_GAP, keys, (after.ms, after.n, count), repeatable=True)
 
     async def board_ids(self) -> Sequence[str]:
-        """The boards that have events younger than the retention, the newest first; then those
-        that some process follows."""
+        """The boards that have events younger than the retention, the newest first."""
         found: dict[str, EventId] = {}
         oldest = f"{await self._oldest_ms()}-0"
         async for keys in self._streams():
@@ -195,13 +191,10 @@ class RedisReplayLog:
                 replies = await self.link.send(*commands, within=_READ_TIMEOUT, repeatable=True)
             for key, entries in zip(keys, replies, strict=True):
                 if isinstance(entries, list) and entries:
-                    found[key.removeprefix(_STREAM)] = EventId.parse(entries[0][0])
-        async with self._writers:
-            names = value(
-                *await self.link.send(("PUBSUB", "CHANNELS", _CHANNEL + "*"), repeatable=True)
-            )
-        newest_first = sorted(found, key=found.__getitem__, reverse=True)
-        return list(dict.fromkeys([*newest_first, *map(self.board_of, names)]))
+                    board_id = self.keys.board_of_stream(key)
+                    if board_id is not None and entries[0][1][::2] == _FIELDS:
+                        found[board_id] = EventId.parse(entries[0][0])
+        return sorted(found, key=found.__getitem__, reverse=True)
 
     async def prune(self) -> int:
         pruned = 0
@@ -210,37 +203,14 @@ class RedisReplayLog:
             commands = [("XTRIM", key, "MINID", "=", oldest) for key in keys]
             async with self._writers:
                 replies = await self.link.send(*commands, repeatable=True)
-            # An error is a key that is no stream, another program's: none of this log's business.
-            pruned += sum(reply for reply in replies if isinstance(reply, int))
+            for reply in replies:
+                # A key that is not a stream is another program's: none of this log's business.
+                if not (isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply)):
+                    pruned += value(reply)
         return pruned
 
     async def close(self) -> None:
         await self.link.close()
-
-    def channel(self, board_id: str) -> str:
-        """The channel of a board's events."""
-        return _CHANNEL + board_id
-
-    def board_of(self, channel: str) -> str:
-        """The board whose channel it is."""
-        return channel.removeprefix(_CHANNEL)
-
-    def heard(self, channel: str, payload: str) -> Heard | None:
-        """What `payload`, published on `channel`, says; ``None`` if it is not of this log.
-
-        Channels are shared by all databases of a server, so a payload says which it is from.
-        """
-        database, _, rest = payload.partition(" ")
-        head, _, data = rest.partition(" ")
-        if database != str(self.link.database):
-            return None
-        board_id = self.board_of(channel)
-        if head == "gone":
-            return Heard(board_id, None)
-        try:
-            return Heard(board_id, Event(None if head == "-" else EventId.parse(head), data))
-        except ValueError:
-            return None
 
     async def _carry_out(self, board_id: str, read: _Read) -> _Read:
         try:
@@ -248,34 +218,42 @@ class RedisReplayLog:
         finally:
             del self._reads[board_id]  # who comes now gets the next read
         try:
-            position = read.oldest
-            while True:
-                now, head, before, lines = await self.link.run(
+            position = str(read.oldest)
+            # A log holds no more than the cap, and what is appended while it is read.
+            for page in range(-(-self._length // _PAGE) + 1):
+                now, head, before, lines, last, other_run = await self.link.run(
                     _SINCE,
-                    (_STREAM + board_id,),
-                    (str(position), _PAGE),
+                    (self.keys.stream(board_id),),
+                    (position, _PAGE, RUN),
                     within=_READ_TIMEOUT,
                     repeatable=True,
                 )
-                if not read.ids:
+                if page == 0:
                     read.before = EventId.parse(before) if before else None
                 flat = lines.split("\n")[:-1]
                 read.ids += map(EventId.parse, flat[::2])
                 read.data += flat[1::2]
-                if len(flat) < 2 * _PAGE:
+                if not last:
                     break
-                position = read.ids[-1]
+                position = last
         finally:
             self._readers.release()
         read.head = EventId.parse(head) if head else None
         read.oldest_kept_ms = now - self._retention_ms
+        read.other_run = bool(other_run)
         return read
+
+    def _note_untold(self, reason: str) -> None:
+        """Say once that what was appended could not be told to the other processes."""
+        if reason and not self._untold:
+            logger.warning("%s tells the other processes of no event: %s", self.description, reason)
+        self._untold = reason
 
     async def _streams(self) -> AsyncIterator[list[str]]:
         """The keys of all streams, some at a time, as `SCAN` finds them."""
         cursor = "0"
         while True:
-            command = ("SCAN", cursor, "MATCH", _STREAM + "*", "COUNT", _SCAN_COUNT)
+            command = ("SCAN", cursor, "MATCH", self.keys.streams, "COUNT", _SCAN_COUNT)
             async with self._writers:
                 cursor, keys = value(*await self.link.send(command, repeatable=True))
             if keys:
@@ -304,6 +282,7 @@ class _Read:
         self.oldest_kept_ms = 0
         self.head: EventId | None = None  # the last id given out
         self.before: EventId | None = None  # the one given out before the first of `ids`
+        self.other_run = False  # whether the newest was appended to another run of the server
         self.ids: list[EventId] = []
         self.data: list[str] = []
         self._events: list[Event] | None = None
@@ -315,23 +294,9 @@ class _Read:
             self._events = [Event(id, data) for id, data in pairs]
         start = bisect_right(self.ids, event_id)
         events = self._events[start:]
+        if self.other_run:
+            raise Gap("the log was started again, or replaced, and may have lost its newest events")
         check_whole(event_id, self.oldest_kept_ms, self.head, events)
         if events and event_id != (self.ids[start - 1] if start else self.before):
             raise Gap("this log never gave out that event id")
         return events
-
-
-def _version(info: str) -> tuple[int, int] | None:
-    """Redis's version, as ``INFO server`` has it."""
-    for line in info.splitlines():
-        name, _, text = line.partition(":")
-        if name == "redis_version":
-            major, minor, *_ = text.split(".")
-            return int(major), int(minor)
-    return None
-
-
-def _retrieve(task: asyncio.Task[_Read]) -> None:
-    """Keep a read that everyone stopped waiting for from being logged as an unseen error."""
-    if not task.cancelled():
-        task.exception()

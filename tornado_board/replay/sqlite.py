@@ -1,7 +1,7 @@
 """The replay log in an SQLite file: the embedded default.
 
-``replay`` holds the events, ``replay_heads`` each board's newest id, which outlives its events so
-that the counter goes on.
+``replay`` holds the events, each with the id before it, and ``replay_heads`` each board's newest
+id, which outlives its events so that the counter goes on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 
-from tornado_board.replay import Event, EventId, Gap, LogUnavailable, check_whole
+from tornado_board.replay import Event, EventId, Gap, LogRefused, LogUnavailable, check_whole
 from tornado_board.settings import Settings
-from tornado_board.sqlite import Database, DatabaseUnavailable
+from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ _PRUNE_BATCH = 1_000
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS replay (
         board TEXT NOT NULL, n INTEGER NOT NULL, ms INTEGER NOT NULL, data TEXT NOT NULL,
-        PRIMARY KEY (board, n)
+        before_ms INTEGER, before_n INTEGER, PRIMARY KEY (board, n)
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS replay_age ON replay (ms)",
     """CREATE TABLE IF NOT EXISTS replay_heads (
@@ -33,8 +34,15 @@ _SCHEMA = (
 )
 
 
+#: What files of earlier versions lack; null in their rows.
+_ADDED_COLUMNS = ("before_ms", "before_n")
+
+
 class SQLiteReplayLog:
-    """The `ReplayLog` in an SQLite file."""
+    """The `ReplayLog` in an SQLite file. It belongs to one process."""
+
+    shared = False
+    fence = None
 
     def __init__(
         self,
@@ -52,12 +60,21 @@ class SQLiteReplayLog:
 
     @classmethod
     async def open(
-        cls, url: str, settings: Settings, clock: Callable[[], float] = time.time
+        cls,
+        url: str,
+        settings: Settings,
+        identity: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> SQLiteReplayLog:
         """Open the file that `url` names; `clock` gives the seconds since 1970.
 
+        The `identity` of a store does not matter: nobody else uses the file.
         Raises `ValueError` for a URL that names no file, and `LogUnavailable`.
         """
+        parts = urlsplit(url)
+        if parts.netloc or parts.query or parts.fragment:
+            # Perhaps another kind of URL was meant, with a password.
+            raise ValueError("redis_url: write sqlite:///file, or sqlite:////folder/file")
         try:
             database = Database.open(url)
         except DatabaseUnavailable as error:
@@ -67,9 +84,14 @@ class SQLiteReplayLog:
         def prepare(c: sqlite3.Connection) -> None:
             for statement in _SCHEMA:
                 c.execute(statement)
+            columns = {name for _, name, *_ in c.execute("PRAGMA table_info(replay)")}
+            for column in _ADDED_COLUMNS:
+                if column not in columns:
+                    c.execute(f"ALTER TABLE replay ADD COLUMN {column} INTEGER")
 
         try:
             await log._write(prepare)
+            database.on_replaced("replay", prepare)
         except BaseException:
             await log.close()
             raise
@@ -80,18 +102,36 @@ class SQLiteReplayLog:
             lambda c: c.execute("SELECT 1 FROM replay_heads LIMIT 1").fetchone(), own=True
         )
 
+    def missing(self) -> list[str]:
+        return []
+
     async def append(
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
     ) -> EventId:
-        ms = self._now_ms()
+        now = self._now_ms()
 
         def work(c: sqlite3.Connection) -> EventId:
-            head = _head(c, board_id) or EventId(0, 0)
+            head = _head(c, board_id)
             known = after or EventId(0, 0)
-            event_id = EventId(max(ms, head.ms, known.ms), max(head.n, known.n) + 1 + lost)
+            if head is not None and head.n == known.n + 1 + lost:
+                row = c.execute(
+                    "SELECT 1 FROM replay WHERE board = ? AND n = ? AND data = ?"
+                    " AND before_ms = ? AND before_n = ?",
+                    (board_id, head.n, data, *known),
+                ).fetchone()
+                if row is not None and after is not None:
+                    return head  # the second try of an append whose caller did not wait
+            before = known
+            if head is not None and (head.n, head.ms) > (known.n, known.ms):
+                before = head
+            n = before.n + 1 + lost
+            if head is None:
+                n = max(n, now)
+            event_id = EventId(max(now, known.ms, before.ms), n)
             c.execute(
-                "INSERT INTO replay (board, n, ms, data) VALUES (?, ?, ?, ?)",
-                (board_id, event_id.n, event_id.ms, data),
+                "INSERT INTO replay (board, n, ms, data, before_ms, before_n)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (board_id, event_id.n, event_id.ms, data, *before),
             )
             c.execute(
                 "INSERT OR REPLACE INTO replay_heads (board, ms, n) VALUES (?, ?, ?)",
@@ -113,35 +153,48 @@ class SQLiteReplayLog:
         oldest_kept_ms = self._now_ms() - self._retention_ms
 
         def work(c: sqlite3.Connection) -> list[Event]:
-            events = _events(
-                c.execute(
-                    "SELECT ms, n, data FROM replay"
-                    " WHERE board = ? AND (ms, n) > (?, ?) ORDER BY n LIMIT ?",
-                    (board_id, event_id.ms, event_id.n, self._length),
-                )
-            )
-            same = c.execute(
-                "SELECT ms FROM replay WHERE board = ? AND n = ?", (board_id, event_id.n)
-            ).fetchone()
-            if same is not None and same[0] != event_id.ms:
-                raise Gap("this log never gave out that event id")
+            rows = c.execute(
+                "SELECT ms, n, data, before_ms, before_n FROM replay"
+                " WHERE board = ? AND (ms, n) > (?, ?) ORDER BY n LIMIT ?",
+                (board_id, *event_id, self._length),
+            ).fetchall()
+            events = [Event(EventId(ms, n), data) for ms, n, data, *_ in rows]
             check_whole(event_id, oldest_kept_ms, _head(c, board_id), events)
+            if rows and rows[0][3:] != event_id and _id_at(c, board_id, event_id.n) != event_id:
+                raise Gap("this log never gave out that event id")
             return events
 
-        return await self._read(work)
+        return await self._read(work, share=board_id)
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
-        return await self._read(partial(_newest, board_id=board_id, limit=limit))
+        return await self._read(partial(_newest, board_id=board_id, limit=limit), share=board_id)
 
-    async def delete(self, board_id: str) -> None:
+    async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         def work(c: sqlite3.Connection) -> None:
-            c.execute("DELETE FROM replay WHERE board = ?", (board_id,))
-            c.execute("DELETE FROM replay_heads WHERE board = ?", (board_id,))
+            head = _head(c, board_id)
+            following = c.execute(
+                "SELECT min(n), max(n) FROM replay WHERE board = ? AND (ms, n) > (?, ?)",
+                (board_id, *after),
+            ).fetchone()
+            # Where it is otherwise that gap is recorded already, or it was never this log's id.
+            if head is not None and (head == after or following == (after.n + 1, head.n)):
+                c.execute(
+                    "UPDATE replay_heads SET n = n + ? WHERE board = ?", (max(count, 0), board_id)
+                )
 
         await self._write(work)
 
-    async def watched(self, board_ids: Sequence[str]) -> set[str]:
-        return set()
+    async def delete(self, board_id: str) -> None:
+        now = self._now_ms()
+
+        def work(c: sqlite3.Connection) -> None:
+            c.execute("DELETE FROM replay WHERE board = ?", (board_id,))
+            # The next life's counters begin at the clock. Where this life's have not stayed behind
+            # it, they are kept, one further.
+            c.execute("DELETE FROM replay_heads WHERE board = ? AND n < ?", (board_id, now))
+            c.execute("UPDATE replay_heads SET n = n + 1 WHERE board = ?", (board_id,))
+
+        await self._write(work)
 
     async def board_ids(self) -> Sequence[str]:
         oldest_kept_ms = self._now_ms() - self._retention_ms
@@ -181,21 +234,30 @@ class SQLiteReplayLog:
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T], *, own: bool = False) -> T:
+    async def _read(
+        self, work: Callable[[sqlite3.Connection], T], *, own: bool = False, share: str = ""
+    ) -> T:
         try:
-            return await self._database.read(work, own=own)
+            return await self._database.read(work, own=own, share=share)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return await self._database.write(work, quiet=True)
-        except DatabaseUnavailable as error:
+        except OutcomeUncertain as error:
             raise LogUnavailable(str(error)) from error
+        except DatabaseUnavailable as error:
+            raise LogRefused(str(error)) from error
 
 
 def _head(c: sqlite3.Connection, board_id: str) -> EventId | None:
     row = c.execute("SELECT ms, n FROM replay_heads WHERE board = ?", (board_id,)).fetchone()
+    return None if row is None else EventId(*row)
+
+
+def _id_at(c: sqlite3.Connection, board_id: str, n: int) -> EventId | None:
+    row = c.execute("SELECT ms, n FROM replay WHERE board = ? AND n = ?", (board_id, n)).fetchone()
     return None if row is None else EventId(*row)
 
 

@@ -6,8 +6,9 @@ Nothing in here knows who reads that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -103,6 +104,14 @@ class Store(Protocol):
     #: One line for the start-up banner: which store this is, and where; no password in it.
     description: str
 
+    #: Whether several processes may use it at once.
+    shared: bool
+
+    @property
+    def identity(self) -> str:
+        """Which store this is: made once, by the store itself, and kept in it. 1 to 64 of
+        ``A-Z a-z 0-9 -``; it stays the same for as long as the store is open."""
+
     async def ping(self) -> None:
         """Return if the store can serve; otherwise raise `StoreUnavailable` saying what is
         missing."""
@@ -148,24 +157,49 @@ class Store(Protocol):
         """Finish the writes under way and release everything. May be called twice."""
 
 
+class Scheme(NamedTuple):
+    """A kind of store, by the scheme of its URLs."""
+
+    #: The module and the name in it; imported when the first such store is opened.
+    module: str
+    name: str
+    #: How a URL of it looks, for messages.
+    form: str
+    #: `Store.shared` of all of its stores.
+    shared: bool
+
+
+#: Another kind of store is another line.
+SCHEMES: Mapping[str, Scheme] = {
+    "sqlite": Scheme("tornado_board.store.sqlite", "SQLiteStore", "sqlite:///file", False),
+    "rethinkdb": Scheme(
+        "tornado_board.store.rethinkdb", "RethinkDBStore", "rethinkdb://host:port/db", True
+    ),
+}
+
+
+def scheme_of(url: str) -> Scheme:
+    """The kind of store that `url` names. Raises `ValueError` if there is none."""
+    scheme, _, rest = url.partition(":")
+    if scheme in SCHEMES:
+        return SCHEMES[scheme]
+    # Nothing but a scheme is shown, since anything else may hold a password.
+    is_scheme = scheme.isalpha() and (not rest or rest.startswith("//"))
+    shown = f"{scheme!r} " if is_scheme else ""
+    forms = " or ".join(known.form for known in SCHEMES.values())
+    raise ValueError(f"database_url: {shown}names no store; use {forms}")
+
+
 async def open_store(url: str, settings: Settings) -> Store:
     """Open the store that `url` names, ready to serve: tables, indexes and sample board made.
 
     ``sqlite:///file`` or ``rethinkdb://[user:password@]host:port/db``. Raises `ValueError` for a
     URL that names no store, and `StoreUnavailable` when it can't be opened.
     """
-    scheme = url.partition(":")[0]
-    if scheme == "sqlite":
-        from tornado_board.store.sqlite import SQLiteStore
-
-        return await SQLiteStore.open(url, settings)
-    if scheme == "rethinkdb":
-        from tornado_board.store.rethinkdb import RethinkDBStore
-
-        return await RethinkDBStore.open(url, settings)
-    raise ValueError(
-        f"database_url: {scheme!r} is no store; use sqlite:///file or rethinkdb://host:port/db"
-    )
+    scheme = scheme_of(url)
+    kind = getattr(importlib.import_module(scheme.module), scheme.name)
+    store: Store = await kind.open(url, settings)
+    return store
 
 
 #: Made on an empty database, so that the page has something to show.

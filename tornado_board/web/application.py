@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import tornado.web
+from typing import Any, cast
 
+import tornado.web
+from tornado.httputil import HTTPServerRequest
+
+from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.handler import Handler, NotFoundHandler, Services
@@ -26,11 +30,21 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 )
 
 
+class _Application(tornado.web.Application):
+    """Finds handlers below the base path as well as without it: a proxy may strip it or not."""
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        prefix = cast(Settings, self.settings["board_settings"]).path_prefix
+        if prefix and (request.path + "/").startswith(prefix + "/"):
+            request.path = request.path.removeprefix(prefix) or "/"
+        return super().find_handler(request, **kwargs)
+
+
 def make_application(services: Services) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
     arguments = {"services": services}
-    return tornado.web.Application(
+    return _Application(
         [(path, handler, arguments) for path, handler in ROUTES],
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,

@@ -18,7 +18,7 @@ MOST_PLAYERS = 100
 
 
 def path_of(*ids: str) -> str:
-    """The path of a board or, with two ids, of a player.
+    """The path of a board or, with two ids, of a player, below the server's base path.
 
     Ids are made of characters that need no escape; but as a whole segment, ``.`` and ``..`` would
     be taken for steps within the path (RFC 3986, section 3.3).
@@ -35,14 +35,14 @@ class BoardsHandler(Handler):
         if len(boards) > limit:
             boards = boards[:limit]
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
-            self.set_header("Link", f'</boards/?{query}>; rel="next"')
+            self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
 
     async def post(self) -> None:
         """Make a board."""
         board = await self.store.create_board(self.body(NewBoard, empty=True))
-        self.set_header("Location", path_of(board.id))
+        self.set_header("Location", self.prefix + path_of(board.id))
         self.send_json({"id": board.id, "name": board.name}, status=201)
 
 

@@ -98,6 +98,11 @@ class Handler(tornado.web.RequestHandler):
         return self.services.store
 
     @property
+    def prefix(self) -> str:
+        """What the public paths of this server begin with; empty, or without a slash at its end."""
+        return self.services.settings.path_prefix
+
+    @property
     def hub(self) -> Hub:
         return self.services.hub
 
@@ -244,11 +249,14 @@ class Handler(tornado.web.RequestHandler):
 class NotFoundHandler(Handler):
     """Whatever no route leads to."""
 
+    def _problem(self) -> Problem:
+        return Problem(404, f"There is nothing here; the boards are at {self.prefix}/boards/.")
+
     def prepare(self) -> None:
-        raise Problem(404)
+        raise self._problem()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        super().write_error(404, exc_info=(Problem, Problem(404), None))
+        super().write_error(404, exc_info=(Problem, self._problem(), None))
 
 
 def problem_of(error: BaseException | None, status: int) -> Problem:

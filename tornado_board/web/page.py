@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +26,10 @@ CONTENT_SECURITY_POLICY = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
-#: What a checkout builds its page with.
+#: What builds the page, in the folder of the sources.
 BUILD_COMMAND = "python static/build_page.py"
-#: What an installation without a page needs instead.
-INSTALL_COMMAND = "python -m pip install --force-reinstall --no-cache-dir tornado_board"
+#: What an installation without a page needs instead, there too: no index has this package.
+INSTALL_COMMAND = f"{BUILD_COMMAND} && python -m pip install --force-reinstall --no-deps ."
 
 #: Content codings, best first, and how the build names the files that have them.
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))
@@ -66,10 +66,24 @@ class Asset:
 
 @dataclass(frozen=True)
 class Page:
-    """A build of the page, in memory: the HTML and the assets by name."""
+    """A build of the page, in memory: the template of the HTML, and the assets by name."""
 
-    html: bytes
+    template: tornado.template.Template
+    script: str
+    styles: Sequence[str]
+    icon: str
     assets: Mapping[str, Asset]
+
+    def html(self, prefix: str = "", *, read_only: bool = False) -> bytes:
+        """The HTML for a server whose public paths begin with `prefix`."""
+        static = f"{prefix}/static/"
+        return self.template.generate(
+            base=f"{prefix}/",
+            read_only=read_only,
+            script=static + self.script,
+            styles=[static + style for style in self.styles],
+            icon=static + self.icon,
+        )
 
 
 class PageFiles:
@@ -117,27 +131,26 @@ class PageFiles:
         for path in sorted((self.build / "assets").iterdir()):
             if path.suffix not in (".br", ".gz"):
                 assets[f"assets/{path.name}"] = _asset(path)
-        html = (
-            tornado.template.Loader(str(self.templates))
-            .load("index.html")
-            .generate(
-                script="/static/" + main["file"],
-                styles=["/static/" + file for file in main.get("css", ())],
-                icon="/static/" + entries["src/page/icon.svg"]["file"],
-            )
+        return Page(
+            template=tornado.template.Loader(str(self.templates)).load("index.html"),
+            script=main["file"],
+            styles=main.get("css", ()),
+            icon=entries["src/page/icon.svg"]["file"],
+            assets=assets,
         )
-        return Page(html, assets)
 
     @property
     def command(self) -> str:
         """What gets a page where there is none."""
         return BUILD_COMMAND if self.checkout else INSTALL_COMMAND
 
-    def how_to_build(self) -> bytes:
+    def how_to_build(self, prefix: str = "") -> bytes:
         """An HTML page that says how to get the page."""
         loader = tornado.template.Loader(str(self.templates))
         try:
-            return loader.load("not_built.html").generate(command=self.command)
+            return loader.load("not_built.html").generate(
+                base=f"{prefix}/", command=self.command, checkout=self.checkout
+            )
         except OSError:
             return f"The page was not built. {self.command}".encode()
 
@@ -165,9 +178,11 @@ class PageHandler(Handler):
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-cache")
         try:
-            body = self.files.page().html
+            page = self.files.page()
         except PageNotBuilt:
-            body = self.files.how_to_build()
+            body = self.files.how_to_build(self.prefix)
+        else:
+            body = page.html(self.prefix, read_only=self.services.settings.read_only_page)
         self.finish(body)
 
 

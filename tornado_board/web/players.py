@@ -15,7 +15,7 @@ class PlayersHandler(Handler):
     async def post(self, board_id: str) -> None:
         """Make a player."""
         player = await self.store.create_player(board_id, self.body(NewPlayer))
-        self.set_header("Location", path_of(board_id, player.id))
+        self.set_header("Location", self.prefix + path_of(board_id, player.id))
         self.send_json(_json(player), status=201)
 
 

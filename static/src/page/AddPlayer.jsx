@@ -1,7 +1,8 @@
 import { useRef, useState } from "react";
 import { addPlayer, getPlayer } from "./api.js";
+import { limited } from "./names.js";
 
-/** The form that puts a new player on `board`. */
+/** The form that puts a new player on `board`; `onTrouble` is told of errors, with words. */
 export function AddPlayer({ board, onAdded, onTrouble }) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
@@ -16,7 +17,7 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
       onAdded(await getPlayer(board, added.id));
       setName("");
     } catch (error) {
-      onTrouble(`${name.trim()} was not added: ${error.message}`);
+      onTrouble(`${name.trim()} was not added: ${error.message}`, error);
     } finally {
       setBusy(false);
       input.current?.focus();
@@ -33,10 +34,10 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
           id="name"
           ref={input}
           value={name}
-          onChange={(event) => setName(event.target.value)}
+          onChange={(event) => setName(limited(event.target.value))}
           placeholder="Your name"
+          dir="auto"
           autoComplete="off"
-          maxLength={60}
           required
         />
         <button type="submit" aria-disabled={busy || !board}>

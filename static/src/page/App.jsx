@@ -1,15 +1,17 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { AddPlayer } from "./AddPlayer.jsx";
 import { Announcer } from "./Announcer.jsx";
-import { Boards, NoBoard } from "./Boards.jsx";
+import { Boards, NoBoard, addressOf } from "./Boards.jsx";
 import { Chart } from "./Chart.jsx";
 import { Chasers } from "./Chasers.jsx";
 import { ThemeButton, WallButton } from "./Display.jsx";
+import { ReadOnly } from "./ReadOnly.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
-import { useColours } from "./colours.js";
+import { coloursOf } from "./colours.js";
 import { pointAdder } from "./points.js";
+import { useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
 
 /** How often the list of boards is read again while the page is shown. */
@@ -26,9 +28,16 @@ export function App() {
   const id = chosen || boards?.[0]?.id || "";
   const { board, state, snapshots, ahead } = useBoard(id);
   const [chasing, setChasing] = useState([]);
+  const [readOnly, refused] = useReadOnly();
   const [trouble, setTrouble] = useTrouble();
+  const onTrouble = useCallback(
+    (text, error) => {
+      if (!refused(error)) setTrouble(text);
+    },
+    [refused, setTrouble],
+  );
   const [said, say] = useState("");
-  const colourOf = useColours(board?.players);
+  const colourOf = useMemo(() => coloursOf(board?.players), [board]);
 
   const readBoards = useCallback(() => getBoards().then(setBoards, () => {}), []);
   useEffect(() => {
@@ -47,7 +56,7 @@ export function App() {
     return () => removeEventListener("popstate", onBack);
   }, []);
   const choose = (next) => {
-    history.pushState(null, "", `?board=${encodeURIComponent(next)}`);
+    history.pushState(null, "", addressOf(next));
     setChosen(next);
   };
 
@@ -62,29 +71,35 @@ export function App() {
   const light = leader ? colourOf(leader.id) : "transparent";
   useEffect(() => document.documentElement.style.setProperty("--leader", light), [light]);
 
-  const add = usePoints(id, setTrouble, say, setChasing);
+  const adder = usePoints(id, onTrouble, say, setChasing);
+  const add = readOnly ? undefined : adder;
   const players = board?.players ?? [];
   const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;
+  // Of very many boards not all are listed; the one that is shown always is.
+  const unlisted = boards && board && !boards.some((one) => one.id === board.id);
+  const tabs = unlisted ? [{ id: board.id, name }, ...boards] : (boards ?? []);
 
   return (
     <>
       <header className="top">
-        <h1>{name || "tornado_board"}</h1>
+        <h1 dir="auto">{name || "tornado_board"}</h1>
         <State state={id ? state : "connecting"} />
         <div className="display">
           <WallButton />
           <ThemeButton />
         </div>
-        <Boards boards={boards ?? []} chosen={id} onChoose={choose} />
+        <Boards boards={tabs} chosen={id} onChoose={choose} />
       </header>
       <main>
-        {boards?.length === 0 && !chosen ? (
+        {boards?.length === 0 && !chosen && readOnly ? (
+          <p className="empty">There is no board here yet.</p>
+        ) : boards?.length === 0 && !chosen ? (
           <NoBoard
             onAdded={(added) => {
               setBoards([added]);
               choose(added.id);
             }}
-            onTrouble={setTrouble}
+            onTrouble={onTrouble}
           />
         ) : state === "missing" ? (
           <p className="empty">There is no board “{id}” here. Choose another one above.</p>
@@ -96,14 +111,18 @@ export function App() {
             </section>
             <aside className="side">
               <Chart players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
-              <AddPlayer
-                board={id}
-                onAdded={(player) => {
-                  setChasing((now) => [...now, player].slice(-CHASING));
-                  say(`${player.name} is on the board, rank ${player.rank}.`);
-                }}
-                onTrouble={setTrouble}
-              />
+              {readOnly ? (
+                <ReadOnly />
+              ) : (
+                <AddPlayer
+                  board={id}
+                  onAdded={(player) => {
+                    setChasing((now) => [...now, player].slice(-CHASING));
+                    say(`${player.name} is on the board, rank ${player.rank}.`);
+                  }}
+                  onTrouble={onTrouble}
+                />
+              )}
             </aside>
           </>
         )}
@@ -137,7 +156,7 @@ function usePoints(board, onTrouble, onSaid, setChasing) {
         setChasing((now) => now.map((one) => (one.id === player.id ? { ...one, ...player } : one)));
       },
       failed(error) {
-        onTrouble(`The point did not count: ${error.message}`);
+        onTrouble(`The point did not count: ${error.message}`, error);
       },
     });
   }, [board, onTrouble, onSaid, setChasing]);

@@ -1,16 +1,35 @@
-import { useState } from "react";
+import { useLayoutEffect, useRef, useState } from "react";
 import { addBoard } from "./api.js";
+import { limited } from "./names.js";
+
+/** The address of this page with another board. */
+export function addressOf(id) {
+  const query = new URLSearchParams(location.search);
+  query.set("board", id);
+  return `?${query}`;
+}
 
 /** The boards to choose from; nothing where there is only one. */
 export function Boards({ boards, chosen, onChoose }) {
+  const nav = useRef(null);
+  const listed = boards.some(({ id }) => id === chosen);
+  // The one that is shown is in sight, however many there are. Not by `scrollIntoView`, which
+  // would move the page, too.
+  useLayoutEffect(() => {
+    const link = nav.current?.querySelector("[aria-current]");
+    if (!link) return;
+    const [strip, tab] = [nav.current.getBoundingClientRect(), link.getBoundingClientRect()];
+    nav.current.scrollLeft += tab.left + tab.width / 2 - strip.left - strip.width / 2;
+  }, [chosen, listed]);
   if (boards.length < 2) return null;
   return (
-    <nav className="boards" aria-label="Boards">
+    <nav className="boards" aria-label="Boards" ref={nav}>
       <ul>
         {boards.map(({ id, name }) => (
           <li key={id}>
             <a
-              href={`?board=${encodeURIComponent(id)}`}
+              href={addressOf(id)}
+              dir="auto"
               aria-current={id === chosen ? "page" : undefined}
               onClick={(event) => {
                 if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
@@ -36,7 +55,7 @@ export function NoBoard({ onAdded, onTrouble }) {
     try {
       onAdded(await addBoard(name.trim()));
     } catch (error) {
-      onTrouble(`The board was not made: ${error.message}`);
+      onTrouble(`The board was not made: ${error.message}`, error);
     }
   }
 
@@ -49,10 +68,10 @@ export function NoBoard({ onAdded, onTrouble }) {
         <input
           id="board-name"
           value={name}
-          onChange={(event) => setName(event.target.value)}
+          onChange={(event) => setName(limited(event.target.value))}
           placeholder="Name of the board"
+          dir="auto"
           autoComplete="off"
-          maxLength={60}
           required
         />
         <button type="submit">Make it</button>

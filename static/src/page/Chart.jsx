@@ -1,10 +1,14 @@
 import { useEffect, useRef, useState } from "react";
-import { LEAST_SPAN, SPAN, runs, spread, ticks } from "./history.js";
+import { LEAST_SPAN, SPAN, axisLabels, runs, spread, ticks } from "./history.js";
+import { isolate, shorten } from "./names.js";
 
 /** How often the chart moves on while nothing happens. */
 const STEP = 1_000;
 /** Room around the plot, in rem; names stand at the right where there is enough room. */
-const EDGE = { top: 0.8, right: 0.8, bottom: 2, left: 3.2, names: 6.5 };
+const EDGE = { top: 0.8, right: 0.8, bottom: 2, left: 1.2, names: 6.5 };
+/** The width of a digit, in rem, and the least for the labels at the left. */
+const DIGIT = 0.44;
+const LEAST_LABEL = 2;
 const TICKS = 4;
 const NAMES_FROM = 24;
 const NAME_LENGTH = 11;
@@ -29,7 +33,10 @@ export function Chart({ players, snapshots, ahead, colourOf }) {
   const [bottom, top] = [low - room, high + room];
 
   const named = width >= NAMES_FROM * rem;
-  const left = EDGE.left * rem;
+  const scale = ticks(bottom, top, TICKS);
+  const labels = axisLabels(scale);
+  const longest = Math.max(...labels.map((label) => label.length), 0);
+  const left = (EDGE.left + Math.max(LEAST_LABEL, longest * DIGIT)) * rem;
   const right = width - (named ? EDGE.names : EDGE.right) * rem;
   const floor = height - EDGE.bottom * rem;
   const x = (time) => left + ((time - from) / span) * (right - left);
@@ -50,11 +57,11 @@ export function Chart({ players, snapshots, ahead, colourOf }) {
       <div className="plot" ref={box}>
         {width > 0 && (
           <svg width={width} height={height} role="img" aria-label={describe(lines)}>
-            {ticks(bottom, top, TICKS).map((score) => (
+            {scale.map((score, i) => (
               <g key={score}>
                 <line className="grid" x1={left} x2={right} y1={y(score)} y2={y(score)} />
                 <text className="tick" x={left - 0.6 * rem} y={y(score)} dy="0.35em" textAnchor="end">
-                  {short.format(score)}
+                  {labels[i]}
                 </text>
               </g>
             ))}
@@ -78,9 +85,7 @@ export function Chart({ players, snapshots, ahead, colourOf }) {
                   <circle cx={x(end)} cy={y(player.score)} />
                   {named && (
                     <text x={right + 0.8 * rem} y={names[i]} dy="0.35em">
-                      {player.name.length > NAME_LENGTH
-                        ? `${player.name.slice(0, NAME_LENGTH - 1)}…`
-                        : player.name}
+                      {isolate(shorten(player.name, NAME_LENGTH))}
                     </text>
                   )}
                 </g>
@@ -103,8 +108,6 @@ function marks(span) {
   }
   return found;
 }
-
-const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 
 function describe(lines) {
   const told = lines

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { PointButton } from "./PointButton.jsx";
 import { getPlayer } from "./api.js";
 
 /** How often players below the top are asked for: no event tells of them. */
@@ -43,21 +44,16 @@ export function Chasers({ board, top, chasing, onChange, onPoint }) {
         {below.map((player) => (
           <li key={player.id}>
             <span className="rank">{player.rank}</span>
-            <span className="name">{player.name}</span>
+            <span className="name" dir="auto">
+              {player.name}
+            </span>
             <span className="gap">
               {player.score.toLocaleString()}
               {last && last.score > player.score
                 ? `, ${(last.score - player.score).toLocaleString()} to the top ${top.length}`
                 : ""}
             </span>
-            <button
-              type="button"
-              className="point"
-              aria-label={`+1 for ${player.name}`}
-              onClick={() => onPoint(player.id)}
-            >
-              +1
-            </button>
+            <PointButton player={player} onPoint={onPoint} />
           </li>
         ))}
       </ul>

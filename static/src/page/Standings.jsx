@@ -1,14 +1,16 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { PointButton } from "./PointButton.jsx";
 import { Score } from "./Score.jsx";
+import { shares } from "./shares.js";
 
 const SLIDE = { duration: 650, easing: "cubic-bezier(0.2, 0.9, 0.25, 1)" };
 
-/** The ranked players, best first. */
+/** The ranked players, best first; without buttons unless there is `onPoint`. */
 export function Standings({ board, colourOf, onPoint }) {
   const list = useSlidingRows(board);
   if (!board) return <ol className="rows waiting" aria-busy="true" aria-label="Players" />;
   if (board.players.length === 0) return <p className="empty">Nobody is on this board yet.</p>;
-  const best = board.players[0].score;
+  const lengths = shares(board.players.map(({ score }) => score));
   return (
     // Safari takes a list without bullets for none, unless it is told.
     <ol className="rows" role="list" ref={list} aria-label="Players">
@@ -21,7 +23,7 @@ export function Standings({ board, colourOf, onPoint }) {
             // Equal scores share a rank: one more than the number of players with a higher score.
             rank={1 + board.players.findIndex(({ score }) => score === player.score)}
             gap={gapOf(player, ahead, behind)}
-            share={best > 0 ? Math.max(0, player.score / best) : 0}
+            share={lengths[i]}
             colour={colourOf(player.id)}
             onPoint={onPoint}
           />
@@ -40,21 +42,16 @@ function Row({ player, rank, gap, share, colour, onPoint }) {
         {rank}
       </span>
       <span className="who">
-        <span className="name">{player.name}</span>
+        <span className="name" dir="auto">
+          {player.name}
+        </span>
         {gap && <span className="gap">{gap}</span>}
       </span>
       <span className="points">
         <Score value={player.score} />
         <Change score={player.score} />
       </span>
-      <button
-        type="button"
-        className="point"
-        aria-label={`+1 for ${player.name}`}
-        onClick={() => onPoint(player.id)}
-      >
-        +1
-      </button>
+      <PointButton player={player} onPoint={onPoint} />
     </li>
   );
 }

@@ -1,7 +1,10 @@
 const TEXTS = {
   connecting: ["Connecting", "Waiting for the first news of the board"],
   live: ["Live", "Every change comes over the stream, at once"],
-  polling: ["Polling", "Streams do not get through here; changes come by long-polling"],
+  polling: [
+    "Polling",
+    "Changes come by long-polling: streams do not get through here, or too many boards are open",
+  ],
   reconnecting: ["Reconnecting", "The server does not answer; trying again"],
   offline: ["Offline", "This device has no network; trying again when it has"],
   missing: ["No such board", "The server has no such board"],

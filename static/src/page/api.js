@@ -1,5 +1,8 @@
 /** The calls of the HTTP API that the page makes. */
 
+/** The path that the server is below, `/` or `/.../`, as it says in the page. */
+const BASE = globalThis.document?.documentElement.dataset.base ?? "/";
+
 /** An answer that is no success; `message` is the server's own explanation. */
 export class ApiError extends Error {
   constructor(status, message) {
@@ -19,6 +22,7 @@ async function call(path, { method = "GET", body, signal } = {}) {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!answer.ok) {
+    // A proxy that refuses may do so in HTML.
     const problem = await answer.json().catch(() => ({}));
     throw new ApiError(answer.status, problem.detail || `The server answered ${answer.status}.`);
   }
@@ -26,7 +30,7 @@ async function call(path, { method = "GET", body, signal } = {}) {
 }
 
 const json = async (path, options) => (await call(path, options)).json();
-const boardPath = (board) => `/boards/${encodeURIComponent(board)}/`;
+const boardPath = (board) => `${BASE}boards/${encodeURIComponent(board)}/`;
 const playerPath = (board, player) =>
   `${boardPath(board)}players/${encodeURIComponent(player)}/`;
 
@@ -34,10 +38,10 @@ const playerPath = (board, player) =>
 export const eventsPath = (board) => `${boardPath(board)}events/`;
 
 /** All boards, `[{id, name}]`. */
-export const getBoards = async () => (await json("/boards/")).boards;
+export const getBoards = async () => (await json(`${BASE}boards/`)).boards;
 
 /** Makes a board; `{id, name}`. */
-export const addBoard = (name) => json("/boards/", { method: "POST", body: { name } });
+export const addBoard = (name) => json(`${BASE}boards/`, { method: "POST", body: { name } });
 
 /** Adds a player that starts with `score`; `{id, name, score}`. */
 export const addPlayer = (board, name, score) =>

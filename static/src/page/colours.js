@@ -1,38 +1,52 @@
-import { useRef } from "react";
-
 /** How many colours page.css has for players, `--player-0` and on. */
-const COLOURS = 8;
+export const COLOURS = 16;
+
+/** A number that is the same for an id wherever and whenever it is shown (FNV-1a). */
+function hash(text) {
+  let value = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = Math.imul(value ^ byte, 0x01000193);
+  }
+  // The low bits of FNV-1a say little; mixed as in MurmurHash3.
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> 0;
+}
+
+/** The colours that the id would have, best first; a walk through all of them. */
+function preferred(id) {
+  const value = hash(id);
+  const step = 1 + 2 * ((value >>> 8) % (COLOURS / 2)); // odd, so that it comes to each of them
+  return Array.from({ length: COLOURS }, (_, i) => (value + i * step) % COLOURS);
+}
 
 /**
- * Gives each player a colour for as long as the page is open: the first one that nobody else in
- * sight has.
+ * Gives each of `ids` a colour that its id says. Where two would have the same, one of them,
+ * whichever the ids say, has its next choice as long as both are in sight. Neither ranks nor who
+ * was seen first matter, so that a player looks the same on every screen that shows the same board.
  *
+ * @param {string[]} ids  those in sight
+ * @returns {Map<string, number>}
+ */
+export function assignColours(ids) {
+  const colours = new Map();
+  const used = Array(COLOURS).fill(0);
+  const hashes = new Map(ids.map((id) => [id, hash(id)]));
+  const order = [...hashes.keys()].sort((a, b) => hashes.get(a) - hashes.get(b) || (a < b ? -1 : 1));
+  for (const id of order) {
+    const least = Math.min(...used);
+    const colour = preferred(id).find((one) => used[one] === least);
+    used[colour] += 1;
+    colours.set(id, colour);
+  }
+  return colours;
+}
+
+/**
  * @param {{id: string}[]} [players]  those in sight
  * @returns {(id: string) => string} a CSS colour
  */
-export function useColours(players = []) {
-  const given = useRef(new Map());
-  const colours = given.current;
-  for (const { id } of players) {
-    if (colours.has(id)) continue;
-    const seen = new Set(players.map((player) => colours.get(player.id)));
-    const free = Array.from({ length: COLOURS }, (_, n) => n).find((n) => !seen.has(n)) ?? 0;
-    colours.set(id, free);
-  }
-  const inSight = new Set(players.map(({ id }) => id));
-  const used = new Set();
-  for (const id of inSight) {
-    // Somebody who comes back may find the old colour taken.
-    if (used.has(colours.get(id))) {
-      const free = Array.from({ length: COLOURS }, (_, n) => n).find((n) => !used.has(n)) ?? 0;
-      colours.set(id, free);
-    }
-    used.add(colours.get(id));
-  }
-  // Only who is in sight keeps a colour, and a few who may come back.
-  for (const id of colours.keys()) {
-    if (colours.size <= 4 * COLOURS) break;
-    if (!inSight.has(id)) colours.delete(id);
-  }
+export function coloursOf(players = []) {
+  const colours = assignColours(players.map(({ id }) => id));
   return (id) => `var(--player-${colours.get(id) ?? 0})`;
 }

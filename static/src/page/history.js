@@ -13,9 +13,9 @@ export const LEAST_SPAN = 60_000;
  */
 export const GRAIN = 500;
 
-/** The time in an event id, `{ms}-{n}`; null if there is none. */
+/** The time in an event id, `{ms}-{n}`; null if there is none, as in `0-0`. */
 export function timeOf(id) {
-  const match = /^(\d{1,15})-\d+$/.exec(id ?? "");
+  const match = /^([1-9]\d{0,14})-\d+$/.exec(id ?? "");
   return match ? Number(match[1]) : null;
 }
 
@@ -30,6 +30,18 @@ export function record(snapshots, time, players) {
   let first = 0;
   while (first + 1 < kept.length && kept[first + 1].time <= time - SPAN) first += 1;
   return kept.slice(first);
+}
+
+/** What `logged`, the snapshots of the replay log, and `seen`, those of this page, tell together. */
+export function merge(logged, seen) {
+  const all = [...logged, ...seen].toSorted((a, b) => a.time - b.time); // stable: seen after logged
+  let snapshots = [];
+  for (const { time, scores } of all) {
+    const players = [...scores].map(([id, score]) => ({ id, score }));
+    if (snapshots.at(-1)?.time === time) snapshots = snapshots.slice(0, -1); // one event, told twice
+    snapshots = record(snapshots, time, players);
+  }
+  return snapshots;
 }
 
 /**
@@ -65,6 +77,33 @@ export function ticks(low, high, count) {
   const found = Array.from({ length: 2 * count }, (_, i) => (first + i) * step);
   // Near 2^53 a step may be too small to move a number.
   return [...new Set(found)].filter((tick) => tick >= low && tick <= high);
+}
+
+/** Longer labels of an axis are written shorter, if that says the same. */
+const FULL_LABEL = 7;
+
+/**
+ * What to write beside `values`: the shortest of 1K, 1.5K, 1,520 that says each of them exactly, so
+ * that those of a close race differ.
+ *
+ * @param {number[]} values
+ * @param {string} [locale]
+ * @returns {string[]}
+ */
+export function axisLabels(values, locale) {
+  const written = (options) => {
+    const format = new Intl.NumberFormat(locale, options);
+    return values.map((value) => format.format(value));
+  };
+  const compact = (digits) => written({ notation: "compact", maximumFractionDigits: digits });
+  const full = written({ maximumFractionDigits: 12 });
+  const exact = compact(12);
+  for (const digits of [0, 1, 2, 3]) {
+    if (digits > 1 && full.every((label) => label.length <= FULL_LABEL)) break;
+    const labels = compact(digits);
+    if (labels.every((label, i) => label === exact[i])) return labels;
+  }
+  return full;
 }
 
 /** `wanted` positions in ascending order, moved apart to be `gap` from each other up to `last`. */

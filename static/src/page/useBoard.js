@@ -1,7 +1,7 @@
 import { useEffect, useReducer } from "react";
 import { listen } from "../shared-board-stream.js";
 import { eventsPath, getHistory } from "./api.js";
-import { record, timeOf } from "./history.js";
+import { merge, record, timeOf } from "./history.js";
 
 const NOTHING = { board: null, state: "connecting", snapshots: [], ahead: 0 };
 
@@ -17,18 +17,15 @@ function reduce(current, action) {
       return { ...current, board: action.board, snapshots };
     }
     case "history": {
-      // What came over the stream meanwhile is newer, and goes on top.
-      let snapshots = [];
+      let logged = [];
       for (const { id, event, data } of action.events) {
         const time = timeOf(id);
         if (event !== "update" || time === null) continue;
         const board = typeof data === "string" ? JSON.parse(data) : data;
-        snapshots = record(snapshots, time, board.players);
+        logged = record(logged, time, board.players);
       }
-      for (const { time, scores } of current.snapshots) {
-        const players = [...scores].map(([id, score]) => ({ id, score }));
-        snapshots = record(snapshots, time, players);
-      }
+      // What the log has lost may have been seen here.
+      const snapshots = merge(logged, current.snapshots);
       return { ...current, snapshots, ahead: action.ahead };
     }
     default:
@@ -67,7 +64,7 @@ export function useBoard(id) {
       missed = false;
     });
     stream.addEventListener("reset", () => {
-      missed = true;
+      missed = true; // and the board that is shown stays until the next one, which follows
     });
     stream.addEventListener("state", () => {
       if (stream.state === "paused") missed = true;

@@ -50,6 +50,8 @@ SWEEP = 2_000
 class RethinkDBStore:
     """The `Store` on RethinkDB. Made with `open`."""
 
+    identity, shared = "rethinkdb", True
+
     def __init__(self, address: Address, connection: Connection, settings: Settings) -> None:
         self.description = f"RethinkDB at {address}"
         self._address = address

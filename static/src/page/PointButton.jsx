@@ -1,0 +1,14 @@
+/** Adds a point to `player`; nothing where there is no `onPoint` to call with the player's id. */
+export function PointButton({ player, onPoint }) {
+  if (!onPoint) return null;
+  return (
+    <button
+      type="button"
+      className="point"
+      aria-label={`+1 for ${player.name}`}
+      onClick={() => onPoint(player.id)}
+    >
+      +1
+    </button>
+  );
+}

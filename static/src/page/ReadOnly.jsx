@@ -1,0 +1,16 @@
+import { useEffect, useRef } from "react";
+
+/** Stands where the forms were. */
+export function ReadOnly() {
+  const note = useRef(null);
+  // The button that was pressed is gone; the keyboard goes on from here.
+  const pressed = useRef(document.activeElement !== document.body);
+  useEffect(() => {
+    if (pressed.current && document.activeElement === document.body) note.current.focus();
+  }, []);
+  return (
+    <p className="read-only" ref={note} tabIndex={-1}>
+      Just watching: changes to this board are made elsewhere.
+    </p>
+  );
+}

@@ -1,0 +1,42 @@
+import { useCallback, useState } from "react";
+
+/** What is said to writes where one may only look: log in, not you, not this way. */
+const REFUSALS = new Set([401, 403, 405]);
+/** Where a refusal is remembered for as long as the tab is open. */
+const KEY = "tornado_board read-only";
+
+/** Whether `error` says that this visitor may not change boards. */
+export const isRefusal = (error) => REFUSALS.has(error?.status);
+
+/** Whether the server, the address (`?readonly`) or an earlier refusal says that there is only looking. */
+function known() {
+  if ("readOnly" in document.documentElement.dataset) return true;
+  const asked = new URLSearchParams(location.search).get("readonly");
+  if (asked !== null) return asked !== "0";
+  try {
+    return sessionStorage.getItem(KEY) === location.pathname;
+  } catch {
+    return false; // storage may be forbidden
+  }
+}
+
+/**
+ * Whether the page is to show nothing that changes boards, and what to call with the error of a
+ * write: it gives back whether that was a refusal, after which the page is read-only.
+ *
+ * @returns {[boolean, (error: Error) => boolean]}
+ */
+export function useReadOnly() {
+  const [readOnly, setReadOnly] = useState(known);
+  const refused = useCallback((error) => {
+    if (!isRefusal(error)) return false;
+    setReadOnly(true);
+    try {
+      sessionStorage.setItem(KEY, location.pathname);
+    } catch {
+      // as above
+    }
+    return true;
+  }, []);
+  return [readOnly, refused];
+}

@@ -1,0 +1,537 @@
+"""Live boards between a real store, a real log and a real hub, with plugs to pull."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+import ujson
+
+from tornado_board.cluster import Role
+from tornado_board.cluster.local import LocalBus
+from tornado_board.models import NewBoard, NewPlayer, PlayerPatch, Ranking
+from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.replay import Event, Gap, LogUnavailable, ReplayLog
+from tornado_board.settings import Settings
+from tornado_board.store import Feed, FeedLost, NotFound, Store, StoreUnavailable
+
+from .conftest import Opened
+
+
+class Plug:
+    """Passes everything on to a store or a log until it is pulled; then raises `error`."""
+
+    def __init__(self, to: Any, error: type[Exception]) -> None:
+        self.to = to
+        self.error = error
+        self.pulled = False
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.to, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if self.pulled:
+                raise self.error("the plug is pulled")
+            return await method(*args, **kwargs)
+
+        return call
+
+
+class CutFeed:
+    """A feed that can be cut."""
+
+    def __init__(self, to: Feed, cut: asyncio.Event) -> None:
+        self.to, self.cut = to, cut
+
+    async def next(self) -> Any:
+        reading = asyncio.ensure_future(self.to.next())
+        cutting = asyncio.ensure_future(self.cut.wait())
+        try:
+            await asyncio.wait({reading, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            if self.cut.is_set():
+                raise FeedLost("cut")
+            return await reading
+        finally:
+            for task in (reading, cutting):
+                task.cancel()
+            await asyncio.gather(reading, cutting, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.to.close()
+
+
+class CutStore(Plug):
+    """A store whose feed can be cut."""
+
+    def __init__(self, to: Any, error: type[Exception]) -> None:
+        super().__init__(to, error)
+        self.cut = asyncio.Event()
+
+    async def changes(self) -> Any:
+        if self.pulled:
+            raise StoreUnavailable("the plug is pulled")
+        return CutFeed(await self.to.changes(), self.cut)
+
+
+class Rig:
+    """Everything from the store to the hub, and the events that came out of it."""
+
+    def __init__(self, store: Any, log: Any, settings: Settings) -> None:
+        self.store: Any = CutStore(store, StoreUnavailable)
+        self.log: Any = Plug(log, LogUnavailable)
+        self.hub = Hub(
+            live_boards=settings.live_boards, streams_per_board=10, keepalive=settings.keepalive
+        )
+        self.events: list[tuple[str, Event]] = []
+        publish = self.hub.publish
+
+        async def recorded(board_id: str, event: Event, reset: str | None = None) -> None:
+            await publish(board_id, event, reset)
+            self.events.append((board_id, event))
+
+        self.hub.publish = recorded  # type: ignore[method-assign]
+        self.bus = LocalBus()
+        self.boards = LiveBoards(self.store, self.log, self.hub, self.bus, settings)
+        self.hub.source = self.boards
+
+    @property
+    def connected(self) -> bool:
+        return not self.boards.missing()
+
+    def of(self, board_id: str) -> list[Event]:
+        return [event for id, event in self.events if id == board_id]
+
+    def scores(self, board_id: str) -> dict[str, Any]:
+        """What the subscribers of the board see now."""
+        current = self.hub.current(board_id)
+        assert current is not None
+        return {p["id"]: p["score"] for p in ujson.loads(current.data)["players"]}
+
+    async def close(self) -> None:
+        await self.boards.close()
+        self.hub.close()
+
+
+async def until(condition: Callable[[], Any], what: str = "") -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never came true: {what}")
+
+
+@pytest.fixture
+def rig(io_loop: Any, opened: Opened, settings: Settings) -> Iterator[Any]:
+    rigs: list[Rig] = []
+
+    async def make(**changed: Any) -> Rig:
+        own = dataclasses.replace(settings, **changed)
+        store: Store = await opened.store(own.database_url, own)
+        log: ReplayLog = await opened.log(own.replay_url, own)
+        rigs.append(Rig(store, log, own))
+        await rigs[-1].bus.start(rigs[-1].boards)
+        await until(lambda: rigs[-1].connected)
+        return rigs[-1]
+
+    yield make
+
+    async def close() -> None:
+        for made in rigs:
+            await made.close()
+
+    io_loop.run_sync(close)
+
+
+Make = Callable[..., Awaitable[Rig]]
+
+
+async def board(rig: Rig, players: int = 3, id: str = "b") -> None:
+    await rig.store.create_board(NewBoard(id=id, name="Board"))
+    for i in range(players):
+        await rig.store.create_player(id, NewPlayer(id=f"p{i}", name=f"P{i}", score=10 * i))
+
+
+@pytest.mark.gen_test
+async def test_the_first_change_goes_out_at_once_and_a_burst_as_one(rig: Make) -> None:
+    r = await rig(squash=0.3)
+    await board(r)
+    await r.hub.open("b")
+    await asyncio.sleep(0.4)
+    began = len(r.of("b"))
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 1, "the first")
+    for _ in range(50):
+        await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 51, "the last")
+    events = r.of("b")[began:]
+    assert ujson.loads(events[0].data)["players"][-1]["score"] == 1
+    assert len(events) < 15, "51 changes were squashed"
+    counters = [e.id.n for e in events if e.id]
+    assert counters == list(range(counters[0], counters[0] + len(events)))
+
+
+@pytest.mark.gen_test
+async def test_a_change_that_does_not_show_publishes_nothing(rig: Make) -> None:
+    r = await rig()
+    await board(r, players=12)
+    await r.hub.open("b")
+    await until(lambda: len(r.scores("b")) == 5)
+    await asyncio.sleep(0.2)
+    began = len(r.of("b"))
+    await r.store.add_score("b", "p0", 1)
+    await r.store.update_player("b", "p1", PlayerPatch(name="Renamed"))
+    await r.store.delete_player("b", "p2")
+    await r.store.create_player("b", NewPlayer(id="new", name="New", score=3))
+    await asyncio.sleep(0.3)
+    assert len(r.of("b")) == began
+    await r.store.update_player("b", "p11", PlayerPatch(name="Renamed"))
+    await until(lambda: len(r.of("b")) == began + 1)
+
+
+@pytest.mark.gen_test
+async def test_a_change_costs_no_query_until_too_few_players_are_left(rig: Make) -> None:
+    r = await rig(standings_depth=10)
+    await board(r, players=30)
+    await r.hub.open("b")
+    await until(lambda: "p29" in r.scores("b"))
+    await asyncio.sleep(0.2)
+    r.store.calls.clear()
+    for i in range(30):
+        await r.store.add_score("b", f"p{i}", 1000)
+    await until(lambda: r.scores("b").get("p29") == 1290)
+    assert r.store.calls.count("ranking") == 0
+    for i in range(29, 5, -1):
+        await r.store.delete_player("b", f"p{i}")
+    await until(lambda: set(r.scores("b")) == {"p1", "p2", "p3", "p4", "p5"})
+    assert 1 <= r.store.calls.count("ranking") <= 12
+
+
+@pytest.mark.gen_test
+async def test_a_board_that_did_not_move_keeps_its_last_event(
+    rig: Make, opened: Opened, settings: Settings
+) -> None:
+    first = await rig()
+    await board(first)
+    topic = await first.hub.open("b")
+    await until(lambda: len(first.scores("b")) == 3)
+    last = topic.current
+    await first.close()
+    second = await rig()
+    assert (await second.hub.open("b")).current == last
+    await second.close()
+    store = await opened.store(settings.database_url, settings)
+    await store.add_score("b", "p0", 100)
+    third = await rig()
+    await until(lambda: third.hub.current("b") is not None, "logged boards are live from the start")
+    event = (await third.hub.open("b")).current
+    assert event.id is not None
+    assert last.id is not None
+    assert event.id.n == last.id.n + 1
+    assert third.scores("b")["p0"] == 100
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_without_the_log_events_go_on_without_ids_and_leave_a_gap(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    topic = await r.hub.open("b")
+    before = topic.current.id
+    assert before is not None
+    r.log.pulled = True
+    for score in range(1, 6):
+        await r.store.add_score("b", "p0", 1)
+        await until(lambda score=score: r.scores("b")["p0"] == score)
+    assert topic.current.id is None
+    r.log.pulled = False
+    await until(lambda: topic.current.id is not None, "published anew, though nothing changed")
+    assert topic.current.id > before
+    with pytest.raises(Gap):
+        await r.log.since("b", before)
+    after = topic.current.id
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 6)
+    assert topic.current.id.n == after.n + 1
+    assert [e.id for e in await r.log.since("b", after)] == [topic.current.id]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_board_first_seen_without_the_log_is_logged_when_it_is_back(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    first = (await r.hub.open("b")).current
+    r.hub.end_board("b")
+    r.boards.unwatch("b")
+    r.log.pulled = True
+    topic = await r.hub.open("b")
+    assert topic.current.id is None
+    assert topic.current.data == first.data
+    r.log.pulled = False
+    await until(lambda: topic.current.id is not None)
+    assert topic.current.id is not None
+    assert first.id is not None
+    assert topic.current.id.n > first.id.n + 1, "nobody knows what was sent in between"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_board_that_made_room_while_the_log_was_away_leaves_a_gap(rig: Make) -> None:
+    r = await rig(live_boards=1)
+    await board(r)
+    await board(r, id="c")
+    before = (await r.hub.open("b")).current.id
+    assert before is not None
+    r.log.pulled = True
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 1)
+    await r.store.add_score("b", "p0", -1)
+    await until(lambda: r.scores("b")["p0"] == 0, "as it was, but two events later")
+    await r.hub.open("c")
+    assert r.hub.current("b") is None
+    r.log.pulled = False
+    topic = await r.hub.open("b")
+    await until(lambda: topic.current.id is not None)
+    with pytest.raises(Gap):
+        await r.log.since("b", before)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    await board(r, id="c")
+    await r.hub.open("b")
+    await r.hub.open("c")
+    quiet = len(r.of("c"))
+    r.store.pulled = True
+    r.store.cut.set()
+    await until(lambda: not r.connected)
+    await r.store.to.add_score("b", "p0", 77)
+    await asyncio.sleep(0.3)
+    assert r.scores("b")["p0"] == 0
+    r.store.cut.clear()
+    r.store.pulled = False
+    await until(lambda: r.scores("b")["p0"] == 77, "read again")
+    assert len(r.of("c")) == quiet, "a board that did not move is not published"
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 78, "the new feed works")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_read_that_fails_is_tried_again(rig: Make) -> None:
+    r = await rig(standings_depth=10)
+    await board(r, players=20)
+    await r.hub.open("b")
+    await until(lambda: "p19" in r.scores("b"))
+    r.store.pulled = True
+    for i in range(19, 9, -1):
+        await r.store.to.delete_player("b", f"p{i}")
+    await until(lambda: r.store.calls.count("ranking") >= 2, "it tried")
+    r.store.pulled = False
+    await until(lambda: set(r.scores("b")) == {"p5", "p6", "p7", "p8", "p9"})
+
+
+@pytest.mark.gen_test
+async def test_who_asks_while_the_store_is_away_is_told(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    r.store.pulled = True
+    with pytest.raises(StoreUnavailable):
+        await r.hub.open("b")
+    r.store.pulled = False
+    await r.hub.open("b")
+    with pytest.raises(NotFound):
+        await r.hub.open("nope")
+
+
+@pytest.mark.gen_test
+async def test_changes_during_the_first_read_are_not_lost(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    ranking = r.store.to.ranking
+    reading = asyncio.Event()
+
+    async def slow(board_id: str, limit: int) -> Ranking:
+        result: Ranking = await ranking(board_id, limit)
+        reading.set()
+        await asyncio.sleep(0.2)
+        return result
+
+    r.store.to.ranking = slow
+    opening = asyncio.ensure_future(r.hub.open("b"))
+    await reading.wait()
+    await r.store.add_score("b", "p0", 99)
+    await opening
+    await until(lambda: r.scores("b")["p0"] == 99)
+    assert r.store.calls.count("ranking") == 1
+
+
+@pytest.mark.gen_test
+async def test_a_deleted_board_ends_and_a_new_one_of_that_name_starts_anew(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    topic = await r.hub.open("b")
+    for _ in range(3):
+        await r.store.add_score("b", "p0", 1)
+        await asyncio.sleep(0.1)
+    old = topic.current.id
+    assert old is not None
+    await r.store.delete_board("b")
+    await until(lambda: topic.ended)
+    with pytest.raises(NotFound):
+        await r.hub.open("b")
+    await until(lambda: "delete" in r.log.calls)
+    await asyncio.sleep(0.1)
+    await board(r, players=1)
+    new = (await r.hub.open("b")).current
+    assert new.id is not None
+    with pytest.raises(Gap):
+        await r.log.since("b", old)
+
+
+@pytest.mark.gen_test
+async def test_a_renamed_board_is_published(rig: Make, settings: Settings) -> None:
+    import sqlite3
+
+    r = await rig()
+    await board(r)
+    topic = await r.hub.open("b")
+    with sqlite3.connect(settings.database_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE boards SET name = 'Renamed' WHERE id = 'b'")
+    await until(lambda: '"name":"Renamed"' in topic.current.data)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_boards_beyond_the_limit_take_turns(rig: Make) -> None:
+    r = await rig(live_boards=3)
+    for name in "abcdef":
+        await board(r, id=name)
+    for _ in range(2):
+        for name in "abcdef":
+            topic = await r.hub.open(name)
+            assert f'"id":"{name}"' in topic.current.data
+            assert len(r.boards._boards) <= 3
+    await r.store.add_score("a", "p0", 5)
+    assert '"score":5' in (await r.hub.open("a")).current.data
+
+
+@pytest.mark.gen_test
+async def test_who_takes_over_knows_what_was_sent_and_logs_what_the_log_lacks(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    topic = await r.hub.open("b")
+    sent = topic.current
+    assert sent.id is not None
+    for deleted in (False, True):
+        r.boards.take_role(Role.FOLLOWER)
+        if deleted:
+            await r.log.delete("b")
+        began = len(r.of("b"))
+        r.boards.take_role(Role.PUBLISHER)
+        await until(lambda: r.connected)
+        if deleted:
+            await until(lambda: topic.current != sent, "an emptied log gets the board again")
+        else:
+            await asyncio.sleep(0.2)
+            assert len(r.of("b")) == began, "nothing is sent again"
+    assert topic.current.data == sent.data
+    assert topic.current.id is not None
+    assert topic.current.id.n > sent.id.n
+
+
+def followed_elsewhere(rig: Rig, board_id: str) -> None:
+    """Have the log say that other processes follow the board."""
+
+    async def watched(board_ids: Sequence[str]) -> set[str]:
+        return {board_id} & set(board_ids)
+
+    rig.bus.followed = watched  # type: ignore[method-assign]
+
+
+async def is_logged(rig: Rig, board_id: str, text: str) -> None:
+    """Wait until the newest event of the board has `text` in it."""
+    for _ in range(1000):
+        head = await rig.log.head(board_id)
+        if head is not None and text in head.data:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{text} is not in the log")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_others_follow_is_published_though_there_is_no_room_here(rig: Make) -> None:
+    r = await rig(live_boards=2)
+    for name in "abc":
+        await board(r, id=name)
+    followed_elsewhere(r, "c")
+    for name in "ab":
+        await r.hub.open(name)
+    await r.store.add_score("c", "p0", 5)
+    await is_logged(r, "c", '"score":5')
+    for name in "ab":  # and so it is while every board that is live here has listeners
+        topic = await r.hub.open(name)
+        waiting = asyncio.ensure_future(topic.wait(30))
+        await asyncio.sleep(0)
+        assert topic.listeners == 1
+        assert not waiting.done()
+    for score in (6, 7):
+        await r.store.add_score("c", "p0", 1)
+        await is_logged(r, "c", f'"score":{score}')
+    assert r.hub.current("c") is None
+    assert len(r.boards._boards) <= 2
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_lost_feed_leaves_no_board_stale_that_others_follow(rig: Make) -> None:
+    r = await rig(live_boards=1)
+    for name in "ac":
+        await board(r, id=name)
+    await r.hub.open("c")
+    await r.hub.open("a")
+    followed_elsewhere(r, "c")
+    r.store.pulled = True  # so that the change is told by no feed
+    r.store.cut.set()
+    await until(lambda: not r.connected)
+    await r.store.to.add_score("c", "p0", 5)
+    r.store.cut.clear()
+    r.store.pulled = False
+    await is_logged(r, "c", '"score":5')
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_others_follow_is_read_until_it_can_be(rig: Make) -> None:
+    r = await rig()
+    await board(r, id="c")
+    followed_elsewhere(r, "c")
+    r.store.pulled = True
+    await r.store.to.add_score("c", "p0", 5)
+    await until(lambda: r.store.calls.count("ranking") >= 2)
+    with pytest.raises(StoreUnavailable):
+        await r.hub.open("c")
+    r.store.pulled = False
+    await is_logged(r, "c", '"score":5')
+    assert '"score":5' in (await r.hub.open("c")).current.data
+
+
+@pytest.mark.gen_test
+async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(rig: Make) -> None:
+    """In another role the process goes on serving the streams that it has."""
+    r = await rig()
+    await board(r)
+    await r.hub.open("b")
+    publish, begun = r.hub.publish, asyncio.Event()
+
+    async def slowly(board_id: str, event: Event, reset: str | None = None) -> None:
+        begun.set()
+        await asyncio.sleep(0.1)
+        await publish(board_id, event, reset)
+
+    r.hub.publish = slowly  # type: ignore[method-assign]
+    await r.store.add_score("b", "p0", 5)
+    await asyncio.wait_for(begun.wait(), 10)
+    r.boards.take_role(Role.FOLLOWER)
+    await until(lambda: r.scores("b")["p0"] == 5)

@@ -1,0 +1,210 @@
+"""Files of earlier versions and earlier users are migrated; other programs' are left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tornado_board.models import Board, Player
+from tornado_board.replay import LogUnavailable
+from tornado_board.settings import Settings
+from tornado_board.sqlite.files import APPLICATION_ID
+from tornado_board.store import StoreUnavailable, open_store
+from tornado_board.store.sqlite import migrations, schema
+
+from .conftest import Opened
+from .sqlite_files import EARLIER_PROGRAM, make_file, old_file
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of `settings.database_url`."""
+    return tmp_path / "board.sqlite3"
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def triggers_in(path: Path) -> dict[str, str]:
+    return dict(rows(path, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+
+
+OLD = (
+    "INSERT INTO boards VALUES ('cup', 'The cup'), ('nameless', NULL)",
+    "INSERT INTO players VALUES ('cup', 'ann', 'Ann', 2.5), ('cup', '..', 'Dots', 9)",
+    "INSERT INTO replay VALUES ('cup', 1, 1000, '{}')",
+    "INSERT INTO replay_heads VALUES ('cup', 1000, 1)",
+)
+
+
+async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    old_file(path, *OLD)
+    os.chmod(path, 0o600)
+    before = rows(path, "SELECT * FROM players")
+    store = await opened.store(settings.database_url, settings)
+    assert await store.list_boards(9) == [Board("cup", "The cup"), Board("nameless", "nameless")]
+    # Ids that URLs can't name were given out then; they are kept, and not shown.
+    assert (await store.ranking("cup", 9)).players == [Player("ann", "Ann", 2.5)]
+    assert (await store.get_player("cup", "ann")).rank == 1
+    assert rows(path, "SELECT * FROM players") == before
+    assert triggers_in(path) == schema.triggers()
+    assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+    log = await opened.log(settings.replay_url, settings)
+    assert [event.data for event in await log.recent("cup", 9)] == ["{}"]
+
+    copy = path.with_name(path.name + ".backup-v1")
+    assert rows(copy, "SELECT * FROM players") == before
+    assert rows(copy, "PRAGMA user_version") == [(1,)]
+    assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_second_start_changes_nothing(settings: Settings, path: Path) -> None:
+    old_file(path, *OLD)
+    await (await open_store(settings.database_url, settings)).close()
+    before = rows(path, "PRAGMA schema_version"), sorted(path.parent.iterdir())
+    await (await open_store(settings.database_url, settings)).close()
+    assert (rows(path, "PRAGMA schema_version"), sorted(path.parent.iterdir())) == before
+
+
+async def test_triggers_that_somebody_dropped_or_changed_are_made_anew(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    await (await open_store(settings.database_url, settings)).close()
+    make_file(
+        path,
+        "DROP TRIGGER player_inserted; DROP TRIGGER board_deleted;"
+        "CREATE TRIGGER board_deleted AFTER DELETE ON boards BEGIN SELECT 1; END;"
+        "CREATE TRIGGER theirs AFTER DELETE ON boards BEGIN SELECT 1; END",
+    )
+    await opened.store(settings.database_url, settings)
+    found = triggers_in(path)
+    assert found.pop("theirs")
+    assert found == schema.triggers()
+
+
+async def test_a_step_that_fails_leaves_the_file_as_it_was(
+    settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_file(path, *OLD)
+    before = rows(path, "SELECT * FROM sqlite_master")
+
+    def half(c: sqlite3.Connection) -> None:
+        c.execute("DROP TABLE players")
+        c.execute("no SQL")
+
+    monkeypatch.setattr(migrations, "_STEPS", (migrations._STEPS[0], half))
+    with pytest.raises(StoreUnavailable, match="migration step 2 failed"):
+        await open_store(settings.database_url, settings)
+    assert rows(path, "SELECT * FROM sqlite_master") == before
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+    monkeypatch.undo()
+    await (await open_store(settings.database_url, settings)).close()
+    # The first copy is not written over.
+    assert {p.name for p in path.parent.glob("*backup*")} == {
+        f"{path.name}.backup-v1",
+        f"{path.name}.backup-v1.2",
+    }
+
+
+async def test_nothing_is_migrated_that_can_not_be_copied(settings: Settings, path: Path) -> None:
+    old_file(path, *OLD)
+    path.with_name(path.name + ".backup-v1.part").mkdir()
+    with pytest.raises(StoreUnavailable, match="could not be copied"):
+        await open_store(settings.database_url, settings)
+    assert rows(path, "PRAGMA user_version") == [(1,)]
+
+
+async def test_an_earlier_programs_tables_are_taken_over(
+    opened: Opened, settings: Settings, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_file(
+        path,
+        EARLIER_PROGRAM + "INSERT INTO boards (name) VALUES ('First'), (NULL);"
+        "INSERT INTO players VALUES (1, 1, 'Ann', 3.0), (2, 1, NULL, NULL), (3, 2, 'Bob', x'00'),"
+        "  (4, 2, 'Cid', 1e300);",
+    )
+    caplog.set_level(logging.WARNING)
+    store = await opened.store(settings.database_url, settings)
+    assert await store.list_boards(9) == [Board("1", "First"), Board("2", "2")]
+    players = (await store.ranking("1", 9)).players
+    assert players == [Player("1", "Ann", 3), Player("2", "2", 0)]
+    assert (await store.ranking("2", 9)).players == []
+    assert (await store.add_score("1", "2", 4)).score == 4
+    assert "2 rows of the table players" in caplog.text
+    copy = path.with_name(path.name + ".backup-v0")
+    assert len(rows(copy, "SELECT * FROM players")) == 4
+
+
+async def test_a_newer_versions_file_is_refused(settings: Settings, path: Path) -> None:
+    await (await open_store(settings.database_url, settings)).close()
+    make_file(path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreUnavailable, match=r"newer tornado_board \(schema 99, this one knows"):
+        await open_store(settings.database_url, settings)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("CREATE TABLE boards (id, name)", "has no table players"),
+        ("CREATE TABLE boards (id, title); CREATE TABLE players (id, board, name, score)", "title"),
+        ("CREATE TABLE boards (id, name); CREATE TABLE players (id, board, name, score, x)", "x"),
+        ("CREATE TABLE players (id, board, name, score)", "has no table boards"),
+        ("CREATE TABLE boards (name); CREATE TABLE players (id, board, name, score)", "name"),
+        ("CREATE TABLE moz_places (id); CREATE TABLE replay (id)", "moz_places, replay"),
+        ("CREATE VIEW v AS SELECT 1", "its tables are v"),
+        ("PRAGMA application_id = 252006674; CREATE TABLE t (x)", "application_id is 0xf055112"),
+    ],
+)
+async def test_another_programs_file_is_refused_untouched(
+    settings: Settings, path: Path, script: str, said: str
+) -> None:
+    make_file(path, script)
+    before = content(path)
+    with pytest.raises(StoreUnavailable) as refused:
+        await open_store(settings.database_url, settings)
+    assert str(refused.value).startswith(f"{path}: this is another program's SQLite file (")
+    assert said in str(refused.value)
+    assert content(path) == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_the_replay_log_refuses_it_as_well(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    make_file(path, "CREATE TABLE invoices (id)")
+    before = content(path)
+    with pytest.raises(LogUnavailable, match="another program's SQLite file"):
+        await opened.log(f"sqlite:///{path}", settings)
+    assert content(path) == before
+
+
+async def test_an_old_file_may_hold_more(opened: Opened, settings: Settings, path: Path) -> None:
+    old_file(path, *OLD, "ALTER TABLE players ADD COLUMN shirt TEXT", "CREATE TABLE notes (text)")
+    store = await opened.store(settings.database_url, settings)
+    assert (await store.add_score("cup", "ann", 1)).score == 3.5
+
+
+async def test_a_file_with_the_mark_may_hold_more(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    await (await open_store(settings.database_url, settings)).close()
+    make_file(path, "CREATE TABLE notes (text)")
+    await opened.store(settings.database_url, settings)

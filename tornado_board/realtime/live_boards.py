@@ -1,0 +1,373 @@
+"""The boards that are live in this process: the hub's source, and the bus's member.
+
+Each has a task of its own (`LiveBoard`). What they share is in here: the role, the feed that tells
+of their changes, and a log that may be away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+from tornado_board.backoff import Backoff
+from tornado_board.cluster import Bus, Role
+from tornado_board.log_once import LogOnce
+from tornado_board.models import Ranking
+from tornado_board.ranking.board_state import BoardState
+from tornado_board.realtime.backlog import Backlog
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.hub import Hub, LimitReached
+from tornado_board.realtime.live_board import LiveBoard
+from tornado_board.replay import (
+    BoardRefused,
+    Event,
+    EventId,
+    Gap,
+    LogRefused,
+    LogUnavailable,
+    NotPublisher,
+    ReplayLog,
+)
+from tornado_board.settings import Settings
+from tornado_board.store import BoardChanged, Change, Store, StoreUnavailable
+from tornado_board.tasks import Tasks, fail
+
+logger = logging.getLogger(__name__)
+
+#: Reads of boards under way at once that nobody waits for (at the start, after a lost feed).
+_READS = 16
+
+#: Bounds, in seconds, of the wait before a log that is away is tried again.
+_LOG_BACKOFF = (0.05, 2.0)
+
+_STOPPED = "this server is stopping; try again"
+
+
+class LiveBoards:
+    """The hub's `Source` and the bus's `Member`.
+
+    While this process publishes, a board is live when somebody here asked for it, when another
+    process follows it, or when it has events in the log, since clients may come back for them.
+    """
+
+    def __init__(
+        self, store: Store, log: ReplayLog, hub: Hub, bus: Bus, settings: Settings
+    ) -> None:
+        self.hub = hub
+        self.role: Role | None = None
+        self._store = store
+        self._log = log
+        self._bus = bus
+        self._settings = settings
+        self._boards: dict[str, LiveBoard] = {}
+        self._ending: dict[str, LiveBoard] = {}
+        self._reads = asyncio.Semaphore(_READS)
+        self._locates = asyncio.Semaphore(_READS)
+        self._feed = Changefeed(store, self)
+        self._feeding: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+        self._closed = False
+        self._backlog = Backlog(
+            log,
+            bus,
+            is_live=lambda board_id: board_id in self._boards or board_id in self._ending,
+            keep=self._keep,
+            on_error=self._on_backlog_stopped,
+            on_overflow=self._on_backlog_overflowed,
+        )
+        self._log_backoff = Backoff(*_LOG_BACKOFF)
+        self._log_trial: asyncio.Task[None] | None = None
+        self._log_is_lost = False
+        self._complaints = LogOnce(logger)
+
+    async def close(self) -> None:
+        """Stop. The hub keeps its boards as they are. May be called twice."""
+        self._closed = True
+        ending = [*self._boards.values(), *self._ending.values()]
+        self._boards.clear()
+        for live in ending:
+            fail(live.ready, StoreUnavailable(_STOPPED))
+            live.task.cancel()
+        await asyncio.gather(*(live.task for live in ending), return_exceptions=True)
+        self._stop_feed()
+        await self._backlog.close()
+        await self._tasks.cancel()
+
+    def missing(self) -> list[str]:
+        """What keeps this process from being up to date, for ``/readyz``."""
+        missing = self._bus.missing()
+        if self._feeding is not None and self._feed.lost_at is not None:
+            missing.append("the changefeed is not open yet")
+        return missing
+
+    # What the hub asks for
+
+    async def watch(self, board_id: str) -> None:
+        """Make the board live, and return when the hub has it.
+
+        Raises `NotFound`, `StoreUnavailable` or `LimitReached`.
+        """
+        # A new life of a board begins when the log of the old one is gone.
+        while (ending := self._ending.get(board_id)) is not None:
+            await asyncio.wait((ending.task,))
+        if self._closed or self.role is None:
+            raise StoreUnavailable(_STOPPED)
+        live = self._boards.get(board_id)
+        if live is None:
+            live = self._start(board_id, kept=False)
+            if self.role is Role.FOLLOWER:
+                await self._bus.follow([board_id])
+        await live.shown()
+
+    def unwatch(self, board_id: str) -> None:
+        """Forget the board; it is read anew when it is watched again."""
+        live = self._drop(board_id)
+        if live is not None:
+            fail(live.ready, LimitReached("the board is no longer live; try again"))
+            live.task.cancel()
+
+    # What the bus tells
+
+    def take_role(self, role: Role) -> None:
+        logger.log(
+            logging.WARNING if role is Role.ISOLATED else logging.INFO,
+            "this process %s",
+            role.value,
+        )
+        now = time.monotonic()
+        was, self.role = self.role, role
+        for live in self._boards.values():
+            live.state.take_role(role, now)
+            live.wake()
+        if role is Role.FOLLOWER:
+            self._stop_feed()
+            self._tasks.start(self._bus.follow(list(self._boards)))
+        else:
+            if was is Role.FOLLOWER:
+                self._tasks.start(self._bus.unfollow(list(self._boards)))
+            if self._feeding is None and not self._closed:
+                self._feeding = self._tasks.start(self._feed.run())
+        self._backlog.take_role(role)
+
+    def on_following(self, board_id: str) -> None:
+        live = self._boards.get(board_id)
+        if live is not None:
+            live.state.following()
+            live.wake()
+
+    def on_event(self, board_id: str, event: Event | None) -> None:
+        live = self._boards.get(board_id)
+        if live is None or self.role is not Role.FOLLOWER:
+            return
+        if event is None:
+            live.state.deleted()
+        else:
+            live.state.hear(event)
+        live.wake()
+
+    def on_wanted(self, board_id: str) -> None:
+        if self.role is not Role.PUBLISHER:
+            return
+        live = self._boards.get(board_id)
+        if live is not None:
+            live.state.wanted()
+            live.wake()
+        else:
+            self._add([board_id])
+
+    def unfit_for(self) -> float:
+        lost_at = self._feed.lost_at
+        if self._feeding is None or lost_at is None:
+            return 0.0
+        return time.monotonic() - lost_at
+
+    async def can_publish(self) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.database_timeout):
+                await self._store.ping()
+        except Exception as error:
+            logger.debug("the store does not answer: %s", error)
+            return False
+        return True
+
+    # What the feed tells
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take in changes, in the order of the feed."""
+        for change in changes:
+            live = self._boards.get(change.board_id)
+            if isinstance(change, BoardChanged):
+                if change.board is None:
+                    self._on_deleted(change.board_id, live)
+                elif live is not None:
+                    # Renamed; or deleted and made again, which a feed may tell of in one.
+                    live.state.resync()
+                    live.wake()
+            elif live is None:
+                self._backlog.add_changed(change.board_id)
+            else:
+                live.state.apply(change)
+                live.wake()
+
+    async def resync(self) -> None:
+        """The feed was opened: nobody knows what happened until then."""
+        for live in self._boards.values():
+            live.state.resync()
+            live.wake()
+        self._add(self.hub.board_ids())
+        try:
+            self._add(await self._log.board_ids())
+            self._add(await self._bus.all_followed())
+        except LogUnavailable as error:
+            self.on_log_lost(error)
+            self._backlog.overflow()
+
+    def _on_deleted(self, board_id: str, live: LiveBoard | None) -> None:
+        if live is not None:
+            live.state.deleted()
+            live.wake()
+        elif board_id not in self._ending:
+            self._backlog.add_deleted(board_id)
+
+    # What the live boards ask for
+
+    async def read(self, board_id: str, *, urgent: bool) -> Ranking:
+        if urgent:
+            return await self._store.ranking(board_id, self._settings.standings_depth)
+        async with self._reads:
+            return await self._store.ranking(board_id, self._settings.standings_depth)
+
+    async def locate(self, board_id: str, after: EventId | None) -> tuple[list[Event], bool]:
+        async with self._locates:
+            if after is not None:
+                try:
+                    return list(await self._log.since(board_id, after)), True
+                except Gap:
+                    pass  # the newest is what subscribers need
+            head = await self._log.head(board_id)
+        return [] if head is None else [head], False
+
+    async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
+        event_id = await self._log.append(board_id, data, after=after, lost=lost)
+        if self._log_is_lost:
+            self._log_is_lost = False
+            self._log_backoff.reset()
+            logger.warning("the replay log is back")
+            self._on_log_returned()
+        return event_id
+
+    async def report(self, board_id: str, after: EventId, count: int) -> None:
+        await self._log.record_gap(board_id, after, count)
+
+    async def ask(self, board_id: str) -> bool:
+        return await self._bus.want(board_id)
+
+    def on_log_lost(self, error: LogUnavailable) -> None:
+        self._complaints.warning(f"events go out without ids until the replay log is back: {error}")
+        if isinstance(error, BoardRefused):
+            return  # the rest of the log is well
+        self._log_is_lost = True
+        if isinstance(error, LogRefused):
+            return  # each board tries again by itself; the first to succeed tells the others
+        if self._log_trial is None and not self._closed:
+            self._log_trial = self._tasks.start(self._try_log())
+
+    def on_fenced(self) -> None:
+        self._bus.wake()
+
+    async def on_ended(self, board_id: str, forget: bool) -> None:
+        live = self._drop(board_id)
+        if live is not None:
+            self._ending[board_id] = live
+        self.hub.end_board(board_id)
+        try:
+            if forget:
+                await self._log.delete(board_id)
+        except LogUnavailable as error:
+            self.on_log_lost(error)
+            self._backlog.add_deleted(board_id)
+        except NotPublisher:
+            self.on_fenced()
+        finally:
+            self._ending.pop(board_id, None)
+
+    def on_failed(self, board_id: str) -> None:
+        self._drop(board_id)
+
+    # Which boards are live
+
+    def _start(self, board_id: str, *, kept: bool) -> LiveBoard:
+        assert self.role is not None
+        state = BoardState(
+            self.role,
+            time.monotonic(),
+            coalesce=self._settings.squash,
+            depth=self._settings.standings_depth,
+            left=self._backlog.take_unlogged(board_id),
+        )
+        live = self._boards[board_id] = LiveBoard(board_id, state, self, kept=kept)
+        return live
+
+    def _drop(self, board_id: str) -> LiveBoard | None:
+        """Take the board out, and note which of its events are in no log."""
+        live = self._boards.pop(board_id, None)
+        if live is None:
+            return None
+        state = live.state
+        if state.unlogged and state.last is not None:
+            self._backlog.add_unlogged(board_id, state.last, state.unlogged)
+        if self.role is Role.FOLLOWER:
+            self._tasks.start(self._bus.unfollow([board_id]))
+        return live
+
+    def _add(self, board_ids: Iterable[str]) -> None:
+        """Make boards live that others may follow, as far as there is room; the rest wait."""
+        for board_id in board_ids:
+            if len(self._boards) < self._settings.live_boards:
+                self._keep(board_id)
+            elif board_id not in self._boards:
+                self._backlog.add_changed(board_id)
+
+    def _keep(self, board_id: str) -> None:
+        """Make a board live for others' sake: it is logged even where the hub has no room."""
+        is_there = board_id in self._boards or board_id in self._ending
+        if not is_there and not self._closed and self.role is not Role.FOLLOWER:
+            self._start(board_id, kept=True)
+
+    # A log that is away
+
+    async def _try_log(self) -> None:
+        """Wait until the log answers, and tell those who wait for it."""
+        while True:
+            await asyncio.sleep(self._log_backoff.next())
+            try:
+                await self._log.ping()
+                break
+            except LogUnavailable:
+                continue
+            except Exception:
+                logger.exception("the replay log can't be asked whether it is back")
+        self._log_trial = None
+        self._on_log_returned()
+
+    def _on_log_returned(self) -> None:
+        for live in self._boards.values():
+            live.state.log_returned()
+            live.wake()
+        self._backlog.wake()
+
+    def _on_backlog_overflowed(self) -> None:
+        self._tasks.start(self.resync())
+
+    def _on_backlog_stopped(self, error: Exception) -> None:
+        if isinstance(error, LogUnavailable):
+            self.on_log_lost(error)
+        else:
+            self.on_fenced()
+
+    def _stop_feed(self) -> None:
+        if self._feeding is not None:
+            self._feeding.cancel()
+            self._feeding = None

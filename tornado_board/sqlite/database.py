@@ -1,0 +1,180 @@
+"""The SQLite file as the store and the replay log use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from tornado_board.sqlite import limits
+from tornado_board.sqlite.files import (
+    DatabaseUnavailable,
+    Lock,
+    check_usable,
+    claim,
+    connect,
+    path_of,
+    prepare,
+)
+from tornado_board.sqlite.readers import Readers
+from tornado_board.sqlite.writer import Guard, Outcome, Write, Writer
+
+T = TypeVar("T")
+
+
+class Database:
+    """A SQLite file in WAL mode: one writer thread, a few reader threads.
+
+    `open` gives everyone in the process the same object for the same file; it closes with the last
+    `close`. The file belongs to one process at a time as far as this class is concerned (a lock
+    file beside it sees to that), but other programs may read and write it through SQLite.
+    """
+
+    _open: ClassVar[dict[Path, Database]] = {}
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._users = 0
+        self._loop = asyncio.get_running_loop()
+        check_usable(path)
+        self._lock = Lock(path)
+        refused = False
+        connections: list[sqlite3.Connection] = []
+        try:
+            first = connect(path, limits.BUSY_STEP, make=True)
+            connections.append(first)
+            try:
+                claim(first)
+            except DatabaseUnavailable:
+                refused = True
+                raise
+            prepare(first)
+            # All of them now: later, another file may be in this one's place.
+            for _ in range(limits.READERS + 1):
+                connections.append(connect(path, limits.BUSY))
+                prepare(connections[-1])
+            self._connection = first
+            self._writer = Writer(path, first, self._call_settle)
+        except (sqlite3.Error, DatabaseUnavailable) as error:
+            for connection in connections:
+                connection.close()
+            self._lock.release(forget=refused)
+            raise DatabaseUnavailable(f"{path}: {error}") from error
+        self._on_change: Callable[[bool], None] | None = None
+        self.waiting_writes = 0
+        name = path.name
+        own, clients = connections[1:2], connections[2:]
+        self._own_reader = Readers(name, own, limits.OWN_READS, limits.OWN_READS)
+        self._readers = Readers(name, clients, limits.WAITING_READS, limits.WAITING_READS_OF_ONE)
+        self._writer.start()
+
+    @classmethod
+    def open(cls, url: str) -> Database:
+        """The database of `url`, in a running event loop.
+
+        Raises `ValueError` for a URL that names no file, and `DatabaseUnavailable`.
+        """
+        path = path_of(url).absolute()
+        database = cls._open.get(path)
+        if database is None:
+            database = cls._open[path] = cls(path)
+        database._users += 1
+        return database
+
+    async def close(self) -> None:
+        """Give up this user's share; the last one finishes the writes that wait and closes."""
+        self._users -= 1
+        if self._users > 0:
+            return
+        self._open.pop(self.path, None)
+        await asyncio.to_thread(self._writer.close)
+        for readers in (self._readers, self._own_reader):
+            await readers.close()
+        # The outcomes of the last writes are on their way to the loop; let them arrive.
+        await asyncio.sleep(0)
+        self._connection.close()
+        self._lock.release()
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written now; ``None`` if it can, as far as is known.
+
+        It says so within a second of a failure's end, and of the file's removal. No path in it.
+        """
+        return self._writer.problem
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], quiet: bool = False) -> T:
+        """Run `work` in the writer thread and return its result once it is on disk.
+
+        A `quiet` write is none that `on_change` has to tell of.
+        What `work` raises is raised here, and what it had done is undone, without harm to its
+        neighbours in the transaction. Raises `DatabaseUnavailable` if nothing could be written,
+        and `OutcomeUncertain` if that is not known.
+        """
+        if self._users <= 0:
+            raise DatabaseUnavailable(f"{self.path.name} is closed")
+        outcome: asyncio.Future[T] = self._loop.create_future()
+        self.waiting_writes += 1
+        self._writer.put(Write(work, outcome, quiet))
+        return await outcome
+
+    async def read(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        own: bool = False,
+        share: str = "",
+        slow: bool = False,
+        key: Hashable = None,
+    ) -> T:
+        """Run `work` in a reader thread, on one state of the file, and return its result.
+
+        `own` reads are the server's, of which there are few at a time: they have a thread to
+        themselves, so that clients who read too much hold up their own requests and not the feed.
+        Clients' reads take turns by `share`, the board they are for; `slow` are those that may
+        take more than a millisecond, and those with the same `key` may become one.
+        Raises what `work` raises, and `DatabaseUnavailable`.
+        """
+        if self._users <= 0:
+            raise DatabaseUnavailable(f"{self.path.name} is closed")
+        if own:
+            return await self._own_reader.run(work)
+        return await self._readers.run(work, share=share, slow=slow, key=key)
+
+    async def watch(self, guard: Guard, on_change: Callable[[bool], None]) -> None:
+        """Have `guard` prepare the file, and look after its content; one owner may.
+
+        `on_change` runs on the event loop after each commit, of this process or another, that was
+        not `quiet`; its argument says whether the file's content was replaced. Raises
+        `DatabaseUnavailable`.
+        """
+        outcome: asyncio.Future[None] = self._loop.create_future()
+        self.waiting_writes += 1
+        self._writer.put(Write(lambda _: self._writer.watch(guard), outcome, bare=True))
+        await outcome
+        self._on_change = on_change
+
+    def on_replaced(self, name: str, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Have `work` run in a transaction of the writer's thread whenever the file's content was
+        replaced, to make the tables of the user `name` where they are missing."""
+        self._writer.on_replaced[name] = work
+
+    def _call_settle(self, outcomes: list[Outcome], changed: bool, restored: bool) -> None:
+        # A loop that was closed under us has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._settle, outcomes, changed, restored)
+
+    def _settle(self, outcomes: list[Outcome], changed: bool, restored: bool) -> None:
+        self.waiting_writes -= len(outcomes)
+        for outcome, result, error in outcomes:
+            if outcome.done():
+                continue
+            if error is None:
+                outcome.set_result(result)
+            else:
+                outcome.set_exception(error)
+        if (changed or restored) and self._on_change is not None:
+            self._on_change(restored)

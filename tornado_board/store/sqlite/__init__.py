@@ -1,0 +1,269 @@
+"""Boards and players in an SQLite file: the embedded default.
+
+Triggers note in the table ``changes`` which boards and players changed, whoever changed them, so
+that ``sqlite3 tornado_board.sqlite3 "update players set score = 99 where ..."`` reaches the
+subscribers like any other change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tornado_board.models import (
+    SCORE_LIMIT,
+    Board,
+    NewBoard,
+    NewPlayer,
+    Number,
+    Player,
+    PlayerPatch,
+    RankedPlayer,
+    Ranking,
+    new_id,
+    score_of,
+)
+from tornado_board.settings import Settings
+from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
+from tornado_board.store import (
+    AlreadyExists,
+    NotFound,
+    OutcomeUnknown,
+    OutOfRange,
+    StoreUnavailable,
+)
+from tornado_board.store.sqlite import rows, schema
+from tornado_board.store.sqlite.feed import SQLiteFeed, version
+from tornado_board.store.sqlite.guard import EpochGuard
+from tornado_board.store.sqlite.sweep import Sweeper
+from tornado_board.tasks import Tasks
+
+T = TypeVar("T")
+
+
+class SQLiteStore:
+    """The `Store` in an SQLite file."""
+
+    shared = False
+
+    def __init__(self, database: Database, waiting_writes: int) -> None:
+        self._database = database
+        self._waiting_writes = waiting_writes
+        self._guard = EpochGuard(database.path)
+        self._feed: SQLiteFeed | None = None
+        self._sweeper = Sweeper(database)
+        self._tasks = Tasks()
+        self._closed = False
+        self.description = f"SQLite, {_shown(database.path)}"
+
+    @classmethod
+    async def open(cls, url: str, settings: Settings) -> SQLiteStore:
+        """Open the file that `url` names, made with its tables and sample board where missing.
+
+        Raises `ValueError` for a URL that names no file, and `StoreUnavailable`.
+        """
+        try:
+            database = Database.open(url)
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        store = cls(database, settings.waiting_writes)
+        try:
+            await database.watch(store._guard, store._changed)
+        except DatabaseUnavailable as error:
+            await store.close()
+            raise StoreUnavailable(f"{database.path}: {error}") from error
+        except BaseException:
+            await store.close()
+            raise
+        store._tasks.start(store._sweeper.run())
+        store._sweeper.wake()
+        return store
+
+    @property
+    def identity(self) -> str:
+        """Made with the file, and kept in it."""
+        return self._guard.identity
+
+    async def ping(self) -> None:
+        if (problem := self._database.problem) is not None:
+            raise StoreUnavailable(problem)
+        await self._read(lambda c: c.execute("SELECT 1 FROM boards LIMIT 1").fetchone(), own=True)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._tasks.cancel()
+            if self._feed is not None:
+                await self._feed.close()
+            await self._database.close()
+
+    # Boards
+
+    async def list_boards(self, limit: int, after: str = "") -> list[Board]:
+        def work(c: sqlite3.Connection) -> list[Board]:
+            found = c.execute(
+                f"SELECT {rows.BOARD_COLUMNS} FROM boards b WHERE b.id > ?"
+                f" AND {schema.is_id('b.id')} ORDER BY b.id LIMIT ?",
+                (after, limit),
+            )
+            return [board for row in found if (board := rows.board_of(row)) is not None]
+
+        return await self._read(work)
+
+    async def create_board(self, new: NewBoard) -> Board:
+        board_id = new.id or new_id()
+
+        def work(c: sqlite3.Connection) -> None:
+            cursor = c.execute(
+                "INSERT INTO boards (id, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (board_id, new.name),
+            )
+            if cursor.rowcount == 0:
+                raise AlreadyExists(f"there is a board {board_id!r} already")
+
+        await self._write(work)
+        return Board(board_id, new.name or board_id)
+
+    async def get_board(self, board_id: str) -> Board:
+        return await self._read(lambda c: rows.board(c, board_id), share=board_id)
+
+    async def delete_board(self, board_id: str) -> None:
+        def work(c: sqlite3.Connection) -> None:
+            if c.execute("DELETE FROM boards WHERE id = ?", (board_id,)).rowcount == 0:
+                raise NotFound(f"there is no board {board_id!r}")
+
+        await self._write(work)
+        self._sweeper.wake()
+
+    async def ranking(self, board_id: str, limit: int) -> Ranking:
+        def work(c: sqlite3.Connection) -> Ranking:
+            board = rows.board(c, board_id)
+            return Ranking(board, rows.best_players(c, board_id, limit), version(c))
+
+        return await self._read(work, share=board_id)
+
+    # Players
+
+    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
+        player = Player(new.id or new_id(), new.name, score_of(new.score))
+
+        def work(c: sqlite3.Connection) -> None:
+            rows.board(c, board_id)
+            if not rows.insert_player(c, board_id, player):
+                raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
+
+        await self._write(work)
+        return player
+
+    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
+        def work(c: sqlite3.Connection) -> RankedPlayer:
+            player = rows.player(c, board_id, player_id)
+            return RankedPlayer(
+                **msgspec.structs.asdict(player), rank=rows.rank(c, board_id, player.score)
+            )
+
+        # It counts the players above, of whom there may be a million.
+        return await self._read(work, share=board_id, slow=True, key=(board_id, player_id))
+
+    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
+        changed = {
+            field: value
+            for field, value in msgspec.structs.asdict(patch).items()
+            if value is not msgspec.UNSET
+        }
+        if "score" in changed:
+            changed["score"] = score_of(changed["score"])
+
+        def work(c: sqlite3.Connection) -> Player:
+            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changed)
+            rows.update_player(c, board_id, player)
+            return player
+
+        return await self._write(work)
+
+    async def delete_player(self, board_id: str, player_id: str) -> None:
+        def work(c: sqlite3.Connection) -> None:
+            cursor = c.execute(
+                f"DELETE FROM players AS p WHERE {rows.IS_PLAYER}", (board_id, player_id)
+            )
+            if cursor.rowcount == 0:
+                raise rows.missing(c, board_id, player_id)
+
+        await self._write(work)
+
+    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            # fetchall, since a statement that is not stepped to its end isn't carried out
+            changed = c.execute(_ADD, (board_id, player_id, amount)).fetchall()
+            if changed and (there := rows.player_of(changed[0])) is not None:
+                return there
+            player = rows.player(c, board_id, player_id)
+            raise OutOfRange(
+                f"the score is {player.score}; adding {amount} would leave ±2^53,"
+                " so nothing was added"
+            )
+
+        return await self._write(work)
+
+    # Changes
+
+    async def changes(self) -> SQLiteFeed:
+        seen = await self._read(version, own=True)
+        if self._feed is not None:
+            await self._feed.close()
+        self._feed = SQLiteFeed(self._database, seen, self._sweeper.wake)
+        return self._feed
+
+    def _changed(self, restored: bool) -> None:
+        if self._feed is not None:
+            if restored:
+                self._feed.lose("the file's content was replaced")
+            self._feed.wake()
+        if restored:
+            self._sweeper.wake()
+
+    # How the threads' failures read
+
+    async def _read(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        own: bool = False,
+        share: str = "",
+        slow: bool = False,
+        key: Hashable = None,
+    ) -> T:
+        try:
+            return await self._database.read(work, own=own, share=share, slow=slow, key=key)
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._database.waiting_writes >= self._waiting_writes:
+            raise StoreUnavailable("too many writes are waiting; nothing was changed")
+        try:
+            return await self._database.write(work)
+        except OutcomeUncertain as error:
+            raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+
+
+#: Adds ?3 to a score, if the sum is one.
+_ADD = (
+    f"UPDATE players AS p SET score = score + ?3 WHERE {rows.IS_PLAYER}"
+    f" AND score + ?3 BETWEEN -{SCORE_LIMIT} AND {SCORE_LIMIT}"
+    f" RETURNING {', '.join(Player.__struct_fields__)}"
+)
+
+
+def _shown(path: Path) -> str:
+    """`path` as a person would write it: from the working folder where it lies in there."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
