@@ -39,4 +39,4 @@ def data(seq: int) -> str:
 
 def event(seq: int) -> bytes:
     """The whole event, as servers send it that do not frame it themselves."""
-    return f"id: 1795279177639-{seq}\nevent: update\ndata: {data(seq)}\n\n".encode()
+    return f"event: update\ndata: {data(seq)}\nid: 1795279177639-{seq}\n\n".encode()

@@ -73,7 +73,7 @@ class Process:
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "DATABASE_URL": database_url,
-                "LOG_LEVEL": "warning",  # no line for each request
+                "TORNADO_BOARD_LOG_LEVEL": "warning",  # no line for each request
             },
             cwd=self._folder.name,
             stdout=subprocess.PIPE,

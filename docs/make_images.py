@@ -1,7 +1,7 @@
 """Makes the pictures of the page in docs/images: ``python docs/make_images.py``.
 
 It starts a server of its own with a made-up race, looks at it with Chromium, and needs a built page
-and Pillow (``python -m pip install pillow``).
+and Pillow (``python -m pip install -e '.[docs]'``).
 """
 
 from __future__ import annotations

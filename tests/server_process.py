@@ -11,7 +11,20 @@ import threading
 import time
 from pathlib import Path
 
+from tornado_board.command_line import PREFIX
+from tornado_board.settings import FIELDS
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def clean_environ() -> dict[str, str]:
+    """This process's environment without anything that a server takes for a setting."""
+    bare = {name.upper() for name in FIELDS}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in bare and not name.startswith(PREFIX)
+    }
 
 
 class ServerProcess:
@@ -26,8 +39,6 @@ class ServerProcess:
         self._start()
 
     def _start(self) -> None:
-        own = {"DATABASE_URL", "REDIS_URL", "PORT", "ADDRESS"}
-        environ = {k: v for k, v in os.environ.items() if k not in own}
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -37,7 +48,7 @@ class ServerProcess:
                 *self.flags,
             ],
             cwd=self.folder,
-            env={**environ, "PYTHONPATH": str(ROOT), **self.environ},
+            env={**clean_environ(), "PYTHONPATH": str(ROOT), **self.environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -13,6 +13,7 @@ from typing import Any
 import tornado.httputil
 import ujson
 
+from tornado_board.realtime.hub import Hub
 from tornado_board.server import running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
@@ -42,6 +43,7 @@ class Served:
     server: Server
     store: Store
     settings: Settings
+    hub: Hub
 
     async def request(
         self,
@@ -105,4 +107,4 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         async with asyncio.timeout(PATIENCE):
             while await server.services.readiness():
                 await asyncio.sleep(0.005)
-        yield Served(port, server.server, server.services.store, settings)
+        yield Served(port, server.server, server.services.store, settings, server.services.hub)

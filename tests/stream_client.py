@@ -112,6 +112,18 @@ class Block(NamedTuple):
     comments: list[str]
 
 
+async def read_chunk(reader: asyncio.StreamReader) -> bytes:
+    """The next chunk of a body (RFC 9112, section 7.1), empty for the last one.
+
+    Raises `asyncio.IncompleteReadError` if the body ends without one.
+    """
+    line = await reader.readuntil(b"\r\n")
+    assert re.fullmatch(rb"0|[1-9a-f][0-9a-f]*", line[:-2]), f"no size of a chunk: {line!r}"
+    data = await reader.readexactly(int(line, 16))
+    assert await reader.readexactly(2) == b"\r\n"
+    return data
+
+
 class RawStream:
     """An event stream read from a bare socket, block by block, as it comes."""
 
@@ -120,6 +132,9 @@ class RawStream:
         self.writer = writer
         self.status = 0
         self.headers: dict[str, str] = {}
+        #: Whether the server said that the body was at its end.
+        self.finished = False
+        self._reading: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -143,15 +158,32 @@ class RawStream:
         start, *fields = head.decode().split("\r\n")[:-2]
         stream.status = int(start.split()[1])
         stream.headers = {k.lower(): v for k, v in (f.split(": ", 1) for f in fields)}
+        if stream.headers.get("transfer-encoding") == "chunked":
+            raw, stream.reader = stream.reader, asyncio.StreamReader(limit=2**22)
+            stream._reading = asyncio.ensure_future(stream._read_chunks(raw))
         return stream
+
+    async def _read_chunks(self, raw: asyncio.StreamReader) -> None:
+        """Feed the body without its framing to `reader`."""
+        try:
+            while data := await read_chunk(raw):
+                self.reader.feed_data(data)
+            self.finished = True
+        except asyncio.IncompleteReadError as error:
+            self.reader.feed_data(error.partial)
+        except Exception as error:
+            self.reader.set_exception(error)
+            return
+        self.reader.feed_eof()
 
     async def block(self) -> Block:
         """The next block. Raises `asyncio.IncompleteReadError` at the end of the stream."""
         data = await asyncio.wait_for(self.reader.readuntil(b"\n\n"), PATIENCE)
         fields, comments = {}, []
         for line in data.decode()[:-2].split("\n"):
-            name, colon, value = line.partition(": ")
+            name, colon, value = line.partition(":")
             assert colon, f"no field: {line!r}"
+            value = value.removeprefix(" ")
             if name:
                 assert name not in fields, f"{name} twice in {data!r}"
                 fields[name] = value
@@ -164,7 +196,7 @@ class RawStream:
         while True:
             fields = (await self.block()).fields
             if "data" in fields:
-                event_id = EventId.parse(fields["id"]) if "id" in fields else None
+                event_id = EventId.parse(fields["id"]) if fields.get("id") else None
                 return fields["event"], json.loads(fields["data"]), event_id
 
     async def ended(self) -> bytes:
@@ -173,6 +205,8 @@ class RawStream:
 
     def close(self) -> None:
         self.writer.transport.abort()
+        if self._reading is not None:
+            self._reading.cancel()
 
 
 class Follower:
@@ -203,7 +237,8 @@ class Follower:
 
     async def stream(self, client: httpx.AsyncClient, seconds: float) -> None:
         """Follow the stream for some seconds, and hang up wherever it is then."""
-        headers, params = {}, {}
+        headers: dict[str, str] = {}
+        params: dict[str, str] = {}
         if self.last_event_id:
             self.returns += 1
             way = self.random.choice(["Last-Event-ID", "lastEventId", "last_event_id"])

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import logging
 import re
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -71,7 +73,9 @@ async def test_health_checks_are_quiet_unless_they_fail(
 
 async def open_stream(served: Served) -> asyncio.StreamWriter:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(b"GET /boards/demo HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n")
+    writer.write(
+        b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    )
     await asyncio.wait_for(reader.readuntil(b"event: update"), 10)
     return writer
 
@@ -96,6 +100,34 @@ async def test_a_proxy_tells_the_address_only_where_it_is_trusted(
     assert lines[0].endswith("203.0.113.7" if trusted else "127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("forwarded_for", "real_ip", "address"),
+    [
+        ("203.0.113.7", "", "203.0.113.7"),
+        ("", "203.0.113.8", "203.0.113.8"),
+        ("203.0.113.7", "203.0.113.8", "203.0.113.7"),
+        # the last is the one that the proxy itself has seen
+        ("198.51.100.1, 203.0.113.7", "203.0.113.8", "203.0.113.7"),
+        ("nonsense,2001:DB8::7 ", "", "2001:db8::7"),
+        # what is malformed is ignored, and no one before it believed
+        ("203.0.113.7, unknown", "203.0.113.8", "203.0.113.8"),
+        ("203.0.113.7, unknown", "", "127.0.0.1"),
+        ("203.0.113.7,", "x", "127.0.0.1"),
+        ("127.1", "1", "127.0.0.1"),
+        ("fe80::1%\x9b31m", "203.0.113.7:80", "127.0.0.1"),
+        (":" * 5000, "9" * 5000, "127.0.0.1"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_which_address_a_proxy_tells(
+    settings: Settings, lines: list[str], forwarded_for: str, real_ip: str, address: str
+) -> None:
+    async with serving(dataclasses.replace(settings, trust_forwarded=True)) as served:
+        headers = {"X-Forwarded-For": forwarded_for, "X-Real-IP": real_ip}
+        await served.request("GET", "/boards/", headers=headers)
+    assert lines[0].split()[-1] == address
+
+
 @pytest.mark.gen_test
 async def test_a_client_that_goes_away_is_no_news(
     settings: Settings,
@@ -117,8 +149,11 @@ async def test_a_client_that_goes_away_is_no_news(
 
         monkeypatch.setattr(served.store, "list_boards", slow)
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(b"GET /boards/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write(b"GET /boards/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await gone.wait()
+        # A reset: the end of what it sends could also come from a client that waits for the answer.
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         await asyncio.wait_for(done.wait(), 10)
         await asyncio.sleep(0.05)

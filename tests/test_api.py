@@ -8,11 +8,13 @@ import json
 
 import pytest
 
+from tornado_board.models import Board
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import LogUnavailable
 from tornado_board.settings import Settings
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.web.accept import prefers_event_stream
+from tornado_board.web.cors import cors_headers
 
 from .serving import PATIENCE, Answer, Served, serving
 
@@ -106,14 +108,12 @@ async def test_a_board_needs_neither_id_nor_name(settings: Settings, body: str |
     assert shown.json() == board | {"players": []}
 
 
-@pytest.mark.parametrize("board_id", [".", "..", "-", "~", "a" * 64])
+@pytest.mark.parametrize("board_id", ["...", ".a", "-", "~", "a" * 64])
 @pytest.mark.gen_test
 async def test_any_id_of_the_alphabet_works(settings: Settings, board_id: str) -> None:
     async with serving(settings) as served:
         made = await served.request("POST", "/boards/", json.dumps({"id": board_id}))
         location = made.headers["Location"]
-        assert "/./" not in location
-        assert "/../" not in location
         shown = await served.request("GET", location)
         made = await served.request(
             "POST", f"{location}players/", json.dumps({"id": board_id, "name": "P"})
@@ -121,6 +121,25 @@ async def test_any_id_of_the_alphabet_works(settings: Settings, board_id: str) -
         player = await served.request("GET", made.headers["Location"])
     assert shown.json()["id"] == board_id
     assert player.json() == {"id": board_id, "name": "P", "score": 0, "rank": 1}
+
+
+@pytest.mark.gen_test
+async def test_a_board_that_no_path_leads_to_is_not_listed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stored(limit: int, after: str = "") -> list[Board]:
+        ids = [i for i in (" ", ".", "..", "a", "a b", "demo", "zoo", "é") if i > after]
+        return [Board(i, i) for i in ids[:limit]]
+
+    async with serving(settings) as served:
+        monkeypatch.setattr(served.store, "list_boards", stored)
+        listed, target = [], "/boards/?limit=1"
+        while target:
+            answer = await served.request("GET", target)
+            (board,) = answer.json()["boards"]
+            listed.append(board["id"])
+            target = answer.headers.get("Link", "")[1:].partition(">")[0]
+    assert listed == ["a", "demo", "zoo"]
 
 
 @SLASHES
@@ -303,7 +322,9 @@ async def test_what_may_pass_is_a_503_with_a_time(
 async def opened_stream(served: Served, board_id: str) -> asyncio.StreamWriter:
     """A stream of the board that has had its first event."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    head = f"GET /boards/{board_id} HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n"
+    head = (
+        f"GET /boards/{board_id} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+    )
     writer.write(head.encode())
     await asyncio.wait_for(reader.readuntil(b"event: update"), PATIENCE)
     return writer
@@ -410,18 +431,37 @@ async def test_an_allowed_origin_may_call(settings: Settings) -> None:
         assert preflight.headers["Access-Control-Allow-Origin"] == origin
         assert "PATCH" in preflight.headers["Access-Control-Allow-Methods"].split(", ")
         allowed = preflight.headers["Access-Control-Allow-Headers"].lower().split(", ")
-        assert {"content-type", "last-event-id", "if-none-match"} <= set(allowed)
+        assert set(allowed) == {
+            "authorization",
+            "cache-control",
+            "content-type",
+            "idempotency-key",
+            "if-none-match",
+            "last-event-id",
+            "x-requested-with",
+        }
+        assert preflight.headers["Access-Control-Allow-Credentials"] == "true"
         assert int(preflight.headers["Access-Control-Max-Age"]) > 0
         for method, target in (
             ("GET", "/boards/demo"),
             ("POST", "/boards/"),
             ("GET", "/nothing"),
             ("GET", "/boards/a%20b"),
+            ("GET", "nothing"),  # refused before the application sees it
+            ("HEAD", "/boards/demo?stream=1"),
         ):
             answer = await served.request(method, target, headers={"Origin": origin})
             assert answer.headers["Access-Control-Allow-Origin"] == origin
             exposed = answer.headers["Access-Control-Expose-Headers"].lower().split(", ")
-            assert {"location", "etag", "last-event-id", "retry-after"} <= set(exposed)
+            assert set(exposed) == {
+                "etag",
+                "idempotency-replayed",
+                "last-event-id",
+                "link",
+                "location",
+                "retry-after",
+            }
+            assert answer.headers["Access-Control-Allow-Credentials"] == "true"
             assert "Origin" in answer.headers["Vary"]
 
 
@@ -434,6 +474,8 @@ async def test_another_origin_may_not(settings: Settings) -> None:
         for headers in (
             {"Origin": "https://b.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
+            {"Origin": "http://localhost@b.example"},
             {"Origin": "https://b.example", "Sec-Fetch-Site": "cross-site"},
             {"Sec-Fetch-Site": "same-site"},
         ):
@@ -455,11 +497,17 @@ async def test_another_origin_may_not(settings: Settings) -> None:
 
 @pytest.mark.gen_test
 async def test_any_origin_may_call_where_the_settings_say_so(settings: Settings) -> None:
-    settings = dataclasses.replace(settings, allowed_origins=("*",))
+    settings = dataclasses.replace(settings, allowed_origins=("*", "https://a.example"))
     async with serving(settings) as served:
         answer = await served.request("POST", "/boards/", headers={"Origin": "https://b.example"})
+        named = await served.request("GET", "/boards/", headers={"Origin": "https://a.example"})
     assert answer.status == 201
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Credentials" not in answer.headers  # it would let any site in
+    assert named.headers["Access-Control-Allow-Origin"] == "https://a.example"
+    assert named.headers["Access-Control-Allow-Credentials"] == "true"
+    assert answer.headers["Vary"] == named.headers["Vary"] == "Origin"
+    assert cors_headers(("*",), "https://a.example")[0] == ("Access-Control-Allow-Origin", "*")
 
 
 # Health, the page

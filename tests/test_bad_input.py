@@ -64,6 +64,22 @@ NOT_OBJECTS = ["[]", "null", "true", "1", '"name"', '[{"name": "x"}]']
 #: A value of a field that is a name; that is a score or an amount.
 NOT_NAMES = ['""', "1", "true", "[]", "{}", '"' + "x" * 201 + '"', '"' + "é" * 201 + '"']
 NOT_NAMES += [json.dumps(c) for c in ("a\nb", "\0", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029")]
+NOT_NAMES += [
+    json.dumps(name)
+    for name in (
+        " ",
+        "   \u00a0",
+        "\u200b\u200c\u200d\u200e\u200f",
+        "\u2060\ufeff\u00ad",
+        "\u3164\u115f\u1160\uffa0",
+        "\u2800",
+        "\u3000\u2003",
+        "\u0301\u0308",
+        "\u180e\u034f\ufe0f\u202e",
+        "\U000e0041\U000e0100",
+        "\ufff0\uffff",
+    )
+]
 NOT_NAMES += ['"\\ud800"', '"x\\udfff\\ud83dy"']
 NOT_NUMBERS = ['"1"', "true", "false", "null", "[]", "[1]", "{}", '""']
 NOT_NUMBERS += ["9007199254740993", "-9007199254740993", "9007199254740994.0", "1e400", "-1e400"]
@@ -79,6 +95,9 @@ NOT_IDS = [
     "true",
     "[]",
     '"a%2e"',
+    '"."',
+    '".."',
+    '"\\u002e."',
 ]
 
 BAD = [
@@ -96,6 +115,11 @@ BAD = [
             "+",
             "a;b",
             "*",
+            ".",
+            "..",
+            "%2e",
+            "%2E%2e",
+            ".%2e",
         )
         for method, target, body in (
             ("GET", "/boards/{}", None),
@@ -132,6 +156,7 @@ BAD = [
     ),
     *(Bad("GET", f"{BOARDS}?limit={x}", 400, "from 1 to 1000") for x in ("0", "1001", "all")),
     *(Bad("GET", f"{BOARDS}?after={x}", 400, "1 to 64") for x in ("a/b", "%0A", "x" * 65)),
+    *(Bad("GET", f"{BOARDS}?after={x}", 400, "not . or ..") for x in (".", "%2e%2e")),
     Bad("GET", f"{BOARDS}?after=%ff", 400, "UTF-8"),
     *(
         Bad("GET", f"{EVENTS}?wait={wait}", 400, "wait: ")
@@ -211,6 +236,17 @@ BAD = [
     Bad("PATCH", PLAYER, 400, "id: is no field", '{"id": "venus"}'),
     Bad("POST", ADD, 400, "score: is no field", '{"score": 5}'),
     Bad("POST", ADD, 400, "surrogate", '{"\\ud800": 5}'),
+    # a field's name that looks like a part of the message about another
+    *(
+        Bad(method, target, 400, "no field", json.dumps({name: 1}))
+        for name in (" - at `$.foo`", "Object missing required field `foo`", "x` - at `$.name`")
+        for method, target in (
+            ("POST", BOARDS),
+            ("POST", PLAYERS),
+            ("PATCH", PLAYER),
+            ("POST", ADD),
+        )
+    ),
     Bad("POST", BOARDS, 400, "id: is there twice", '{"id": "x", "id": "y"}'),
     Bad("POST", PLAYERS, 400, "name: is there twice", '{"name": "x", "name": "x"}'),
     Bad("PATCH", PLAYER, 400, "score: is there twice", '{"score": 1, "sc\\u006fre": 2}'),
@@ -303,23 +339,24 @@ MALFORMED = {
     "a lower version": b"GET / HTTP/0.9\r\n\r\n",
     "another protocol": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    "a header without a colon": b"GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n",
-    "a folded header": b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
-    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
-    "a space in the target": b"GET /boards/a b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two lengths": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "two hosts": b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n",
+    "a folded header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: 1\r\n 2\r\n\r\n",
+    "a NUL in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: \0\r\n\r\n",
+    "a space in the target": b"GET /boards/a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "two lengths": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Length: 0\r\nContent-Length: 5\r\n\r\n{}",
-    "a negative length": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    "a length that is no number": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 1e1\r\n\r\n",
-    "both framings": b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+    "a negative length": b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "a length that is no number": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 1e1\r\n\r\n",
+    "both framings": b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "an unknown framing": b"POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
-    "a chunk without a size": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "an unknown framing": b"POST %s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "a chunk without a size": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
-    "an endless chunk size": b"POST %s HTTP/1.1\r\nHost: a\r\n"
-    b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 100,
-    "a chunk that goes on": b"POST %s HTTP/1.1\r\nHost: a\r\n"
+    "an endless chunk size": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 5000,
+    "a chunk that goes on": b"POST %s HTTP/1.1\r\nHost: localhost\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx\r\n0\r\n\r\n",
 }
 

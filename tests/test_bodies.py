@@ -13,7 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import SCORE_LIMIT, Addition, NewBoard, NewPlayer, PlayerPatch, is_id
+from tornado_board.models import (
+    SCORE_LIMIT,
+    Addition,
+    NewBoard,
+    NewPlayer,
+    PlayerPatch,
+    is_id,
+    is_visible,
+)
 from tornado_board.web.bodies import FORM, decode
 from tornado_board.web.problems import Problem
 
@@ -52,6 +60,7 @@ def check(result: Any) -> None:
             assert 1 <= len(value) <= 200
             assert value.encode().decode() == value
             assert not {unicodedata.category(c) for c in value} & {"Cc", "Cs", "Zl", "Zp"}
+            assert is_visible(value)
         else:
             assert type(value) in (int, float)
             assert math.isfinite(value)
@@ -105,7 +114,18 @@ def test_a_form_means_what_json_means(amount: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["x", "é" * 200, "👩‍👩‍👧‍👦 family", " ", "a\u00a0b", "<script>", "\u202etxt"]
+    "name",
+    [
+        "x",
+        "é" * 200,
+        "👩‍👩‍👧‍👦 family",
+        " a ",
+        "a\u00a0b",
+        "\u200b!",
+        "\U0001fadf",
+        "<script>",
+        "\u202etxt",
+    ],
 )
 def test_names_may_be_nearly_anything(name: str) -> None:
     for text in (json.dumps(name), json.dumps(name, ensure_ascii=False)):

@@ -16,16 +16,13 @@ from pathlib import Path
 import pytest
 from tornado.httpclient import AsyncHTTPClient
 
+from tornado_board import __version__
+
 ROOT = Path(__file__).parents[1]
 PARTS = (
-    "run.py",
-    "tornado_board",
-    "static",
-    "templates",
-    "setup.cfg",
-    "pyproject.toml",
-    "README.md",
-    "LICENSE",
+    *("tornado_board", "static", "templates", "tests", "benchmarks", "docs", ".ci"),
+    *("setup.cfg", "pyproject.toml", "LICENSE", "Makefile", ".gitignore"),
+    *(path.name for pattern in ("*.md", "*.py") for path in ROOT.glob(pattern)),
 )
 MANIFEST = "tornado_board/web/page_files/build/manifest.json"
 
@@ -50,25 +47,43 @@ def checkout(tmp_path: Path) -> Path:
     return copy
 
 
+def environment(checkout: Path, **environ: str) -> dict[str, str]:
+    """The environment of a build. There is no Node, unless `environ` has a PATH with one."""
+    return {
+        "PATH": str(checkout / "nothing"),
+        "HOME": str(checkout),
+        "PYTHONPATH": str(checkout / "static"),
+        **environ,
+    }
+
+
 def hook(checkout: Path, call: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Call a hook of the build backend the way pip does: in a process of its own."""
-    script = f"import build_backend, json; print(json.dumps(build_backend.{call}))"
+    # A Node that pip has installed for the tests is not there where pip builds.
+    script = (
+        "import build_page; build_page.find_spec = lambda name: None\n"
+        f"import build_backend, json; print(json.dumps(build_backend.{call}))"
+    )
     return subprocess.run(
         [sys.executable, "-c", script],
         cwd=checkout,
-        env={
-            # Without pip's Node, and without one on the PATH that could build the page after all.
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(checkout),
-            "PYTHONPATH": str(checkout / "static"),
-            **environ,
-        },
+        env=environment(checkout, **environ),
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
         start_new_session=True,  # without a terminal: what it says goes to stderr alone
     )
+
+
+def path_with_node(folder: Path, version: str) -> str:
+    """A PATH with a Node that says it is `version` and can do nothing, and an npm."""
+    folder.mkdir(exist_ok=True)
+    for name in ("node", "npm"):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo {version} || exit 3\n')
+        program.chmod(0o755)
+    return str(folder)
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> object:
@@ -113,6 +128,17 @@ def test_node_is_required_only_for_a_page_that_has_to_be_built(checkout: Path, k
 
     assert requires_node()
     assert requires_node(TORNADO_BOARD_SKIP_PAGE="0")
+    for node, suffices in (
+        ("v18.20.4", False),
+        ("v20.18.3", False),
+        ("v20.19.0", True),
+        ("v21.7.3", False),
+        ("v22.11.0", False),
+        ("v22.12.0", True),
+        ("v24.1.0", True),
+    ):
+        path = path_with_node(checkout / "bin", node)
+        assert requires_node(PATH=path) is not suffices, node
     assert not requires_node(TORNADO_BOARD_SKIP_PAGE="1")
     give_build(checkout)
     assert not requires_node()
@@ -136,29 +162,41 @@ def test_a_fresh_build_is_taken_as_it_is(checkout: Path) -> None:
         assert not [name for name in names if name.startswith(("static", "templates", "tests"))]
 
 
-@needs_setuptools
-def test_an_sdist_has_the_build_and_what_it_was_made_of(checkout: Path) -> None:
+@pytest.fixture
+def unpacked(checkout: Path) -> Path:
+    """The checkout's sdist, unpacked."""
     give_build(checkout)
     name = str(answer(hook(checkout, "build_sdist('out')")))
-    unpacked = checkout / "unpacked"
+    folder = checkout / "unpacked"
     with tarfile.open(checkout / "out" / name) as archive:
         # Security releases of Python brought the filters; newer ones warn where there is none.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(unpacked, **safely)
-    (inside,) = unpacked.iterdir()
-    for path in (
-        "static/build/manifest.json",
-        "static/src/board-stream.js",
-        "static/package-lock.json",
-        "static/.npmrc",
-        "static/build_backend.py",
-        "templates/index.html",
-        "run.py",
-    ):
-        assert (inside / path).is_file(), path
-    assert answer(hook(inside, "get_requires_for_build_wheel()")) == []
-    wheel = answer(hook(inside, "build_wheel('out')"))
-    assert MANIFEST in zipfile.ZipFile(inside / "out" / str(wheel)).namelist()
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:
+            archive.extractall(folder)
+    (inside,) = folder.iterdir()
+    return inside
+
+
+@needs_setuptools
+def test_an_sdist_has_the_build_and_what_it_was_made_of(unpacked: Path) -> None:
+    assert (unpacked / "static" / "build" / "manifest.json").is_file()
+    assert answer(hook(unpacked, "get_requires_for_build_wheel()")) == []
+    wheel = answer(hook(unpacked, "build_wheel('out')"))
+    assert MANIFEST in zipfile.ZipFile(unpacked / "out" / str(wheel)).namelist()
+
+
+@needs_setuptools
+def test_an_sdist_has_all_that_is_in_git(unpacked: Path) -> None:
+    """So that whoever has it can do with it what the README says, tests included."""
+    git = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("this is no checkout of git")
+    missing = [name for name in done.stdout.split("\0") if not (unpacked / name).exists()]
+    assert missing == []
+    made = [path for path in unpacked.rglob("*") if path.name in ("__pycache__", "node_modules")]
+    assert made == []
 
 
 @needs_setuptools
@@ -173,16 +211,47 @@ def test_without_a_network_the_rest_is_installed_with_a_warning(checkout: Path, 
         PIP_NO_INDEX="1",
         PIP_RETRIES="0",
     )
-    wheel = checkout / "out" / str(answer(done))
+    wheel = str(answer(done))
     assert "WARNING: the demo page could not be built" in done.stderr
     assert "python static/build_page.py" in done.stderr
-    assert MANIFEST not in zipfile.ZipFile(wheel).namelist()
+    assert wheel.startswith(f"tornado_board-{__version__}+page.not.built-")
+    assert MANIFEST not in zipfile.ZipFile(checkout / "out" / wheel).namelist()
+
+
+@needs_setuptools
+@pytest.mark.parametrize("editable", [True, False], ids=["editable", "wheel"])
+def test_pip_ends_with_a_word_on_a_page_that_could_not_be_built(
+    checkout: Path, tmp_path: Path, editable: bool
+) -> None:
+    """pip hides what a build prints, and there is no terminal here that it could be told to."""
+    pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]
+    pip += ["--no-build-isolation", f"--prefix={tmp_path / 'installed'}", "--ignore-installed"]
+
+    def last_line() -> str:
+        done = subprocess.run(
+            [*pip, *(["--editable"] if editable else []), str(checkout)],
+            env=environment(checkout, PATH=path_with_node(checkout / "bin", "v22.12.0")),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            start_new_session=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().splitlines()[-1]
+
+    told = f"Successfully installed tornado_board-{__version__}"
+    assert last_line() == f"{told}+page.not.built"
+    give_build(checkout)
+    assert last_line() == told
 
 
 @needs_setuptools
 def test_who_opts_out_gets_no_page_and_no_warning(checkout: Path) -> None:
     done = hook(checkout, "build_wheel('out')", TORNADO_BOARD_SKIP_PAGE="1")
-    wheel = checkout / "out" / str(answer(done))
+    name = str(answer(done))
+    assert name.startswith(f"tornado_board-{__version__}-")
+    wheel = checkout / "out" / name
     assert "WARNING: the demo page" not in done.stderr
     assert MANIFEST not in zipfile.ZipFile(wheel).namelist()
 

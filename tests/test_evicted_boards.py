@@ -38,7 +38,7 @@ async def connected(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     port = running.url.rstrip("/").rpartition(":")[2]
     reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
-    lines = [f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     writer.write("\r\n".join(lines).encode())
     return reader, writer
 

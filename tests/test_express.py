@@ -53,7 +53,7 @@ async def answer(running: Running, *parts: bytes) -> bytes:
             await asyncio.sleep(0.05)
             await loop.sock_sendall(sock, part)
         data = b""
-        while b"data: " not in data or not data.endswith(b"\n\n"):
+        while b"data: " not in data or not data.endswith((b"\n\n", b"\n\n\r\n")):
             got = await asyncio.wait_for(loop.sock_recv(sock, 65536), 10)
             data += got
             if not got:
@@ -88,6 +88,12 @@ async def test_both_ways_give_the_same_answer(
         request("/boards/demo/", "Origin: https://shown.example"),
         request("/boards/demo/", "Origin: https://other.example"),
         request(accept="text/event-stream, */*;q=0.1"),
+        request("/boards/demo/?stream=1", accept="*/*"),
+        request("/boards/demo/events?stream", accept="application/json"),
+        request("/boards/demo/events/?lastEventId=&stream=1", accept=""),
+        request("/boards/demo/").replace(b"Host: 127.0.0.1", b"Host: LOCALHOST.:80"),
+        request("/boards/demo/").replace(b"Host: 127.0.0.1", b"Host: a.localhost"),
+        request("/boards/demo/").replace(b"Host: 127.0.0.1", b"Host: [::1]:8888"),
     ):
         # The answer of the log to an id is kept after the first time it is asked.
         await answer(running, wanted[:20], wanted[20:])
@@ -97,7 +103,7 @@ async def test_both_ways_give_the_same_answer(
         by_short_cut = await answer(running, wanted)
         assert taken.count == before + ("1-1" not in wanted.decode() and b"9\r\n" not in wanted)
         assert by_short_cut == by_handler
-        assert re.search(rb"\r\n\r\nretry: \n(id|event): ", by_handler)
+        assert re.search(rb"\r\n\r\nc\r\nretry: \n\r\n[0-9a-f]+\r\nevent: ", by_handler)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -115,6 +121,10 @@ async def test_the_unusual_is_left_to_the_handlers(
         (request("/boards/demo/events/extra"), 404),
         (request("/boards/demoevents/"), 404),
         (request("/boards/demo/?limit=3"), 200),
+        (request("/boards/demo/?stream=0"), 200),
+        (request("/boards/demo/?stream=2"), 400),
+        (request().replace(b"Host: 127.0.0.1", b"Host: evil.example:8888"), 421),
+        (request().replace(b"Host: 127.0.0.1", b"Host: a b"), 400),
         (request("/boards/demo/", "Content-Length: 0"), 200),
         (request("/boards/demo/", "Accept: application/json"), 200),
         (request("/boards/demo/", "X-Forwarded-For: 10.0.0.1"), 200),
@@ -141,14 +151,14 @@ async def test_streams_beyond_the_limit_are_refused(serving: Serve, settings: Se
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
     for sock in sockets:
         sock.sendall(request())
-    while len(topic.audience) < 2:
+    while topic.streams < 2:
         await asyncio.sleep(0.01)
     refused = await answer(running, request("/boards/demo/", "Connection: close"))
     assert refused.startswith(b"HTTP/1.1 503")
     assert running.server.open_connections >= 2
     for sock in sockets:
         sock.close()
-    while len(topic.audience) or running.server.open_connections:
+    while topic.streams or running.server.open_connections:
         await asyncio.sleep(0.01)
     assert b"200 OK" in await answer(running, request())
 
@@ -156,20 +166,56 @@ async def test_streams_beyond_the_limit_are_refused(serving: Serve, settings: Se
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        (b"Host: h\r\nAccept: a\r\n\r\n", {b"host": b"h", b"accept": b"a"}),
-        (b"Host:h\r\nX:  y \t\r\n\r\n", {b"host": b"h", b"x": b"y"}),
-        (b"Host: h\r\nX:\r\n\r\n", {b"host": b"h", b"x": b""}),
+        (b"Host: h\r\nAccept: a\r\n\r\n", {b"host": "h", b"accept": "a"}),
+        (b"Host:h\r\nX:  y \t\r\n\r\n", {b"host": "h", b"x": "y"}),
+        (b"Host: h\r\nX:\r\n\r\n", {b"host": "h", b"x": ""}),
         (b"Accept: a\r\n\r\n", None),
         (b"Host: h\r\nHOST: i\r\n\r\n", None),
         (b"Host: h\r\n", None),
         (b"Host: h\r\n\r\nmore", None),
+        (b"Host: h\r\n\r\n\r\n", None),
         (b"Host: h\r\nX : y\r\n\r\n", None),
         (b"Host: h\n\n", None),
+        (b"Host: h\nX: y\r\n\r\n", None),
         (b"Host: h\r\nX: a\rb\r\n\r\n", None),
+        (b"Host: h\r\nX: \0\r\n\r\n", None),
+        (b"Host: h\r\nX: a\r\n folded\r\n\r\n", None),
+        (b"Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", None),
         (b"", None),
     ],
 )
 def test_a_header_is_read_whole_or_not_at_all(
-    header: bytes, expected: dict[bytes, bytes] | None
+    header: bytes, expected: dict[bytes, str] | None
 ) -> None:
-    assert express._fields(header, 0) == expected
+    request = express.parse(b"GET /boards/demo/ HTTP/1.1\r\n" + header)
+    assert (request and request.fields) == expected
+    assert express.parse(header) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/boards/demo", ("demo", {})),
+        ("/boards/demo/events/?stream", ("demo", {"stream": ""})),
+        (
+            "/boards/a.b~_-/events?lastEventId=1-2&stream=1",
+            ("a.b~_-", {"lastEventId": "1-2", "stream": "1"}),
+        ),
+        ("/boards/demo/?stream=1&stream=1", None),
+        ("/boards/demo/?lastEventId=1%2d2", None),
+        ("/boards/demo/?limit=1", None),
+        ("/boards/demo/#x", None),
+        ("/boards/../", None),
+        ("/boards/./events", None),
+        ("/boards/%2e%2e/", None),
+        ("/boards//", None),
+        ("/boards/demo//", None),
+        ("/boards/demo/events//", None),
+        ("/boards/demo/players/", None),
+        ("//boards/demo/", None),
+        ("/boards/demo/?stream=1&stream=1&stream=1&stream=1&stream=1", None),
+    ],
+)
+def test_which_targets_are_read(target: str, expected: object) -> None:
+    request = express.parse(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+    assert (request and (request.board_id, request.query)) == expected

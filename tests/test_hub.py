@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tornado_board.realtime import sse
-from tornado_board.realtime.hub import Hub, LimitReached, Topic
+from tornado_board.realtime import subscriber as subscribers
+from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import Subscriber
+from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.wires import Message, Wire, reset, update
+from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
 from tornado_board.store import NotFound
 
 
 def event(n: int, padding: int = 0) -> Event:
     return Event(EventId(1_000 + n, n), f'{{"n":{n},"padding":"{"x" * padding}"}}')
+
+
+def framed(event: Event, wire: Wire = RAW) -> Message:
+    """`event` as a stream is sent it."""
+    return wire.message([update(event)])
 
 
 class Boards:
@@ -49,7 +58,7 @@ class Clients:
         self.sockets: list[socket.socket] = []
 
     def subscribe(
-        self, topic: Topic, buffer: int | None = None
+        self, topic: Topic, buffer: int | None = None, wire: Wire = RAW
     ) -> tuple[Subscriber, socket.socket]:
         """A new subscriber and its client's socket; `buffer` bytes fit between them, or so."""
         near, far = socket.socketpair()
@@ -60,7 +69,7 @@ class Clients:
         far.setblocking(False)
         self.sockets.append(far)
         subscriber = Subscriber(near, self.hub.poller, self._release)
-        topic.audience.add(subscriber)
+        topic.add(subscriber, wire)
         return subscriber, far
 
     def _release(self) -> None:
@@ -105,9 +114,86 @@ async def test_everyone_gets_every_event_in_order(hubs: Any) -> None:
     ends = [clients.subscribe(topic)[1] for _ in range(600)]
     for n in range(2, 12):
         await hub.publish("b", event(n))
-    expected = b"".join(sse.update(event(n)) for n in range(2, 12))
+    expected = b"".join(framed(event(n)) for n in range(2, 12))
     for far in ends:
-        assert await received(far, sse.update(event(11))) == expected
+        assert await received(far, framed(event(11))) == expected
+
+
+@pytest.mark.gen_test
+async def test_each_gets_it_over_the_wire_it_came_by_encoded_once(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    raw = [clients.subscribe(topic, wire=RAW)[1] for _ in range(300)]
+    chunked = [clients.subscribe(topic, wire=CHUNKED)[1] for _ in range(300)]
+    publishing = asyncio.ensure_future(hub.publish("b", event(2)))
+    await asyncio.sleep(0)
+    # Whoever joins by now has the event already, on each wire, wherever the broadcast is.
+    for wire, ends in ((RAW, raw), (CHUNKED, chunked)):
+        late, far = clients.subscribe(topic, wire=wire)
+        late.begin(b"", topic.encoded(wire.message))
+        ends.append(far)
+    await publishing
+    assert topic.encoded(CHUNKED.message) is topic.encoded(CHUNKED.message)
+    await hub.publish("b", event(3))
+    for wire, ends in ((RAW, raw), (CHUNKED, chunked)):
+        expected = framed(event(2), wire) + framed(event(3), wire)
+        for far in ends:
+            assert await received(far, framed(event(3), wire)) == expected
+
+
+@pytest.mark.gen_test
+async def test_few_encodings_of_an_event_are_kept(hubs: Any) -> None:
+    topic = await hubs().open("b")
+    for n in range(1_000):
+        message = topic.encoded(RAW.message, f"for reason {n}")
+        assert f"for reason {n}".encode() in bytes(message)
+        assert len(topic._encoded) <= 100
+
+
+@pytest.mark.gen_test
+async def test_a_reset_stands_before_its_event_and_outlives_those_that_come_after(
+    hubs: Any,
+) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    stuck, slow = clients.subscribe(topic, buffer=4096, wire=CHUNKED)
+    _, far = clients.subscribe(topic, wire=CHUNKED)
+    large = event(2, padding=200_000)
+    await hub.publish("b", large)
+    await received(far, framed(large, CHUNKED))
+    # An event that goes back is sent if the reset says so.
+    await hub.publish("b", event(1), "the log was lost")
+    both = CHUNKED.message([reset("the log was lost"), update(event(1))])
+    assert await received(far, both) == both
+    await hub.publish("b", event(2))
+    await hub.publish("b", event(3))
+    # Who was behind all the time is spared the events between, not the reset.
+    last = CHUNKED.message([reset("the log was lost")]) + framed(event(3), CHUNKED)
+    data = await received(slow, framed(event(3), CHUNKED))
+    assert data == framed(large, CHUNKED) + last
+    assert stuck._pending == ()
+
+
+@pytest.mark.gen_test
+async def test_who_misses_too_much_that_has_to_arrive_is_let_go(
+    hubs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscribers, "_MOST_PENDING", 5)
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    stuck, _far = clients.subscribe(topic, buffer=4096)
+    await hub.publish("b", event(2, padding=200_000))
+    for n in range(3, 8):
+        await hub.publish("b", event(n), "once more")
+    # Four resets, and the newest event with its own.
+    assert len(stuck._pending) == 5
+    await hub.publish("b", event(8), "once more")
+    assert stuck.closed
+    assert topic.streams == 0
+    assert clients.released == 1
 
 
 @pytest.mark.gen_test
@@ -121,10 +207,10 @@ async def test_who_joins_during_a_fan_out_gets_the_event_once(hubs: Any) -> None
     await asyncio.sleep(0)
     assert topic.current == event(2)
     late, far = clients.subscribe(topic)
-    late.deliver(topic.current_bytes)
+    late.deliver(topic.encoded(RAW.message))
     await publishing
     await hub.publish("b", event(3))
-    assert await received(far, sse.update(event(3))) == sse.update(event(2)) + sse.update(event(3))
+    assert await received(far, framed(event(3))) == framed(event(2)) + framed(event(3))
 
 
 @pytest.mark.gen_test
@@ -134,18 +220,19 @@ async def test_who_joins_while_an_event_waits_for_a_comment_gets_it_once(hubs: A
     clients = Clients(hub)
     for _ in range(600):
         clients.subscribe(topic)
-    commenting = asyncio.ensure_future(topic.audience.send(sse.KEEPALIVE))
+    topic._sent_at, topic._checked_at = 0.0, time.monotonic()
+    commenting = asyncio.ensure_future(topic.keep_alive(300))
     await asyncio.sleep(0)
-    assert topic.audience.busy
+    assert topic._turn.locked()
     publishing = asyncio.ensure_future(hub.publish("b", event(2)))
     await asyncio.sleep(0)
     late, far = clients.subscribe(topic)
-    late.deliver(topic.current_bytes)
+    late.deliver(topic.encoded(RAW.message))
     await commenting
     await publishing
     await hub.publish("b", event(3))
-    data = await received(far, sse.update(event(3)))
-    assert data.count(sse.update(event(2))) == 1
+    data = await received(far, framed(event(3)))
+    assert data.count(framed(event(2))) == 1
 
 
 @pytest.mark.gen_test
@@ -162,17 +249,17 @@ async def test_those_who_come_and_go_during_a_fan_out_leave_the_others_whole(hub
     late = [clients.subscribe(topic) for _ in range(3)]
     late[1][0].close()
     await publishing
-    assert len(topic.audience) == 1000 - len(gone) + 2
+    assert topic.streams == 1000 - len(gone) + 2
     await hub.publish("b", event(3))
     for i, (_, far) in enumerate(pairs):
         if i not in gone:
-            data = await received(far, sse.update(event(3)))
-            assert data == sse.update(event(2)) + sse.update(event(3))
+            data = await received(far, framed(event(3)))
+            assert data == framed(event(2)) + framed(event(3))
     for i in (0, 2):
-        assert await received(late[i][1], b"\n\n") == sse.update(event(3))
+        assert await received(late[i][1], b"\n\n") == framed(event(3))
     for subscriber, _ in pairs:
         subscriber.close()
-    assert len(topic.audience) == 2
+    assert topic.streams == 2
 
 
 @pytest.mark.gen_test
@@ -188,20 +275,21 @@ async def test_an_event_that_was_begun_reaches_everyone_though_its_publisher_is_
     publishing.cancel()
     await asyncio.gather(publishing, return_exceptions=True)
     for far in ends:
-        assert await received(far, b"\n\n") == sse.update(event(2))
+        assert await received(far, b"\n\n") == framed(event(2))
 
 
 @pytest.mark.gen_test
-async def test_an_event_published_twice_during_a_fan_out_is_sent_once(hubs: Any) -> None:
+async def test_events_published_during_a_fan_out_come_after_it_in_order(
+    hubs: Any,
+) -> None:
     hub: Hub = hubs()
     topic = await hub.open("b")
     clients = Clients(hub)
     ends = [clients.subscribe(topic)[1] for _ in range(600)]
-    await asyncio.gather(*[hub.publish("b", event(n)) for n in (2, 3, 3, 2)])
-    await hub.publish("b", event(4))
-    expected = b"".join(sse.update(event(n)) for n in (2, 3, 4))
+    await asyncio.gather(*[hub.publish("b", event(n)) for n in (2, 3, 4)])
+    expected = b"".join(framed(event(n)) for n in (2, 3, 4))
     for far in ends:
-        assert await received(far, sse.update(event(4))) == expected
+        assert await received(far, framed(event(4))) == expected
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -213,22 +301,22 @@ async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any)
     _, brisk = clients.subscribe(topic)
     for n in range(2, 200):
         await hub.publish("b", event(n, padding=2_000))
-        await received(brisk, sse.update(event(n, padding=2_000)))
+        await received(brisk, framed(event(n, padding=2_000)))
     assert stuck._unfinished is not None
-    assert stuck._pending == sse.update(event(199, padding=2_000))
-    assert len(stuck._unfinished) <= len(stuck._pending)
-    data = await received(far, sse.update(event(199, padding=2_000)))
+    assert stuck._pending == (framed(event(199, padding=2_000)),)
+    assert len(stuck._unfinished) <= len(stuck._pending[0])
+    data = await received(far, framed(event(199, padding=2_000)))
     blocks = data.split(b"\n\n")[:-1]
-    ids = [int(block.split(b"\n")[0].removeprefix(b"id: ").split(b"-")[1]) for block in blocks]
+    ids = [int(block.rpartition(b"-")[2]) for block in blocks]
     assert ids == sorted(set(ids)), "in order, none twice"
     assert ids[-1] == 199
     assert len(ids) < 50, "those in between were skipped"
     for n, block in zip(ids, blocks, strict=True):
-        assert block + b"\n\n" == sse.update(event(n, padding=2_000)), "no event is torn"
+        assert block + b"\n\n" == framed(event(n, padding=2_000)), "no event is torn"
     await hub.publish("b", event(200))
-    assert await received(far, sse.update(event(200))) == sse.update(event(200))
+    assert await received(far, framed(event(200))) == framed(event(200))
     assert stuck._unfinished is None
-    assert stuck._pending is None
+    assert stuck._pending == ()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_NOTSENT_LOWAT is another thing elsewhere")
@@ -240,11 +328,11 @@ async def test_the_kernel_keeps_few_old_events_for_who_does_not_read(hubs: Any) 
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         far.connect(server.getsockname())
         far.setblocking(False)
-        topic.audience.add(Subscriber(server.accept()[0], hub.poller, lambda: None))
+        topic.add(Subscriber(server.accept()[0], hub.poller, lambda: None), RAW)
         for n in range(2, 4_002):
             await hub.publish("b", event(n, padding=1_000))
         # By default the kernel would take all four megabytes, if in steps.
-        assert len(await received(far, sse.update(event(4_001, padding=1_000)))) < 200_000
+        assert len(await received(far, framed(event(4_001, padding=1_000)))) < 200_000
 
 
 @pytest.mark.gen_test
@@ -254,7 +342,7 @@ async def test_an_event_larger_than_the_buffers_arrives_whole(hubs: Any) -> None
     _, far = Clients(hub).subscribe(topic, buffer=4096)
     large = event(2, padding=1_000_000)
     await hub.publish("b", large)
-    assert await received(far, sse.update(large)[-100:]) == sse.update(large)
+    assert await received(far, framed(large)[-100:]) == framed(large)
 
 
 @pytest.mark.gen_test
@@ -266,16 +354,16 @@ async def test_clients_that_hang_up_are_forgotten_and_released(hubs: Any) -> Non
     for _, far in pairs[::2]:
         far.close()
     for _ in range(100):
-        if len(topic.audience) == 10:
+        if topic.streams == 10:
             break
         await asyncio.sleep(0.02)
-    assert len(topic.audience) == 10
+    assert topic.streams == 10
     assert clients.released == 10
     # One that closes at the very moment of a fan-out fails in the send.
     pairs[1][1].close()
     await hub.publish("b", event(2))
     for _, far in pairs[3::2]:
-        assert await received(far, b"\n\n") == sse.update(event(2))
+        assert await received(far, b"\n\n") == framed(event(2))
     assert clients.released == 11
     pairs[3][0].close()
     pairs[3][0].close()
@@ -292,11 +380,11 @@ async def test_a_refusal_stops_nobody_else(hubs: Any) -> None:
     gone = {0, 7, 8, 29}
     for i in gone:
         pairs[i][1].close()
-    await topic.audience.send(sse.update(event(2)))
+    await hub.publish("b", event(2))
     for i, (subscriber, far) in enumerate(pairs):
         assert subscriber.closed == (i in gone)
         if i not in gone:
-            assert await received(far, b"\n\n") == sse.update(event(2))
+            assert await received(far, b"\n\n") == framed(event(2))
 
 
 @pytest.mark.gen_test
@@ -307,7 +395,7 @@ async def test_what_a_client_sends_is_thrown_away(hubs: Any) -> None:
     far.send(b"GET / HTTP/1.1\r\n\r\n" * 100)
     await asyncio.sleep(0.05)
     await hub.publish("b", event(2))
-    assert await received(far, b"\n\n") == sse.update(event(2))
+    assert await received(far, b"\n\n") == framed(event(2))
 
 
 @pytest.mark.gen_test
@@ -316,31 +404,25 @@ async def test_a_quiet_stream_gets_comments_but_a_stuck_one_keeps_its_event(hubs
     topic = await hub.open("b")
     clients = Clients(hub)
     _, far = clients.subscribe(topic)
-    assert (await received(far, sse.KEEPALIVE)).startswith(b":")
+    assert (await received(far, RAW.keepalive)).startswith(b":")
     stuck, slow = clients.subscribe(topic, buffer=4096)
     last = event(3, padding=10)
     await hub.publish("b", event(2, padding=500_000))
     await hub.publish("b", last)
     await asyncio.sleep(0.2)
-    assert stuck._pending == sse.update(last)
-    data = await received(slow, sse.update(last))
+    assert stuck._pending == (framed(last),)
+    data = await received(slow, framed(last))
     assert b"padding" in data
-    await received(slow, sse.KEEPALIVE)
+    await received(slow, RAW.keepalive)
 
 
 @pytest.mark.gen_test
-async def test_an_event_that_is_not_newer_is_passed_over(hubs: Any) -> None:
+async def test_what_was_published_last_is_current_whatever_its_id(hubs: Any) -> None:
     hub: Hub = hubs()
     await hub.open("b")
-    await hub.publish("b", event(5))
-    await hub.publish("b", event(5))
-    await hub.publish("b", event(3))
-    assert hub.current("b") == event(5)
-    nameless = Event(None, "{}")
-    await hub.publish("b", nameless)
-    assert hub.current("b") == nameless
-    await hub.publish("b", event(6))
-    assert hub.current("b") == event(6)
+    for last in (event(5), event(3), Event(None, "{}"), event(6)):
+        await hub.publish("b", last, "it does not follow")
+        assert hub.current("b") == last
     assert hub.current("c") is None
 
 
@@ -414,6 +496,44 @@ async def test_a_board_that_is_not_there_takes_no_room(hubs: Any) -> None:
         await hub.open("nope")
     assert hub.live("b") is topic
     assert not topic.ended
+
+
+@pytest.mark.parametrize("wire", [RAW, CHUNKED])
+@pytest.mark.gen_test
+async def test_a_stream_that_ends_says_so_where_the_socket_takes_it(hubs: Any, wire: Wire) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    clients = Clients(hub)
+    _, far = clients.subscribe(topic, wire=wire)
+    _, slow = clients.subscribe(topic, buffer=4096, wire=wire)
+    large = event(2, padding=200_000)
+    await hub.publish("b", large)
+    hub.end_board("b")
+    loop = asyncio.get_running_loop()
+    data, torn = b"", b""
+    while part := await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 5):
+        data += part
+    assert data == framed(large, wire) + wire.end
+    while part := await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 5):
+        torn += part
+    # An end within an event would be taken for a part of it.
+    assert framed(large, wire).startswith(torn)
+    assert clients.released == 2
+
+
+@pytest.mark.gen_test
+async def test_at_a_stop_the_waiting_are_answered_and_streams_go_on(hubs: Any) -> None:
+    hub: Hub = hubs()
+    topic = await hub.open("b")
+    _, far = Clients(hub).subscribe(topic)
+    waiting = asyncio.ensure_future(topic.wait(30))
+    await asyncio.sleep(0)
+    hub.stop_waiting()
+    await asyncio.wait_for(waiting, 5)
+    assert hub.stopping
+    hub.check_room(topic)
+    await hub.publish("b", event(2))
+    assert await received(far, b"\n\n") == framed(event(2))
 
 
 @pytest.mark.gen_test

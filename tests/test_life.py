@@ -20,9 +20,10 @@ import httpx
 import pytest
 
 from tornado_board.replay import EventId
-from tornado_board.server import main
+from tornado_board.server import main, running
+from tornado_board.settings import Settings
 
-from .server_process import ROOT, ServerProcess
+from .server_process import ROOT, ServerProcess, clean_environ
 from .stream_client import PATIENCE, RawStream, Writer, add, http_client, make_board
 
 gen_test = pytest.mark.gen_test(timeout=90)
@@ -32,11 +33,10 @@ Start = Callable[..., ServerProcess]
 
 def run(folder: Path, *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the server to its end, which has to come by itself."""
-    clean = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL", "PORT")}
     return subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "--log-level=warning", *flags],
         cwd=folder,
-        env={**clean, "PYTHONPATH": str(ROOT), **environ},
+        env={**clean_environ(), "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,6 +64,29 @@ def test_the_banner_says_where_it_serves_and_what_it_uses(
     assert re.search(r"replay log: +SQLite, tornado_board\.sqlite3\n", banner)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
     assert (tmp_path / "tornado_board.sqlite3").exists()
+
+
+def test_the_banner_comes_first(server_process: Start) -> None:
+    server = server_process(SQUASH="0.1")
+    server.stop()
+    lines = server.output
+    assert lines[0].startswith("tornado_board serves ")
+    assert lines[3].startswith("  Ctrl-C")
+    assert "WARNING tornado_board.server: SQUASH is an old name" in lines[4]
+
+
+@gen_test
+async def test_fewer_connections_than_asked_for_are_told_after_the_banner(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 2048))
+    monkeypatch.setattr("resource.setrlimit", lambda *_: None)
+    with caplog.at_level("INFO"):
+        async with running(settings) as server:
+            (notice,) = server.notices
+            assert server.services.settings.max_connections == 1536
+    assert notice.startswith("at most 1536 connections, not 20000")
+    assert "1536" not in caplog.text
 
 
 def test_a_sample_board_is_made_on_an_empty_database_only(server_process: Start) -> None:
@@ -175,7 +198,7 @@ async def test_a_stop_ends_streams_answers_polls_and_finishes_writes(
 async def test_a_request_that_never_ends_does_not_hold_up_a_stop(server_process: Start) -> None:
     server = server_process("--stop-timeout=0.5")
     _, stuck = await asyncio.open_connection("127.0.0.1", server.port)
-    stuck.write(b"POST /boards/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    stuck.write(b"POST /boards/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await asyncio.sleep(0.2)
     assert await asyncio.to_thread(server.stop) < 5
     assert server.process.returncode == 0
@@ -255,13 +278,17 @@ def test_a_second_process_on_the_same_file_is_one_line(
         ({"DATABASE_URL": "sqlite:///a%00b"}, ""),
         ({"DATABASE_URL": "sqlite:///text"}, "not a database"),
         ({"REDIS_URL": "memcached://localhost"}, "redis_url: must begin"),
-        ({"ADDRESS": "no.such.host.invalid"}, "no.such.host.invalid"),
-        ({"ADDRESS": "203.0.113.7"}, "203.0.113.7"),
+        ({"TORNADO_BOARD_ADDRESS": "no.such.host.invalid"}, "no.such.host.invalid"),
+        ({"TORNADO_BOARD_ADDRESS": "203.0.113.7"}, "203.0.113.7"),
         ({"PORT": "eighty"}, "PORT"),
-        ({"PORT": "65536"}, "port"),
-        ({"TLS_CERTIFICATE": "no.pem"}, "tls_key"),
-        ({"TLS_CERTIFICATE": "no.pem", "TLS_KEY": "no.pem"}, "tls_certificate"),
-        ({"PROCESSES": "2"}, "processes"),
+        ({"PORT": "65536"}, "PORT"),
+        ({"TORNADO_BOARD_PORT": "-1"}, "TORNADO_BOARD_PORT"),
+        ({"TORNADO_BOARD_TLS_CERTIFICATE": "no.pem"}, "tls_key"),
+        (
+            {"TORNADO_BOARD_TLS_CERTIFICATE": "no.pem", "TORNADO_BOARD_TLS_KEY": "no.pem"},
+            "tls_certificate",
+        ),
+        ({"TORNADO_BOARD_PROCESSES": "2"}, "processes"),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line(
@@ -276,7 +303,8 @@ def test_what_keeps_it_from_starting_is_one_line(
     monkeypatch.chdir(tmp_path)
     for variable in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(variable, raising=False)
-    for variable, value in {"PORT": "0", "LOG_LEVEL": "warning", **environ}.items():
+    given = {"PORT": "0", "TORNADO_BOARD_LOG_LEVEL": "warning", **environ}
+    for variable, value in given.items():
         monkeypatch.setenv(variable, value)
     # Should it start, it has to be stopped.
     stop = threading.Timer(PATIENCE, os.kill, (os.getpid(), signal.SIGTERM))

@@ -222,7 +222,7 @@ async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
 async def test_without_https_each_tab_has_its_own_stream(
     server_process: Start, open_tab: OpenTab
 ) -> None:
-    server = server_process()
+    server = server_process(f"--allowed-hosts={INSECURE_HOST}")
     tabs = [await open_tab(f"http://{INSECURE_HOST}:{server.port}") for _ in range(2)]
     for tab in tabs:
         assert await tab.run("isSecureContext") is False

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tornado_board.replay import EventId
+from tornado_board.realtime.wires import poll as wire
+from tornado_board.replay import Event, EventId
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 
@@ -139,6 +140,63 @@ async def test_history_gives_the_newest_events(serving: Serving, settings: Setti
         for count in (1, 3, 5, 1000):
             answer = await poll(client, history=count)
             assert answer == {"events": events[-count:], "last_event_id": events[-1]["id"]}
+
+
+async def test_after_an_event_without_an_id_it_goes_on_with_a_reset(
+    serving: Serving, settings: Settings
+) -> None:
+    """As while the replay log is away; the next one has an id again."""
+    server = await serving(settings)
+    hub = server.services.hub
+    async with http_client(server.url) as client:
+        await make_board(client, "b", {"p": 3})
+        last = (await poll(client))["last_event_id"]
+        current = hub.current("b")
+        assert current is not None
+        await hub.publish("b", Event(None, current.data.replace("3", "4")))
+        answer = await poll(client, since=last)
+        assert [e["event"] for e in answer["events"]] == ["reset", "update"]
+        assert answer["last_event_id"] == "0-0"
+        assert answer["events"][-1]["id"] is None
+        assert (await poll(client))["last_event_id"] == "0-0"
+        # It waits for a while: else clients would ask in circles.
+        topic = hub.live("b")
+        assert topic is not None
+        waiting = asyncio.ensure_future(poll(client, since="0-0", wait=60))
+        async with asyncio.timeout(PATIENCE):
+            while not topic.listeners:
+                await asyncio.sleep(0.005)
+        await add(client, "b", amount=4)
+        answer = await waiting
+        assert [e["event"] for e in answer["events"]] == ["reset", "update"]
+        assert answer["events"][-1]["data"]["players"][0]["score"] == 7
+        assert is_event_id(answer["last_event_id"])
+        assert (await poll(client, since=answer["last_event_id"], wait=0))["events"] == []
+
+
+async def test_a_long_answer_comes_in_pieces(
+    serving: Serving, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MOST_BYTES", 400)
+    url = (await serving(dataclasses.replace(settings, squash=0))).url
+    async with http_client(url) as client:
+        await make_board(client, "b")
+        answer = await poll(client)
+        since = answer["last_event_id"]
+        scores: list[int] = []
+        stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
+        await stream.event()
+        for _ in range(12):
+            await add(client, "b")
+            await stream.event()
+        stream.close()
+        while scores[-1:] != [12]:
+            answer = await poll(client, since=since, wait=60)
+            assert 1 <= len(answer["events"]) < 6
+            assert since != answer["last_event_id"] == answer["events"][-1]["id"]
+            since = answer["last_event_id"]
+            scores += [e["data"]["players"][0]["score"] for e in answer["events"]]
+        assert scores == list(range(1, 13))
 
 
 @pytest.mark.parametrize(

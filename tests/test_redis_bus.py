@@ -32,7 +32,7 @@ class Cluster:
         self.store, self.url, self.settings = store, url, settings
         self.nodes: list[Node] = []
 
-    async def node(self, url: str = "", **changes: float) -> Node:
+    async def node(self, url: str = "", **changes: Any) -> Node:
         changes = {"lease": LEASE, **changes}
         node = await Node.start(self.store, url or self.url, self.settings, **changes)
         self.nodes.append(node)
@@ -54,7 +54,7 @@ class Cluster:
 
     async def all_show(self, text: str, board: str = "b", *nodes: Node) -> None:
         for node in nodes or self.nodes:
-            await until(lambda node=node: text in node.data(board))  # type: ignore[misc]
+            await until(lambda node=node: text in node.data(board))
 
     async def drop(self, node: Node) -> None:
         """Close it, cleanly."""
@@ -525,3 +525,23 @@ async def test_a_copy_of_a_store_of_ones_own_is_not_followed(
     assert "another server" in buses[1].missing()[0]
     for bus in buses:
         await bus.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_key_that_is_no_lease_freezes_nothing_and_is_told_of(
+    clusters: Any, redis_url: str, shared_redis: RedisServer
+) -> None:
+    cluster = await clusters(redis_url)
+    first, second = await cluster.pair()
+    shared_redis.client.set(KEYS.lease, "other")  # it has no expiry, and is nobody's token
+    await until(lambda: all(node.role is Role.ISOLATED for node in cluster.nodes))
+    await cluster.all_show(await cluster.add())
+    for node in cluster.nodes:
+        assert "lease" in " ".join(node.boards.missing())
+        assert node.hub.current("b").id is None
+    shared_redis.client.delete(KEYS.lease)
+    await until(lambda: {n.role for n in cluster.nodes} == {Role.PUBLISHER, Role.FOLLOWER})
+    await cluster.all_show(await cluster.add())
+    await until(lambda: first.hub.current("b").id is not None)
+    await until(lambda: first.hub.current("b") == second.hub.current("b"))
+    await until(lambda: not first.boards.missing() and not second.boards.missing())

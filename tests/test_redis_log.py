@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from .conftest import IDENTITY, KEYS, Opened
 from .redis_server import RedisServer
 
 
-async def _log(opened: Opened, url: str, settings: Settings, **changes: float) -> RedisReplayLog:
+async def _log(opened: Opened, url: str, settings: Settings, **changes: Any) -> RedisReplayLog:
     log = await opened.log(url, dataclasses.replace(settings, **changes))
     assert isinstance(log, RedisReplayLog)
     return log

@@ -16,6 +16,7 @@ from tornado_board.replay.redis_link import RedisLink
 from tornado_board.settings import Settings
 
 from .conftest import IDENTITY, Opened
+from .proxies import free_port
 from .redis_server import RedisServer, least_rights
 
 RIGHTS = [word for word in least_rights() if word.startswith("+")]
@@ -81,7 +82,8 @@ async def test_the_start_leaves_nothing_and_denies_nothing(
 @pytest.mark.gen_test
 async def test_a_cluster_ends_the_start(own_redis: RedisServer, settings: Settings) -> None:
     own_redis.kill()
-    own_redis.options = ("--cluster-enabled", "yes")
+    # Without a port of its own its bus takes one 10,000 above, which there may not be.
+    own_redis.options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     own_redis.start()
     with pytest.raises(LogUnavailable, match="node of a cluster"):
         await open_replay_log(own_redis.url, settings, IDENTITY)

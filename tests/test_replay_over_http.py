@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tornado_board.replay import EventId
+from tornado_board.replay import Event, EventId
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 
@@ -182,6 +182,44 @@ async def test_an_id_of_another_log_is_reset(serving: Serving, settings: Setting
             (9_999_999_999_999_999, 9_999_999_999_999_999),
         ]:
             assert (await unprovable(client, f"{ms}-{n}"))[0]
+
+
+async def test_who_saw_an_event_without_an_id_is_shown_nothing_older(
+    serving: Serving, settings: Settings
+) -> None:
+    """As while the replay log is away: such an event takes the client's position from it."""
+    server = await serving(settings)
+    async with http_client(server.url) as client:
+        await board_with_events(client, 3)
+        newest = '{"id":"b","name":"b","players":[]}'
+        async with event_source(client, "/boards/b/") as events:
+            assert (await next_event(events)).id
+            await server.services.hub.publish("b", Event(None, newest))
+            event = await next_event(events)
+        assert (event.id, event.data) == ("", newest)
+        # So it comes back without one, as an EventSource does then.
+        async with event_source(client, "/boards/b/") as events:
+            event = await next_event(events)
+            assert (event.event, event.id, event.data) == ("update", "", newest)
+            await add(client, "b")
+            assert (await next_event(events)).id != ""
+
+
+async def test_an_event_that_does_not_follow_is_announced_by_a_reset(
+    serving: Serving, settings: Settings
+) -> None:
+    server = await serving(settings)
+    async with http_client(server.url) as client:
+        ids = await board_with_events(client, 2)
+        async with event_source(client, "/boards/b/") as events:
+            await next_event(events)
+            later = EventId(ids[-1].ms, ids[-1].n + 7)
+            await server.services.hub.publish("b", Event(later, "{}"), "events were lost")
+            reset, update = await next_event(events), await next_event(events)
+        assert (reset.event, json.loads(reset.data)) == ("reset", {"reason": "events were lost"})
+        # Cut between the two, a client would still have the place from which a reset is due.
+        assert reset.id == str(ids[-1])
+        assert (update.event, update.id) == ("update", str(later))
 
 
 MALFORMED = ["x", "-", "1", "1-", "-1", "1-2-3", "1.5-2", "1-2 3", "٣-٤", "01-2", "1" * 40 + "-1"]

@@ -10,21 +10,15 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tornado_board.models import NewBoard, Player, PlayerPatch
+from tornado_board.models import NewBoard, PlayerPatch
 from tornado_board.settings import Settings
 from tornado_board.store import (
-    FeedLost,
     NotFound,
     OutcomeUnknown,
-    PlayerChanged,
-    Store,
     StoreUnavailable,
     open_store,
 )
@@ -33,40 +27,14 @@ from tornado_board.store.rethinkdb.address import Address
 from .conftest import Opened
 from .reql import ReQLServer
 from .reql.values import ErrorType, ReQLError
+from .rethinkdb_admin import eventually, impatient, silence, unavailable
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Impatient ones."""
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.HEARTBEAT", 0.05)
-    monkeypatch.setattr("tornado_board.store.rethinkdb.feed.HEARTBEAT", 0.05)
-    monkeypatch.setattr("tornado_board.store.rethinkdb.connection.BACKOFF", (0.01, 0.05))
-    return dataclasses.replace(settings, database_timeout=1.0, database_wait=0.0)
-
-
-async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The result of `call` once it is not `StoreUnavailable` any more."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
-
-
-async def unavailable(store: Store) -> None:
-    """Wait until `store` knows that its server is away."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            await store.ping()
-        except StoreUnavailable:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the store goes on")
+    return impatient(settings, monkeypatch, timeout=1.0, wait=0.0)
 
 
 # Start-up
@@ -187,16 +155,6 @@ async def test_tls_checks_the_certificate_and_the_name(
 
 
 # Queries
-
-
-@asynccontextmanager
-async def silence(server: ReQLServer) -> AsyncIterator[None]:
-    """The server takes everything and does nothing, like a stopped process."""
-    server.running.clear()
-    try:
-        yield
-    finally:
-        server.running.set()
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -395,78 +353,3 @@ async def test_close_finishes_the_additions_under_way(settings: Settings, reql: 
     assert [player.score for player in await asyncio.gather(*adding)] == [32, 33, 34, 35, 36]
     with pytest.raises(StoreUnavailable):
         await store.ping()
-
-
-# The feed
-
-
-async def lost(waiting: Awaitable[Any]) -> str:
-    """The reason with which a feed ends."""
-    with pytest.raises(FeedLost) as caught:
-        await asyncio.wait_for(waiting, 10)
-    return str(caught.value)
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_every_end_of_a_feed_is_told(
-    opened: Opened, settings: Settings, reql: ReQLServer
-) -> None:
-    store = await opened.store(reql.url(), settings)
-
-    feed = await store.changes()
-    waiting = asyncio.ensure_future(feed.next())
-    await asyncio.sleep(0.05)
-    reql.drop_connections()
-    assert "the changefeed ended" in await lost(waiting)
-    await lost(feed.next())
-    await feed.close()
-
-    feed = await eventually(store.changes)
-    skipped = "Changefeed cache over array size limit, skipped 3 elements."
-    reql.put_in_feeds("players", {"error": skipped})
-    assert skipped in await lost(feed.next())
-    await feed.close()
-
-    feed = await store.changes()
-    async with silence(reql):
-        assert "heartbeat" in await lost(feed.next())
-    await feed.close()
-
-    feed = await eventually(store.changes)
-    waiting = asyncio.ensure_future(feed.next())
-    await asyncio.sleep(0)
-    await feed.close()
-    assert "closed" in await lost(waiting)
-    await lost(feed.next())
-
-    await asyncio.sleep(0.05)
-    assert reql.feeds == 0
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_a_feed_is_quiet_rather_than_lost_when_nothing_happens(
-    opened: Opened, settings: Settings, reql: ReQLServer
-) -> None:
-    store = await opened.store(reql.url(), settings)
-    feed = await store.changes()
-    waiting = asyncio.ensure_future(feed.next())
-    await asyncio.sleep(2 * settings.database_timeout)
-    assert not waiting.done()
-    await store.add_score("demo", "venus", 1)
-    assert await waiting == [PlayerChanged("demo", "venus", Player("venus", "Venus", 32))]
-
-
-@pytest.mark.gen_test(timeout=30)
-async def test_changes_before_an_error_row_may_go_but_those_after_a_new_feed_come(
-    opened: Opened, settings: Settings, reql: ReQLServer
-) -> None:
-    store = await opened.store(reql.url(), settings)
-    feed = await store.changes()
-    reql.put_in_feeds("players", {"error": "skipped 1 elements"})
-    await store.add_score("demo", "venus", 1)
-    await lost(feed.next())
-    await feed.close()
-    feed = await store.changes()
-    await store.add_score("demo", "venus", 1)
-    (change,) = await feed.next()
-    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 33))

@@ -17,6 +17,7 @@ import pytest
 
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.documents import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
@@ -232,7 +233,7 @@ async def test_tables_that_are_rebuilt_under_an_open_feed(
             players.reconfigure(shards=2, replicas=1),
             boards.reconfigure(shards=2, replicas=1),
             players.rebalance(),
-            players.index_drop("standing"),
+            players.index_drop(STANDING),
             players.reconfigure(shards=1, replicas=1),
         ):
             await load.more_answers(50)

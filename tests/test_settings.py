@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
-from tornado_board.settings import Settings, SettingsError, checked, load
+from tornado_board import __version__
+from tornado_board.command_line import PREFIX, load
+from tornado_board.settings import FIELDS, TYPES, Settings, SettingsError, checked
 
 from .server_process import ROOT
 
-FIELDS = dataclasses.fields(Settings)
-NUMBERS = [f for f in FIELDS if f.metadata["low"] is not None]
-TYPES = get_type_hints(Settings)
+NUMBERS = [f for f in FIELDS.values() if f.metadata["low"] is not None]
 
 
 @pytest.fixture
 def dotenv_file(tmp_path: Path) -> Path:
     return tmp_path / ".env"
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_without_anything_the_defaults_hold(dotenv_file: Path) -> None:
@@ -33,14 +43,24 @@ def test_without_anything_the_defaults_hold(dotenv_file: Path) -> None:
 def test_flags_weigh_more_than_the_environment_and_that_more_than_the_file(
     dotenv_file: Path,
 ) -> None:
-    dotenv_file.write_text("PORT=1001\nADDRESS=file.example\nSQUASH=0.1\nREDIS_URL=redis://file\n")
-    environ = {"PORT": "1002", "ADDRESS": "environ.example"}
+    dotenv_file.write_text(
+        "PORT=1001\nTORNADO_BOARD_ADDRESS=file.example\n"
+        "TORNADO_BOARD_SQUASH=0.1\nREDIS_URL=redis://file\n"
+    )
+    environ = {"PORT": "1002", "TORNADO_BOARD_ADDRESS": "environ.example"}
     settings = load(["--port=1003"], environ, dotenv_file)
     assert settings.port == 1003
     assert settings.address == "environ.example"
     assert settings.squash == 0.1
     assert settings.redis_url == "redis://file"
     assert settings.keepalive == Settings().keepalive
+
+
+def test_lists_have_commas(dotenv_file: Path) -> None:
+    environ = {"ALLOWED_ORIGINS": "https://a.example,https://b.example"}
+    settings = load(["--allowed-hosts=a.example,*.b.example"], environ, dotenv_file)
+    assert settings.allowed_hosts == ("a.example", "*.b.example")
+    assert settings.allowed_origins == ("https://a.example", "https://b.example")
 
 
 def test_the_env_file_is_read_as_it_is(dotenv_file: Path) -> None:
@@ -59,16 +79,66 @@ def test_an_env_file_that_cannot_be_read_is_an_error(tmp_path: Path, dotenv_file
         load([], {}, dotenv_file)
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda f: f.name)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "PORT"])
+def test_three_variables_are_known_without_the_prefix_too(name: str, dotenv_file: Path) -> None:
+    """Hosting services set them; the name with the prefix weighs more."""
+    notices: list[str] = []
+    bare, prefixed = {name: "81"}, {f"{PREFIX}{name}": "82"}
+    for environ, value in ((bare, "81"), (prefixed, "82"), (bare | prefixed, "82")):
+        settings = load([], environ, dotenv_file, notices)
+        assert str(getattr(settings, name.lower())) == value
+    assert notices == []
+
+
+@pytest.mark.parametrize("name", ["ADDRESS", "LEASE", "LOG_LEVEL", "PROCESSES"])
+def test_what_other_programs_call_their_own_is_left_to_them(name: str, dotenv_file: Path) -> None:
+    notices: list[str] = []
+    assert load([], {name: "INFO"}, dotenv_file, notices) == Settings()
+    assert notices == []
+    # The file is more likely to be meant for this server.
+    dotenv_file.write_text(f"{name}=4\n")
+    assert load([], {}, dotenv_file, notices) == Settings()
+    (notice,) = notices
+    assert f"{name} in " in notice
+    assert f"is not read; write TORNADO_BOARD_{name}" in notice
+
+
+def test_an_earlier_name_works_and_is_named_once(dotenv_file: Path) -> None:
+    notices: list[str] = []
+    settings = load([], {"TLS_KEY": "k", "TLS_CERTIFICATE": "c"}, dotenv_file, notices)
+    assert (settings.tls_key, settings.tls_certificate) == ("k", "c")
+    assert len(notices) == 2
+    assert "TLS_KEY is an old name" in notices[1]
+    assert "write TORNADO_BOARD_TLS_KEY" in notices[1]
+    both = {"SQUASH": "1", "TORNADO_BOARD_SQUASH": "2"}
+    assert load([], both, dotenv_file, notices).squash == 2
+    assert len(notices) == 2
+
+
+def test_a_misspelled_variable_is_told_with_the_nearest_name(dotenv_file: Path) -> None:
+    notices: list[str] = []
+    dotenv_file.write_text("TORNADO_BOARD_TRUST_FORWARD=1\n")
+    environ = {
+        # What Kubernetes sets for a service called tornado-board.
+        "TORNADO_BOARD_PORT": "tcp://10.0.0.1:8888",
+        "TORNADO_BOARD_PORT_8888_TCP_ADDR": "10.0.0.1",
+        "TORNADO_BOARD_SERVICE_PORT": "8888",
+        "TORNADO_BOARD_SKIP_PAGE": "1",
+    }
+    assert load([], environ, dotenv_file, notices) == Settings()
+    (notice,) = notices
+    assert "TORNADO_BOARD_TRUST_FORWARD'" in notice
+    assert "did you mean TORNADO_BOARD_TRUST_FORWARDED?" in notice
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=lambda f: f.name)
 def test_every_setting_has_a_flag_a_variable_and_a_line_in_the_file(
     field: Any, dotenv_file: Path
 ) -> None:
-    """The flag works with hyphens and with underscores."""
+    """The flag works with hyphens and with underscores, with ``=`` and without."""
     value: Any = "/some/file"
-    if field.name == "log_level":
-        value = "warning"
-    elif field.name == "database_durability":
-        value = "soft"
+    if field.metadata["choices"]:
+        value = field.metadata["choices"][-1]
     elif TYPES[field.name] is bool:
         value = True
     elif field.metadata["low"] is not None:
@@ -83,8 +153,9 @@ def test_every_setting_has_a_flag_a_variable_and_a_line_in_the_file(
     for arguments, environ, line in (
         ([f"--{field.name}={text}"], {}, ""),
         ([f"--{hyphens}={text}"], {}, ""),
-        ([], {field.name.upper(): text}, ""),
-        ([], {}, f"{field.name.upper()}={text}\n"),
+        ([f"--{hyphens}", text], {}, ""),
+        ([], {f"{PREFIX}{field.name.upper()}": text}, ""),
+        ([], {}, f"{PREFIX}{field.name.upper()}={text}\n"),
     ):
         dotenv_file.write_text(line)
         assert getattr(load([*arguments, *more], environ, dotenv_file), field.name) == value
@@ -93,51 +164,95 @@ def test_every_setting_has_a_flag_a_variable_and_a_line_in_the_file(
 @pytest.mark.parametrize("field", NUMBERS, ids=lambda f: f.name)
 def test_every_number_has_bounds(field: Any, dotenv_file: Path) -> None:
     kind = TYPES[field.name]
+    flag, variable = f"--{field.name.replace('_', '-')}", f"{PREFIX}{field.name.upper()}"
     low, high = field.metadata["low"], field.metadata["high"]
     assert low <= field.default <= high
     for good in (low, high):
-        assert getattr(load([f"--{field.name}={kind(good)}"], {}, dotenv_file), field.name) == good
+        assert getattr(load([f"{flag}={kind(good)}"], {}, dotenv_file), field.name) == good
     step = 1 if kind is int else 1e-3
     for bad in (low - step, high + step, -high - 1):
-        for arguments, environ in (
-            ([f"--{field.name}={bad}"], {}),
-            ([], {field.name.upper(): str(bad)}),
+        for arguments, environ, name in (
+            ([f"{flag}={bad}"], {}, flag),
+            ([flag, str(bad)], {}, flag),
+            ([], {variable: str(bad)}, variable),
         ):
-            with pytest.raises(SettingsError, match=f"{field.name}: .* is not from"):
+            with pytest.raises(SettingsError, match=f"^{name}: .* is out of range; expected a "):
                 load(arguments, environ, dotenv_file)
-    for text in ("many", "1e999", "nan", "inf", "0x10", "1,5", "1 000", "--1"):
-        with pytest.raises(SettingsError, match=re.compile(field.name, re.I)):
-            load([], {field.name.upper(): text}, dotenv_file)
+    wrong = ("many", "1e999", "nan", "inf", "0x10", "1,5", "1 000", "1_000", "--1", "٣", "9" * 5000)
+    for text in wrong:
+        with pytest.raises(SettingsError, match=f"^{variable}: .* expected a "):
+            load([], {variable: text}, dotenv_file)
 
 
 def test_checked_refuses_what_no_text_can_spell() -> None:
-    for name in ("squash", "keepalive"):
-        with pytest.raises(SettingsError, match=name):
-            checked(dataclasses.replace(Settings(), **{name: math.nan}))
+    for wrong in (Settings(squash=math.nan), Settings(log_level="loud")):
+        with pytest.raises(SettingsError, match=r"squash|log_level"):
+            checked(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--port=abc"],
+            "--port: 'abc' is not a valid int; expected a whole number from 0 to 65535",
+        ),
+        (["--port", "1.5"], "--port: '1.5' is not a valid int"),
+        (
+            ["--keepalive=soon"],
+            "--keepalive: 'soon' is not a valid float; expected a number from 0.05 to",
+        ),
+        (["--no-such-setting=1"], "unknown setting '--no-such-setting'"),
+        (["--prot=80"], "did you mean --port?"),
+        (["--data_base-url=x"], "did you mean --database-url?"),
+        (["extra"], "unexpected argument 'extra'"),
+        (["--port"], "--port: needs a value"),
+        (["--port="], "--port: '' is not a valid int"),
+        (["--port=80", "more"], "unexpected argument 'more'"),
+        (["-p", "80"], "unknown setting '-p'"),
+        (["--por=80"], "did you mean --port?"),
+        (
+            ["--log-level=loud"],
+            "--log-level: 'loud' is not known; expected debug, info, warning or error",
+        ),
+        (
+            ["--database-durability=none"],
+            "--database-durability: 'none' is not known; expected hard or soft",
+        ),
+        (["--tls-key=key.pem"], "tls_certificate and tls_key go together"),
+        (["--tls-certificate=chain.pem"], "tls_certificate and tls_key go together"),
+    ],
+)
+def test_bad_arguments_are_errors_that_name_them(
+    arguments: list[str], message: str, dotenv_file: Path
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(arguments, {}, dotenv_file)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--no-such-setting=1"],
-        ["extra"],
-        ["--port"],
-        ["--port="],
-        ["--port=80", "more"],
-        ["-p", "80"],
-        ["--log-level=loud"],
-        ["--database-durability=none"],
-        ["--tls-key=key.pem"],
-        ["--tls-certificate=chain.pem"],
+        ["--no-such-setting=rethinkdb://u:s3cret@h/d"],
+        ["--no-such-setting", "rethinkdb://u:s3cret@h/d"],
+        ["rethinkdb://u:s3cret@h/d"],
+        ["--port=rethinkdb://u:s3cret@h/d"],
+        ["--log-level", "rethinkdb://u:s3cret@h/d"],
+        ["--rethinkdb://u:s3cret@h/d"],
     ],
 )
-def test_bad_arguments_are_errors_that_name_them(arguments: list[str], dotenv_file: Path) -> None:
+def test_no_message_shows_a_password(arguments: list[str], dotenv_file: Path) -> None:
     with pytest.raises(SettingsError) as raised:
         load(arguments, {}, dotenv_file)
-    named = arguments[-1].lstrip("-").partition("=")[0]
-    text = str(raised.value).replace("_", "-")
-    assert named in text or arguments[0].lstrip("-") in text
-    assert "\n" not in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["INFO", "Info", " info "])
+def test_the_case_of_a_choice_does_not_matter(text: str, dotenv_file: Path) -> None:
+    assert load([f"--log-level={text}"], {}, dotenv_file).log_level == "info"
+    assert load([], {"TORNADO_BOARD_LOG_LEVEL": text}, dotenv_file).log_level == "info"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +269,7 @@ def test_a_switch_is_on_off_or_an_error(
     """Whether a proxy is believed must not depend on a spelling mistake."""
     for arguments, environ in (
         ([f"--trust-forwarded={text}"], {}),
-        ([], {"TRUST_FORWARDED": text}),
+        ([], {"TORNADO_BOARD_TRUST_FORWARDED": text}),
     ):
         if expected is None:
             with pytest.raises(SettingsError, match=re.compile("trust.forwarded", re.I)):
@@ -163,25 +278,34 @@ def test_a_switch_is_on_off_or_an_error(
             assert load(arguments, environ, dotenv_file).trust_forwarded is expected
 
 
-def test_help_shows_every_setting_with_its_variable_and_default(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_a_switch_without_a_value_is_on(dotenv_file: Path) -> None:
+    settings = load(["--trust-forwarded", "--port=1"], {}, dotenv_file)
+    assert (settings.trust_forwarded, settings.port) == (True, 1)
+
+
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_help_shows_every_setting_with_its_variable_and_default(tmp_path: Path, asked: str) -> None:
+    done = run(tmp_path, asked)
     assert done.returncode == 0
     assert done.stderr == ""
     text = "".join(done.stdout.split())  # it is wrapped, at hyphens too
-    for field in FIELDS:
+    for field in FIELDS.values():
         assert f"--{field.name.replace('_', '-')}" in text
-        assert f"[{field.name.upper()}]" in text
+        variable = f"{PREFIX}{field.name.upper()}"
+        if field.metadata["bare"]:
+            variable += f"or{field.name.upper()}"
+        assert f"[{variable}]" in text
         assert "".join(field.metadata["help"].split()) in text
         if field.default not in ("", ()):
-            assert f"[{field.name.upper()}](default{field.default})" in text, field.name
+            default = str(field.default)
+            default = default.lower() if TYPES[field.name] is bool else default
+            assert f"[{variable}](default{default})" in text, field.name
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"tornado_board {__version__}\n", "")
 
 
 def test_a_redis_prefix_that_no_key_can_have_is_refused(tmp_path: Path) -> None:

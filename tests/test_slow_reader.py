@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tornado_board.realtime.replays import MOST_BYTES_IN_ALL
 from tornado_board.replay import EventId
 
 from .server_process import ServerProcess
@@ -46,27 +47,41 @@ async def narrow_stream(url: str, *headers: str) -> RawStream:
     return await RawStream.open(url, "/boards/b/", "Accept: text/event-stream", *headers, sock=sock)
 
 
-async def make_large_board(client: httpx.AsyncClient, folder: Path) -> None:
-    """A board ``b`` whose events are of 5 times `NAME` bytes; the API would not take such names."""
+async def next_id(stream: RawStream) -> EventId:
+    """The id of the next event."""
+    event_id = (await stream.event())[2]
+    assert event_id is not None
+    return event_id
+
+
+async def follow_large_board(
+    server: ServerProcess, client: httpx.AsyncClient
+) -> tuple[RawStream, EventId]:
+    """A board ``b`` whose events are of 5 times `NAME` bytes; the API would not take such names.
+
+    Returns a stream of it that shows them, and the id of the event that it shows.
+    """
     await make_board(client, "b", {f"p{i}": i for i in range(5)})
-    with contextlib.closing(sqlite3.connect(folder / "tornado_board.sqlite3")) as connection:
+    with contextlib.closing(sqlite3.connect(server.folder / "tornado_board.sqlite3")) as connection:
         connection.execute("UPDATE players SET name = ?", ("x" * NAME,))
         connection.commit()
+    stream = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
+    while True:
+        _, board, event_id = await stream.event()
+        if len(board["players"][0]["name"]) == NAME:
+            assert event_id is not None
+            return stream, event_id
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_subscriber_that_stops_reading(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess],
 ) -> None:
     server = server_process(
         "--squash=0", "--replay-length=20", "--keepalive=0.5", "--log-level=warning"
     )
     async with http_client(server.url) as client:
-        await make_large_board(client, tmp_path)
-        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        board = (await fast.event())[1]
-        while len(board["players"][0]["name"]) < NAME:
-            board = (await fast.event())[1]
+        fast, _ = await follow_large_board(server, client)
         slow = [await narrow_stream(server.url) for _ in range(SLOW)]
         for stream in slow:
             await stream.event()
@@ -115,27 +130,27 @@ async def test_a_subscriber_that_stops_reading(
 
 
 async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
-    server_process: Callable[..., ServerProcess], tmp_path: Path
+    server_process: Callable[..., ServerProcess],
 ) -> None:
     """Live events must not be written into the middle of what is replayed."""
     server = server_process("--squash=0", "--log-level=warning")
     async with http_client(server.url) as client:
-        await make_large_board(client, tmp_path)
-        fast = await RawStream.open(server.url, "/boards/b/", "Accept: text/event-stream")
-        ids = [(await fast.event())[2]]
+        fast, first = await follow_large_board(server, client)
+        ids = [first]
         for _ in range(25):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await next_id(fast))
         back = await narrow_stream(server.url, f"Last-Event-ID: {ids[0]}")
         back.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(10):
             await add(client, "b", "p1")
-            ids.append((await fast.event())[2])
+            ids.append(await next_id(fast))
         back.writer.transport.resume_reading()  # type: ignore[attr-defined]
         final = (await client.get("/boards/b/")).json()
         seen, data = [ids[0]], None
         while data != final:
             _, data, event_id = await back.event()
+            assert event_id is not None
             seen.append(event_id)
         # All that was replayed, then the newest of those that came meanwhile.
         assert seen[:26] == ids[:26]
@@ -143,3 +158,44 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
         assert data == final
         back.close()
         fast.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_clients_that_ask_for_all_and_read_nothing_have_a_bound_together(
+    server_process: Callable[..., ServerProcess],
+) -> None:
+    server = server_process("--squash=0", "--log-level=warning")
+    async with http_client(server.url) as client:
+        fast, first = await follow_large_board(server, client)
+        ids = [first]
+        for _ in range(21):
+            await add(client, "b", "p1")
+            ids.append(await next_id(fast))
+        fast.close()
+        size = 5 * NAME
+        before = resident(server)
+        streams, asked = [], 0
+        for number in range(60):
+            since = number % 10
+            stream = await narrow_stream(server.url, f"Last-Event-ID: {ids[since]}")
+            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            streams.append((since, stream))
+            asked += size * (len(ids) - 1 - since)
+        grown = resident(server) - before
+        # Ten different answers, of which each is there once, as far as there is room for them;
+        # and what it took to make one of them.
+        assert grown < MOST_BYTES_IN_ALL + 64 * 2**20 < asked / 2, f"{grown:,} bytes more"
+        resets = 0
+        for since, stream in streams:
+            stream.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            kind, data, event_id = await stream.event()
+            following = ids[since + 1 :]
+            if kind == "reset":
+                resets += 1
+                assert list(data) == ["reason"]
+                following = ids[-1:]
+                _, _, event_id = await stream.event()
+            for number, expected in enumerate(following):
+                assert (await next_id(stream) if number else event_id) == expected
+            stream.close()
+        assert resets < len(streams)

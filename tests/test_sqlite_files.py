@@ -65,25 +65,25 @@ def moved(path: Path) -> Callable[[], None]:
     return back
 
 
-def replaced(path: Path) -> Callable[[], None]:
+def replaced(path: Path) -> Callable[[], object]:
     """Put another file in its place, as an editor or ``mv`` does; what puts the old one back."""
     old, new = path.with_name("old"), path.with_name("new")
     shutil.copy(path, new)
     path.rename(old)
     new.rename(path)
-    return lambda: old.replace(path) and None
+    return lambda: old.replace(path)
 
 
-def wal_moved(path: Path) -> Callable[[], None]:
+def wal_moved(path: Path) -> Callable[[], object]:
     wal, away = path.with_name(path.name + "-wal"), path.with_name("away")
     wal.rename(away)
-    return lambda: away.rename(wal) and None
+    return lambda: away.rename(wal)
 
 
-def shm_moved(path: Path) -> Callable[[], None]:
+def shm_moved(path: Path) -> Callable[[], object]:
     shm, away = path.with_name(path.name + "-shm"), path.with_name("away")
     shm.rename(away)
-    return lambda: away.rename(shm) and None
+    return lambda: away.rename(shm)
 
 
 async def becomes(client: httpx.AsyncClient, path: str, status: int) -> str:

@@ -280,6 +280,7 @@ async def test_a_ranking_knows_which_changes_it_has_seen(
     feed = await store.changes()
     await store.create_player("b", NewPlayer(id="p", name="P", score=1))
     ranking = await store.ranking("b", 5)
+    change: Change
     (change,) = [
         c
         for c in await changes_until(feed, {("b", "p", Player("p", "P", 1))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,12 +11,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx_sse
 import pytest
 
-from tornado_board.replay import EventId
-from tornado_board.server import Running
+from tornado_board.replay import Event, EventId
+from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 
 from .stream_client import (
@@ -66,6 +68,7 @@ async def test_the_bytes_of_a_stream(serving: Serving, settings: Settings) -> No
     async with http_client(url) as client:
         await make_board(client, "b", {"p": 1})
         current = await client.get("/boards/b/")
+        last, data = current.headers["last-event-id"], current.text.strip()
     retries = set()
     for _ in range(20):
         stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
@@ -75,9 +78,7 @@ async def test_the_bytes_of_a_stream(serving: Serving, settings: Settings) -> No
         retries.add(retry)
         assert (
             await stream.reader.readuntil(b"\n\n")
-            == (
-                f"id: {current.headers['last-event-id']}\nevent: update\ndata: {current.text}\n\n"
-            ).encode()
+            == f"event: update\ndata: {data}\nid: {last}\n\n".encode()
         )
         stream.close()
     assert len(retries) > 5, "clients that reconnect together do so at random times"
@@ -118,7 +119,7 @@ async def test_a_stream_is_not_silent_for_long_after_an_event(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_a_stream_to_any_http_version_ends_with_its_connection(
+async def test_a_stream_is_framed_as_its_http_version_has_it(
     serving: Serving, settings: Settings, version: str
 ) -> None:
     url = (await serving(settings)).url
@@ -129,13 +130,15 @@ async def test_a_stream_to_any_http_version_ends_with_its_connection(
         )
         assert stream.status == 200
         assert "content-length" not in stream.headers
-        assert "transfer-encoding" not in stream.headers
+        chunked = "chunked" if version == "1.1" else None
+        assert stream.headers.get("transfer-encoding") == chunked
         assert stream.headers["connection"] == "close"
         await stream.event()
         await add(client, "b")
         assert (await stream.event())[1]["players"][0]["score"] == 1
         (await client.delete("/boards/b/")).raise_for_status()
-        await stream.ended()
+        assert await stream.ended() == b""
+        assert stream.finished == (version == "1.1")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -210,6 +213,71 @@ async def test_a_deleted_board_ends_its_streams(serving: Serving, settings: Sett
             assert (await next_event(events)).event in ("reset", "update")
 
 
+async def test_streams_end_last_at_a_stop(settings: Settings) -> None:
+    """Their clients come back a while later; until then there is to be somebody who listens."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(running(settings))
+        stream = await RawStream.open(server.url, "/boards/demo/", "Accept: text/event-stream")
+        _, _, last = await stream.event()
+        parts = urlsplit(server.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        # A request of which a part is missing still.
+        writer.write(
+            b"POST /boards/demo/players/mars/score-add/ HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 13\r\n\r\n"
+        )
+        async with http_client(server.url) as client:
+            path = f"/boards/demo/events/?since={last}&wait=60"
+            poll = asyncio.ensure_future(client.get(path))
+            topic = server.services.hub.live("demo")
+            assert topic is not None
+            async with asyncio.timeout(PATIENCE):
+                while topic.listeners < 2 or server.server.open_connections < 3:
+                    await asyncio.sleep(0.01)
+                stopping = asyncio.ensure_future(stack.aclose())
+                # Nobody waits any longer.
+                assert (await poll).json() == {"events": [], "last_event_id": str(last)}
+        assert topic.streams == 1
+        await topic.publish(Event(None, '{"still": "here"}'))
+        assert (await stream.event())[1] == {"still": "here"}
+        writer.write(b'{"amount":10}')
+        assert b" 200 " in await asyncio.wait_for(reader.readline(), PATIENCE)
+        await asyncio.wait_for(stopping, PATIENCE)
+        assert await stream.ended() == b""
+        assert stream.finished
+        writer.close()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_head_tells_of_the_framing_and_leaves_the_connection(
+    serving: Serving, settings: Settings, version: str
+) -> None:
+    url = (await serving(settings)).url
+    stream = await RawStream.open(
+        url, "/boards/demo/", "Accept: text/event-stream", method="GET", version=version
+    )
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    for _ in range(2 if version == "1.1" else 1):
+        writer.write(
+            f"HEAD /boards/demo/ HTTP/{version}\r\nHost: localhost\r\n"
+            "Accept: text/event-stream\r\n\r\n".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        start, *fields = head.decode().split("\r\n")[:-2]
+        assert start == "HTTP/1.1 200 OK"
+        named = {name.lower(): value for name, value in (f.split(": ", 1) for f in fields)}
+        for given in (named, stream.headers):
+            given.pop("date", None)
+        # The stream is the last answer of its connection; what HEAD gets needn't be.
+        assert {"connection": "close"} | named == stream.headers
+        assert named.get("connection") is None
+    if version == "1.0":
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    writer.close()
+    stream.close()
+
+
 async def test_every_kind_of_change_is_an_event(serving: Serving, settings: Settings) -> None:
     url = (await serving(settings)).url
     async with http_client(url) as client:
@@ -262,6 +330,7 @@ async def test_changes_that_nobody_sees_are_no_events(serving: Serving, settings
         # The last one shown leaves: the best of those not shown so far takes the place.
         await client.delete("/boards/b/players/p4/")
         _, after, event_id = await stream.event()
+        assert event_id is not None
         assert event_id.n == last.n + 2
         assert [p["id"] for p in after["players"]] == ["p0", "p1", "p2", "p3", "p7"]
         assert after["players"][-1]["score"] == 95

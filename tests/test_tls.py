@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tornado_board.replay import Event
 from tornado_board.settings import Settings
 
 from .serving import PATIENCE, parse, serving
+from .stream_client import read_chunk
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
 
-GET = b"GET /boards/demo HTTP/1.1\r\nHost: a\r\n%s\r\n"
+GET = b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
 
 
 @pytest.fixture
@@ -67,11 +70,43 @@ async def test_requests_and_streams(secure: Settings) -> None:
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.gen_test
+async def test_a_stream_is_chunked_up_to_its_end(secure: Settings) -> None:
+    """Also to a client that reads nothing for a while."""
+    async with serving(secure) as served:
+        streams = []
+        for _ in range(2):
+            reader, writer = await connected(secure, served.port)
+            writer.write(GET % b"Accept: text/event-stream\r\n")
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+            assert b"\r\nTransfer-Encoding: chunked\r\n" in head
+            assert (await read_chunk(reader)).startswith(b"retry: ")
+            assert b'"Mars","score":19' in await read_chunk(reader)
+            streams.append((reader, writer))
+        _, slow = streams[1]
+        slow.transport.pause_reading()  # type: ignore[attr-defined]
+        for n in range(40):
+            await served.hub.publish("demo", Event(None, f'"{n}{"x" * 200_000}"'))
+            assert f'"{n}x'.encode() in await read_chunk(streams[0][0])
+        slow.transport.resume_reading()  # type: ignore[attr-defined]
+        seen = 0
+        while seen < 39:
+            chunk = await asyncio.wait_for(read_chunk(streams[1][0]), PATIENCE)
+            match = re.fullmatch(rb'event: update\ndata: "(\d+)x{200000}"\nid:\n\n', chunk)
+            assert match
+            seen = int(match[1])
+        await served.store.delete_board("demo")
+        for reader, writer in streams:
+            assert await asyncio.wait_for(read_chunk(reader), PATIENCE) == b""
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+            writer.close()
+
+
 @pytest.mark.parametrize(
     ("change", "data", "status"),
     [
         ({"header_timeout": 0.2}, b"GET", 408),
-        ({"max_body": 1}, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n", 413),
+        ({"max_body": 1}, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", 413),
         ({"max_header": 1024}, b"GET / HTTP/1.1\r\nX: " + b"x" * 2000, 431),
         ({"max_connections": 1}, b"", 503),
         ({}, b"nonsense\r\n\r\n", 400),

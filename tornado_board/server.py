@@ -20,17 +20,19 @@ import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.cluster import open_bus
+from tornado_board.command_line import load
 from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
-from tornado_board.settings import Settings, SettingsError, load
+from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
 from tornado_board.web.connections import Server
 from tornado_board.web.express import Express
 from tornado_board.web.handler import Services
+from tornado_board.web.hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -55,16 +57,27 @@ class Running:
     url: str
     services: Services
     server: Server
+    #: What is odd and keeps nothing from running, a sentence each.
+    notices: tuple[str, ...] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until SIGTERM or Ctrl-C; the process's exit code."""
+    notices: list[str] = []
     try:
-        settings = load(arguments)
+        settings = load(arguments, notices=notices)
         _log_to_stderr(settings.log_level)
+
+        def announce(server: Running) -> None:
+            _print_banner(server)
+            for notice in notices:
+                logger.warning("%s", notice)
+            for notice in server.notices:
+                logger.info("%s", notice)
+
         if settings.processes > 1:
-            return _serve_in_several(settings)
-        _run(settings, serve_until_stopped(settings, _print_banner))
+            return _serve_in_several(settings, announce)
+        _run(settings, serve_until_stopped(settings, announce))
     except (SettingsError, StartError) as error:
         print(f"tornado_board: {error}", file=sys.stderr)
         return 1
@@ -87,8 +100,11 @@ def _run(settings: Settings, serving: Coroutine[Any, Any, None]) -> None:
         runner.run(serving)
 
 
-def _serve_in_several(settings: Settings) -> int:
-    """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code."""
+def _serve_in_several(settings: Settings, announce: Callable[[Running], None]) -> int:
+    """Run `settings.processes` servers on one port until SIGTERM or Ctrl-C; the exit code.
+
+    The first one calls `announce` when it serves.
+    """
     shared = settings.database_url.startswith("rethinkdb:") and is_shared(settings.replay_url)
     if not shared:
         raise SettingsError(
@@ -101,7 +117,7 @@ def _serve_in_several(settings: Settings) -> int:
         def on_serving(server: Running) -> None:
             ready()
             if index == 0:
-                _print_banner(server)
+                announce(server)
             logger.info("process %d serves", os.getpid())
 
         for other, group in enumerate(sockets):
@@ -181,11 +197,15 @@ async def running(
     Raises `StartError`.
     """
     tls = _tls(settings)
-    settings = _within_open_files(settings)
+    settings, notices = _within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
         bound = list(sockets) if sockets is not None else _bind(settings)[0]
         for sock in bound:
             stack.callback(sock.close)
+        try:
+            hosts = Hosts(settings, bound)
+        except ValueError as error:
+            raise StartError(f"allowed_hosts: {error}") from error
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
@@ -231,18 +251,21 @@ async def running(
         server = Server(
             make_application(services),
             settings,
+            hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings),
+            short_cut=Express(hub, catch_ups, settings, hosts),
         )
         server.add_sockets(bound)
-        # Last in, first out: no new connections, the streams end, what is under way is answered.
+        # Last in, first out: no new connections, those who wait are answered, then all that is
+        # under way, and the streams end at last (`hub.close` above). Their clients come back a
+        # second after that at the soonest, when whoever takes this process's place can listen.
         stack.push_async_callback(server.drain, settings.stop_timeout)
-        stack.callback(hub.close)
+        stack.callback(hub.stop_waiting)
         # Early, so that another process takes over while this one winds up.
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)
         stack.callback(server.stop)
-        yield Running(_url(settings, bound), services, server)
+        yield Running(_url(settings, bound), services, server, notices)
 
 
 async def _prune(log: ReplayLog) -> None:
@@ -268,8 +291,9 @@ def _bind(settings: Settings) -> list[list[socket.socket]]:
         ) from error
 
 
-def _within_open_files(settings: Settings) -> Settings:
-    """`settings` with as many connections as the process may have files open.
+def _within_open_files(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """`settings` with as many connections as the process may have files open, and what there is to
+    say about that.
 
     Raises the soft limit as far as needed; without this a 1025th client would find a server that
     can't accept.
@@ -283,14 +307,13 @@ def _within_open_files(settings: Settings) -> Settings:
         soft = wanted
     room = settings.max_connections if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES
     if room >= settings.max_connections:
-        return settings
-    logger.info(
-        "at most %d connections, not %d: the process may have %d files open (ulimit -n)",
-        max(room, 1),
-        settings.max_connections,
-        soft,
+        return settings, ()
+    most = max(room, 1)
+    notice = (
+        f"at most {most} connections, not {settings.max_connections}:"
+        f" the process may have {soft} files open (ulimit -n)"
     )
-    return dataclasses.replace(settings, max_connections=max(room, 1))
+    return dataclasses.replace(settings, max_connections=most), (notice,)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -1,22 +1,14 @@
-"""Every setting once: its flag, environment variable, default, bounds and help.
+"""Every setting once: its name, type, default, bounds and help.
 
-A setting is taken from the first of: the command line (``--port=8888``), the environment
-(``PORT=8888``), the file ``.env`` in the working folder, the default.
+`tornado_board.command_line` makes flags and environment variables of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TextIO, get_type_hints
-
-import dotenv
-import tornado.options
+from typing import Any, get_type_hints
 
 from tornado_board.cluster.keys import check_prefix
 
@@ -26,9 +18,24 @@ class SettingsError(ValueError):
 
 
 def _setting(
-    default: Any, help: str, *, group: str, low: float | None = None, high: float | None = None
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    bare: bool = False,
 ) -> Any:
-    metadata = {"help": help, "group": group, "low": low, "high": high}
+    """A setting. `bare`: its environment variable is also known without the prefix."""
+    metadata = {
+        "help": help,
+        "group": group,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "bare": bare,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -36,8 +43,8 @@ def _setting(
 class Settings:
     """The settings of one process. Times are in seconds and sizes in bytes unless said otherwise.
 
-    A field's name is its flag (with hyphens or underscores) and, in capitals, its environment
-    variable.
+    A field's name is its flag (with hyphens or underscores) and, in capitals and with a prefix,
+    its environment variable.
     """
 
     # server
@@ -47,7 +54,7 @@ class Settings:
         group="server",
     )
     port: int = _setting(
-        8888, "port to listen on; 0 takes a free one", group="server", low=0, high=65535
+        8888, "port to listen on; 0 takes a free one", group="server", low=0, high=65535, bare=True
     )
     processes: int = _setting(
         1,
@@ -66,12 +73,23 @@ class Settings:
     allowed_origins: tuple[str, ...] = _setting(
         (), "origins that may call the API from a browser (CORS); * for any", group="server"
     )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        "host names to answer for: names, *.example.org or *; on loopback only its own names "
+        "by default, elsewhere any",
+        group="server",
+    )
     trust_forwarded: bool = _setting(
         False,
         "take the client's address from X-Forwarded-For or X-Real-IP, as set by your proxy",
         group="server",
     )
-    log_level: str = _setting("info", "debug, info, warning or error", group="server")
+    log_level: str = _setting(
+        "info",
+        "how much is logged: debug, info, warning or error",
+        group="server",
+        choices=("debug", "info", "warning", "error"),
+    )
     stop_timeout: float = _setting(
         4.0, "how long a stop waits for requests under way", group="server", low=0, high=60
     )
@@ -89,12 +107,14 @@ class Settings:
         "sqlite:///tornado_board.sqlite3",
         "where boards and players live: sqlite:///file or rethinkdb://[user:password@]host:port/db",
         group="storage",
+        bare=True,
     )
     redis_url: str = _setting(
         "",
         "where the replay log lives: redis://..., or sqlite:///file; "
         "by default the SQLite file of database_url, or tornado_board.sqlite3",
         group="storage",
+        bare=True,
     )
     redis_prefix: str = _setting(
         "tornado_board:",
@@ -117,7 +137,10 @@ class Settings:
         high=86400,
     )
     database_durability: str = _setting(
-        "hard", "RethinkDB's writes: hard (on disk before the answer) or soft", group="storage"
+        "hard",
+        "RethinkDB's writes: hard (on disk before the answer) or soft",
+        group="storage",
+        choices=("hard", "soft"),
     )
     waiting_writes: int = _setting(
         10_000,
@@ -190,7 +213,19 @@ class Settings:
         20_000, "open connections in all", group="limits", low=1, high=1_000_000
     )
     max_connections_per_address: int = _setting(
-        20_000, "open connections from one address", group="limits", low=1, high=1_000_000
+        0,
+        "open connections from one address; 0 for a quarter of max_connections",
+        group="limits",
+        low=0,
+        high=1_000_000,
+    )
+    live_boards_per_address: int = _setting(
+        0,
+        "boards that one address may have streams and long-polls of; 0 for a quarter of "
+        "live_boards",
+        group="limits",
+        low=0,
+        high=1_000_000,
     )
     max_streams_per_board: int = _setting(
         20_000,
@@ -215,117 +250,41 @@ class Settings:
         return "sqlite:///tornado_board.sqlite3"
 
 
-_HELP = """\
-A realtime leaderboard server. Without settings it serves http://localhost:8888/ and keeps
-everything in tornado_board.sqlite3, in the working folder.
+#: The fields of `Settings`, and their types, by name.
+TYPES = get_type_hints(Settings)
+FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
 
-A setting is taken from the first of: a flag (--port=8000), the environment variable in brackets
-(PORT=8000), the file .env in the working folder, the default.
-"""
-
-_SWITCH = {
-    **dict.fromkeys(("true", "t", "1", "yes", "on"), "true"),
-    **dict.fromkeys(("false", "f", "0", "no", "off"), "false"),
-}
-
-_CHOICES = {
-    "log_level": ("debug", "info", "warning", "error"),
-    "database_durability": ("hard", "soft"),
-}
+#: How much of a wrong value a message shows, in characters.
+_SHOWN = 60
 
 
-def _spelled(kind: object, text: str) -> str:
-    """`text` as Tornado understands it, to which a switch is on with every spelling but a few.
-
-    Raises `ValueError` for a switch that is neither on nor off.
-    """
-    if kind is not bool:
-        return text
-    if text.lower() not in _SWITCH:
-        raise ValueError("is neither true nor false")
-    return _SWITCH[text.lower()]
+def check(name: str, where: str, value: Any) -> None:
+    """Raise `SettingsError`, which calls it `where`, unless the setting `name` may be `value`."""
+    limits = FIELDS[name].metadata
+    if limits["low"] is not None and not limits["low"] <= value <= limits["high"]:
+        text = shown(str(value)).strip("'")
+        raise SettingsError(f"{where}: {text} is out of range; expected {expected(name)}")
+    if limits["choices"] and value not in limits["choices"]:
+        raise SettingsError(f"{where}: {shown(value)} is not known; expected {expected(name)}")
 
 
-class _Parser(tornado.options.OptionParser):
-    """Prints its help where it was asked for, on standard output, and only then."""
-
-    def print_help(self, file: TextIO | None = None) -> None:
-        pass
-
-    def _help_callback(self, value: bool) -> None:
-        if value:
-            print(_HELP)
-            super().print_help(sys.stdout)
-            raise SystemExit(0)
-
-
-def load(
-    arguments: Sequence[str] | None = None,
-    environ: Mapping[str, str] | None = None,
-    dotenv_file: str | Path = ".env",
-) -> Settings:
-    """Read the settings from `arguments`, `environ` and `dotenv_file`, in this order of weight.
-
-    The first two default to this process's. ``--help`` prints every setting and raises
-    `SystemExit`. Raises `SettingsError`.
-    """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    environ = os.environ if environ is None else environ
-    try:
-        from_file = dotenv.dotenv_values(dotenv_file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{dotenv_file}: {error}") from None
-
-    parser = _Parser()
-    types = get_type_hints(Settings)
-    for f in dataclasses.fields(Settings):
-        several = types[f.name] == tuple[str, ...]
-        parser.define(
-            f.name,
-            default=[] if several else f.default,
-            type=str if several else types[f.name],
-            multiple=several,
-            help=f"{f.metadata['help']} [{f.name.upper()}]",
-            group=f.metadata["group"],
-        )
-    options = parser._options  # OptionParser has no public way to parse a single value
-    for f in dataclasses.fields(Settings):
-        variable = f.name.upper()
-        text = environ.get(variable, from_file.get(variable))
-        if text is not None and (text != "" or types[f.name] is str):
-            try:
-                options[parser._normalize_name(f.name)].parse(_spelled(types[f.name], text))
-            except (ValueError, tornado.options.Error):
-                raise SettingsError(
-                    f"{variable}: {text!r} is no {types[f.name].__name__}"
-                ) from None
-    for argument in arguments:
-        flag, equals, text = argument.partition("=")
-        kind = types.get(flag.lstrip("-").replace("-", "_"))
-        try:
-            spelled = f"{flag}={_spelled(kind, text)}" if equals else argument
-            rest = parser.parse_command_line(["run.py", spelled])
-        except ValueError as error:
-            raise SettingsError(f"{argument}: {error}") from None
-        except tornado.options.Error as error:
-            raise SettingsError(f"{error}; --help shows every setting") from None
-        if rest:
-            raise SettingsError(f"unexpected argument {rest[0]!r}; --help shows every setting")
-
-    values = {name: options[parser._normalize_name(name)].value() for name in types}
-    values["allowed_origins"] = tuple(values["allowed_origins"])
-    return checked(Settings(**values))
+def expected(name: str) -> str:
+    """What the setting `name` takes, in words."""
+    limits = FIELDS[name].metadata
+    if limits["choices"]:
+        *most, last = limits["choices"]
+        return f"{', '.join(most)} or {last}"
+    if limits["low"] is None:
+        return "true or false"
+    number = "a whole number" if TYPES[name] is int else "a number"
+    return f"{number} from {limits['low']:.12g} to {limits['high']:.12g}"
 
 
 def checked(settings: Settings) -> Settings:
     """`settings`, if each lies within its bounds. Raises `SettingsError` naming the one that
     doesn't."""
-    for f in dataclasses.fields(Settings):
-        value, low, high = getattr(settings, f.name), f.metadata["low"], f.metadata["high"]
-        if low is not None and not low <= value <= high:
-            raise SettingsError(f"{f.name}: {value} is not from {low:g} to {high:g}")
-        if f.name in _CHOICES and value not in _CHOICES[f.name]:
-            raise SettingsError(f"{f.name}: {value!r} is none of {', '.join(_CHOICES[f.name])}")
+    for name in FIELDS:
+        check(name, name, getattr(settings, name))
     try:
         check_prefix(settings.redis_prefix)
     except ValueError as error:
@@ -334,6 +293,14 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError("tls_certificate and tls_key go together; one of them is not set")
     _check_base_path(settings.base_path)
     return settings
+
+
+def shown(text: str) -> str:
+    """`text` for a message: not much of it, on one line, and nothing of a URL's password."""
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        return repr(f"{scheme[:_SHOWN]}://...")
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 #: What the server itself has at its root. A base path that began with one of these could not be
@@ -355,7 +322,7 @@ def _check_base_path(path: str) -> None:
         or not {".", ".."}.isdisjoint(segments)
     ):
         raise SettingsError(
-            f"base_path: {path[:_BASE_PATH_LENGTH]!r} is not a path; expected / or, as in"
+            f"base_path: {shown(path)} is not a path; expected / or, as in"
             f" /our/boards/, segments of A-Z a-z 0-9 . _ ~ -, {_BASE_PATH_LENGTH} characters at"
             " most"
         )

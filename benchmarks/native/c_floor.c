@@ -45,8 +45,8 @@ static void publish(const char *before, const char *after, double rate, double s
         char event[4096];
         seq++;
         published++;
-        int n = snprintf(event, sizeof event, "id: 1795279177639-%ld\nevent: update\ndata: %s@%ld.%lu@%s\n\n",
-                         seq, before, seq, at, after);
+        int n = snprintf(event, sizeof event, "event: update\ndata: %s@%ld.%lu@%s\nid: 1795279177639-%ld\n\n",
+                         before, seq, at, after, seq);
         for (int i = 0; i < count; i++)
             if (send(streams[i], event, (size_t)n, MSG_NOSIGNAL) < 0) perror("send");
     }

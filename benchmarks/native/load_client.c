@@ -3,7 +3,9 @@
  * An event is known by a marker anywhere in its data, "@SEQ.NS@": its sequence number, and when it
  * was published in nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. From the
  * first come losses and repetitions, from the second latency. Events without one (comments, a
- * board that was never published) are not counted.
+ * board that was never published) are not counted. HTTP's chunks need not be told from the rest: each
+ * server here sends an event in one chunk, so that none begins within a marker, and a chunk's size has
+ * no "@". "bytes" are those on the wire.
  *
  * It is driven by lines on stdin, and answers with one line of JSON each on stdout:
  *   (start)     after every connection has its response header or has failed

@@ -19,6 +19,9 @@ from benchmarks.processes import Failed, Process, free_port, python, wait_for_po
 #: The board's id.
 BOARD = "bench"
 
+#: What the server lets one address have: all of the load comes from this machine.
+FOR_ONE_ADDRESS = {"max_connections_per_address": 20_000, "live_boards_per_address": 10_000}
+
 
 class HubDirect(InProcess):
     """The application with its real store and log; events go straight to its hub."""
@@ -57,6 +60,7 @@ class WholeServer(OverHTTP):
         self.port = self.publish_port = free_port()
         command = python("tornado_board", f"--port={self.port}", "--address=127.0.0.1")
         command += [f"--uvloop={self._loop == 'uvloop'}", "--log-level=warning", *self.options]
+        command += [f"--{name.replace('_', '-')}={most}" for name, most in FOR_ONE_ADDRESS.items()]
         self.process = Process(command, log=folder / "server.log", cwd=folder)
         wait_for_port(self.port, self.process)
 
@@ -96,8 +100,9 @@ async def main(boards: int) -> None:
     from tornado_board.server import running
     from tornado_board.settings import Settings
 
-    # As `python run.py` has it, but for the port and the log's detail.
-    settings = dataclasses.replace(Settings(), address="127.0.0.1", port=0)
+    # As `python run.py` has it, but for the port, the log's detail and what one address may have.
+    here: dict[str, Any] = {"address": "127.0.0.1", "port": 0, **FOR_ONE_ADDRESS}
+    settings = dataclasses.replace(Settings(), **here)
     logging.basicConfig(level=logging.WARNING)
     async with running(settings) as server:
         ids = [f"{BOARD}-{number}" for number in range(boards)]

@@ -17,7 +17,7 @@ from rethinkdb import ql2_pb2
 
 from tests.reql.tables import Feed, Rows, Table
 from tests.reql.terms import Evaluator, FeedOf
-from tests.reql.values import ReQLError, stored
+from tests.reql.values import ErrorType, ReQLError, stored
 
 _Query = ql2_pb2.Query.QueryType
 _Response = ql2_pb2.Response.ResponseType
@@ -38,7 +38,8 @@ class ReQLServer:
         self.port = 0
         #: Queries that were run, as ``(type, term)``.
         self.queries: list[Any] = []
-        self._evaluator = Evaluator(self.databases)
+        #: What can be said of the cluster, and made to fail.
+        self.cluster = Evaluator(self.databases)
         self._password = password
         self._tls = tls
         self._server: asyncio.Server | None = None
@@ -49,8 +50,9 @@ class ReQLServer:
         self.answering = asyncio.Event()
         self.running.set()
         self.answering.set()
-        #: Errors that the next queries with a write in them get instead of being run.
-        self.next_errors: list[ReQLError] = []
+        #: Errors that the next queries with a write in them get instead of being run; ``None`` for
+        #: one that is run.
+        self.next_errors: list[ReQLError | None] = []
 
     async def __aenter__(self) -> ReQLServer:
         await self.start()
@@ -108,9 +110,11 @@ class ReQLServer:
         """Run a query. Raises `ReQLError`."""
         self.queries.append(term)
         if self.next_errors and _writes(term):
-            raise self.next_errors.pop(0)
+            error = self.next_errors.pop(0)
+            if error is not None:
+                raise error
         (database,) = options["db"][1] if "db" in options else ("test",)
-        return self._evaluator.run(term, database)
+        return self.cluster.run(term, database)
 
     def authenticate(self, first: str, nonce: str, salt: bytes, proof: str) -> str | None:
         """Check the client's SCRAM proof (RFC 5802); return the server's signature if it holds."""
@@ -226,12 +230,18 @@ class _Connection:
         await event.wait()
         await self._server.running.wait()
         event.clear()
+        if feed.aborted:
+            self._close_feed(token)
+            reason, kind = "Changefeed aborted (unavailable).", ErrorType.OP_FAILED
+            await self._answer(token, _Response.RUNTIME_ERROR, [reason], e=kind, b=[])
+            return
         rows, feed.rows = feed.rows, []
         await self._answer(token, _Response.SUCCESS_PARTIAL, stored(rows))
 
     def _close_feed(self, token: int) -> None:
         feed, table, _ = self._feeds.pop(token)
-        table.feeds.remove(feed)
+        if feed in table.feeds:
+            table.feeds.remove(feed)
 
     async def _answer(self, token: int, kind: int, data: list[Any], **more: Any) -> None:
         await self._server.answering.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
@@ -19,7 +20,13 @@ class Feed:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.rows: list[Row] = []
+        self.aborted = False
         self._wake = wake
+
+    def abort(self) -> None:
+        """The table can't be followed any more."""
+        self.aborted = True
+        self._wake()
 
     def put(self, row: Row) -> None:
         self.rows.append(row)
@@ -31,6 +38,7 @@ class Table:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.uuid = str(uuid.uuid4())
         self.rows: dict[str, Row] = {}
         self.indexes: dict[str, KeyOf] = {}
         self.feeds: list[Feed] = []
@@ -59,7 +67,8 @@ class Table:
 
     def keyed(self, index: str) -> list[tuple[Any, Row]]:
         """The rows that are in `index` with their keys, in order."""
-        key_of = {"id": itemgetter("id"), **self.indexes}.get(index)
+        indexes: dict[str, KeyOf] = {"id": itemgetter("id"), **self.indexes}
+        key_of = indexes.get(index)
         if key_of is None:
             raise failed(f"Index `{index}` was not found on table `test.{self.name}`.")
         found = []

@@ -7,19 +7,21 @@ import json
 import math
 import operator
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rethinkdb import ql2_pb2
 
+from tests.reql.administration import Administration, Environment
+from tests.reql.results import Result
 from tests.reql.tables import Range, Row, Rows, Table
 from tests.reql.values import (
     MAXVAL,
     MINVAL,
     ErrorType,
     ReQLError,
-    failed,
     missing,
     number,
     order,
@@ -28,7 +30,6 @@ from tests.reql.values import (
 
 _NAMES = {value: name for name, value in vars(ql2_pb2.Term.TermType).items() if name.isupper()}
 
-Environment = dict[int, Any]
 Function = Callable[..., Any]
 
 
@@ -39,11 +40,8 @@ class FeedOf:
         self.table = table
 
 
-class Evaluator:
+class Evaluator(Administration):
     """Evaluates terms on `databases`, which it changes."""
-
-    def __init__(self, databases: dict[str, dict[str, Table]]) -> None:
-        self.databases = databases
 
     def run(self, term: Any, database: str) -> Any:
         """The value of `term`: plain data, `Rows` or `FeedOf`. Raises `ReQLError`."""
@@ -96,79 +94,6 @@ class Evaluator:
             return self.value(body, {**env, **dict(zip(names, values, strict=False))})
         return self.value(function, env)
 
-    # Databases and tables
-
-    def _tables(self, args: list[Any]) -> dict[str, Table]:
-        """The tables of the database that `args` begin with, or else of the connection's."""
-        if args and isinstance(args[0], list):
-            (database,) = args.pop(0)[1]
-        else:
-            database = self._database
-        if database not in self.databases:
-            raise failed(f"Database `{database}` does not exist.")
-        return self.databases[database]
-
-    def _db_list(self, env: Environment, args: list[Any], options: Row) -> Any:
-        return list(self.databases)
-
-    def _db_create(self, env: Environment, args: list[Any], options: Row) -> Any:
-        if args[0] in self.databases:
-            raise failed(f"Database `{args[0]}` already exists.")
-        self.databases[args[0]] = {}
-        return {"dbs_created": 1}
-
-    def _db_drop(self, env: Environment, args: list[Any], options: Row) -> Any:
-        if self.databases.pop(args[0], None) is None:
-            raise failed(f"Database `{args[0]}` does not exist.")
-        return {"dbs_dropped": 1}
-
-    def _table_list(self, env: Environment, args: list[Any], options: Row) -> Any:
-        return list(self._tables(args))
-
-    def _table_create(self, env: Environment, args: list[Any], options: Row) -> Any:
-        tables = self._tables(args)
-        if args[0] in tables:
-            raise failed(f"Table `{self._database}.{args[0]}` already exists.")
-        tables[args[0]] = Table(args[0])
-        return {"tables_created": 1}
-
-    def _table(self, env: Environment, args: list[Any], options: Row) -> Table:
-        tables = self._tables(args)
-        if args[0] not in tables:
-            raise failed(f"Table `{self._database}.{args[0]}` does not exist.")
-        return tables[args[0]]
-
-    def _index_list(self, env: Environment, args: list[Any], options: Row) -> Any:
-        return list(self.value(args[0], env).indexes)
-
-    def _index_create(self, env: Environment, args: list[Any], options: Row) -> Any:
-        table, name = self.value(args[0], env), args[1]
-        if name in table.indexes:
-            raise failed(f"Index `{name}` already exists on table `{table.name}`.")
-        function = args[2] if len(args) > 2 else None
-
-        def key_of(row: Row) -> Any:
-            if function is not None:
-                return self.call(function, {}, row)
-            if row.get(name) is None:
-                raise missing(f"No attribute `{name}` in object.")
-            return row[name]
-
-        table.indexes[name] = key_of
-        return {"created": 1}
-
-    def _index_drop(self, env: Environment, args: list[Any], options: Row) -> Any:
-        table = self.value(args[0], env)
-        if table.indexes.pop(args[1], None) is None:
-            raise failed(f"Index `{args[1]}` was not found on table `{table.name}`.")
-        return {"dropped": 1}
-
-    def _index_status(self, env: Environment, args: list[Any], options: Row) -> Any:
-        table = self.value(args[0], env)
-        if args[1] not in table.indexes:
-            raise failed(f"Index `{args[1]}` was not found on table `{table.name}`.")
-        return [{"index": args[1], "ready": True}]
-
     # Selections
 
     def _get(self, env: Environment, args: list[Any], options: Row) -> Any:
@@ -210,7 +135,12 @@ class Evaluator:
     def _filter(self, env: Environment, args: list[Any], options: Row) -> Rows:
         rows, kept = self.rows(args[0], env), []
         for row in rows.items:
-            wanted = self.call(args[1], env, row)
+            try:
+                wanted = self.call(args[1], env, row)
+            except ReQLError as error:
+                if error.kind != ErrorType.NON_EXISTENCE:
+                    raise
+                continue  # as with the option `default` left as it is
             if isinstance(wanted, dict):
                 wanted = all(row.get(name) == item for name, item in wanted.items())
             if wanted:
@@ -220,9 +150,9 @@ class Evaluator:
     def _pluck(self, env: Environment, args: list[Any], options: Row) -> Any:
         value = self.value(args[0], env)
         if isinstance(value, dict):
-            return {name: value[name] for name in args[1:] if name in value}
+            return _plucked(value, args[1:])
         rows = self.rows(args[0], env)
-        return Rows([{n: row[n] for n in args[1:] if n in row} for row in rows.items])
+        return Rows([_plucked(row, args[1:]) for row in rows.items])
 
     def _changes(self, env: Environment, args: list[Any], options: Row) -> FeedOf:
         return FeedOf(self.value(args[0], env))
@@ -231,7 +161,7 @@ class Evaluator:
 
     def _insert(self, env: Environment, args: list[Any], options: Row) -> Any:
         table, documents = self.value(args[0], env), self.data(args[1], env)
-        result = _Result(options)
+        result = Result(options)
         for document in documents if isinstance(documents, list) else [documents]:
             row = dict(document)
             row.setdefault("id", str(uuid.uuid4()))
@@ -246,7 +176,7 @@ class Evaluator:
 
     def _write(self, env: Environment, args: list[Any], options: Row, change: Function) -> Any:
         table, rows = self._selection(args[0], env)
-        result = _Result(options)
+        result = Result(options)
         for key, row in rows:
             try:
                 new = change(row)
@@ -315,6 +245,18 @@ class Evaluator:
             raise missing(f"No attribute `{name}` in object.")
         return value[name]
 
+    def _append(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return [*self.data(args[0], env), self.data(args[1], env)]
+
+    def _merge(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return {**self.data(args[0], env), **self.data(args[1], env)}
+
+    def _now(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return time.time()
+
+    def _to_epoch_time(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return self.data(args[0], env)
+
     def _keys(self, env: Environment, args: list[Any], options: Row) -> Any:
         return sorted(self.data(args[0], env))
 
@@ -330,6 +272,8 @@ class Evaluator:
             return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         if kind == "array" and isinstance(value, list):
             return value
+        if kind == "object" and isinstance(value, list):
+            return dict(value)
         raise ReQLError(f"Cannot coerce {type_name(value)} to {kind.upper()}.")
 
     def _type_of(self, env: Environment, args: list[Any], options: Row) -> str:
@@ -341,7 +285,7 @@ class Evaluator:
 
     def _match(self, env: Environment, args: list[Any], options: Row) -> Any:
         text, pattern = self.flat(args, env)
-        found = re.search(pattern, text)
+        found = re.search(pattern.replace("$", r"\Z"), text)  # as RE2 has it
         return None if found is None else {"str": found.group()}
 
     def _minval(self, env: Environment, args: list[Any], options: Row) -> Any:
@@ -377,6 +321,9 @@ class Evaluator:
     def _ne(self, env: Environment, args: list[Any], options: Row) -> bool:
         return not self._compare(env, args, operator.eq)
 
+    def _gt(self, env: Environment, args: list[Any], options: Row) -> bool:
+        return self._compare(env, args, operator.gt)
+
     def _ge(self, env: Environment, args: list[Any], options: Row) -> bool:
         return self._compare(env, args, operator.ge)
 
@@ -393,34 +340,13 @@ class Evaluator:
         return self.data(args[0], env) in (None, False)
 
 
-class _Result:
-    """What a write answers."""
-
-    def __init__(self, options: Row) -> None:
-        self._changes = options.get("return_changes", False)
-        self.counts: dict[str, Any] = dict.fromkeys(
-            ("deleted", "errors", "inserted", "replaced", "skipped", "unchanged"), 0
-        )
-
-    def wrote(self, table: Table, key: Any, old: Row | None, new: Row | None) -> None:
-        table.set(key, new)
-        new = table.get(key)
-        if old is None and new is None:
-            kind = "skipped"
-        elif old is None:
-            kind = "inserted"
-        elif new is None:
-            kind = "deleted"
-        else:
-            kind = "unchanged" if old == new else "replaced"
-        self.counts[kind] += 1
-        if self._changes == "always" or (self._changes and old != new):
-            self.counts.setdefault("changes", []).append({"old_val": old, "new_val": new})
-
-    def failed(self, message: str, old: Row | None) -> None:
-        self.counts["errors"] += 1
-        self.counts.setdefault("first_error", message)
-        if self._changes == "always":
-            self.counts.setdefault("changes", []).append(
-                {"error": message, "old_val": old, "new_val": old}
-            )
+def _plucked(row: Row, fields: list[Any]) -> Row:
+    """The `fields` of `row`: names, and objects of a name and the field wanted of each element."""
+    found: Row = {}
+    for field in fields:
+        if isinstance(field, dict):
+            for name, inner in field.items():
+                found[name] = [_plucked(element, [inner]) for element in row[name]]
+        elif field in row:
+            found[field] = row[field]
+    return found

@@ -219,19 +219,22 @@ class RedisBus:
         if self.role is Role.ISOLATED or is_patient or self._lease.held:
             return
         logger.warning("nobody can tell who publishes: %s", error)
-        self._term, self.role = "", Role.ISOLATED
-        assert self._member is not None
-        self._member.take_role(self.role)
+        self._announce(Role.ISOLATED)
 
     async def _take(self, role: Role, *, anew: bool = False) -> None:
         if role is self.role and not anew:
             return
+        self._announce(role)
+        if role is Role.PUBLISHER:
+            await self._listener.subscribe([self._keys.wanted])
+        else:
+            await self._listener.unsubscribe([self._keys.wanted])
+
+    def _announce(self, role: Role) -> None:
+        level = logging.WARNING if role is Role.ISOLATED else logging.INFO
+        logger.log(level, "this process %s", role.value)
         self.role = role
         if role is not Role.PUBLISHER:
             self._term = ""
         assert self._member is not None
         self._member.take_role(role)
-        if role is Role.PUBLISHER:
-            await self._listener.subscribe([self._keys.wanted])
-        else:
-            await self._listener.unsubscribe([self._keys.wanted])

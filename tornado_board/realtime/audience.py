@@ -1,12 +1,14 @@
-"""The subscribers of one board, and the loop that sends an event to them."""
+"""The subscribers of one board over one wire, and the loop that sends an event to them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import repeat
 from operator import call
 from typing import Protocol
+
+from tornado_board.realtime.wires import Message
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
 #: or so.
@@ -21,17 +23,20 @@ class Member(Protocol):
     place: int
 
     @property
-    def send(self) -> Callable[[bytes], int]:
+    def send(self) -> Callable[[Message], int]:
         """Sends a message, and says how many of its bytes were taken; may raise `OSError`."""
 
-    def sent(self, data: bytes, count: int) -> None:
+    def sent(self, data: Message, count: int) -> None:
         """`send` took only the first `count` bytes of `data`."""
 
-    def refused(self, data: bytes, error: OSError) -> None:
+    def refused(self, data: Message, error: OSError) -> None:
         """`send` raised `error`."""
 
     def is_dead(self, patience: float) -> bool:
         """Whether the peer has been silent for `patience` seconds though it ought to answer."""
+
+    def finish(self, end: bytes) -> None:
+        """Send `end`, if the socket takes it now and nothing is unfinished, and `close`."""
 
     def close(self) -> None:
         """Close it; it then calls `Audience.discard`."""
@@ -40,24 +45,21 @@ class Member(Protocol):
 class Audience:
     """Subscribers, in an order that is walked in slices while they come and go.
 
-    Their `send` stand in a list of their own: a walk over ten thousand who keep up touches nothing
-    else of them, and its loop runs in C. Who joins during a walk stands behind its end; who leaves
-    leaves a hole until it is over.
+    Their `send` stand in a list of their own: a broadcast to ten thousand who keep up touches
+    nothing else of them, and its loop runs in C. While the audience is held (`hold`), who joins
+    stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
     def __init__(self) -> None:
         self._members: list[Member | None] = []
-        self._sends: list[Callable[[bytes], int]] = []
-        self._holes: list[int] = []
-        self._walk = asyncio.Lock()
+        self._sends: list[Callable[[Message], int]] = []
+        self._gaps: list[int] = []
+        self._held = False
+        #: How many places there were when it was last held.
+        self.end = 0
 
     def __len__(self) -> int:
-        return len(self._members) - len(self._holes)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being sent."""
-        return self._walk.locked()
+        return len(self._members) - len(self._gaps)
 
     def add(self, member: Member) -> None:
         """Have `member` sent everything from now on, but for what is being sent already."""
@@ -70,60 +72,34 @@ class Audience:
         place = member.place
         member.audience, member.place = None, -1
         self._members[place], self._sends[place] = None, nowhere
-        self._holes.append(place)
-        if not self.busy:
-            self._fill_holes()
+        self._gaps.append(place)
+        if not self._held:
+            self._fill_gaps()
 
-    def use(self, place: int, send: Callable[[bytes], int]) -> None:
+    def use(self, place: int, send: Callable[[Message], int]) -> None:
         """Send to the member at `place` by `send` from now on."""
         self._sends[place] = send
 
-    def close(self) -> None:
-        """Close every member."""
+    def finish(self, end: bytes) -> None:
+        """Close every member; those that can take it are sent `end` before."""
         for member in self._members[:]:
             if member is not None:
-                member.close()
+                member.finish(end)
 
-    async def send(self, data: bytes, on_start: Callable[[], bool] = lambda: True) -> None:
-        """Send `data` to every member, after what is being sent already.
+    def hold(self) -> None:
+        """Leave every member at its place until `release`. One at a time may do so."""
+        self._held, self.end = True, len(self._members)
 
-        `on_start` is called when it begins: who is added before that is sent `data`, who is added
-        later isn't; if it returns ``False`` nobody is. If this is cancelled once it has begun, the
-        rest are sent `data` all the same, without pauses.
-        """
-        async with self._walk:
-            if not on_start():
-                return
-            end = len(self._members)
-            try:
-                for start in range(0, end, _SLICE):
-                    if start:
-                        try:
-                            await asyncio.sleep(0)
-                        except asyncio.CancelledError:
-                            self._send_to_slice(start, end, data)
-                            raise
-                    self._send_to_slice(start, min(start + _SLICE, end), data)
-            finally:
-                self._fill_holes()
+    def release(self) -> None:
+        """Let places change again."""
+        self._held = False
+        self._fill_gaps()
 
-    async def drop_dead(self, patience: float) -> None:
-        """Close the members whose peer has vanished: see `Member.is_dead`."""
-        async with self._walk:
-            try:
-                for place in range(len(self._members)):
-                    if place and place % _SLICE == 0:
-                        await asyncio.sleep(0)
-                    member = self._members[place]
-                    if member is not None and member.is_dead(patience):
-                        member.close()
-            finally:
-                self._fill_holes()
-
-    def _send_to_slice(self, start: int, stop: int, data: bytes) -> None:
+    def send_to_slice(self, start: int, data: Message) -> None:
+        """Send `data` to the members at `start` and the places behind it, up to `end`."""
         size = len(data)
         counts: list[int] = []
-        sends = map(call, self._sends[start:stop], repeat(data))
+        sends = map(call, self._sends[start : min(start + _SLICE, self.end)], repeat(data))
         while True:
             try:
                 counts.extend(sends)
@@ -140,16 +116,53 @@ class Audience:
                 if count != size and member is not None:
                     member.sent(data, count)
 
-    def _fill_holes(self) -> None:
-        """Move the last members into the holes, from behind, so that the last is never one."""
-        for place in sorted(self._holes, reverse=True):
+    async def drop_dead(self, patience: float) -> None:
+        """Close the members whose peer has vanished: see `Member.is_dead`. It has to be held."""
+        for place in range(self.end):
+            if place and place % _SLICE == 0:
+                await asyncio.sleep(0)
+            member = self._members[place]
+            if member is not None and member.is_dead(patience):
+                member.close()
+
+    def _fill_gaps(self) -> None:
+        """Move the last members into the gaps, from behind, so that the last is never one."""
+        for place in sorted(self._gaps, reverse=True):
             member, send = self._members.pop(), self._sends.pop()
             if member is not None:
                 self._members[place], self._sends[place] = member, send
                 member.place = place
-        self._holes.clear()
+        self._gaps.clear()
 
 
-def nowhere(data: bytes) -> int:
+async def broadcast(messages: Mapping[Audience, Message]) -> None:
+    """Send to each audience its message; none of them is held.
+
+    Who is a member when this is called is sent it, who joins later isn't. If this is cancelled
+    once it has begun, the rest are sent it all the same, without pauses.
+    """
+    for audience in messages:
+        audience.hold()
+    slices = [
+        (audience, start, data)
+        for audience, data in messages.items()
+        for start in range(0, audience.end, _SLICE)
+    ]
+    done = 0
+    try:
+        for done, (audience, start, data) in enumerate(slices):
+            if done:
+                await asyncio.sleep(0)
+            audience.send_to_slice(start, data)
+    except asyncio.CancelledError:
+        for audience, start, data in slices[done:]:
+            audience.send_to_slice(start, data)
+        raise
+    finally:
+        for audience in messages:
+            audience.release()
+
+
+def nowhere(data: Message) -> int:
     """What `send` is of a subscriber that has closed."""
     return len(data)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import msgspec
-
-from tornado_board.realtime import sse
-from tornado_board.realtime.hub import Topic
+from tornado_board.realtime.replays import Replays
+from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.wires import Encode, Message, update
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
 
 #: Answers kept for others who ask for the same, since thousands do after a restart; and how many
-#: bytes of events they may have together. Each can be as large as the log of a board.
+#: bytes they may have together.
 _KEPT = 64
 _KEPT_BYTES = 16 * 2**20
+
+#: The largest catch-up in bytes; instead of a larger one there is a reset.
+MOST_BYTES = 8 * 2**20
 
 #: Reads of the log before a client that a very busy board keeps outrunning gets a reset.
 _TRIES = 5
@@ -23,17 +26,23 @@ _TRIES = 5
 #: Seconds that this process may be behind another, each try.
 _BEHIND = 0.5
 
-
-class CatchUp(msgspec.Struct, frozen=True):
-    """The events after an id up to a topic's current one; or `reset`, why they can't be had."""
-
-    events: Sequence[Event]
-    reset: str | None
-    #: The same as a stream sends it; after a reset, with the current board.
-    encoded: bytes
+_TOO_LARGE = "what came after that event is more than this server sends at once"
+_TOO_MUCH = "too much is on its way to other clients at present"
 
 
-_NOTHING = CatchUp((), None, b"")
+class CatchUp(NamedTuple):
+    """The events after an id up to a topic's current one, or a reset and the current one.
+
+    `encoded` is empty where there are none.
+    """
+
+    encoded: Message
+    is_reset: bool = False
+
+
+_NOTHING = CatchUp(Message())
+
+_Key = tuple[str, EventId, EventId, Encode]
 
 
 class CatchUps:
@@ -42,51 +51,54 @@ class CatchUps:
     def __init__(self, log: ReplayLog) -> None:
         self._log = log
         self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
-        self._kept: OrderedDict[tuple[str, EventId, EventId], CatchUp] = OrderedDict()
+        self._kept: OrderedDict[_Key, CatchUp] = OrderedDict()
         self._kept_bytes = 0
+        self._replays = Replays()
 
-    async def after(self, topic: Topic, event_id: EventId) -> CatchUp:
-        """Everything after `event_id` up to the topic's current event.
+    async def after(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp:
+        """Everything after `event_id` up to the topic's current event, as `encode` gives it.
 
         The current event is that of the moment in which this returns: whoever joins the topic
         before the next await misses nothing and gets nothing twice.
         """
         for _ in range(_TRIES):
-            known = self.known(topic, event_id)
+            known = self.known(topic, event_id, encode)
             if known is not None:
                 return known
             try:
                 logged = await self._read(topic.board_id, event_id)
             except Gap as gap:
-                return _reset(topic, str(gap))
+                return _reset(topic, str(gap), encode)
             except LogUnavailable:
-                return _reset(topic, "the replay log can't be reached at present")
+                return _reset(topic, "the replay log can't be reached at present", encode)
             # The log may be ahead of the topic: those events come to its subscribers yet.
             current = topic.current.id
             events = [e for e in logged if e.id and current and e.id <= current]
             if current == event_id or (events and events[-1].id == current):
                 assert current is not None
-                return self._keep(
-                    (topic.board_id, event_id, current),
-                    CatchUp(events, None, b"".join(map(sse.update, events))),
-                )
+                if not events:
+                    return _NOTHING
+                key = (topic.board_id, event_id, current, encode)
+                return self._kept.get(key) or self._encoded(topic, key, events)
             if current is not None and current < event_id:
                 # The client comes from another process, and this one has yet to hear that event.
                 await topic.wait(_BEHIND)
-        return _reset(topic, "the board changed too fast to catch up")
+        return _reset(topic, "the board changed too fast to catch up", encode)
 
-    def known(self, topic: Topic, event_id: EventId) -> CatchUp | None:
+    def known(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp | None:
         """The same where it can be told without reading the log; ``None`` where it can't."""
         current = topic.current.id
         if current is None:
-            return _reset(topic, "events are not being logged at present")
+            return _reset(topic, "events are not being logged at present", encode)
         if current == event_id:
             return _NOTHING
-        key = (topic.board_id, event_id, current)
+        key = (topic.board_id, event_id, current, encode)
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
-        return kept
+            return kept
+        replay = self._replays.find(key)
+        return None if replay is None else CatchUp(replay)
 
     async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
         key = (board_id, event_id)
@@ -108,14 +120,28 @@ class CatchUps:
         except Gap as gap:
             return gap
 
-    def _keep(self, key: tuple[str, EventId, EventId], catch_up: CatchUp) -> CatchUp:
-        old = self._kept.pop(key, None)
+    def _encoded(self, topic: Topic, key: _Key, events: Sequence[Event]) -> CatchUp:
+        """`events` encoded, and kept; a reset where that is too much."""
+        encode = key[-1]
+        if sum(len(event.data) for event in events) > MOST_BYTES:
+            return _reset(topic, _TOO_LARGE, encode)
+        data = encode([update(event) for event in events])
+        if len(data) > MOST_BYTES:
+            return _reset(topic, _TOO_LARGE, encode)
+        while self._kept and not self._replays.has_room(len(data)):
+            self._drop_oldest()
+        if not self._replays.make_room(len(data)):
+            return _reset(topic, _TOO_MUCH, encode)
+        catch_up = CatchUp(self._replays.make(key, data))
         self._kept[key] = catch_up
-        self._kept_bytes += len(catch_up.encoded) - (len(old.encoded) if old else 0)
+        self._kept_bytes += len(data)
         while len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
+            self._drop_oldest()
         return catch_up
 
+    def _drop_oldest(self) -> None:
+        self._kept_bytes -= len(self._kept.popitem(last=False)[1].encoded)
 
-def _reset(topic: Topic, reason: str) -> CatchUp:
-    return CatchUp((topic.current,), reason, sse.reset(reason) + topic.current_bytes)
+
+def _reset(topic: Topic, reason: str, encode: Encode) -> CatchUp:
+    return CatchUp(topic.encoded(encode, reason), is_reset=True)

@@ -1,22 +1,17 @@
-"""The subscribers of each board, and the fan-out of an event to them."""
+"""The live boards of this process, and who listens to them."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
-from tornado_board.realtime import sse
-from tornado_board.realtime.audience import Audience
 from tornado_board.realtime.subscriber import Poller
+from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.replay import Event
-
-#: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
-_KEEPALIVE_STEPS = 4
 
 
 class LimitReached(Exception):
@@ -36,83 +31,6 @@ class Source(Protocol):
         """The board is no longer live in the hub: stop publishing it."""
 
 
-class Topic:
-    """A live board: its current event, who waits for the next, and who gets every one."""
-
-    def __init__(self, board_id: str, event: Event) -> None:
-        self.board_id = board_id
-        #: The newest event, and the bytes that a stream sends of it.
-        self.current = event
-        self.current_bytes = sse.update(event)
-        #: Whether it gets no more events: the board was deleted or made room for another, or the
-        #: server stops.
-        self.ended = False
-        #: Those who are sent every event after `current`, and have had all up to that.
-        self.audience = Audience()
-        self._waiters: set[asyncio.Future[None]] = set()
-        self._sent_at = self._checked_at = time.monotonic()
-
-    @property
-    def listeners(self) -> int:
-        """Open streams and waiting long-polls."""
-        return len(self.audience) + len(self._waiters)
-
-    async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
-        """Return when `current` has changed, the board has ended, or after `seconds`.
-
-        Also once `gone` is done, which says that nobody waits any longer.
-        """
-        future = asyncio.get_running_loop().create_future()
-        futures = (future,) if gone is None else (future, gone)
-        self._waiters.add(future)
-        try:
-            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._waiters.discard(future)
-
-    async def publish(self, event: Event, reset: str | None = None) -> None:
-        """Make `event` the current one and send it to everyone, after a reset that says `reset` if
-        there is one; returns when all were sent it.
-
-        If this is cancelled, an event that was begun is sent to the rest all the same, without
-        pauses.
-        """
-        data = sse.update(event)
-
-        def make_current() -> bool:
-            self.current, self.current_bytes = event, data
-            self._sent_at = time.monotonic()
-            self._wake_waiters()
-            return True
-
-        await self.audience.send(data if reset is None else sse.reset(reset) + data, make_current)
-
-    async def keep_alive(self, interval: float) -> None:
-        """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
-
-        To be called `_KEEPALIVE_STEPS` times an interval: called once, it would let up to two
-        intervals pass after an event, and there are proxies that count the seconds.
-        """
-        now = time.monotonic()
-        if now - self._checked_at > interval * 0.9:
-            self._checked_at = now
-            await self.audience.drop_dead(interval * 0.9)
-        if time.monotonic() - self._sent_at > interval * 0.9 and not self.audience.busy:
-            self._sent_at = time.monotonic()
-            await self.audience.send(sse.KEEPALIVE)
-
-    def end(self) -> None:
-        """Close every stream and let the waiting go."""
-        self.ended = True
-        self.audience.close()
-        self._wake_waiters()
-
-    def _wake_waiters(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-
 class Hub:
     """The live boards of this process.
 
@@ -130,8 +48,10 @@ class Hub:
         self._topics: OrderedDict[str, Topic] = OrderedDict()
         self._opening: dict[str, asyncio.Future[None]] = {}
         self._closed = False
+        #: Whether the server stops, so that it is no time to wait.
+        self.stopping = False
         self.poller = Poller()
-        self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / _KEEPALIVE_STEPS)
+        self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
 
     async def open(self, board_id: str) -> Topic:
@@ -200,6 +120,12 @@ class Hub:
         if topic is not None:
             topic.end()
 
+    def stop_waiting(self) -> None:
+        """Have the waiting long-polls answered, and none wait any more: the server stops."""
+        self.stopping = True
+        for topic in self._topics.values():
+            topic.wake()
+
     def close(self) -> None:
         """End every stream; what has been sent stays sent. May be called twice."""
         if self._closed:
@@ -238,5 +164,5 @@ class Hub:
 
     async def _keep_alive(self) -> None:
         for topic in list(self._topics.values()):
-            if topic.audience:
+            if topic.streams:
                 await topic.keep_alive(self._keepalive)

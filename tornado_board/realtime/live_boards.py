@@ -131,11 +131,6 @@ class LiveBoards:
     # What the bus tells
 
     def take_role(self, role: Role) -> None:
-        logger.log(
-            logging.WARNING if role is Role.ISOLATED else logging.INFO,
-            "this process %s",
-            role.value,
-        )
         now = time.monotonic()
         was, self.role = self.role, role
         for live in self._boards.values():

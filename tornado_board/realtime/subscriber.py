@@ -19,12 +19,21 @@ from collections.abc import Callable
 from tornado import iostream
 
 from tornado_board.realtime.audience import Audience, nowhere
-from tornado_board.realtime.sse import KEEPALIVE
+from tornado_board.realtime.replays import Replay
+from tornado_board.realtime.wires import Comment, Message
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
 #: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
 #: ones. Bytes under way to the client are not counted, so that a long way costs no throughput.
 _UNSENT = 16_384
+
+#: The largest first message, in bytes, that is sent together with what stands before it. A larger
+#: one is shared by all who are sent it, and not copied for each.
+_COPIED = 4_096
+
+#: Messages that wait for a client that is behind. Past it the connection ends: coming back, the
+#: client is told what it has missed, or that it can't be told.
+_MOST_PENDING = 16
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -39,12 +48,12 @@ _TCP_INFO = struct.Struct("=3xB4xI12xI28xI") if sys.platform == "linux" else Non
 
 
 class Subscriber:
-    """A client's socket, and at most one unfinished and one pending message for it.
+    """A client's socket, and what it has yet to take: an unfinished message, and those behind it.
 
     The owner calls `send(data)` for each message. While the socket keeps up that is
     ``socket.send`` itself, and the owner hands what came of it to `sent` or `refused`. From the
-    first byte that the socket does not take, `send` keeps only the newest message until the socket
-    has taken the unfinished one.
+    first byte that the socket does not take, `send` keeps only the newest message, and what has to
+    arrive of those before it, until the socket has taken the unfinished one to its end.
     """
 
     __slots__ = (
@@ -72,15 +81,35 @@ class Subscriber:
         self.audience: Audience | None = None
         self.place = -1
         self._unfinished: memoryview | None = None
-        self._pending: bytes | None = None
-        self.send: Callable[[bytes], int] = sock.send
+        self._pending: tuple[Message, ...] = ()
+        self.send: Callable[[Message], int] = sock.send
         poller.add(sock, self)
 
     @property
     def closed(self) -> bool:
         return self._socket.fileno() < 0
 
-    def deliver(self, data: bytes) -> None:
+    def begin(self, head: bytes, first: Message) -> None:
+        """Send `head`, which is this client's own, and `first`, which others may be sent too."""
+        if len(first) <= _COPIED:
+            self.deliver(Message(head + first))
+            return
+        self.deliver(Message(head))
+        if self._unfinished is None:
+            self.deliver(first)
+        else:
+            self._pending = (first,)
+        if (replay := self.replay) is not None:
+            replay.held_by(self)
+
+    @property
+    def replay(self) -> Replay | None:
+        """What the client has missed and not taken all of yet."""
+        unfinished = None if self._unfinished is None else self._unfinished.obj
+        waiting = (unfinished, *self._pending)
+        return next((data for data in waiting if isinstance(data, Replay)), None)
+
+    def deliver(self, data: Message) -> None:
         """Send `data`, now or as soon as the socket takes it."""
         try:
             count = self.send(data)
@@ -90,24 +119,25 @@ class Subscriber:
             if count != len(data):
                 self.sent(data, count)
 
-    def sent(self, data: bytes, count: int) -> None:
+    def sent(self, data: Message, count: int) -> None:
         """`send` took only the first `count` bytes of `data`; keep the rest."""
         if self._unfinished is None and not self.closed:
             self._unfinished = memoryview(data)[count:]
             self._send_by(self._keep)
             self._poller.want_write(self._socket, self, True)
 
-    def refused(self, data: bytes, error: OSError) -> None:
+    def refused(self, data: Message, error: OSError) -> None:
         """`send` raised `error`: the socket is full, or gone."""
         if isinstance(error, BlockingIOError | InterruptedError):
             self.sent(data, 0)
         else:
             self.close()
 
-    def _keep(self, data: bytes) -> int:
-        """What `send` is while a message is unfinished: the newest one replaces the pending."""
-        if data is not KEEPALIVE:
-            self._pending = data
+    def _keep(self, data: Message) -> int:
+        """What `send` is while a message is unfinished."""
+        self._pending = _behind(self._pending, data)
+        if len(self._pending) > _MOST_PENDING:
+            self.close()
         return len(data)
 
     def on_readable(self) -> None:
@@ -138,13 +168,23 @@ class Subscriber:
         self._unfinished = None
         self._send_by(self._socket.send)
         self._poller.want_write(self._socket, self, False)
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            self.deliver(pending)
+        pending, self._pending = self._pending, ()
+        for number, message in enumerate(pending, 1):
+            self.deliver(message)
+            if self._unfinished is not None:
+                self._pending = pending[number:]
+                break
 
     def is_dead(self, patience: float) -> bool:
         """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
         return not self.closed and _is_dead(self._socket, patience)
+
+    def finish(self, end: bytes) -> None:
+        """Send `end`, if the socket takes it now and nothing is unfinished, and close."""
+        if end and self._unfinished is None and not self.closed:
+            with contextlib.suppress(OSError):
+                self._socket.send(end)
+        self.close()
 
     def close(self) -> None:
         """Close the socket and forget what was to be sent. May be called twice."""
@@ -153,12 +193,12 @@ class Subscriber:
         self._poller.remove(self._socket)
         self._socket.close()
         self.send = nowhere
-        self._unfinished = self._pending = None
+        self._unfinished, self._pending = None, ()
         if self.audience is not None:
             self.audience.discard(self)
         self._release()
 
-    def _send_by(self, send: Callable[[bytes], int]) -> None:
+    def _send_by(self, send: Callable[[Message], int]) -> None:
         self.send = send
         if self.audience is not None:
             self.audience.use(self.place, send)
@@ -170,7 +210,7 @@ class SecureSubscriber:
     Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
     """
 
-    __slots__ = ("_pending", "_stream", "_writing", "audience", "place")
+    __slots__ = ("_pending", "_stream", "_writing", "audience", "place", "replay")
 
     def __init__(self, stream: iostream.IOStream) -> None:
         """Take over `stream`."""
@@ -178,34 +218,49 @@ class SecureSubscriber:
         self.audience: Audience | None = None
         self.place = -1
         self._writing: asyncio.Future[None] | None = None
-        self._pending: bytes | None = None
+        self._pending: tuple[Message, ...] = ()
+        #: What the client has missed and not taken all of yet.
+        self.replay: Replay | None = None
         stream.set_nodelay(True)
         stream.set_close_callback(self._closed)
 
-    def deliver(self, data: bytes) -> None:
+    def begin(self, head: bytes, first: Message) -> None:
+        """Send `head`, which is this client's own, and `first`, which others may be sent too."""
+        self._write(head, first)
+        if isinstance(first, Replay) and self._writing is not None and not self._writing.done():
+            self.replay = first
+            first.held_by(self)
+
+    def deliver(self, data: Message) -> None:
         """Send `data`, now or as soon as the stream takes it."""
         self.send(data)
 
-    def send(self, data: bytes) -> int:
-        """Hand `data` to the stream, or keep it, if it is an event, while another is unfinished."""
-        if self._writing is not None:
-            if data is not KEEPALIVE:
-                self._pending = data
-        elif not self._stream.closed():
-            self._writing = self._stream.write(data)
-            self._writing.add_done_callback(self._written)
+    def send(self, data: Message) -> int:
+        """Hand `data` to the stream, or keep what has to arrive while another is unfinished."""
+        if self._writing is None:
+            self._write(data)
+        else:
+            self._pending = _behind(self._pending, data)
+            if len(self._pending) > _MOST_PENDING:
+                self.close()
         return len(data)
 
-    def sent(self, data: bytes, count: int) -> None:
+    def sent(self, data: Message, count: int) -> None:
         """`send` takes everything; there is no rest to keep."""
 
-    def refused(self, data: bytes, error: OSError) -> None:
+    def refused(self, data: Message, error: OSError) -> None:
         """`send` failed: the stream is gone."""
         self.close()
 
     def is_dead(self, patience: float) -> bool:
         """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
         return not self._stream.closed() and _is_dead(self._stream.socket, patience)
+
+    def finish(self, end: bytes) -> None:
+        """Send `end`, if the stream takes it now and nothing is unfinished, and close."""
+        if end and self._writing is None and not self._stream.closed():
+            self._stream.write(end)
+        self.close()
 
     def close(self) -> None:
         """Close the stream. May be called twice."""
@@ -214,15 +269,30 @@ class SecureSubscriber:
     def _written(self, written: asyncio.Future[None]) -> None:
         if written.cancelled() or written.exception() is not None:
             return
-        self._writing = None
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            self.send(pending)
+        self._writing = self.replay = None
+        pending, self._pending = self._pending, ()
+        if pending:
+            self._write(*pending)
+
+    def _write(self, *data: bytes) -> None:
+        if not self._stream.closed():
+            for part in data:
+                if part:
+                    self._writing = self._stream.write(part)
+            if self._writing is not None:
+                self._writing.add_done_callback(self._written)
 
     def _closed(self) -> None:
-        self._pending = None
+        self._pending, self.replay = (), None
         if self.audience is not None:
             self.audience.discard(self)
+
+
+def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
+    """What waits for a client that is behind once `data` comes, while `pending` waits already."""
+    if isinstance(data, Comment):
+        return pending
+    return (*(kept for message in pending if (kept := message.kept) is not None), data)
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a client would rather have: JSON or an event stream (RFC 9110, section 12.5.1)."""
+"""What a client would rather have: JSON or an event stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
 def prefers_event_stream(accept: str) -> bool:
-    """Whether an ``Accept`` header asks for an event stream rather than JSON.
+    """Whether an ``Accept`` header asks for an event stream rather than JSON (RFC 9110, section
+    12.5.1).
 
     A stream has to be named: ``*/*``, ``text/*`` and an absent header (an empty string) mean JSON.
     It is chosen over JSON where its q is greater, or as great as that of a wildcard.
@@ -23,6 +24,20 @@ def prefers_event_stream(accept: str) -> bool:
     if JSON in weights:
         return stream > weights[JSON]
     return stream >= weights.get("application/*", weights.get("*/*", 0.0))
+
+
+def wants_event_stream(accept: str, stream: str | None) -> bool:
+    """Whether a request asks for an event stream: by the query parameter `stream`, where there is
+    one, or by its ``Accept`` header.
+
+    The parameter is for clients that can't set the header: ``1``, or nothing at all, asks for the
+    stream and ``0`` for JSON. Raises `ValueError` for anything else.
+    """
+    if stream is None:
+        return prefers_event_stream(accept)
+    if stream not in ("", "0", "1"):
+        raise ValueError("must be 1 for an event stream or 0 for JSON")
+    return stream != "0"
 
 
 def _weights(accept: str) -> dict[str, float]:

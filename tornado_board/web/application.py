@@ -10,7 +10,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
-from tornado_board.web.handler import Handler, NotFoundHandler, Services
+from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
@@ -27,6 +27,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
+    (r"\*", ServerHandler),
 )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import urllib.parse
 
-from tornado_board.models import TOP, NewBoard, board_json
+from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
-from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.handler import Handler
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -17,27 +16,40 @@ MOST_BOARDS = 1000
 MOST_PLAYERS = 100
 
 
-def path_of(*ids: str) -> str:
+def path_of(board_id: str, player_id: str | None = None) -> str:
     """The path of a board or, with two ids, of a player, below the server's base path.
 
-    Ids are made of characters that need no escape; but as a whole segment, ``.`` and ``..`` would
-    be taken for steps within the path (RFC 3986, section 3.3).
+    Ids need no escape.
     """
-    board, *player = (i.replace(".", "%2E") if i in (".", "..") else i for i in ids)
-    return f"/boards/{board}/" + "".join(f"players/{i}/" for i in player)
+    path = f"/boards/{board_id}/"
+    return path if player_id is None else f"{path}players/{player_id}/"
 
 
 class BoardsHandler(Handler):
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards = await self.store.list_boards(limit + 1, self.id_argument("after"))
+        boards = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
+
+    async def _listed(self, count: int, after: str) -> list[Board]:
+        """The first `count` boards behind the id `after` that have an id of this API.
+
+        Another program may have stored others, or an earlier version: nothing leads to them.
+        """
+        listed: list[Board] = []
+        while len(listed) < count:
+            boards = await self.store.list_boards(count, after)
+            listed += [board for board in boards if is_id(board.id)]
+            if len(boards) < count:
+                break
+            after = boards[-1].id
+        return listed[:count]
 
     async def post(self) -> None:
         """Make a board."""
@@ -49,11 +61,8 @@ class BoardsHandler(Handler):
 class BoardHandler(Handler):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
-        if prefers_event_stream(self.request.headers.get("Accept", "")):
-            if self.request.method == "GET":
-                await streams.serve_stream(self, board_id)
-            else:
-                await streams.serve_stream_head(self, board_id)
+        if self.wants_event_stream:
+            await _serve_stream(self, board_id)
             return
         limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
@@ -83,10 +92,16 @@ class EventsHandler(Handler):
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
-        stream = prefers_event_stream(self.request.headers.get("Accept", ""))
-        if stream and self.request.method == "HEAD":
-            await streams.serve_stream_head(self, board_id)
-        elif stream:
-            await streams.serve_stream(self, board_id)
-        else:
+        if self.wants_event_stream:
+            await _serve_stream(self, board_id)
+            return
+        with self.holding(board_id):
             await streams.serve_poll(self, board_id)
+
+
+async def _serve_stream(handler: Handler, board_id: str) -> None:
+    if handler.request.method == "HEAD":
+        await streams.serve_stream_head(handler, board_id)
+        return
+    with handler.holding(board_id):
+        await streams.serve_stream(handler, board_id)

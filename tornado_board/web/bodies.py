@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tornado_board.models import score_of
+from tornado_board.models import is_visible, score_of
 from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -35,15 +35,16 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII
 _NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
 
 _RULES = {
-    "id": "must be a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -",
+    "id": "must be a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or ..",
     "name": "must be a string of 1 to 200 characters",
     "score": "must be a finite number from -2^53 to 2^53",
     "amount": "must be a finite number from -2^53 to 2^53",
 }
 
-# msgspec has no other way to tell which field is wrong than its message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z]+)")
-_MISSING = re.compile(r"Object missing required field `([a-z]+)`")
+# msgspec has no other way to tell which field is wrong than its message, and a message about an
+# unknown field has that field's name in it, which may look like another message.
+_AT_FIELD = re.compile(r" - at `\$\.([a-z]+)`\Z")
+_MISSING = re.compile(r"Object missing required field `([a-z]+)`\Z")
 
 
 def decode(
@@ -143,21 +144,23 @@ def _convert(values: dict[str, Any], expected: type[T]) -> T:
         if name == "name" and isinstance(value, str):
             if any(unicodedata.category(character) in _NOT_IN_NAMES for character in value):
                 raise Problem(400, "name: must not contain control characters or line breaks.")
+            if not is_visible(value):
+                raise Problem(400, "name: must have a character that can be seen.")
         elif name in ("score", "amount") and value is not msgspec.UNSET:
             setattr(result, name, score_of(value))
     return result
 
 
 def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]) -> str:
+    unknown = next((name for name in values if name not in expected.__struct_fields__), None)
+    if unknown is not None:
+        return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     if match := _AT_FIELD.search(message):
         name = match[1]
         null = "; leave it out instead of null" if values.get(name, 0) is None else ""
         return f"{name}: {_RULES[name]}{null}."
-    if match := _MISSING.search(message):
+    if match := _MISSING.match(message):
         return f"{match[1]}: is missing; it {_RULES[match[1]]}."
-    unknown = next((name for name in values if name not in expected.__struct_fields__), None)
-    if unknown is not None:
-        return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     return f"{message}."
 
 

@@ -9,27 +9,28 @@ send it, needs none of that. Whatever is out of the ordinary is left to the hand
 from __future__ import annotations
 
 import functools
-import re
 import socket
-from collections.abc import Callable
+import urllib.parse
 
-from tornado_board.realtime import sse
+import httptools
+import msgspec
+
+from tornado_board.models import is_id
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.settings import Settings
 from tornado_board.web import streams
-from tornado_board.web.accept import prefers_event_stream
+from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.access_log import log_stream_started
-from tornado_board.web.handler import cors_headers
+from tornado_board.web.cors import cors_headers
+from tornado_board.web.hosts import Hosts
+from tornado_board.web.shares import Share
 
 #: The largest request that is looked at, in bytes.
 _MOST = 4096
 
-_REQUEST_LINE = re.compile(
-    rb"GET (/boards/([A-Za-z0-9._~-]{1,64})/?(?:(?<=/)events/?)?)"
-    rb"(?:\?(?:lastEventId|last_event_id)=([0-9]+-[0-9]+))? HTTP/1\.1\r\n"
-)
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
+_BEGIN = b"GET /boards/"
+_END = b"\r\n\r\n"
 
 #: Fields that ask for more than a plain response, or come from a proxy that is to be believed.
 _SPECIAL = frozenset(
@@ -45,72 +46,138 @@ _SPECIAL = frozenset(
     )
 )
 
-_prefers_event_stream = functools.lru_cache(maxsize=64)(prefers_event_stream)
+_wants_event_stream = functools.lru_cache(maxsize=64)(wants_event_stream)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A plain GET of a board, or of its events, without a body."""
+
+    path: str
+    board_id: str
+    #: The query's parameters; none of them is escaped or there twice.
+    query: dict[str, str]
+    #: The header's fields by their names in lower case; none is there twice, or special.
+    fields: dict[bytes, str]
 
 
 class Express:
     """Takes requests for the streams of live boards straight from accepted sockets."""
 
-    def __init__(self, hub: Hub, catch_ups: CatchUps, settings: Settings) -> None:
+    def __init__(self, hub: Hub, catch_ups: CatchUps, settings: Settings, hosts: Hosts) -> None:
         self._hub = hub
         self._catch_ups = catch_ups
         self._allowed_origins = settings.allowed_origins
+        self._hosts = hosts
 
-    def take(self, sock: socket.socket, peer: str, release: Callable[[], None]) -> bool:
+    def take(self, sock: socket.socket, share: Share) -> bool:
         """Serve the request that has arrived on `sock`, and own the socket from then on.
 
-        `peer` is the client's address; `release` is called once the stream has ended. Returns
-        ``False``, with nothing read, unless the whole request is there already, is for the stream
-        of a live board, and can be answered without waiting for anything.
+        `share` is what the client's address holds by this connection; it is let go once the stream
+        has ended. Returns ``False``, with nothing read, unless the whole request is there already,
+        is for the stream of a live board, and can be answered without waiting for anything.
         """
         try:
             data = sock.recv(_MOST, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except OSError:
             return False
-        line = _REQUEST_LINE.match(data)
-        if line is None:
+        request = parse(data)
+        if request is None or not self._hosts.allows(request.fields[b"host"]):
             return False
-        fields = _fields(data, line.end())
-        if fields is None or not _prefers_event_stream(
-            fields.get(b"accept", b"").decode("latin-1")
-        ):
+        try:
+            accept = request.fields.get(b"accept", "")
+            if not _wants_event_stream(accept, request.query.get("stream")):
+                return False
+        except ValueError:
             return False
-        path, board_id, in_query = line.groups()
-        topic = self._hub.live(board_id.decode())
+        topic = self._hub.live(request.board_id)
         if topic is None:
             return False
-        last_event_id = (fields.get(b"last-event-id") or in_query or b"").decode("latin-1")
+        last_event_id = (
+            request.fields.get(b"last-event-id")
+            or request.query.get("lastEventId")
+            or request.query.get("last_event_id")
+            or ""
+        )
         try:
             self._hub.check_room(topic)
         except LimitReached:
             return False
         first = streams.first_events(topic, last_event_id, self._catch_ups)
-        if first is None:
+        if first is None or not share.hold(topic.board_id):
             return False
         try:
             sock.recv(len(data))
         except OSError:
+            share.drop()
             return False
-        origin = fields.get(b"origin")
         head = streams.response_head(
-            cors_headers(self._allowed_origins, origin.decode("latin-1") if origin else None)
+            cors_headers(self._allowed_origins, request.fields.get(b"origin"))
         )
-        log_stream_started(path.decode(), peer)
-        streams.subscribe(self._hub, topic, sock, release, head + sse.opening(first))
+        log_stream_started(request.path, share.address)
+        streams.subscribe(self._hub, topic, sock, share.leave, head, first)
         return True
 
 
-def _fields(data: bytes, position: int) -> dict[bytes, bytes] | None:
-    """The header's fields by their names in lower case, from `position` to the end of `data`.
+def parse(data: bytes) -> Request | None:
+    """The request in `data`, if that is one whole request, a plain one, and nothing behind it."""
+    if not data.startswith(_BEGIN) or data.find(_END) != len(data) - len(_END):
+        return None
+    message = _Message()
+    parser = httptools.HttpRequestParser(message)
+    try:
+        parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    if message.plain and message.complete and parser.get_http_version() == "1.1":
+        return message.request()
+    return None
 
-    ``None`` unless that is one whole header (RFC 9112, section 5) without anything behind it, a
-    field that comes twice, or a special one.
-    """
-    fields: dict[bytes, bytes] = {}
-    while field := _FIELD.match(data, position):
-        name = field[1].lower()
-        if name in fields or name in _SPECIAL:
+
+class _Message:
+    """What the parser calls: the fields as it finds them."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: dict[bytes, str] = {}
+        self.plain = True
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        text = value.strip(b" \t").decode("latin-1")
+        if name in self.fields or name in _SPECIAL:
+            self.plain = False
+        self.fields[name] = text
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+    def request(self) -> Request | None:
+        """The request, if it has a host and is for a board or its events."""
+        try:
+            target = self.target.decode("ascii")
+            path, _, query = target.partition("?")
+            pairs = urllib.parse.parse_qsl(query, keep_blank_values=True, max_num_fields=4)
+        except ValueError:  # UnicodeDecodeError is one, too
             return None
-        fields[name] = field[2]
-        position = field.end()
-    return fields if data[position:] == b"\r\n" and b"host" in fields else None
+        root, _, board_id, *rest = path.split("/", 5)
+        plain = b"host" in self.fields and _ESCAPES.isdisjoint(target)
+        if not plain or root or not is_id(board_id) or rest not in _BOARD_AND_EVENTS:
+            return None
+        parameters = dict(pairs)
+        if len(parameters) < len(pairs) or not _PARAMETERS.issuperset(parameters):
+            return None
+        return Request(path, board_id, parameters, self.fields)
+
+
+#: What may make a target mean something else than it says.
+_ESCAPES = frozenset("%+#;")
+
+#: What may stand behind a board's id in a path, between slashes.
+_BOARD_AND_EVENTS: tuple[list[str], ...] = ([], [""], ["events"], ["events", ""])
+
+#: The parameters that mean something to a stream. A request with others is left to the handlers.
+_PARAMETERS = frozenset(("stream", "lastEventId", "last_event_id"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
@@ -28,7 +29,11 @@ from tornado_board.store import (
     Store,
     StoreUnavailable,
 )
-from tornado_board.web import bodies
+from tornado_board.tasks import succeed
+from tornado_board.web import bodies, tornado_internals
+from tornado_board.web.accept import wants_event_stream
+from tornado_board.web.connections import Connection
+from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -45,10 +50,11 @@ _STATUSES: dict[type[Exception], int] = {
     LimitReached: 503,
 }
 
-_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -"
+_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
-_REQUEST_HEADERS = "Content-Type, Last-Event-ID, If-None-Match"
-_RESPONSE_HEADERS = "Location, Link, ETag, Last-Event-ID, Retry-After"
+#: What resources can have beside OPTIONS.
+_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+
 #: Seconds a browser may remember what OPTIONS said.
 _PREFLIGHT_MAX_AGE = 600
 
@@ -66,28 +72,15 @@ class Services:
     readiness: Callable[[], Awaitable[list[str]]]
 
 
-def cors_headers(allowed: Sequence[str], origin: str | None) -> tuple[tuple[str, str], ...]:
-    """The CORS fields of a response to a page of `origin` (the ``Origin`` header).
-
-    `allowed` are the origins that may read it, ``*`` for any. See the Fetch Standard, "HTTP
-    responses" of the CORS protocol.
-    """
-    if not allowed:
-        return ()
-    exposed = ("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
-    if "*" in allowed:
-        return (("Access-Control-Allow-Origin", "*"), exposed)
-    if origin is None or origin not in allowed:
-        return (("Vary", "Origin"),)
-    return (("Vary", "Origin"), ("Access-Control-Allow-Origin", origin), exposed)
-
-
 class Handler(tornado.web.RequestHandler):
     """A resource. Its path arguments are ids of boards and players, checked before a method
     runs."""
 
-    #: Whether the client went away before it was answered.
+    #: Whether the client went away before it was answered. Once `gone` was asked for, also whether
+    #: it has ended its side of the connection: it may still read an answer then, which can't be
+    #: told.
     client_gone = False
+    _detached = False
     _gone: asyncio.Future[None] | None = None
 
     def initialize(self, services: Services) -> None:
@@ -110,9 +103,10 @@ class Handler(tornado.web.RequestHandler):
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
 
     def __init_subclass__(cls) -> None:
+        if "allowed" in cls.__dict__:
+            return
         missing = tornado.web.RequestHandler.get
-        names = ("GET", "POST", "PATCH", "DELETE")
-        methods = [name for name in names if getattr(cls, name.lower()) is not missing]
+        methods = [n for n in _METHODS if n != "HEAD" and getattr(cls, n.lower()) is not missing]
         if "GET" in methods:
             methods.insert(1, "HEAD")
         cls.allowed = (*methods, "OPTIONS")
@@ -134,9 +128,9 @@ class Handler(tornado.web.RequestHandler):
 
     async def options(self, *_: str) -> None:
         self.set_header("Allow", ", ".join(self.allowed))
-        if "Access-Control-Allow-Origin" in self._headers:
+        if ALLOWED_ORIGIN in dict(self._cors()):
             self.set_header("Access-Control-Allow-Methods", ", ".join(self.allowed))
-            self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
+            self.set_header("Access-Control-Allow-Headers", REQUEST_HEADERS)
             self.set_header("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE))
         self.set_status(204)
         self.finish()
@@ -165,6 +159,17 @@ class Handler(tornado.web.RequestHandler):
             raise Problem(400, f"{name}: {_ID_RULE}.")
         return text
 
+    @property
+    def wants_event_stream(self) -> bool:
+        """Whether the request asks for an event stream rather than JSON. Raises `Problem` 400."""
+        try:
+            return wants_event_stream(
+                self.request.headers.get("Accept", ""),
+                self.get_query_argument("stream", None, strip=False),
+            )
+        except ValueError as error:
+            raise Problem(400, f"stream: {error}.") from None
+
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         try:
             return value.decode()
@@ -176,12 +181,13 @@ class Handler(tornado.web.RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in self._cors():
+            self.add_header(name, value)
+
+    def _cors(self) -> tuple[tuple[str, str], ...]:
         # `initialize` has not run yet when this is called first.
         settings = cast(Settings, self.settings["board_settings"])
-        for name, value in cors_headers(
-            settings.allowed_origins, self.request.headers.get("Origin")
-        ):
-            self.add_header(name, value)
+        return cors_headers(settings.allowed_origins, self.request.headers.get("Origin"))
 
     def check_trusted_origin(self, origin: str) -> bool:
         """Whether pages of another `origin` may change boards; Tornado asks before it runs a
@@ -195,7 +201,7 @@ class Handler(tornado.web.RequestHandler):
             value = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(value)
+        self.finish(value + "\n")
 
     def no_content(self) -> None:
         self.set_status(204)
@@ -231,19 +237,54 @@ class Handler(tornado.web.RequestHandler):
                 exc_info=(typ, value, tb) if typ and value else None,
             )
 
-    def on_connection_close(self) -> None:
-        self.client_gone = True
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
-
     @property
     def gone(self) -> asyncio.Future[None]:
-        """Done once the client went away before it was answered."""
+        """Done once `client_gone`."""
         if self._gone is None:
             self._gone = asyncio.get_running_loop().create_future()
             if self.client_gone:
-                self._gone.set_result(None)
+                succeed(self._gone)
+            else:
+                connection = tornado_internals.stream_of(self.request)
+                connection.watch_input(self.on_connection_close)
         return self._gone
+
+    def on_connection_close(self) -> None:
+        self.client_gone = True
+        if self._gone is not None:
+            succeed(self._gone)
+
+    @contextlib.contextmanager
+    def holding(self, board_id: str) -> Iterator[None]:
+        """Count the board as held by the client's address: until the end of the context or, where
+        the connection is a stream by then, of that.
+
+        Raises `Problem` 429 where the address holds as many boards as it may.
+        """
+        connection = tornado_internals.stream_of(self.request)
+        assert isinstance(connection, Connection)
+        if not connection.share.hold(board_id):
+            most = connection.server.shares.most_boards_of_one
+            raise Problem(
+                429,
+                "Streams and long-polls of too many boards are open from this address; close some, "
+                f"or try later. The most is {most:,}.",
+            )
+        try:
+            yield
+        finally:
+            if not self._detached:
+                connection.share.drop()
+
+    def detach(self) -> tornado.iostream.IOStream:
+        self._detached = True
+        return super().detach()
+
+
+class ServerHandler(Handler):
+    """``*``, the server itself, which only OPTIONS can ask about (RFC 9110, section 9.3.7)."""
+
+    allowed = (*_METHODS, "OPTIONS")
 
 
 class NotFoundHandler(Handler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import tornado.web
 import ujson
@@ -47,7 +47,7 @@ class Problem(tornado.web.HTTPError):
         return f"{self.status_code} {title(self.status_code)}: {self.detail}"
 
     def json(self) -> str:
-        """The body of the answer."""
+        """The body of the answer, with a line end behind it."""
         text: str = ujson.dumps(
             {
                 "type": "about:blank",
@@ -58,21 +58,25 @@ class Problem(tornado.web.HTTPError):
             ensure_ascii=False,
             escape_forward_slashes=False,
         )
-        return text
+        return text + "\n"
 
-    def response(self) -> bytes:
-        """A whole HTTP/1.1 response that closes the connection, for where no handler runs."""
-        body = self.json().encode()
+    def response(self, cors: Iterable[tuple[str, str]] = (), *, body: bool = True) -> bytes:
+        """A whole HTTP/1.1 response that closes the connection, for where no handler runs.
+
+        `cors` are the fields that tell a browser which pages may read it. Without `body` it is the
+        answer to HEAD.
+        """
+        content = self.json().encode()
         headers = {
             "Content-Type": CONTENT_TYPE,
-            "Content-Length": str(len(body)),
+            "Content-Length": str(len(content)),
             "X-Content-Type-Options": "nosniff",
             "Connection": "close",
             **self.headers,
         }
         lines = [f"HTTP/1.1 {self.status_code} {title(self.status_code)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+        lines += [f"{name}: {value}" for name, value in (*headers.items(), *cors)]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + (content if body else b"")
 
 
 def title(status: int) -> str:

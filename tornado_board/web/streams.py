@@ -1,6 +1,6 @@
 """The event stream and the long-poll of a board.
 
-Both send the same events by the same rules; the formats are in ``realtime/sse.py`` and
+Both send the same events by the same rules; the formats are in ``realtime/wires/`` and
 ``docs/http-api.md``.
 """
 
@@ -10,19 +10,20 @@ import functools
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from email.utils import formatdate
 
-import ujson
-
-from tornado_board.realtime import sse
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, LimitReached, Topic
+from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
-from tornado_board.replay import Event, EventId, LogUnavailable
-from tornado_board.web.access_log import log_request, log_stream_started
+from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.wires import Message, poll, sse, update
+from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.replay import EventId, LogUnavailable
+from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connections import Connection
-from tornado_board.web.handler import Handler, cors_headers
+from tornado_board.web.cors import cors_headers
+from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
@@ -45,7 +46,8 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
 
     Raises what `Hub.open` raises.
     """
-    topic, first = await _caught_up(handler, board_id)
+    wire = _wire(handler)
+    topic, first = await _caught_up(handler, board_id, wire)
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
     connection = handler.detach()
     assert isinstance(connection, Connection)
@@ -53,26 +55,33 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
         connection.close()
         return
     log_stream_started(handler.request.path, handler.request.remote_ip)
-    origin = handler.request.headers.get("Origin")
-    head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
+    head = response_head(_cors(handler), wire)
     if connection.is_secure:
-        secure = SecureSubscriber(connection)
-        topic.audience.add(secure)
-        secure.deliver(head + sse.opening(first))
+        _begin(SecureSubscriber(connection), topic, wire, head, first)
     else:
         sock, release = connection.hand_over()
-        subscribe(handler.hub, topic, sock, release, head + sse.opening(first))
+        subscribe(handler.hub, topic, sock, release, head, first, wire)
 
 
-async def _caught_up(handler: Handler, board_id: str) -> tuple[Topic, bytes]:
+def _wire(handler: Handler) -> EventStream:
+    return CHUNKED if handler.request.version == "HTTP/1.1" else RAW
+
+
+def _cors(handler: Handler) -> tuple[tuple[str, str], ...]:
+    origin = handler.request.headers.get("Origin")
+    return cors_headers(handler.services.settings.allowed_origins, origin)
+
+
+async def _caught_up(handler: Handler, board_id: str, wire: EventStream) -> tuple[Topic, Message]:
     """The live board, and what a stream of it begins with for this client."""
+    catch_ups = handler.services.catch_ups
     text = _last_event_id(handler)
     for _ in range(_TRIES):
         topic = await handler.hub.open(board_id)
         handler.hub.check_room(topic)
-        first = first_events(topic, text, handler.services.catch_ups)
+        first = first_events(topic, text, catch_ups, wire)
         if first is None:
-            first = (await handler.services.catch_ups.after(topic, EventId.parse(text))).encoded
+            first = (await catch_ups.after(topic, EventId.parse(text), wire.message)).encoded
             handler.hub.check_room(topic)
         if not topic.ended:
             return topic, first
@@ -80,51 +89,81 @@ async def _caught_up(handler: Handler, board_id: str) -> tuple[Topic, bytes]:
     raise LimitReached("the board does not stay live; try again")
 
 
-def first_events(topic: Topic, last_event_id: str, catch_ups: CatchUps) -> bytes | None:
+def first_events(
+    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream = CHUNKED
+) -> Message | None:
     """What a stream begins with for a client that has seen `last_event_id` (empty for none).
 
     ``None`` where the replay log has to be asked: see `CatchUps.after`.
     """
     if not last_event_id:
-        return topic.current_bytes
+        return topic.encoded(wire.message)
     try:
         event_id = EventId.parse(last_event_id)
     except ValueError:
         # An EventSource can't be told of a mistake without being stopped for good.
-        return sse.reset("that is no event id of this server") + topic.current_bytes
-    known = catch_ups.known(topic, event_id)
+        return topic.encoded(wire.message, "that is no event id of this server")
+    known = catch_ups.known(topic, event_id, wire.message)
     return None if known is None else known.encoded
 
 
 def subscribe(
-    hub: Hub, topic: Topic, sock: socket.socket, release: Callable[[], None], first: bytes
+    hub: Hub,
+    topic: Topic,
+    sock: socket.socket,
+    release: Callable[[], None],
+    head: bytes,
+    first: Message,
+    wire: EventStream = CHUNKED,
 ) -> None:
-    """Send `first` and then every event of `topic` to `sock`; `release` is called at its end."""
-    subscriber = Subscriber(sock, hub.poller, release)
-    topic.audience.add(subscriber)
-    subscriber.deliver(first)
+    """Send `head`, `first` and then every event of `topic` to `sock`.
+
+    `head` is the response's, `first` what `first_events` gave for the same `wire`; `release` is
+    called at the end.
+    """
+    _begin(Subscriber(sock, hub.poller, release), topic, wire, head, first)
 
 
-def response_head(cors: tuple[tuple[str, str], ...]) -> bytes:
+def _begin(
+    subscriber: Subscriber | SecureSubscriber,
+    topic: Topic,
+    wire: EventStream,
+    head: bytes,
+    first: Message,
+) -> None:
+    topic.add(subscriber, wire)
+    subscriber.begin(head + wire.opening(), first)
+
+
+def response_head(cors: tuple[tuple[str, str], ...], wire: EventStream = CHUNKED) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
-    return _response_head(cors, int(time.time()))
+    return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
-def _response_head(cors: tuple[tuple[str, str], ...], now: int) -> bytes:
+def _response_head(cors: tuple[tuple[str, str], ...], wire: EventStream, now: int) -> bytes:
     fields = [
-        ("Content-Type", sse.CONTENT_TYPE),
+        *_fields(wire),
         ("Date", formatdate(now, usegmt=True)),
-        ("Cache-Control", "no-store, no-transform"),
-        ("X-Accel-Buffering", "no"),
         ("X-Content-Type-Options", "nosniff"),
-        ("Vary", "Accept"),
-        # The end of the stream is the end of the connection (RFC 9112, section 6.3).
+        # No request is taken on a connection that was a stream (RFC 9112, section 9.6).
         ("Connection", "close"),
         *cors,
     ]
     lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in fields), "", ""]
     return "\r\n".join(lines).encode("latin-1")
+
+
+def _fields(wire: EventStream) -> list[tuple[str, str]]:
+    """The fields that describe a stream."""
+    fields = [
+        ("Content-Type", sse.CONTENT_TYPE),
+        ("Cache-Control", "no-store, no-transform"),
+        ("X-Accel-Buffering", "no"),
+        ("Vary", "Accept"),
+    ]
+    # Without it the end of the stream is the end of the connection (RFC 9112, section 6.3).
+    return [*fields, ("Transfer-Encoding", "chunked")] if wire.chunked else fields
 
 
 async def serve_stream_head(handler: Handler, board_id: str) -> None:
@@ -133,15 +172,14 @@ async def serve_stream_head(handler: Handler, board_id: str) -> None:
     Raises what `Store.get_board` raises.
     """
     await handler.store.get_board(board_id)
-    origin = handler.request.headers.get("Origin")
-    head = response_head(cors_headers(handler.services.settings.allowed_origins, origin))
-    log_request(handler)
-    # Not by `finish`, which would say that the stream has a length, and an ETag.
-    connection = handler.detach()
-    try:
-        await connection.write(head)
-    finally:
-        connection.close()
+    for name, value in _fields(_wire(handler)):
+        if name == "Vary":
+            handler.add_header(name, value)
+        else:
+            handler.set_header(name, value)
+    # Before `finish`, which would say that the stream has a length, and an ETag.
+    await handler.flush()
+    handler.finish()
 
 
 async def serve_poll(handler: Handler, board_id: str) -> None:
@@ -163,25 +201,26 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         await _serve_history(handler, topic, history)
         return
     if since is None:
-        _answer(handler, [topic.current], None, None)
+        _answer(handler, topic.encoded(poll.answer))
         return
-    catch_up = await handler.services.catch_ups.after(topic, since)
+    catch_ups, hub = handler.services.catch_ups, handler.hub
+    catch_up = await catch_ups.after(topic, since, poll.answer)
     deadline = time.monotonic() + wait
-    if catch_up.reset and topic.current.id is None:
+    if catch_up.is_reset and topic.current.id is None and not hub.stopping:
         # Nothing can be proved at present. The next event may be all that the client lacks, and
         # the log may be back by then.
-        handler.hub.check_room(topic)
+        hub.check_room(topic)
         await topic.wait(min(wait, _RESET_WAIT), handler.gone)
-        catch_up = await handler.services.catch_ups.after(topic, since)
-    while not catch_up.events and not topic.ended and not handler.client_gone:
+        catch_up = await catch_ups.after(topic, since, poll.answer)
+    while not (catch_up.encoded or topic.ended or hub.stopping or handler.client_gone):
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        handler.hub.check_room(topic)
+        hub.check_room(topic)
         await topic.wait(left, handler.gone)
         if not topic.ended:
-            catch_up = await handler.services.catch_ups.after(topic, since)
-    _answer(handler, catch_up.events, catch_up.reset, since)
+            catch_up = await catch_ups.after(topic, since, poll.answer)
+    _answer(handler, catch_up.encoded or poll.nothing(since))
 
 
 async def _serve_history(handler: Handler, topic: Topic, limit: int) -> None:
@@ -194,25 +233,12 @@ async def _serve_history(handler: Handler, topic: Topic, limit: int) -> None:
     events = [e for e in events if e.id and current.id and e.id <= current.id]
     if not events or events[-1].id != current.id:
         events = [*events, current][-limit:]
-    _answer(handler, events, None, None)
+    _answer(handler, poll.newest([update(event) for event in events]))
 
 
-def _answer(
-    handler: Handler, events: Sequence[Event], reset: str | None, since: EventId | None
-) -> None:
-    newest = next((event.id for event in reversed(events) if event.id), since)
-    parts = [_event_json(event) for event in events]
-    if reset is not None:
-        reason = ujson.dumps({"reason": reset}, ensure_ascii=False)
-        parts.insert(0, f'{{"id":null,"event":"reset","data":{reason}}}')
-    last = "null" if newest is None else f'"{newest}"'
-    handler.send_json(f'{{"events":[{",".join(parts)}],"last_event_id":{last}}}')
-
-
-def _event_json(event: Event) -> str:
-    event_id = "null" if event.id is None else f'"{event.id}"'
-    # The data is JSON already.
-    return f'{{"id":{event_id},"event":"update","data":{event.data}}}'
+def _answer(handler: Handler, body: Message) -> None:
+    handler.set_header("Content-Type", poll.CONTENT_TYPE)
+    handler.finish(body)
 
 
 def _last_event_id(handler: Handler) -> str:

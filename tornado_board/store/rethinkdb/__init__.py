@@ -27,6 +27,7 @@ from tornado_board.store.rethinkdb import queries, schema
 from tornado_board.store.rethinkdb.additions import Additions
 from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.connection import Connection
+from tornado_board.store.rethinkdb.deletion import Deletions
 from tornado_board.store.rethinkdb.documents import (
     STANDING,
     Document,
@@ -35,6 +36,7 @@ from tornado_board.store.rethinkdb.documents import (
     qualified,
 )
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
+from tornado_board.store.rethinkdb.identity import Identity
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -43,21 +45,29 @@ __all__ = ["RethinkDBStore"]
 
 _log = logging.getLogger(__name__)
 
-#: Players that one query of the deletion of a board deletes, so that none runs into the timeout.
-SWEEP = 2_000
+#: Documents that a ranking reads at first beyond those that it shows, to make up for some that do
+#: not count.
+_SPARE = 2
 
 
 class RethinkDBStore:
     """The `Store` on RethinkDB. Made with `open`."""
 
-    identity, shared = "rethinkdb", True
+    #: Several processes may use one database.
+    shared = True
 
-    def __init__(self, address: Address, connection: Connection, settings: Settings) -> None:
+    def __init__(
+        self, address: Address, connection: Connection, settings: Settings, identity: Identity
+    ) -> None:
         self.description = f"RethinkDB at {address}"
+        self.identity = identity.text
+        self._identity = identity
         self._address = address
         self._connection = connection
         self._timeout = settings.database_timeout
         self._additions = Additions(connection, settings.waiting_writes, settings.database_timeout)
+        self._deletions = Deletions(self._run, settings.database_timeout)
+        self._deletions.complete_all()
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
@@ -75,18 +85,20 @@ class RethinkDBStore:
             settings.waiting_writes,
             settings.database_durability,
         )
+        deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, settings.database_wait)
-            await schema.add_sample(connection)
+            await schema.prepare(connection, address, deadline)
+            identity = await Identity.read(connection, address)
         except BaseException:
             await connection.close()
             raise
-        return cls(address, connection, settings)
+        return cls(address, connection, settings, identity)
 
     async def ping(self) -> None:
-        """Return if tables and index can be read."""
-        await self._run(queries.ping())
+        """Return if tables and index can be read, and are those of the start."""
+        database_id, *_ = await self._run(queries.ping(database=self._identity.database))
+        self._identity.check(database_id)
 
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """Boards in the order of their ids."""
@@ -97,9 +109,17 @@ class RethinkDBStore:
         """Raises `AlreadyExists`."""
         key = new.id or new_id()
         document = {"id": key} if new.name is None else {"id": key, "name": new.name}
-        result = await self._run(queries.create_board(document=document), write=True)
-        if _inserted(result):
+        query = queries.create_board(document=document)
+        result = await self._run(query, write=True, last_step=True)
+        if result["inserted"]:
             return Board(key, new.name or key)
+        if not result["first_error"].startswith("Duplicate primary key"):
+            _raise_first_error(result)
+        if board_of(result["changes"][0]["old_val"]) is None:
+            self._deletions.complete(key)
+            raise StoreUnavailable(
+                f"the board {key!r} that was here before is still being deleted; try again"
+            )
         raise AlreadyExists(f"there is a board {key!r} already")
 
     async def get_board(self, board_id: str) -> Board:
@@ -112,36 +132,28 @@ class RethinkDBStore:
     async def delete_board(self, board_id: str) -> None:
         """Delete the board, then its players. Raises `NotFound`.
 
-        One that stopped half-way, with the board gone and players left, is completed by the next.
+        Where it breaks off half-way, with the board gone and players left, `OutcomeUnknown` says
+        so; it is completed in the background, by the next to ask, or by the next to start.
         """
-        result = await self._run(queries.delete_board(board=board_id), write=True)
-        found = result["deleted"] > 0
-        try:
-            while await self._sweep(board_id):
-                found = True
-        except StoreUnavailable as error:
-            if not found:
-                raise
-            raise OutcomeUnknown(
-                f"the board {board_id!r} is deleted, but not all of its players: {error}"
-            ) from error
-        if not found:
-            raise _no_board(board_id)
-
-    async def _sweep(self, board_id: str) -> bool:
-        """Delete some players of a board; tell whether there were any."""
-        query = queries.delete_players(board=board_id, limit=SWEEP)
-        result = await self._run(query, write=True)
-        return bool(result["deleted"])
+        await self._deletions.delete(board_id)
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
-        found = await self._run(queries.ranking(board=board_id, limit=limit))
-        board = board_of(found["board"])
-        if board is None:
-            raise _no_board(board_id)
-        players = [player_of(document) for document in found["players"]]
-        return Ranking(board, [found[1] for found in players if found is not None])
+        size = limit + _SPARE
+        while True:
+            found = await self._run(queries.ranking(board=board_id, limit=size))
+            board = board_of(found["board"])
+            if board is None:
+                raise _no_board(board_id)
+            shadows = set(found["shadows"])
+            players = []
+            for document in found["players"]:
+                held = player_of(document)
+                if held is not None and (document["id"] == held[1].id or held[1].id not in shadows):
+                    players.append(held[1])
+            if len(players) >= limit or len(found["players"]) < size:
+                return Ranking(board, players[:limit])
+            size *= 2  # others have written many documents that do not count
 
     async def create_player(self, board_id: str, new: NewPlayer) -> Player:
         """Raises `NotFound` or `AlreadyExists`."""
@@ -156,14 +168,16 @@ class RethinkDBStore:
         if result["inserted"]:
             # While it was inserted somebody deleted the board, or made a player of this id under
             # the other key. Whoever sees the other's document yields.
-            await self._run(queries.delete_document(key=result["key"]), write=True)
+            await self._run(
+                queries.delete_document(document=result["document"]), write=True, last_step=True
+            )
         if not result["board"]:
             raise _no_board(board_id)
         raise AlreadyExists(f"there is a player {player.id!r} on the board {board_id!r} already")
 
     async def _insert(self, board_id: str, key: str, other: str, player: Player) -> dict[str, Any]:
         """Insert `player` with the primary key `key`; what `queries.insert_player` says, and the
-        ``key``."""
+        ``document``."""
         document = {
             "id": key,
             "board": board_id,
@@ -175,17 +189,16 @@ class RethinkDBStore:
         )
         if "error" in result:
             raise StoreUnavailable(f"RethinkDB did not write: {result['error']}")
-        return {**result, "key": key}
+        return {**result, "document": document}
 
     async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
         """Raises `NotFound`."""
-        rows = await self._run(queries.get_player(**_keys(board_id, player_id)))
-        for row in sorted(rows, key=lambda row: row["player"]["id"] != player_id):
-            found = player_of(row["player"])
-            if found is not None and found[0] == board_id:
-                player = found[1]
-                return RankedPlayer(player.id, player.name, player.score, row["above"] + 1)
-        raise _no_player(board_id, player_id)
+        row = await self._run(queries.get_player(**_keys(board_id, player_id)))
+        found = None if row is None else player_of(row["player"])
+        if found is None:
+            raise _no_player(board_id, player_id)
+        player = found[1]
+        return RankedPlayer(player.id, player.name, player.score, row["above"] + 1)
 
     async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
         """Raises `NotFound`."""
@@ -195,19 +208,19 @@ class RethinkDBStore:
         if patch.score is not msgspec.UNSET:
             changes["score"] = score_of(patch.score)
         update = queries.update_score if "score" in changes else queries.update_player
-        result = await self._run(update(**_keys(board_id, player_id), changes=changes), write=True)
+        query = update(**_keys(board_id, player_id), changes=changes)
+        result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
-        rows = result.get("changes", ())  # left out where no document was there
-        documents = [row["new_val"] for row in rows if row["new_val"] is not None]
-        for document in sorted(documents, key=lambda document: document["id"] != player_id):
-            found = player_of(document)
+        for row in result.get("changes", ()):  # left out where no document was there
+            found = player_of(row["new_val"])
             if found is not None and found[0] == board_id:
                 return found[1]
         raise _no_player(board_id, player_id)
 
     async def delete_player(self, board_id: str, player_id: str) -> None:
         """Raises `NotFound`."""
-        result = await self._run(queries.delete_player(**_keys(board_id, player_id)), write=True)
+        query = queries.delete_player(**_keys(board_id, player_id))
+        result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
         if not result["deleted"]:
             raise _no_player(board_id, player_id)
@@ -218,13 +231,14 @@ class RethinkDBStore:
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
-        feed = await RethinkDBFeed.open(self._address, self._timeout)
+        feed = await RethinkDBFeed.open(self._address, self._timeout, self._identity)
         self._feeds.add(feed)
         return feed
 
     async def close(self) -> None:
         """Finish the additions under way and close all connections. May be called twice."""
         await self._additions.drain()
+        await self._deletions.close()
         for feed in list(self._feeds):
             await feed.close()
         if self._repair is not None:
@@ -232,10 +246,10 @@ class RethinkDBStore:
             await asyncio.wait((self._repair,))
         await self._connection.close()
 
-    async def _run(self, term: Any, *, write: bool = False) -> Any:
+    async def _run(self, term: Any, *, write: bool = False, last_step: bool = False) -> Any:
         try:
-            return await self._connection.run(term, write=write)
-        except StoreUnavailable as error:
+            return await self._connection.run(term, write=write, last_step=last_step)
+        except (StoreUnavailable, OutcomeUnknown) as error:
             if isinstance(error.__cause__, ReqlOpFailedError) and STANDING in str(error):
                 self._make_index()
             raise
@@ -260,15 +274,6 @@ def _keys(board_id: str, player_id: str) -> dict[str, str]:
         "plain": player_id,
         "qualified": qualified(board_id, player_id),
     }
-
-
-def _inserted(result: Document) -> bool:
-    """Whether an insert was made; `False` if the primary key is taken."""
-    if result["inserted"]:
-        return True
-    if not result["first_error"].startswith("Duplicate primary key"):
-        _raise_first_error(result)
-    return False
 
 
 def _raise_first_error(result: Document) -> None:

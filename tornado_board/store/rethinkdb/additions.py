@@ -74,10 +74,12 @@ class _Run:
     def board_id(self) -> str:
         return self.additions[0].board_id
 
-    def parameters(self) -> dict[str, Any]:
-        """For the query `queries.add_scores`."""
+    def parameters(self, key: str) -> dict[str, Any]:
+        """For the query `queries.add_scores`, as an update of the document `key`."""
+        player_id = self.additions[0].player_id
         return {
             "board": self.board_id,
+            "plain": player_id if key != player_id else "",
             "total": self.total,
             "low": self.low,
             "high": self.high,
@@ -237,8 +239,14 @@ class Additions:
                 addition.fail(type(error)(*error.args))
 
     async def _update(self, runs: dict[str, _Run]) -> None:
-        query = queries.add_scores(runs={key: run.parameters() for key, run in runs.items()})
-        result = await self._connection.run(query, write=True)
+        parameters = {key: run.parameters(key) for key, run in runs.items()}
+        plain = [run["plain"] for run in parameters.values() if run["plain"]]
+        found = await self._connection.run(
+            queries.add_scores(runs=parameters, plain=plain),
+            write=True,
+            last_step=len(runs) == 1,
+        )
+        result = found["result"]
         rows: dict[str, Any] = {}
         for row in result.get("changes", ()):  # left out where no document was there
             if row["old_val"] is not None:
@@ -247,12 +255,20 @@ class Additions:
             row = rows.get(key)
             error = None if row is None else row.get("error")
             if row is None and result["errors"]:
-                error = result["first_error"]
-            if error is not None:
+                for addition in run.additions:
+                    addition.fail(
+                        OutcomeUnknown(
+                            f"RethinkDB says of this addition or another: {result['first_error']}; "
+                            "it may have been applied or not"
+                        )
+                    )
+            elif error is not None:
                 for addition in run.additions:
                     addition.fail(StoreUnavailable(f"RethinkDB did not add: {error}"))
             elif row is None or row["old_val"].get("board") != run.board_id:
                 self._missed(run)
+            elif found["plain"].get(parameters[key]["plain"]) == run.board_id:
+                self._shadowed(run)
             else:
                 self._answer(key, run, row["old_val"], row["new_val"])
 
@@ -272,6 +288,14 @@ class Additions:
                         f"on the board {addition.board_id!r}"
                     )
                 )
+
+    def _shadowed(self, run: _Run) -> None:
+        """Another document counts as the player, under the plain key."""
+        for addition in run.additions:
+            self._known_qualified.pop((addition.board_id, addition.player_id), None)
+            addition.keys[:] = [addition.player_id]
+            if not addition.answer.done():
+                self._put(addition)
 
     def _answer(self, key: str, run: _Run, old: Document, new: Document) -> None:
         score, found = score_in(old), player_of(new)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 import rethinkdb
-from rethinkdb.errors import ReqlAuthError, ReqlDriverError
+from rethinkdb.errors import ReqlAuthError, ReqlError
 from tornado.iostream import StreamClosedError
 
 from tornado_board.store import StoreUnavailable
@@ -22,7 +22,14 @@ r: Any = rethinkdb.RethinkDB()
 r.set_loop_type("tornado")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,127}", re.ASCII)
-_FORM = "rethinkdb://[user:password@]host:port/database"
+_HINT = (
+    "use rethinkdb://[user:password@]host:port/database, and percent-encode the special characters "
+    "of a password"
+)
+
+
+#: The most characters that an error shows of what a server said.
+_REASON_LENGTH = 300
 
 
 class ConnectionRefused(StoreUnavailable):
@@ -69,21 +76,22 @@ class Address:
         """Read `url`, ``rethinkdb://[user:password@]host[:port]/database``.
 
         `user` and `password` are percent-decoded; `ca_certs` is the PEM file of the authority that
-        signed the server's certificate, and turns TLS on. Raises `ValueError`, which never shows
-        the password.
+        signed the server's certificate, and turns TLS on. Raises `ValueError`, whose message shows
+        nothing of the URL: what is taken for a port, a path or a host may be a piece of a password
+        with a character in it that should have been escaped.
         """
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "localhost", parts.port or 28015
-        except ValueError as error:
-            raise ValueError(f"database_url: {error}; use {_FORM}") from None
+        except ValueError:
+            raise ValueError(f"database_url: the host or the port is not valid; {_HINT}") from None
         database = parts.path.removeprefix("/").removesuffix("/")
         if not parts.netloc or parts.query or parts.fragment:
-            raise ValueError(f"database_url: use {_FORM}, with nothing after it")
+            raise ValueError(f"database_url: there has to be a host, and no ? and no #; {_HINT}")
         if not _NAME.fullmatch(database):
             raise ValueError(
-                f"database_url: {database!r} is no name of a database (letters, digits, _ and -); "
-                f"use {_FORM}"
+                "database_url: what follows the host is not the name of a database (letters, "
+                f"digits, _ and -); {_HINT}"
             )
         user, password = unquote(parts.username or "admin"), unquote(parts.password or "")
         if not user.isascii():
@@ -120,10 +128,14 @@ class Address:
             opening.add_done_callback(_close_unwanted)
             raise
         except ReqlAuthError as error:
+            # With an escaped colon in it, it may be user and password.
+            user = f"the user {self.user!r}" if ":" not in self.user else "the user"
             raise ConnectionRefused(
-                f"RethinkDB at {self} refused the user {self.user!r}: {_reason(error)}"
+                f"RethinkDB at {self} refused {user}: {_reason(error)}"
             ) from None
-        except (ReqlDriverError, OSError) as error:
+        except Exception as error:
+            # Anything: besides its own errors the driver raises what it stumbles over, for
+            # instance AttributeError where the connection is closed as soon as it is made.
             kind: type[StoreUnavailable] = StoreUnavailable
             if isinstance(error.__context__, ssl.SSLError):
                 kind = ConnectionRefused
@@ -135,7 +147,9 @@ def _reason(error: Exception) -> str:
     cause = error.__context__
     if isinstance(cause, StreamClosedError) and isinstance(cause.real_error, OSError):
         return cause.real_error.strerror or str(cause.real_error)
-    message = " ".join(str(error).split())
+    if not isinstance(error, ReqlError | OSError):
+        return f"the connection broke off while it was made ({type(error).__name__})"
+    message = " ".join(str(error).split())[:_REASON_LENGTH]
     return re.sub(r"^Could not connect to [^,]*?(: Error: |\. Error: |, )", "", message)
 
 

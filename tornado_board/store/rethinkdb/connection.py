@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from rethinkdb.errors import (
@@ -20,8 +19,11 @@ from rethinkdb.errors import (
 )
 from tornado.iostream import StreamClosedError
 
+from tornado_board.backoff import Backoff
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
-from tornado_board.store.rethinkdb.address import Address, ConnectionRefused, r
+from tornado_board.store.rethinkdb import queries
+from tornado_board.store.rethinkdb.address import Address, ConnectionRefused
+from tornado_board.tasks import retrieve
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +42,6 @@ BACKOFF = (0.1, 5.0)
 CLOSE_TIMEOUT = 1.0
 
 
-def backoff() -> Iterator[float]:
-    """How long to wait before each further attempt, in seconds: longer and longer, with jitter so
-    that many processes don't come back in step."""
-    pause, longest = BACKOFF
-    while True:
-        yield pause * random.uniform(0.5, 1.0)
-        pause = min(2 * pause, longest)
-
-
 async def run(
     driver: Any, term: Any, seconds: float, lost: asyncio.Future[None] | None = None, **options: Any
 ) -> Any:
@@ -58,7 +51,7 @@ async def run(
     nobody waits for any more goes on.
     """
     query = term.run(driver, **options)
-    query.add_done_callback(_outcome_seen)
+    query.add_done_callback(retrieve)
     both = (query,) if lost is None else (query, lost)
     await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     if query.done():
@@ -75,20 +68,20 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(getattr(error, "message", error)).split())
 
 
-def _outcome_seen(query: asyncio.Future[Any]) -> None:
-    if not query.cancelled():
-        query.exception()
-
-
 async def close_driver(driver: Any) -> None:
     """Close a connection of the driver; never raises. Its queries under way fail."""
-    with contextlib.suppress(ReqlDriverError, StreamClosedError, TimeoutError):
+    with contextlib.suppress(Exception):
         # Without `noreply_wait=False` the driver waits for an answer, from a dead server forever.
-        await asyncio.wait_for(driver.close(noreply_wait=False), CLOSE_TIMEOUT)
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await driver.close(noreply_wait=False)
 
 
 class Connection:
     """Runs queries. While the server is away they fail at once, and it connects again.
+
+    A server that takes connections but leaves a majority read of the tables without an answer, for
+    instance one that a partition cut off from the other replicas, counts as away: it goes on to
+    answer other reads, from what it last knew.
 
     Args:
         address: the database.
@@ -121,16 +114,19 @@ class Connection:
         Raises `StoreUnavailable`: at once where waiting won't help (`ConnectionRefused`).
         """
         deadline = asyncio.get_running_loop().time() + patience
-        for attempt, pause in enumerate(backoff()):
+        backoff, complained = Backoff(*BACKOFF), False
+        while True:
             try:
-                self._driver = await self._address.connect(self._timeout)
+                self._driver = await self._connect()
                 break
             except ConnectionRefused:
                 raise
             except StoreUnavailable as error:
+                pause = backoff.next()
                 if asyncio.get_running_loop().time() + pause > deadline:
                     raise
-                if attempt == 0:
+                if not complained:
+                    complained = True
                     _log.warning("%s; waiting up to %g s for it", error, patience)
             await asyncio.sleep(pause)
         self._keeper = asyncio.create_task(self._keep(), name="rethinkdb-connection")
@@ -141,8 +137,12 @@ class Connection:
             self._lost.set()
             raise StoreUnavailable(self._away)
 
-    async def run(self, term: Any, *, write: bool = False) -> Any:
+    async def run(self, term: Any, *, write: bool = False, last_step: bool = False) -> Any:
         """Run the ReQL `term` and return its result, which must not be a cursor.
+
+        `last_step` says of a `write` that it is a single document's, and the last that the query
+        does. Only then does an error that says "not performed" mean that nothing was changed:
+        otherwise another document may have been written, or this one, before a later read failed.
 
         Raises `StoreUnavailable` if nothing was changed, and for a `write` that may have been
         applied or not `OutcomeUnknown`. An error of the query itself is the driver's
@@ -157,7 +157,7 @@ class Connection:
                 options = self._options if write else {}
                 return await run(self._driver, term, self._timeout, self._given_up, **options)
             except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
-                raise self._translated(error, write) from error
+                raise self._translated(error, write, last_step) from error
             finally:
                 self._running -= 1
                 if not self._running:
@@ -166,7 +166,8 @@ class Connection:
     async def close(self) -> None:
         """Finish the queries under way and close the connection. May be called twice."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                await self._idle.wait()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait((self._keeper,))
@@ -214,29 +215,55 @@ class Connection:
     async def _watch(self) -> str:
         """Return why the connection is no good any more, once it is so."""
         while True:
+            # Not `wait_for`: on Python 3.11 that passes over a cancellation that comes just when
+            # what it waits for is there, and this would go on after `close`.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), HEARTBEAT)
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._lost.wait()
             self._lost.clear()
             if not self._driver.is_open():
                 return "the connection was lost"
             try:
-                await run(self._driver, r.expr(1), self._timeout)
+                await run(self._driver, queries.heartbeat(), self._timeout)
             except (ReqlDriverError, StreamClosedError):
                 return "the connection was lost"
             except TimeoutError as error:
                 return f"a heartbeat got {error}"
             except ReqlRuntimeError as error:
-                _log.debug("heartbeat: %s", error.message)  # it answers, which is all we ask
+                # It answers: what else is asked of it gets a reason, too.
+                _log.debug("heartbeat: %s", reason_of(error))
+
+    async def _connect(self) -> Any:
+        """Open a connection to a server that answers. Raises `StoreUnavailable`."""
+        driver = await self._address.connect(self._timeout)
+        try:
+            await run(driver, queries.heartbeat(), self._timeout)
+        except ReqlRuntimeError as error:
+            _log.debug("heartbeat: %s", reason_of(error))
+        except Exception as error:
+            await close_driver(driver)
+            raise StoreUnavailable(
+                f"RethinkDB at {self._address} takes connections, but no queries: "
+                f"{reason_of(error)}"
+            ) from error
+        except BaseException:
+            await close_driver(driver)
+            raise
+        return driver
 
     async def _reconnect(self) -> Any:
-        for pause in backoff():
+        backoff = Backoff(*BACKOFF)
+        while True:
             try:
-                return await self._address.connect(self._timeout)
+                return await self._connect()
             except StoreUnavailable as error:
                 self._away = str(error)
-            await asyncio.sleep(pause)
+            except Exception as error:  # whatever it is, it must not end the attempts
+                _log.exception("connecting to RethinkDB failed in an unexpected way")
+                self._away = f"RethinkDB at {self._address} can't be reached: {error!r}"
+            await asyncio.sleep(backoff.next())
 
-    def _translated(self, error: Exception, write: bool) -> Exception:
+    def _translated(self, error: Exception, write: bool, last_step: bool) -> Exception:
         """What to raise instead of an `error` of the driver."""
         reason = f"RethinkDB at {self._address}: {reason_of(error)}"
         match error:
@@ -245,8 +272,11 @@ class Connection:
             case ReqlDriverError() | StreamClosedError():
                 self._lost.set()
                 reason = f"RethinkDB at {self._address}: the connection was lost"
-            case ReqlAvailabilityError() | ReqlPermissionError() | ReqlResourceLimitError():
+            case ReqlPermissionError():  # looked at before anything is written
                 return StoreUnavailable(reason)
+            case ReqlAvailabilityError() | ReqlResourceLimitError():
+                if last_step or not write:
+                    return StoreUnavailable(reason)
             # The bare class: the server gave up, for instance because it is being stopped.
             case ReqlRuntimeError() if type(error) is not ReqlRuntimeError:
                 return cast(Exception, error)

@@ -3,21 +3,25 @@
 An earlier user of the API made ``{id}`` and ``{id, board, name, score}`` with generated ids, and
 anybody may write to the tables. So a document can be anything, and nothing in here raises:
 
-* A board without a name goes by its id.
-* A player without a score has 0; one whose score is not a number, or whose board is not a string,
-  is no player: it is neither ranked nor found.
+* What the API's paths can't name, a board or a player whose id is not `is_listed`, is none.
+* A board without a name goes by its id. One that is being deleted is none.
+* A player without a score has 0; one whose score is not a number, or whose board is not a board's
+  id, is no player: it is neither ranked nor found.
 * A player's id is unique on its board only. A document's primary key is the player's id where
   that was free when the player was made, otherwise ``board/player`` (`qualified`); ids have no
   slash.
+* Where others have written both of them, the player is the document with the plain key as long
+  as that is a player of the board, and the other one is none: `counting` and, of documents that
+  were read already, `counting_among`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
 
-from tornado_board.models import SCORE_LIMIT, Board, Number, Player
+from tornado_board.models import SCORE_LIMIT, Board, Number, Player, is_id
 from tornado_board.store.rethinkdb.address import r
 
 Document = Mapping[str, Any]
@@ -25,37 +29,73 @@ Document = Mapping[str, Any]
 #: The tables.
 BOARDS, PLAYERS = "boards", "players"
 
-#: The index of players: ``[board, -score, player id]``.
-STANDING = "standing"
+#: The index of players: ``[board, -score, player id]``. Versions before had one of the name
+#: ``standing``, in which documents with other ids were ranked too; they go on using theirs.
+STANDING = "standing2"
+EARLIER_STANDING = "standing"
+
+#: The field of a board that is being deleted: a list of those who delete its players, as
+#: ``{by, at}``, `at` in seconds since 1970. See `deletion`.
+DELETED_BY = "being_deleted_by"
 
 #: The longest primary key, in characters of ASCII.
 _KEY_LENGTH = 127
 
-#: Stands for ``-score`` where the score is not a number. Strings come after all numbers.
+#: Stands for ``-score`` where the document is no player. Strings come after all numbers.
 _UNRANKED = ""
+
+
+def is_listed(key: Any) -> TypeGuard[str]:
+    """Whether `key` is an id that the API's paths can name."""
+    return isinstance(key, str) and is_id(key) and key not in (".", "..")
+
+
+def is_listed_term(key: Any) -> Any:
+    """`is_listed` in ReQL, of a string."""
+    pattern = "^[A-Za-z0-9._~-]{1,64}$"  # RE2's $ is the end of the text
+    return r.and_(key.match(pattern).ne(None), key.ne("."), key.ne(".."))
 
 
 def standing_key(document: Any) -> Any:
     """The key of the index `STANDING`, as a ReQL function of a document of `PLAYERS`.
 
-    Players that are not ranked are in it too, so that a board's players can be found without
-    another index. It has to agree with `public_id` and `player_of`.
+    Documents that are no players are in it too, at the end of their board, so that all that are to
+    go with the board can be found without another index. It has to agree with `player_of`.
     """
-    board, key = document["board"], document["id"].coerce_to("string")
-    score = document["score"].default(0)
-    return [
-        board,
+    board, score = document["board"], document["score"].default(0)
+
+    def key_of(player_id: Any) -> Any:
+        ranked = r.and_(player_id.ne(""), score.type_of().eq("NUMBER"))
         # Not a product with -1: that makes -0, which is another key than 0.
-        r.branch(score.type_of().eq("NUMBER"), r.expr(0).sub(score), _UNRANKED),
-        key.split("/", 1).do(
-            lambda parts: r.branch(
-                # Split by what it begins with, the board's id gives nothing first.
-                r.and_(parts.count().eq(2), board.split(parts.nth(0), 1).nth(0).eq("")),
-                parts.nth(1),
-                key,
-            )
-        ),
-    ]
+        return [board, r.branch(ranked, r.expr(0).sub(score), _UNRANKED), player_id]
+
+    return _public_id_term(board, document["id"]).do(key_of)
+
+
+def _public_id_term(board: Any, key: Any) -> Any:
+    """`public_id` in ReQL; an empty string for none."""
+
+    def qualified_part(parts: Any) -> Any:
+        prefix, player_id = parts.nth(0), parts.nth(1)
+        is_whole = prefix.eq(board)
+        is_beginning = r.and_(
+            key.match(f"^.{{{_KEY_LENGTH}}}$").ne(None),
+            prefix.ne(""),
+            # Split by what it begins with, the board's id gives nothing first.
+            board.split(prefix, 1).nth(0).eq(""),
+        )
+        is_qualified = r.and_(
+            parts.count().eq(2), is_listed_term(player_id), r.or_(is_whole, is_beginning)
+        )
+        return r.branch(is_qualified, player_id, "")
+
+    return r.branch(
+        r.or_(key.type_of().ne("STRING"), board.type_of().ne("STRING")),
+        "",
+        is_listed_term(key),
+        key,
+        key.split("/", 1).do(qualified_part),
+    )
 
 
 def ranked_players(board_id: Any) -> Any:
@@ -86,6 +126,54 @@ def is_player_of(board_id: Any, document: Any) -> Any:
     return r.and_(is_on_board(board_id, document), score.type_of().eq("NUMBER"))
 
 
+def is_board(document: Any) -> Any:
+    """Whether `document`, a ReQL term that may be null, is a board that is not being deleted."""
+    return r.and_(document.ne(None), r.not_(is_being_deleted(document)))
+
+
+def is_being_deleted(document: Any) -> Any:
+    """Whether `document`, a ReQL term that may be null, is a board that is being deleted."""
+    return document[DELETED_BY].default(None).type_of().eq("ARRAY")
+
+
+def counting(board_id: Any, plain: Any, other: Any) -> Any:
+    """The document that is the player, or null, as a ReQL term; `plain` and `other` are its
+    possible primary keys."""
+    return _first_of(is_player_of, board_id, plain, other)
+
+
+def removable(board_id: Any, plain: Any, other: Any) -> Any:
+    """The document that is the player; or else one of its board, with whatever score; or null."""
+    return counting(board_id, plain, other).do(
+        lambda found: r.branch(
+            found.ne(None), found, _first_of(is_on_board, board_id, plain, other)
+        )
+    )
+
+
+def _first_of(holds: Any, board_id: Any, plain: Any, other: Any) -> Any:
+    players = r.table(PLAYERS)
+    return players.get(plain).do(
+        lambda first: r.branch(
+            holds(board_id, first),
+            first,
+            players.get(other).do(lambda second: r.branch(holds(board_id, second), second, None)),
+        )
+    )
+
+
+def counting_among(board_id: str, player_id: str, documents: Iterable[Document]) -> Document | None:
+    """`counting` of `documents`, which hold all that may be the player."""
+    found = None
+    for document in documents:
+        held = player_of(document)
+        if held is not None and held[0] == board_id and held[1].id == player_id:
+            if document["id"] == player_id:
+                return document
+            found = document
+    return found
+
+
 def qualified(board_id: str, player_id: str) -> str:
     """The primary key of a player whose plain id is taken by a player of another board.
 
@@ -94,16 +182,23 @@ def qualified(board_id: str, player_id: str) -> str:
     return f"{board_id[: _KEY_LENGTH - 1 - len(player_id)]}/{player_id}"
 
 
-def public_id(document: Document) -> str:
-    """The player's id on its board: a qualified key's part after the slash, or else the key."""
-    key = _text(document.get("id"))
-    prefix, slash, rest = key.partition("/")
-    return rest if slash and prefix and str(document.get("board")).startswith(prefix) else key
+def public_id(document: Document) -> str | None:
+    """The player's id on its board: the primary key, or what follows the slash of one that is
+    `qualified`; ``None`` if it is no id."""
+    key, board = document.get("id"), document.get("board")
+    if is_listed(key):
+        return key
+    if not isinstance(key, str) or not is_listed(board):
+        return None
+    player_id = key.partition("/")[2]
+    return player_id if is_listed(player_id) and key == qualified(board, player_id) else None
 
 
 def board_of(document: Document | None) -> Board | None:
     """The board that `document` holds, if any."""
-    if document is None or not isinstance(document.get("id"), str):
+    if document is None or not is_listed(document.get("id")):
+        return None
+    if isinstance(document.get(DELETED_BY), list):
         return None
     key: str = document["id"]
     return Board(key, _text(document.get("name"), key))
@@ -111,12 +206,11 @@ def board_of(document: Document | None) -> Board | None:
 
 def player_of(document: Document | None) -> tuple[str, Player] | None:
     """The id of the board and the player that `document` holds, if any."""
-    if document is None or not isinstance(document.get("board"), str):
+    if document is None or not is_listed(document.get("board")):
         return None
-    score = score_in(document)
-    if score is None:
+    score, key = score_in(document), public_id(document)
+    if score is None or key is None:
         return None
-    key = public_id(document)
     return document["board"], Player(key, _text(document.get("name"), key), score)
 
 

@@ -9,10 +9,14 @@ from typing import Any
 from rethinkdb.errors import ReqlCursorEmpty, ReqlDriverError, ReqlRuntimeError
 from tornado.iostream import StreamClosedError
 
-from tornado_board.store import BoardChanged, Change, FeedLost, PlayerChanged, StoreUnavailable
+from tornado_board.store import Change, FeedLost, StoreUnavailable
+from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import HEARTBEAT, close_driver, reason_of, run
-from tornado_board.store.rethinkdb.documents import BOARDS, PLAYERS, board_of, player_of
+from tornado_board.store.rethinkdb.documents import BOARDS, PLAYERS, Document
+from tornado_board.store.rethinkdb.identity import Identity
+from tornado_board.store.rethinkdb.translation import Row, Translation
+from tornado_board.tasks import retrieve
 
 #: Changes of one feed that the server keeps for us while we are busy (it merges those to one
 #: document); where there are more it drops some and says so, and the feed ends.
@@ -24,23 +28,35 @@ _DRIVER_ERRORS = (ReqlDriverError, ReqlRuntimeError, ReqlCursorEmpty, StreamClos
 class RethinkDBFeed:
     """An open changefeed; see `tornado_board.store.Feed`. Made with `open`."""
 
-    def __init__(self, driver: Any, cursors: Mapping[str, Any], timeout: float) -> None:
+    def __init__(
+        self,
+        driver: Any,
+        cursors: Mapping[str, Any],
+        layout: Any,
+        identity: Identity,
+        timeout: float,
+    ) -> None:
         self._driver = driver
         self._cursors = cursors
+        self._timeout = timeout
+        self._translation = Translation(self._documents)
         #: Of each table the wait for its next row. They outlive a call of `next`, because the
         #: driver drops a row that arrives for a wait that was cancelled.
         self._waits: dict[str, asyncio.Future[Any]] = {}
         self._lost: str | None = None
-        self._heartbeat = asyncio.create_task(self._watch(timeout), name="rethinkdb-feed")
+        self._heartbeat = asyncio.create_task(self._watch(identity, layout), name="rethinkdb-feed")
 
     @classmethod
-    async def open(cls, address: Address, seconds: float) -> RethinkDBFeed:
+    async def open(cls, address: Address, seconds: float, identity: Identity) -> RethinkDBFeed:
         """Connect and open the feeds. Each step may take `seconds`.
 
         Raises `StoreUnavailable`.
         """
         driver = await address.connect(seconds)
         try:
+            # Before the feeds: what changes after that is seen.
+            layout = await run(driver, queries.layout(database=identity.database), seconds)
+            identity.check(layout[0])
             # Boards first: what is known of a new player's board should be there before it.
             cursors = {
                 table: await run(
@@ -58,25 +74,43 @@ class RethinkDBFeed:
         except BaseException:
             await close_driver(driver)
             raise
-        return cls(driver, cursors, seconds)
+        return cls(driver, cursors, layout, identity, seconds)
 
     async def next(self) -> Sequence[Change]:
         """Wait for changes and return those there are. Raises `FeedLost`."""
         while True:
-            for table, cursor in self._cursors.items():
-                if table not in self._waits:
-                    self._waits[table] = wait = cursor.next()
-                    wait.add_done_callback(_outcome_seen)
-            await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
-            changes: list[Change] = []
-            for table, cursor in self._cursors.items():
-                if self._waits[table].done():
-                    for row in self._rows(self._waits.pop(table), cursor):
-                        changes.extend(_CHANGES[table](row))
+            # Rows that a call which was cancelled had taken come first.
+            if not self._translation.pending:
+                await self._take()
+            try:
+                changes = await self._translation.changes()
+            except (*_DRIVER_ERRORS, TimeoutError) as error:
+                reason = self._lost or reason_of(error)
+                raise FeedLost(f"the changefeed's documents can't be read: {reason}") from error
             if changes:
                 return changes
 
-    def _rows(self, first: asyncio.Future[Any], cursor: Any) -> Iterator[Mapping[str, Any]]:
+    async def _take(self) -> None:
+        """Wait for rows and hand those there are to the translation."""
+        for table, cursor in self._cursors.items():
+            if table not in self._waits:
+                self._waits[table] = wait = cursor.next()
+                wait.add_done_callback(retrieve)
+        await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
+        for table, cursor in self._cursors.items():
+            if self._waits[table].done():
+                self._translation.pending.extend(
+                    (table, row) for row in self._rows(self._waits.pop(table), cursor)
+                )
+
+    async def _documents(self, keys: Sequence[str]) -> Sequence[Document]:
+        """The players' documents with these primary keys."""
+        found: Sequence[Document] = await run(
+            self._driver, queries.get_documents(keys=keys), self._timeout
+        )
+        return found
+
+    def _rows(self, first: asyncio.Future[Any], cursor: Any) -> Iterator[Row]:
         """The row that was waited for and those that came with it."""
         try:
             row = first.result()
@@ -99,38 +133,20 @@ class RethinkDBFeed:
         await asyncio.wait((self._heartbeat,))
         await close_driver(self._driver)
 
-    async def _watch(self, seconds: float) -> None:
-        """End the feed when the server is silent: a feed that gets nothing looks the same."""
+    async def _watch(self, identity: Identity, layout: Any) -> None:
+        """End the feed when the server is silent, or what it tells of is not the newest any more:
+        a feed that gets nothing looks the same."""
+        reason = "a heartbeat failed"
         try:
             while True:
                 await asyncio.sleep(HEARTBEAT)
-                await run(self._driver, r.expr(1), seconds)
-        except (*_DRIVER_ERRORS, TimeoutError) as error:
-            self._lost = self._lost or f"a heartbeat failed: {reason_of(error)}"
-            await close_driver(self._driver)
-
-
-def _outcome_seen(wait: asyncio.Future[Any]) -> None:
-    if not wait.cancelled():
-        wait.exception()
-
-
-def _player_changes(row: Mapping[str, Any]) -> Iterator[Change]:
-    old, new = player_of(row.get("old_val")), player_of(row.get("new_val"))
-    if old == new:  # something changed that is not ours
-        return
-    if old is not None and (new is None or (old[0], old[1].id) != (new[0], new[1].id)):
-        yield PlayerChanged(old[0], old[1].id, None)
-    if new is not None:
-        yield PlayerChanged(new[0], new[1].id, new[1])
-
-
-def _board_changes(row: Mapping[str, Any]) -> Iterator[Change]:
-    old, new = board_of(row.get("old_val")), board_of(row.get("new_val"))
-    if old is not None and new is None:
-        yield BoardChanged(old.id, None)
-    elif new is not None and new != old:
-        yield BoardChanged(new.id, new)
-
-
-_CHANGES = {BOARDS: _board_changes, PLAYERS: _player_changes}
+                now = await run(
+                    self._driver, queries.layout(database=identity.database), self._timeout
+                )
+                if now != layout:
+                    reason = "the tables were made anew, or have other primary replicas"
+                    break
+        except Exception as error:
+            reason = f"a heartbeat failed: {reason_of(error)}"
+        self._lost = self._lost or reason
+        await close_driver(self._driver)

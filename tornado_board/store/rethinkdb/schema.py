@@ -10,10 +10,22 @@ from typing import Any
 
 from rethinkdb.errors import ReqlOpFailedError, ReqlPermissionError
 
-from tornado_board.store import SAMPLE_BOARD, SAMPLE_PLAYERS, StoreUnavailable
+from tornado_board.store import (
+    SAMPLE_BOARD,
+    SAMPLE_PLAYERS,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
+from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import Connection
-from tornado_board.store.rethinkdb.documents import BOARDS, PLAYERS, STANDING, standing_key
+from tornado_board.store.rethinkdb.documents import (
+    BOARDS,
+    EARLIER_STANDING,
+    PLAYERS,
+    STANDING,
+    standing_key,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -29,29 +41,41 @@ _LOCK_PATIENCE = 30.0
 _TABLES = (BOARDS, PLAYERS)
 
 
-async def prepare(connection: Connection, address: Address, patience: float) -> None:
+async def prepare(connection: Connection, address: Address, deadline: float) -> None:
     """Make the database ready to serve. Several processes may do so at once.
 
-    A server that was just started answers before its tables can be used: those are waited for
-    `patience` seconds, an index that is being built for as long as it takes. Raises
-    `StoreUnavailable`.
+    A server that was just started answers before its tables can be used, and so does one in whose
+    cluster an election is held: whatever fails is tried again until `deadline`, a time of the
+    event loop, but for what the account may not do. An index that is being built is waited for as
+    long as it takes. Raises `StoreUnavailable`.
     """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
+    complained = is_empty = False
+    while True:
+        try:
+            await _make_missing(connection, address)
+            await connection.run(queries.heartbeat())
+            await make_index(connection)
+            # What was found empty once is filled, though an attempt stopped half-way.
+            is_empty = is_empty or await _is_empty(connection)
+            if is_empty:
+                await _add_sample(connection)
+            return
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0 or isinstance(error.__cause__, ReqlPermissionError):
+                raise StoreUnavailable(str(error)) from error
+            if not complained:
+                complained = True
+                _log.warning("%s; waiting up to %.0f s for the tables", error, left)
+        await asyncio.sleep(_POLL)
+
+
+async def _make_missing(connection: Connection, address: Address) -> None:
     if await _missing(connection, address.database):
         async with _setup_lock(connection, address.database):
             for name, create in await _missing(connection, address.database):
                 await connection.run(create)
                 _log.info("made %s in RethinkDB at %s", name, address)
-    while True:
-        try:
-            await connection.run(r.expr([r.table(name).get("").eq(None) for name in _TABLES]))
-            break
-        except StoreUnavailable:
-            if loop.time() > deadline:
-                raise
-        await asyncio.sleep(_POLL)
-    await make_index(connection)
 
 
 async def _missing(connection: Connection, database: str) -> list[tuple[str, Any]]:
@@ -97,7 +121,14 @@ async def _setup_lock(connection: Connection, database: str) -> AsyncIterator[No
 async def make_index(connection: Connection) -> None:
     """Make the index `STANDING` where it is missing, and wait until it can be used."""
     players = r.table(PLAYERS)
-    if STANDING not in await connection.run(players.index_list()):
+    indexes = await connection.run(players.index_list())
+    if STANDING not in indexes:
+        if EARLIER_STANDING in indexes:
+            _log.info(
+                "the index %s of the table %s is of an earlier version; drop it when no process of "
+                "that version runs any more",
+                *(EARLIER_STANDING, PLAYERS),
+            )
         try:
             await connection.run(players.index_create(STANDING, standing_key))
             _log.info("made the index %s of the table %s", STANDING, PLAYERS)
@@ -117,17 +148,17 @@ async def make_index(connection: Connection) -> None:
         await asyncio.sleep(_POLL)
 
 
-async def add_sample(connection: Connection) -> None:
-    """Make the sample board if there are no boards and no players."""
+async def _is_empty(connection: Connection) -> bool:
     boards, players = r.table(BOARDS), r.table(PLAYERS)
-    if not await connection.run(r.and_(boards.is_empty(), players.is_empty())):
-        return
+    return bool(await connection.run(r.and_(boards.is_empty(), players.is_empty())))
+
+
+async def _add_sample(connection: Connection) -> None:
+    """Make the sample board. What another process, or an earlier attempt, has made of it stays."""
     board = {"id": SAMPLE_BOARD.id, "name": SAMPLE_BOARD.name}
-    result = await connection.run(boards.insert(board), write=True)
-    if not result["inserted"]:
-        return  # another process was faster, and makes the players
+    await connection.run(r.table(BOARDS).insert(board), write=True)
     documents = [
         {"id": p.id, "board": SAMPLE_BOARD.id, "name": p.name, "score": p.score}
         for p in SAMPLE_PLAYERS
     ]
-    await connection.run(players.insert(documents), write=True)
+    await connection.run(r.table(PLAYERS).insert(documents), write=True)

@@ -1,0 +1,196 @@
+"""A board that is deleted while it is large, and one of its id that somebody makes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+
+from tornado_board.models import NewBoard, NewPlayer, Player
+from tornado_board.settings import Settings
+from tornado_board.store import BoardChanged, Change, NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store.rethinkdb.address import r
+
+from .conftest import Opened
+from .reql import ReQLServer
+from .reql.values import ErrorType, ReQLError
+from .rethinkdb_admin import Admin, opened_store
+
+pytestmark = pytest.mark.usefixtures("io_loop")
+
+boards, players = r.table("boards"), r.table("players")
+
+
+@pytest.fixture
+def admin(either_url: str) -> Admin:
+    return Admin(either_url)
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion.SWEEP", 20)
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion._BACKOFF", (0.01, 0.05))
+
+
+async def made(store: Any, board_id: str) -> None:
+    """Make a board as soon as it can be made."""
+    while True:
+        try:
+            await store.create_board(NewBoard(id=board_id))
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(0.005)
+
+
+async def many_players(admin: Admin, number: int) -> None:
+    await admin.run(
+        boards.insert({"id": "b"}, conflict="replace"),
+        players.insert([{"id": f"p{n}", "board": "b", "score": 1} for n in range(number)]),
+    )
+
+
+@pytest.mark.parametrize("deleters", [1, 2])
+@pytest.mark.gen_test(timeout=120)
+async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
+    opened: Opened, either_url: str, settings: Settings, admin: Admin, deleters: int
+) -> None:
+    stores = [await opened_store(opened, either_url, settings) for _ in range(3)]
+    for _ in range(3):
+        await many_players(admin, 300)
+        deleting = [
+            asyncio.ensure_future(store.delete_board("b")) for store in stores[1 : deleters + 1]
+        ]
+        while (await admin.run(boards.get("b"))).keys() == {"id"}:
+            await asyncio.sleep(0)
+        await made(stores[0], "b")
+        answered = [
+            await stores[0].create_player("b", NewPlayer(id=f"p{n}", name="New")) for n in range(20)
+        ]
+        assert (await stores[0].add_score("b", "p0", 5)).score == 5
+        done = await asyncio.gather(*deleting, return_exceptions=True)
+        assert all(result is None for result in done), done
+        ranking = (await stores[0].ranking("b", 500)).players
+        assert ranking[0] == Player("p0", "New", 5)
+        assert sorted(p.id for p in ranking) == sorted(p.id for p in answered)
+        await stores[0].delete_board("b")
+        assert await admin.run(boards.get("b")) is None
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_board_that_is_being_deleted_is_none_to_anybody(
+    opened: Opened, either_url: str, settings: Settings, admin: Admin
+) -> None:
+    store = await opened_store(opened, either_url, settings)
+    feed = await store.changes()
+    now = await admin.run(r.now().to_epoch_time())
+    claims = [{"by": "another process", "at": now}]
+    await admin.run(
+        boards.insert({"id": "b", "name": "B"}),
+        boards.get("b").replace({"id": "b", "being_deleted_by": claims}),
+    )
+    for call in (
+        lambda: store.get_board("b"),
+        lambda: store.ranking("b", 5),
+        lambda: store.create_player("b", NewPlayer(name="P")),
+    ):
+        with pytest.raises(NotFound):
+            await call()
+    assert [board.id for board in await store.list_boards(10)] == ["demo"]
+    with pytest.raises(StoreUnavailable, match="still being deleted"):
+        await store.create_board(NewBoard(id="b"))
+    changes: list[Change] = []
+    while BoardChanged("b", None) not in changes:
+        changes += await feed.next()
+    assert changes[-1] == BoardChanged("b", None)
+    # Only once the other's claim has run out its id is free.
+    await asyncio.sleep(0.2)
+    (claim,) = [
+        claim
+        for claim in (await admin.run(boards.get("b")))["being_deleted_by"]
+        if claim["by"] == "another process"
+    ]
+    assert claim["at"] == now
+    await admin.run(boards.get("b").update({"being_deleted_by": [{"by": "another", "at": 0}]}))
+    await made(store, "b")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_deletion_that_died_is_completed_by_whoever_comes_next(
+    opened: Opened,
+    either_url: str,
+    settings: Settings,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion.EXPIRY", 0.3)
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion._EXPIRY_TIMEOUTS", 0)
+    other = await opened_store(opened, either_url, settings)
+    for comes_next in ("a start", "a creation", "a deletion"):
+        await many_players(admin, 300)
+        dying = await opened_store(opened, either_url, settings)
+        deleting = asyncio.ensure_future(dying.delete_board("b"))
+        while await admin.run(players.filter({"board": "b"}).count()) == 300:
+            await asyncio.sleep(0)
+        deleting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await deleting
+        await dying.close()
+        assert "being_deleted_by" in await admin.run(boards.get("b"))
+        if comes_next == "a start":
+            await opened_store(opened, either_url, settings)
+        elif comes_next == "a creation":
+            with pytest.raises(StoreUnavailable, match="still being deleted"):
+                await other.create_board(NewBoard(id="b"))
+        else:
+            await other.delete_board("b")
+            assert await admin.run(players.filter({"board": "b"}).count()) == 0
+        while await admin.run(boards.get("b")) is not None:
+            await asyncio.sleep(0.02)
+        assert await admin.run(players.filter({"board": "b"}).count()) == 0
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_deletion_that_broke_off_says_so_and_is_completed(
+    opened: Opened, settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion.EXPIRY", 0.3)
+    monkeypatch.setattr("tornado_board.store.rethinkdb.deletion._EXPIRY_TIMEOUTS", 0)
+    store = await opened_store(opened, reql.url(), settings)
+    refused = ReQLError("Cannot perform write: no quorum", ErrorType.OP_FAILED)
+    reql.next_errors = [refused]
+    with pytest.raises(StoreUnavailable, match="no quorum"):
+        await store.delete_board("demo")
+    assert len((await store.ranking("demo", 10)).players) == 5
+    reql.next_errors = [None, refused, refused]  # the claim is made
+    with pytest.raises(OutcomeUnknown, match="not yet all of its players"):
+        await store.delete_board("demo")
+    with pytest.raises(NotFound):
+        await store.ranking("demo", 10)
+    while reql.databases["test"]["boards"].get("demo") is not None:
+        await asyncio.sleep(0.01)
+    assert not reql.databases["test"]["players"].rows
+    await store.create_board(NewBoard(id="demo"))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_player_that_is_taken_back_takes_no_other_along(
+    opened: Opened, settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The board went while the player was made; both are made again before it is taken back."""
+    store = await opened_store(opened, reql.url(), settings)
+    run = store._connection.run
+    tables = reql.databases["test"]
+
+    async def slow(term: Any, **options: Any) -> Any:
+        result = await run(term, **options)
+        if isinstance(result, dict) and result.get("inserted") is True:
+            result["board"] = False  # as if it had been deleted in between
+            tables["players"].set("p", {"id": "p", "board": "demo", "name": "New", "score": 0})
+        return result
+
+    monkeypatch.setattr(store._connection, "run", slow)
+    with pytest.raises(NotFound):
+        await store.create_player("demo", NewPlayer(id="p", name="Old"))
+    assert (await store.get_player("demo", "p")).name == "New"

@@ -1,0 +1,373 @@
+"""What goes over a stream, from the hub's events to what a client makes of its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.wires import Sent, poll, reset, update
+from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.replay import Event, EventId
+
+# What a client makes of the bytes
+
+
+def dechunked(data: bytes) -> tuple[bytes, bool]:
+    """The body that `data` is chunks of, and whether it has its last one (RFC 9112, 7.1)."""
+    body = b""
+    while data:
+        size, end, data = data.partition(b"\r\n")
+        assert end
+        length = int(size, 16)
+        assert size == b"%x" % length
+        assert len(data) >= length + 2, "a chunk is cut short"
+        assert data[length : length + 2] == b"\r\n"
+        body, data = body + data[:length], data[length + 2 :]
+        if length == 0:
+            assert data == b""
+            return body, True
+    return body, False
+
+
+class Seen(NamedTuple):
+    """An event as a client sees it, and the last id that it knows then."""
+
+    type: str
+    data: Any
+    last_event_id: str
+
+
+def events(body: bytes) -> list[Seen]:
+    """The events of a stream, by the rules of the HTML standard, section 9.2.6."""
+    seen, fields, last = [], {"data": ""}, ""
+    text = body.decode()
+    # However a client splits lines, there are only those that end in LF.
+    assert text.splitlines() == text.removesuffix("\n").split("\n") or not text
+    for line in text.split("\n")[:-1]:
+        name, _, value = line.partition(":")
+        if not line:
+            last = fields.get("id", last)
+            if fields["data"]:
+                seen.append(Seen(fields["event"], json.loads(fields["data"]), last))
+            fields = {"data": ""}
+        elif name:
+            fields[name] = value.removeprefix(" ")
+    return seen
+
+
+def shown(sent: Sequence[Sent]) -> list[Seen]:
+    """How a client has to see `sent`."""
+    seen, last = [], ""
+    for event in sent:
+        if event.type.logged:
+            last = str(event.id or "")
+        seen.append(Seen(event.type.name, json.loads(event.data), last))
+    return seen
+
+
+# A client that takes as many bytes as it likes
+
+
+class NarrowSocket:
+    """A socket that takes `room` bytes, and keeps them."""
+
+    family = socket.AF_UNIX
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.taken = b""
+
+    def send(self, data: bytes | memoryview) -> int:
+        if not self.room:
+            raise BlockingIOError
+        taken = bytes(data[: self.room])
+        self.taken += taken
+        self.room -= len(taken)
+        return len(taken)
+
+    def setblocking(self, flag: bool) -> None: ...
+
+    def close(self) -> None:
+        self.fileno = lambda: -1  # type: ignore[method-assign]
+
+    def fileno(self) -> int:
+        return 0
+
+
+class NoPoller:
+    """Tells nobody; the test does."""
+
+    def add(self, *_: object) -> None: ...
+
+    want_write = remove = add
+
+
+class PlainClient:
+    """A `Subscriber` and its client."""
+
+    def __init__(self) -> None:
+        self._socket = cast(Any, NarrowSocket())
+        poller = cast(Any, NoPoller())
+        self.subscriber: Subscriber | SecureSubscriber = Subscriber(
+            self._socket, poller, lambda: None
+        )
+
+    async def take(self, size: int) -> None:
+        """Take up to `size` bytes more than so far."""
+        assert isinstance(self.subscriber, Subscriber)
+        self._socket.room += size
+        self.subscriber.on_writable()
+
+    @property
+    def taken(self) -> bytes:
+        taken: bytes = self._socket.taken
+        return taken
+
+    @property
+    def behind(self) -> bool:
+        assert isinstance(self.subscriber, Subscriber)
+        return self.subscriber._unfinished is not None
+
+
+class NarrowStream:
+    """What `SecureSubscriber` needs of a TLS stream, which keeps what is not taken yet."""
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.taken = b""
+        self._writes: list[tuple[memoryview, asyncio.Future[None]]] = []
+        self._closed = False
+
+    def write(self, data: bytes) -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        self._writes.append((memoryview(data), future))
+        self.go_on()
+        return future
+
+    def go_on(self) -> None:
+        while self._writes:
+            data, future = self._writes.pop(0)
+            taken = bytes(data[: self.room])
+            self.taken += taken
+            self.room -= len(taken)
+            if len(taken) < len(data):
+                self._writes.insert(0, (data[len(taken) :], future))
+                return
+            future.set_result(None)
+
+    def set_nodelay(self, value: bool) -> None: ...
+
+    def set_close_callback(self, callback: object) -> None: ...
+
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class SecureClient:
+    """A `SecureSubscriber` and its client."""
+
+    def __init__(self) -> None:
+        self._stream = cast(Any, NarrowStream())
+        self.subscriber: Subscriber | SecureSubscriber = SecureSubscriber(self._stream)
+
+    async def take(self, size: int) -> None:
+        self._stream.room += size
+        self._stream.go_on()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    @property
+    def taken(self) -> bytes:
+        taken: bytes = self._stream.taken
+        return taken
+
+    @property
+    def behind(self) -> bool:
+        assert isinstance(self.subscriber, SecureSubscriber)
+        return self.subscriber._writing is not None
+
+
+class Model:
+    """What a client that is behind is sent: the newest state, and all else."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.pending: list[list[Sent]] = []
+
+    def send(self, message: list[Sent], behind: bool) -> None:
+        if behind:
+            kept = ([sent for sent in older if not sent.type.state] for older in self.pending)
+            self.pending = [*filter(None, kept), message]
+        else:
+            assert not self.pending
+            self.sent += message
+
+    def begin_all_but(self, waiting: int) -> None:
+        """All but so many of the pending messages have begun, and are not taken back."""
+        while len(self.pending) > waiting:
+            self.sent += self.pending.pop(0)
+
+
+# Characters that some program or other ends a line at.
+TEXTS = st.text(st.sampled_from('ab\n\r\x85\u2028\u2029\v\f\x1c\x1d\x1e\\"{}é☃😀'), max_size=60)
+IDS = st.none() | st.builds(EventId, st.integers(1, 10**15), st.integers(1, 10**6))
+EVENTS = st.builds(lambda id, text: Event(id, json.dumps(text, ensure_ascii=False)), IDS, TEXTS)
+STEPS = st.one_of(
+    st.tuples(EVENTS, st.none() | st.sampled_from(["lost", "trimmed\u2028"])),
+    st.integers(0, 300),
+    st.just("keep-alive"),
+)
+
+
+@pytest.mark.parametrize("client_type", [PlainClient, SecureClient])
+@pytest.mark.parametrize("wire", [RAW, CHUNKED])
+@given(first=EVENTS, room=st.integers(0, 300), steps=st.lists(STEPS, max_size=14))
+def test_whatever_is_sent_however_it_is_taken_is_read_as_it_was_meant(
+    client_type: type[PlainClient | SecureClient],
+    wire: EventStream,
+    first: Event,
+    room: int,
+    steps: list[Any],
+) -> None:
+    async def run() -> tuple[bytes, list[Sent]]:
+        client, model = client_type(), Model()
+        topic = Topic("b", first)
+        topic.add(client.subscriber, wire)
+        await client.take(room)
+        client.subscriber.begin(wire.opening(), topic.encoded(wire.message))
+        model.send([update(first)], behind=False)
+        await client.take(0)
+        for step in steps:
+            if isinstance(step, int):
+                await client.take(step)
+            elif step == "keep-alive":
+                topic._sent_at, topic._checked_at = -1000.0, float("inf")
+                await topic.keep_alive(1)
+                await client.take(0)
+            else:
+                event, reason = step
+                message = [*([reset(reason)] if reason else []), update(event)]
+                model.send(message, client.behind)
+                await topic.publish(event, reason)
+                await client.take(0)
+            model.begin_all_but(len(client.subscriber._pending))
+        # A client that goes on reading gets all of the rest; what it is sent then, too.
+        await client.take(10**6)
+        model.begin_all_but(0)
+        topic.end()
+        return client.taken, model.sent
+
+    data, sent = asyncio.run(run())
+    body, finished = dechunked(data) if wire.chunked else (data, False)
+    assert finished == wire.chunked
+    assert body.startswith(b"retry: ")
+    assert events(body) == shown(sent)
+
+
+def test_the_id_stands_last_so_that_a_torn_event_is_not_taken_for_one_that_came() -> None:
+    event = Event(EventId(5, 6), '{"a":"\u2028\u2029\x85é"}')
+    assert RAW.message([update(event)]) == (
+        b'event: update\ndata: {"a":"\\u2028\\u2029\\u0085\xc3\xa9"}\nid: 5-6\n\n'
+    )
+    # One without an id takes the client's position from it; a reset doesn't.
+    assert RAW.message([update(Event(None, "{}"))]) == b"event: update\ndata: {}\nid:\n\n"
+    assert RAW.message([reset("gone\u2028")]) == (
+        b'event: reset\ndata: {"reason":"gone\\u2028"}\n\n'
+    )
+
+
+def test_nothing_is_no_chunk() -> None:
+    assert CHUNKED.message([]) == RAW.message([]) == b""
+    assert CHUNKED.keepalive == b"d\r\n: keep-alive\n\r\n"
+
+
+def test_an_answer_to_a_long_poll_says_where_to_go_on() -> None:
+    first, second, nameless = (Event(id, "{}") for id in (EventId(5, 6), EventId(5, 7), None))
+
+    def answered(*sent: Sent) -> tuple[list[str], str]:
+        answer = json.loads(poll.answer(sent))
+        return [event["event"] for event in answer["events"]], answer["last_event_id"]
+
+    assert answered(update(first), update(second)) == (["update", "update"], "5-7")
+    assert answered(reset("gone"), update(first)) == (["reset", "update"], "5-6")
+    # After one without an id nobody can tell what follows.
+    assert answered(update(first), update(nameless)) == (["update", "update"], "0-0")
+    assert answered(reset("gone"), update(nameless)) == (["reset", "update"], "0-0")
+    assert json.loads(poll.newest([update(first), update(nameless)]))["last_event_id"] == "0-0"
+    assert json.loads(poll.nothing(EventId(5, 7))) == {"events": [], "last_event_id": "5-7"}
+
+
+def test_an_answer_to_a_long_poll_has_a_bound_and_its_position_is_that_of_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(poll, "MOST_BYTES", 1_000)
+    sent = [update(Event(EventId(5, n), f'"{"x" * 300}"')) for n in range(1, 20)]
+    given, seen = list(sent), []
+    while given:
+        answer = json.loads(poll.answer(given))
+        assert 1 <= len(answer["events"]) <= 4
+        seen += [event["id"] for event in answer["events"]]
+        assert answer["last_event_id"] == seen[-1]
+        given = sent[len(seen) :]
+    assert seen == [str(event.id) for event in sent]
+    # Of the history it is the end that counts.
+    answer = json.loads(poll.newest(sent))
+    assert [event["id"] for event in answer["events"]] == ["5-17", "5-18", "5-19"]
+    assert answer["last_event_id"] == "5-19"
+    # An event that is larger than the bound is sent all the same.
+    large = update(Event(EventId(5, 1), f'"{"x" * 3000}"'))
+    assert len(json.loads(poll.answer([large, large]))["events"]) == 1
+    assert len(json.loads(poll.newest([large, large]))["events"]) == 1
+    # A reset never comes without what follows it.
+    assert [e["event"] for e in json.loads(poll.answer([reset("x" * 2000), large]))["events"]] == [
+        "reset",
+        "update",
+    ]
+
+
+@pytest.mark.parametrize("client_type", [PlainClient, SecureClient])
+@pytest.mark.parametrize("size", [10, 5_000])
+def test_a_catch_up_is_shared_and_stays_whole_for_who_takes_it_late(
+    client_type: type[PlainClient | SecureClient], size: int
+) -> None:
+    """Also where not even the response's head was taken at once."""
+    logged = [Event(EventId(5, n), f'"{n}{"x" * size}"') for n in range(1, 5)]
+
+    class Log:
+        async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
+            return logged[event_id.n :]
+
+    async def run() -> list[bytes]:
+        log: Any = Log()
+        catch_ups, topic = CatchUps(log), Topic("b", logged[-1])
+        clients = [client_type() for _ in range(3)]
+        for room, client in zip((0, 30, 200), clients, strict=True):
+            await client.take(room)
+            first = await catch_ups.after(topic, EventId(5, 1), CHUNKED.message)
+            topic.add(client.subscriber, CHUNKED)
+            client.subscriber.begin(CHUNKED.opening(), first.encoded)
+            await client.take(0)
+        await topic.publish(Event(EventId(5, 5), '"skipped"'))
+        await topic.publish(Event(EventId(5, 6), '"newest"'))
+        for client in clients:
+            await client.take(10**6)
+        return [client.taken for client in clients]
+
+    for taken in asyncio.run(run()):
+        assert [seen.data[0] for seen in events(dechunked(taken)[0])] in (
+            ["2", "3", "4", "n"],
+            ["2", "3", "4", "s", "n"],
+        )

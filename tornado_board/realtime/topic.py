@@ -1,0 +1,142 @@
+"""A live board: its current event, who waits for the next, and who is sent every one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tornado_board.realtime.audience import Audience, Member, broadcast
+from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
+from tornado_board.replay import Event
+
+#: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
+KEEPALIVE_STEPS = 4
+
+#: Encodings of the current event that are kept: for each wire, and each reason of a reset.
+_MOST_ENCODED = 32
+
+
+class Topic:
+    """A live board.
+
+    An event is encoded once for each wire that somebody listens over, and once for each other way
+    in which somebody asks for the current one.
+    """
+
+    def __init__(self, board_id: str, event: Event) -> None:
+        self.board_id = board_id
+        #: The newest event.
+        self.current = event
+        #: Whether it gets no more events: the board was deleted or made room for another, or the
+        #: server stops.
+        self.ended = False
+        self._encoded: dict[tuple[Encode, str | None], Message] = {}
+        # Those who are sent every event after `current`, and have had all up to that.
+        self._audiences: dict[Wire, Audience] = {}
+        self._waiters: set[asyncio.Future[None]] = set()
+        #: Held while something is sent.
+        self._turn = asyncio.Lock()
+        self._sent_at = self._checked_at = time.monotonic()
+
+    @property
+    def streams(self) -> int:
+        """Open streams."""
+        return sum(map(len, self._audiences.values()))
+
+    @property
+    def listeners(self) -> int:
+        """Open streams and waiting long-polls."""
+        return self.streams + len(self._waiters)
+
+    def encoded(self, encode: Encode, reason: str | None = None) -> Message:
+        """The current event as `encode` gives it; behind a ``reset``, if there is a `reason`.
+
+        The same object for all who ask.
+        """
+        key = (encode, reason)
+        message = self._encoded.get(key)
+        if message is None:
+            if len(self._encoded) >= _MOST_ENCODED:
+                self._encoded.clear()
+            events = [] if reason is None else [reset(reason)]
+            message = self._encoded[key] = encode([*events, update(self.current)])
+        return message
+
+    def add(self, member: Member, wire: Wire) -> None:
+        """Send `member` each event from now on; it has been sent the current one, or will be."""
+        audience = self._audiences.get(wire)
+        if audience is None:
+            audience = self._audiences[wire] = Audience()
+        audience.add(member)
+
+    async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
+        """Return when `current` has changed, at `wake`, or after `seconds`.
+
+        Also once `gone` is done, which says that nobody waits any longer.
+        """
+        future = asyncio.get_running_loop().create_future()
+        futures = (future,) if gone is None else (future, gone)
+        self._waiters.add(future)
+        try:
+            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiters.discard(future)
+
+    def wake(self) -> None:
+        """Have all who wait look again."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def publish(self, event: Event, reason: str | None = None) -> None:
+        """Make `event` the current one and send it to everyone, in one message with a ``reset``
+        before it if there is a `reason`; returns when all were sent it.
+
+        If this is cancelled, an event that was begun is sent to the rest all the same, without
+        pauses.
+        """
+        async with self._turn:
+            self.current = event
+            self._encoded.clear()
+            self._sent_at = time.monotonic()
+            self.wake()
+            await broadcast(
+                {
+                    audience: self.encoded(wire.message, reason)
+                    for wire, audience in self._audiences.items()
+                    if audience
+                }
+            )
+
+    async def keep_alive(self, interval: float) -> None:
+        """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
+
+        To be called `KEEPALIVE_STEPS` times an interval: called once, it would let up to two
+        intervals pass after an event, and there are proxies that count the seconds.
+        """
+        now = time.monotonic()
+        if now - self._checked_at > interval * 0.9:
+            self._checked_at = now
+            await self._drop_dead(interval * 0.9)
+        if time.monotonic() - self._sent_at > interval * 0.9 and not self._turn.locked():
+            async with self._turn:
+                self._sent_at = time.monotonic()
+                await broadcast(
+                    {audience: wire.keepalive for wire, audience in self._audiences.items()}
+                )
+
+    def end(self) -> None:
+        """End every stream and let the waiting go."""
+        self.ended = True
+        for wire, audience in self._audiences.items():
+            audience.finish(wire.end)
+        self.wake()
+
+    async def _drop_dead(self, patience: float) -> None:
+        async with self._turn:
+            for audience in list(self._audiences.values()):
+                audience.hold()
+                try:
+                    await audience.drop_dead(patience)
+                finally:
+                    audience.release()

@@ -1,0 +1,96 @@
+"""What is sent to a board's subscribers, and how one transport says it: the `Wire` protocol.
+
+Each transport has a file of its own here, and no other file of `realtime` knows a byte of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import ujson
+
+from tornado_board.replay import Event, EventId
+
+
+class EventType(NamedTuple):
+    """A type of event: its name, and what a transport has to know about all events of it."""
+
+    name: str
+    #: Whether each one is the whole state, so that a client that is behind can do without it once
+    #: there is a newer one.
+    state: bool
+    #: Whether each one stands in the replay log under an id, or would if the log were there.
+    logged: bool
+
+
+#: A board as it is now.
+UPDATE = EventType("update", state=True, logged=True)
+#: A client's history is gone; what follows is a new beginning.
+RESET = EventType("reset", state=False, logged=False)
+
+
+class Sent(NamedTuple):
+    """An event as subscribers are sent it. `data` is JSON on one line."""
+
+    type: EventType
+    data: str
+    id: EventId | None = None
+
+
+def update(event: Event) -> Sent:
+    """The ``update`` that shows `event`."""
+    return Sent(UPDATE, event.data, event.id)
+
+
+def reset(reason: str) -> Sent:
+    """The ``reset`` that gives `reason`."""
+    return Sent(RESET, ujson.dumps({"reason": reason}, ensure_ascii=False))
+
+
+class Message(bytes):
+    """What is handed to a socket at once: events as one wire frames them, always whole.
+
+    `kept` is what has to arrive of them even if the client is so far behind that a newer message
+    takes this one's place: those that are no state.
+    """
+
+    _kept: bytes = b""
+
+    @classmethod
+    def of(cls, data: bytes, kept: bytes = b"") -> Message:
+        message = cls(data)
+        if kept:
+            message._kept = kept
+        return message
+
+    @property
+    def kept(self) -> Message | None:
+        """What has to arrive, if anything."""
+        return Message.of(self._kept, self._kept) if self._kept else None
+
+
+class Comment(Message):
+    """A message that says nothing, and is not kept for a client that is behind."""
+
+
+#: Makes one message, or one whole answer, of the events that it is given.
+Encode = Callable[[Sequence[Sent]], Message]
+
+
+class Wire(Protocol):
+    """A transport that keeps a connection open and sends each event over it."""
+
+    @property
+    def keepalive(self) -> Comment:
+        """What is sent to a client that has been sent nothing for a while."""
+
+    @property
+    def end(self) -> bytes:
+        """What the server says last, where it ends the stream on purpose."""
+
+    def opening(self) -> bytes:
+        """What a stream begins with, made anew for each client."""
+
+    def message(self, events: Sequence[Sent]) -> Message:
+        """`events` as one message; empty for none."""

@@ -1,0 +1,61 @@
+"""The answer to a long-poll: JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tornado_board.realtime.wires import Message, Sent
+from tornado_board.replay import EventId
+
+CONTENT_TYPE = "application/json; charset=utf-8"
+
+#: Bytes after which an answer ends with the event that reached them. Who asks for what comes after
+#: that gets the rest at once.
+MOST_BYTES = 256 * 1024
+
+#: The position of who has seen an event without an id: it is older than any, so that what comes
+#: after it can't be told.
+_NO_POSITION = EventId(0, 0)
+
+
+def answer(events: Sequence[Sent]) -> Message:
+    """`events`, of which there is at least one with a position, as far as there is room."""
+    parts, size, last = [], 0, _NO_POSITION
+    for sent in events:
+        part = _event(sent)
+        parts.append(part)
+        size += len(part)
+        if sent.type.logged:
+            last = sent.id or _NO_POSITION
+            if size >= MOST_BYTES:
+                break
+    return _answer(parts, last)
+
+
+def newest(events: Sequence[Sent]) -> Message:
+    """The newest of `events`, all of which have a position, as far as there is room."""
+    parts, size = [], 0
+    for sent in reversed(events):
+        part = _event(sent)
+        parts.append(part)
+        size += len(part)
+        if size >= MOST_BYTES:
+            break
+    return _answer(parts[::-1], events[-1].id or _NO_POSITION)
+
+
+def nothing(since: EventId) -> Message:
+    """That there is nothing after `since` yet."""
+    return _answer([], since)
+
+
+def _answer(parts: Sequence[bytes], last: EventId) -> Message:
+    return Message(
+        b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
+    )
+
+
+def _event(sent: Sent) -> bytes:
+    event_id = "null" if sent.id is None else f'"{sent.id}"'
+    # The data is JSON already.
+    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()

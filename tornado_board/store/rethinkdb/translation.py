@@ -1,0 +1,120 @@
+"""From the rows of the changefeeds to changes of boards and players.
+
+A row tells of one document. Where two documents have one public id on a board only one of them is
+the player (`documents.counting`), and a row does not say which: a document with a qualified key may
+be hidden by one with the plain key, and where that goes the other shows. So in these cases both
+documents are read, and the change tells of what counts by then. What is read may be newer than the
+row; then the row of that follows.
+
+A document with the plain key always counts, and of qualified keys it is remembered that there is no
+other document; so hardly any change costs a read but the deletion of a player.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tornado_board.models import Player
+from tornado_board.store import BoardChanged, Change, PlayerChanged
+from tornado_board.store.rethinkdb.documents import (
+    BOARDS,
+    Document,
+    board_of,
+    counting_among,
+    player_of,
+    qualified,
+)
+
+Row = Mapping[str, Any]
+#: The ids of a board and of a player on it.
+_Place = tuple[str, str]
+
+#: Players with a qualified key of whom it is remembered that no document has the plain one.
+UNSHADOWED = 100_000
+
+#: Players whose documents one query reads.
+_LOOK_UP = 500
+
+
+class Translation:
+    """Translates rows, a batch at a time.
+
+    Args:
+        look_up: gives the documents that have any of some primary keys.
+    """
+
+    def __init__(self, look_up: Callable[[Sequence[str]], Awaitable[Sequence[Document]]]) -> None:
+        #: Rows that are to be translated, with their tables.
+        self.pending: list[tuple[str, Row]] = []
+        self._look_up = look_up
+        self._unshadowed: dict[_Place, None] = {}
+
+    async def changes(self) -> list[Change]:
+        """Translate what is pending. Where it fails or is cancelled, that stays."""
+        doubtful: dict[_Place, None] = {}
+        for table, row in self.pending:
+            if table != BOARDS:
+                doubtful.update(dict.fromkeys(self._doubtful(row)))
+        counting: dict[_Place, Player | None] = {}
+        places = list(doubtful)
+        for start in range(0, len(places), _LOOK_UP):
+            await self._read(places[start : start + _LOOK_UP], counting)
+        changes: list[Change] = []
+        for table, row in self.pending:
+            translate = _board_changes(row) if table == BOARDS else _player_changes(row, counting)
+            changes.extend(translate)
+        self.pending.clear()
+        return changes
+
+    def _doubtful(self, row: Row) -> Iterator[_Place]:
+        """The places of which `row` does not say who is the player there."""
+        for place, player in _told(row):
+            is_plain = _key(row) == place[1]
+            if is_plain and player is not None:
+                self._unshadowed.pop(place, None)
+            elif is_plain or place not in self._unshadowed:
+                yield place
+
+    async def _read(self, places: list[_Place], counting: dict[_Place, Player | None]) -> None:
+        keys = {key for place in places for key in (place[1], qualified(*place))}
+        documents = {document["id"]: document for document in await self._look_up(sorted(keys))}
+        for place in places:
+            plain, other = documents.get(place[1]), documents.get(qualified(*place))
+            both = [document for document in (plain, other) if document is not None]
+            document = counting_among(*place, both)
+            found = player_of(document)
+            counting[place] = None if found is None else found[1]
+            if document is not None and document is other:
+                self._unshadowed[place] = None
+                if len(self._unshadowed) > UNSHADOWED:
+                    del self._unshadowed[next(iter(self._unshadowed))]
+
+
+def _key(row: Row) -> Any:
+    return (row.get("new_val") or row.get("old_val") or {}).get("id")
+
+
+def _told(row: Row) -> Iterator[tuple[_Place, Player | None]]:
+    """Where the document of `row` was or is a player, and what it is there now."""
+    old, new = player_of(row.get("old_val")), player_of(row.get("new_val"))
+    if old == new:  # something changed that is not ours
+        return
+    if old is not None and (new is None or (old[0], old[1].id) != (new[0], new[1].id)):
+        yield (old[0], old[1].id), None
+    if new is not None:
+        yield (new[0], new[1].id), new[1]
+
+
+def _player_changes(row: Row, counting: Mapping[_Place, Player | None]) -> Iterator[Change]:
+    for place, player in _told(row):
+        is_certain = player is not None and _key(row) == place[1]
+        yield PlayerChanged(*place, player if is_certain else counting.get(place, player))
+
+
+def _board_changes(row: Row) -> Iterator[Change]:
+    old, new = board_of(row.get("old_val")), board_of(row.get("new_val"))
+    if old is not None and new is None:
+        yield BoardChanged(old.id, None)
+    elif new is not None and new != old:
+        yield BoardChanged(new.id, new)
