@@ -347,7 +347,7 @@ class Deployment:
 
     def redis_command(self, *command: str | int) -> None:
         self.mark("Redis: " + " ".join(map(str, command)))
-        self._redis.client.execute_command(*command)  # type: ignore[no-untyped-call]
+        self._redis.client.execute_command(*command)
 
     def fill_redis(self, policy: str) -> None:
         """Leave Redis no memory; `policy` says what it does then."""
