@@ -21,15 +21,17 @@ SECONDS = 8.0
 #: Those that a short run tells something about.
 SHORT = [
     "server_killed_sqlite",
-    "publisher_killed",
+    "ghost_boards_sqlite",
     "publisher_frozen",
     "rolling_restart",
     "redis_slow",
+    "redis_full",
     "script_flush",
-    "flushall_and_kill",
-    "rethinkdb_refused",
+    "everything_forgotten",
+    "replica_promoted",
+    "balancer_without_rethinkdb",
+    "publisher_rethinkdb_refused",
     "rethinkdb_frozen",
-    "publisher_rethinkdb_swallowed",
 ]
 
 
