@@ -10,12 +10,13 @@ from typing import Any
 
 from tornado_board.cluster import Role
 from tornado_board.cluster.redis_bus import RedisBus
+from tornado_board.models import Change
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import Event, EventId
 from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
-from tornado_board.store import Change, Store
+from tornado_board.store import Store
 
 from .conftest import IDENTITY
 

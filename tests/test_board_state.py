@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tornado_board.cluster import Role
-from tornado_board.models import Board, Player, Ranking, board_json
+from tornado_board.models import Board, Player, PlayerChanged, Ranking, board_json
 from tornado_board.ranking.actions import (
     Action,
     Append,
@@ -31,7 +31,6 @@ from tornado_board.ranking.actions import (
 )
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.replay import Event, EventId, Gap, check_whole
-from tornado_board.store import PlayerChanged
 
 BOARD = Board("b", "Board")
 P, Q = 0, 1

@@ -131,3 +131,11 @@ def test_names_may_be_nearly_anything(name: str) -> None:
     for text in (json.dumps(name), json.dumps(name, ensure_ascii=False)):
         result = accepted(f'{{"name": {text}}}'.encode(), NewPlayer, "application/json")
         assert result.name == name
+
+
+@pytest.mark.parametrize("expected", [NewBoard, NewPlayer, PlayerPatch, Addition])
+def test_each_field_of_each_body_says_what_it_has_to_be(expected: type[msgspec.Struct]) -> None:
+    for name in expected.__struct_fields__:
+        with pytest.raises(Problem) as caught:
+            decode({"Content-Type": "application/json"}, f'{{"{name}": []}}'.encode(), expected)
+        assert caught.value.detail.startswith(f"{name}: must be a ")

@@ -172,7 +172,7 @@ async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: 
 async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
     server_process: Start, open_tab: OpenTab, host: str
 ) -> None:
-    server = server_process()
+    server = server_process(f"--allowed-hosts={INSECURE_HOST}")
     boards = [f"board-{i}" for i in range(7)]
     for board in boards:
         await call(server, "/boards/", id=board)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer
+from tornado_board.models import NewBoard, NewPlayer, PlayerChanged
 from tornado_board.settings import Settings
-from tornado_board.store import OutcomeUnknown, PlayerChanged, StoreUnavailable
+from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player
+from tornado_board.models import BoardChanged, Change, NewBoard, NewPlayer, Player
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, Change, NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import Board, Player
+from tornado_board.models import Board, BoardChanged, Change, Player, PlayerChanged
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, Change, PlayerChanged
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened

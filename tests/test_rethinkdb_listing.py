@@ -11,10 +11,18 @@ from typing import Any
 import httpx
 import pytest
 
-from tornado_board.models import Board, NewBoard, Player, PlayerPatch, is_id
+from tornado_board.models import (
+    Board,
+    BoardChanged,
+    NewBoard,
+    Player,
+    PlayerChanged,
+    PlayerPatch,
+    is_id,
+)
 from tornado_board.server import Running
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, Feed, NotFound, PlayerChanged
+from tornado_board.store import Feed, NotFound
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (

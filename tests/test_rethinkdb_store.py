@@ -8,14 +8,22 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import SCORE_LIMIT, Board, NewBoard, NewPlayer, Player, PlayerPatch
+from tornado_board.models import (
+    ORDERING,
+    SCORE_LIMIT,
+    Board,
+    NewBoard,
+    NewPlayer,
+    Player,
+    PlayerChanged,
+    PlayerPatch,
+)
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_PLAYERS,
     AlreadyExists,
     NotFound,
     OutOfRange,
-    PlayerChanged,
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import RethinkDBStore
@@ -109,7 +117,7 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
         Player("no-score", "No score", 0),
         Player("null", "null", 0),
     ]
-    assert sorted(ranking.players, key=lambda p: p.key) == ranking.players
+    assert sorted(ranking.players, key=ORDERING.key) == ranking.players
     assert (await store.get_player("b", "no-score")).rank == 5
     assert (await store.add_score("b", "null", 2)).score == 2
     assert (await store.add_score("b", "half", 1)).score == 1.5

@@ -4,9 +4,12 @@ none behind it."""
 from __future__ import annotations
 
 import ast
+import enum
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tornado_board"
@@ -31,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"models", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
     "cluster": {"keys", "settings", "replay"},
-    "ranking": {"models", "store", "replay", "cluster"},
+    "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
     "web": {"models", "settings", "store", "replay", "realtime"},
     # Opens everything.
@@ -104,6 +107,19 @@ def test_what_a_room_may_import_it_does_import() -> None:
         if path != PACKAGE / "__init__.py":
             used[room(path)] |= rooms_of(path)
     assert {name: found - TOOLS for name, found in used.items()} == ROOMS
+
+
+@pytest.mark.parametrize("name", ["ranking", "realtime"])
+def test_who_works_on_boards_knows_data_and_protocols_of_the_rooms_before(name: str) -> None:
+    """Which store, log or bus there is only the composition root knows; `ranking` calls none."""
+    data = (msgspec.Struct, enum.Enum, tuple, Exception)
+    for path in (PACKAGE / name).rglob("*.py"):
+        for full in imported(path):
+            parts = full.split(".")
+            if parts[0] == PACKAGE.name and room_of(*parts[1:]) in {"store", "replay", "cluster"}:
+                found = getattr(importlib.import_module(".".join(parts[:-1])), parts[-1])
+                is_protocol = name != "ranking" and getattr(found, "_is_protocol", False)
+                assert is_protocol or issubclass(found, data), f"{path.name} imports {full}"
 
 
 @pytest.mark.parametrize("part", PURE)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player
+from tornado_board.models import NewBoard, NewPlayer, Player, PlayerChanged
 from tornado_board.replay import Event
 from tornado_board.server import Running
 from tornado_board.settings import Settings
-from tornado_board.store import Feed, FeedLost, PlayerChanged, Store, StoreUnavailable, open_store
+from tornado_board.store import Feed, FeedLost, Store, StoreUnavailable, open_store
 
 from .conftest import Opened
 from .sqlite_files import make_file, old_file, restore

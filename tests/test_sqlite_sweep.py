@@ -10,18 +10,17 @@ from typing import TypeGuard
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player
-from tornado_board.settings import Settings
-from tornado_board.store import (
+from tornado_board.models import (
+    ORDERING,
     BoardChanged,
     Change,
-    Feed,
-    NotFound,
+    NewBoard,
+    NewPlayer,
+    Player,
     PlayerChanged,
-    Store,
-    StoreUnavailable,
-    open_store,
 )
+from tornado_board.settings import Settings
+from tornado_board.store import Feed, NotFound, Store, StoreUnavailable, open_store
 from tornado_board.store.sqlite import schema, sweep
 from tornado_board.store.sqlite.sweep import Sweeper
 
@@ -152,7 +151,7 @@ async def test_a_board_made_meanwhile_has_its_own_players_and_keeps_them(
     async def shown() -> list[Player]:
         return list((await store.ranking("big", 100)).players)
 
-    expected = sorted(mine.values(), key=lambda p: p.key)
+    expected = sorted(mine.values(), key=ORDERING.key)
     assert await shown() == expected
     assert (await store.get_player("big", "p0")).rank == len(mine)
     await store.delete_player("big", "p7")

@@ -8,19 +8,29 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import fields, replace
 
-from tornado_board.models import SCORE_LIMIT, Board, NewBoard, NewPlayer, Player, PlayerPatch
+from tornado_board.models import (
+    SCORE_LIMIT,
+    Board,
+    BoardChanged,
+    Change,
+    NewBoard,
+    NewPlayer,
+    Number,
+    Player,
+    PlayerChanged,
+    PlayerPatch,
+    RankedPlayer,
+)
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_BOARD,
     SAMPLE_PLAYERS,
     AlreadyExists,
-    BoardChanged,
-    Change,
     Feed,
     NotFound,
     OutOfRange,
-    PlayerChanged,
     Store,
     StoreUnavailable,
 )
@@ -333,3 +343,49 @@ async def test_too_many_waiting_writes_are_refused(
     assert refused
     assert len(done) + len(refused) == 200
     assert (await store.get_player("b", "p")).score == len(done)
+
+
+def filled(kind: type[Board | Player], number: int) -> dict[str, Any]:
+    """A value for each field, others for each number. A field of another type needs a line here."""
+    values: dict[Any, Any] = {str: f"v{number}", Number: number}
+    return {field.name: values[field.type] for field in fields(kind)}
+
+
+@pytest.mark.gen_test
+async def test_whatever_fields_players_have_are_written_read_and_told_of(
+    opened: Opened, database_url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, database_url, settings)
+    await store.create_board(NewBoard(id="c"))
+    feed = await store.changes()
+    for board in ("b", "c"):  # on RethinkDB the second is kept under another key
+        player = Player(**filled(Player, 1))
+        assert await store.create_player(board, NewPlayer(**filled(Player, 1))) == player
+        changed = {name: value for name, value in filled(Player, 2).items() if name != "id"}
+        player = replace(player, **changed)
+        for step in (
+            store.update_player(board, player.id, PlayerPatch(**changed)),
+            store.update_player(board, player.id, PlayerPatch(name=player.name)),
+            store.update_player(board, player.id, PlayerPatch(score=player.score)),
+            store.add_score(board, player.id, 0),
+        ):
+            assert await step == player
+        player = replace(player, score=3)
+        assert await store.add_score(board, player.id, 1) == player
+        assert await store.get_player(board, player.id) == RankedPlayer.of(player, 1)
+        assert (await store.ranking(board, 5)).players == [player]
+        await changes_until(feed, {(board, player.id, player)})
+
+
+@pytest.mark.gen_test
+async def test_whatever_fields_boards_have_are_written_read_and_told_of(
+    opened: Opened, database_url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, database_url, settings)
+    feed = await store.changes()
+    board = Board(**filled(Board, 1))
+    assert await store.create_board(NewBoard(**filled(Board, 1))) == board
+    assert await store.get_board(board.id) == board
+    assert board in await store.list_boards(10)
+    assert (await store.ranking(board.id, 5)).board == board
+    await changes_until(feed, {(board.id, board)})

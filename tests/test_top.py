@@ -8,20 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import Board, Player, Ranking
+from tornado_board.models import ORDERING, Board, Ordering, Player, PlayerChanged, Ranking
 from tornado_board.ranking.top import TopK
-from tornado_board.store import PlayerChanged
 
 BOARD = Board("b", "Board")
 IDS = [f"p{i:02}" for i in range(30)]
 
 
-def read(players: dict[str, Player], depth: int, version: int = 0) -> Ranking:
-    return Ranking(BOARD, sorted(players.values(), key=lambda p: p.key)[:depth], version)
+def read(
+    players: dict[str, Player], depth: int, version: int = 0, ordering: Ordering = ORDERING
+) -> Ranking:
+    return Ranking(BOARD, best(players, depth, ordering), version)
 
 
-def best(players: dict[str, Player], shown: int) -> list[Player]:
-    return sorted(players.values(), key=lambda p: p.key)[:shown]
+def best(players: dict[str, Player], shown: int, ordering: Ordering = ORDERING) -> list[Player]:
+    return sorted(players.values(), key=ordering.key)[:shown]
 
 
 changes = st.lists(
@@ -40,14 +41,15 @@ changes = st.lists(
     depth=st.integers(2, 35),
     shown=st.integers(1, 5),
     changes=changes,
+    ordering=st.sampled_from([Ordering("desc"), Ordering("asc")]),
 )
 def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
-    start: dict[str, int], depth: int, shown: int, changes: list[Any]
+    start: dict[str, int], depth: int, shown: int, changes: list[Any], ordering: Ordering
 ) -> None:
     shown = min(shown, depth)
     players = {id: Player(id, "A", score) for id, score in start.items()}
-    standings = TopK(read(players, depth), depth, shown)
-    before = best(players, shown)
+    standings = TopK(read(players, depth, 0, ordering), depth, shown, ordering)
+    before = best(players, shown, ordering)
     reads = 0
     for id, score, name in changes:
         player = None if score is None else Player(id, name, score)
@@ -57,10 +59,10 @@ def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
             players[id] = player
         touched = standings.apply(PlayerChanged("b", id, player))
         if standings.is_short:
-            standings = TopK(read(players, depth), depth, shown)
+            standings = TopK(read(players, depth, 0, ordering), depth, shown, ordering)
             reads += 1
             assert not standings.is_short
-        after = best(players, shown)
+        after = best(players, shown, ordering)
         assert list(standings.top()) == after
         assert touched or after == before, "a change that shows must be told"
         before = after

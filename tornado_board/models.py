@@ -1,16 +1,21 @@
-"""Boards, players and the bodies of requests: plain data, no I/O."""
+"""Boards, players, their order and changes, and the bodies of requests: plain data, no I/O."""
 
 from __future__ import annotations
 
 import math
 import re
 import secrets
+import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import ujson
+from msgspec.structs import asdict
+
+_S = TypeVar("_S")
+_I = TypeVar("_I")
 
 #: An integer or a float. Scores are compared and added as IEEE 754 doubles, as RethinkDB stores
 #: them; whole numbers are kept as ``int``, so that they read as such in JSON.
@@ -99,26 +104,73 @@ class Player(msgspec.Struct, frozen=True):
     name: str
     score: Number
 
-    @property
-    def key(self) -> tuple[Number, str]:
-        """What players are ordered by, best first: the score descending, then the id ascending."""
-        return (-self.score, self.id)
 
+class RankedPlayer(Player, frozen=True, kw_only=True):
+    """A player with its rank: one more than the number of players with a better score."""
 
-class RankedPlayer(msgspec.Struct, frozen=True):
-    """A player with its rank: one more than the number of players with a higher score."""
-
-    id: str
-    name: str
-    score: Number
     rank: int
+
+    @classmethod
+    def of(cls, player: Player, rank: int) -> RankedPlayer:
+        """`player`, who has this rank."""
+        return cls(**asdict(player), rank=rank)
+
+
+#: What `Ordering.key` gives. The last part is the player's id.
+Key = tuple[Number, str]
+
+
+class Ordering(msgspec.Struct, frozen=True):
+    """In which order players are, best first; nothing else knows it.
+
+    By score, the highest first (``desc``) or the lowest (``asc``), and those who have the same
+    score by their ids.
+    """
+
+    order: Literal["desc", "asc"] = "desc"
+
+    def key(self, player: Player) -> Key:
+        """What players are compared by: a better one's is smaller."""
+        # As `parts` has it, without two more calls: it is asked for at each change of a player.
+        return (-player.score if self.order == "desc" else player.score, player.id)
+
+    def parts(self, score: _S, player_id: _I) -> tuple[_S, _I]:
+        """The key of a player with this score and id. Of ReQL's terms it is one that an index may
+        have."""
+        return (self.merit(score), player_id)
+
+    def merit(self, score: _S) -> _S:
+        """`score`, a number or a term of ReQL, such that that of a better one is smaller."""
+        number: Any = score
+        # Not a product with -1: that makes -0 of 0, which is another key to RethinkDB.
+        turned: _S = 0 - number if self.order == "desc" else number
+        return turned
+
+    @property
+    def columns(self) -> str:
+        """In SQL: what rows of players are ordered by, and the columns of an index for it."""
+        return "score DESC, id" if self.order == "desc" else "score, id"
+
+    def is_better(self, column: str, score: str) -> str:
+        """In SQL: whether `column` holds a number that is better than `score`.
+
+        To SQLite text and blobs are greater than all numbers, and NULL is less
+        (https://www.sqlite.org/datatype3.html, 4.1).
+        """
+        if self.order == "desc":
+            return f"{column} > {score} AND {column} <= {sys.float_info.max!r}"
+        return f"{column} < {score} AND {column} >= -{sys.float_info.max!r}"
+
+
+#: The ordering of every board.
+ORDERING: Final = Ordering()
 
 
 class Ranking(msgspec.Struct, frozen=True):
     """A board and its best players, best first, as one read saw them.
 
-    `version` orders the read among the store's changes (see `store.Change.version`); 0 where the
-    store has no such order.
+    `version` orders the read among the store's changes (see `PlayerChanged`); 0 where the store
+    has no such order.
     """
 
     board: Board
@@ -126,14 +178,36 @@ class Ranking(msgspec.Struct, frozen=True):
     version: int = 0
 
 
+class PlayerChanged(msgspec.Struct, frozen=True):
+    """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
+
+    A player that moves between boards is two changes. `version` grows from one change to the
+    next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
+    such order: then a change that was under way during a read may tell of an older state, and the
+    newer one follows.
+    """
+
+    board_id: str
+    player_id: str
+    player: Player | None
+    version: int = 0
+
+
+class BoardChanged(msgspec.Struct, frozen=True):
+    """The board `board_id` is now `board`, or was deleted with its players (``None``)."""
+
+    board_id: str
+    board: Board | None
+    version: int = 0
+
+
+Change = PlayerChanged | BoardChanged
+
+
 def board_json(board: Board, players: Sequence[Player]) -> str:
     """The board as the API and the events show it, as JSON on one line."""
     text: str = ujson.dumps(
-        {
-            "id": board.id,
-            "name": board.name,
-            "players": [{"id": p.id, "name": p.name, "score": p.score} for p in players],
-        },
+        {**asdict(board), "players": [asdict(player) for player in players]},
         ensure_ascii=False,
         escape_forward_slashes=False,
     )
@@ -141,14 +215,24 @@ def board_json(board: Board, players: Sequence[Player]) -> str:
 
 
 # The bodies of requests. Types and lengths are msgspec's to check, with messages that name the
-# field; scores are checked with `score_of`, ids with `is_id`.
+# field and give its description; scores are checked with `score_of`, ids with `is_id`.
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Id = Annotated[str, msgspec.Meta(pattern=_ID)]
-_Score = (
+_Name = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=200, description="a string of 1 to 200 characters"),
+]
+_Id = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=_ID,
+        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or ..",
+    ),
+]
+_Score = Annotated[
     Annotated[int, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)]
-    | Annotated[float, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)]
-)
+    | Annotated[float, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)],
+    msgspec.Meta(description="a finite number from -2^53 to 2^53"),
+]
 
 
 class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
@@ -156,6 +240,11 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
 
     id: _Id | None = None
     name: _Name | None = None
+
+    def board(self) -> Board:
+        """The board that is to be made; another one each time if it has no id yet."""
+        board_id = self.id or new_id()
+        return Board(**{**asdict(self), "id": board_id, "name": self.name or board_id})
 
 
 class NewPlayer(msgspec.Struct, forbid_unknown_fields=True):
@@ -165,12 +254,24 @@ class NewPlayer(msgspec.Struct, forbid_unknown_fields=True):
     id: _Id | None = None
     score: _Score = 0
 
+    def player(self) -> Player:
+        """The player that is to be made; another one each time if it has no id yet."""
+        fixed = {"id": self.id or new_id(), "score": score_of(self.score)}
+        return Player(**{**asdict(self), **fixed})
+
 
 class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):
     """``PATCH /boards/{board}/players/{player}/``: what is left out stays as it is."""
 
     name: _Name | msgspec.UnsetType = msgspec.UNSET
     score: _Score | msgspec.UnsetType = msgspec.UNSET
+
+    def changes(self) -> dict[str, Any]:
+        """The new values of a `Player`, by field."""
+        given = {name: value for name, value in asdict(self).items() if value is not msgspec.UNSET}
+        if "score" in given:
+            given["score"] = score_of(given["score"])
+        return given
 
 
 class Addition(msgspec.Struct, forbid_unknown_fields=True):

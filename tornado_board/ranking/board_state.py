@@ -22,13 +22,12 @@ from collections.abc import Sequence
 
 from tornado_board.backoff import Backoff
 from tornado_board.cluster import Role
-from tornado_board.models import TOP, Ranking
+from tornado_board.models import TOP, PlayerChanged, Ranking
 from tornado_board.ranking import actions
 from tornado_board.ranking.actions import Action, Append, Locate, Send, State, Wait
 from tornado_board.ranking.log_access import LogAccess
 from tornado_board.ranking.stored import StoredBoard
 from tornado_board.replay import Event, EventId
-from tornado_board.store import PlayerChanged
 
 #: Events heard that may wait to be sent; with more they are read from the log again.
 HEARD = 64

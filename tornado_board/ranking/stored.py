@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tornado_board.backoff import Backoff
-from tornado_board.models import Board, Ranking, board_json
+from tornado_board.models import Board, PlayerChanged, Ranking, board_json
 from tornado_board.ranking.top import TopK
-from tornado_board.store import PlayerChanged
 
 #: Changes that a board may gather while it is read; with more it is read again.
 GATHERED = 1_000

@@ -5,25 +5,24 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from tornado_board.models import Number, Player, Ranking
-from tornado_board.store import PlayerChanged
-
-_Key = tuple[Number, str]
+from tornado_board.models import ORDERING, Key, Ordering, Player, PlayerChanged, Ranking
 
 
 class TopK:
     """The best players of one board, from one read and the changes since.
 
     It holds at most `depth` players, and knows the `floor`: every player of the board whose key
-    (`Player.key`) does not exceed the floor is held. A change therefore costs O(log depth) and no
+    (`Ordering.key`) does not exceed the floor is held. A change therefore costs O(log depth) and no
     query, however many players the board has. Players who fall below the floor are forgotten;
     when so many have left that fewer than `shown` are held, the board has to be read again
     (`is_short`).
     """
 
-    __slots__ = ("_depth", "_floor", "_keys", "_players", "_shown", "_version")
+    __slots__ = ("_depth", "_floor", "_key", "_keys", "_players", "_shown", "_version")
 
-    def __init__(self, ranking: Ranking, depth: int, shown: int) -> None:
+    def __init__(
+        self, ranking: Ranking, depth: int, shown: int, ordering: Ordering = ORDERING
+    ) -> None:
         """`ranking` is a read of the best `depth` players or more; `shown` of them matter.
 
         Raises `ValueError` unless 1 <= `shown` <= `depth`.
@@ -33,10 +32,11 @@ class TopK:
         self._depth = depth
         self._shown = shown
         self._version = ranking.version
-        self._keys: list[_Key] = [player.key for player in ranking.players]
+        self._key = ordering.key
+        self._keys: list[Key] = [ordering.key(player) for player in ranking.players]
         self._players: dict[str, Player] = {player.id: player for player in ranking.players}
         # A read that was not filled has seen the whole board: then there is no floor.
-        self._floor: _Key | None = None if len(self._keys) < depth else self._keys[-1]
+        self._floor: Key | None = None if len(self._keys) < depth else self._keys[-1]
 
     def apply(self, change: PlayerChanged) -> bool:
         """Take `change` in; whether the players shown may differ from before.
@@ -51,17 +51,19 @@ class TopK:
             return False
         touched = False
         if old is not None:
-            position = bisect_left(self._keys, old.key)
+            position = bisect_left(self._keys, self._key(old))
             del self._keys[position]
             del self._players[old.id]
             touched = position < self._shown
-        if player is not None and (self._floor is None or player.key <= self._floor):
-            key = player.key
+        if player is None:
+            return touched
+        key = self._key(player)
+        if self._floor is None or key <= self._floor:
             insort(self._keys, key)
             self._players[player.id] = player
             touched = touched or key <= self._keys[: self._shown][-1]
             if len(self._keys) > self._depth:
-                del self._players[self._keys.pop()[1]]
+                del self._players[self._keys.pop()[-1]]
                 self._floor = self._keys[-1]
         return touched
 
@@ -72,4 +74,4 @@ class TopK:
 
     def top(self) -> Sequence[Player]:
         """The players to be shown, best first. Not to be relied on while `is_short`."""
-        return [self._players[id] for _, id in self._keys[: self._shown]]
+        return [self._players[key[-1]] for key in self._keys[: self._shown]]

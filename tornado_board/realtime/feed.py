@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tornado_board.backoff import Backoff
-from tornado_board.store import Change, Feed, FeedLost, Store, StoreUnavailable
+from tornado_board.models import Change
+from tornado_board.store import Feed, FeedLost, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -102,7 +102,7 @@ class Hub:
         """Make `event` the board's current one and send it to its subscribers, after a reset that
         says `reset` if there is one.
 
-        Returns when all of them were sent it, so that who publishes faster than that squashes its
+        Returns when all of them were sent it, so that who publishes faster than that coalesces its
         changes instead of queueing them here; see `Topic.publish`. Raises `LimitReached` if there
         is no room for another live board.
         """

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from tornado_board.backoff import Backoff
 from tornado_board.cluster import Bus, Role
 from tornado_board.log_once import LogOnce
-from tornado_board.models import Ranking
+from tornado_board.models import BoardChanged, Change, Ranking
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.backlog import Backlog
 from tornado_board.realtime.feed import Changefeed
@@ -31,7 +31,7 @@ from tornado_board.replay import (
     ReplayLog,
 )
 from tornado_board.settings import Settings
-from tornado_board.store import BoardChanged, Change, Store, StoreUnavailable
+from tornado_board.store import Store, StoreUnavailable
 from tornado_board.tasks import Tasks, fail
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,9 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import msgspec
-
 from tornado_board.models import (
     Board,
+    Change,
     NewBoard,
     NewPlayer,
     Number,
@@ -55,32 +54,6 @@ class FeedLost(Exception):
     """The feed ended or skipped changes. Open it anew and read again what matters."""
 
 
-class PlayerChanged(msgspec.Struct, frozen=True):
-    """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
-
-    A player that moves between boards is two changes. `version` grows from one change to the
-    next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
-    such order: then a change that was under way during a read may tell of an older state, and the
-    newer one follows.
-    """
-
-    board_id: str
-    player_id: str
-    player: Player | None
-    version: int = 0
-
-
-class BoardChanged(msgspec.Struct, frozen=True):
-    """The board `board_id` is now `board`, or was deleted with its players (``None``)."""
-
-    board_id: str
-    board: Board | None
-    version: int = 0
-
-
-Change = PlayerChanged | BoardChanged
-
-
 class Feed(Protocol):
     """An open changefeed. It holds every change since `Store.changes` returned it."""
 
@@ -98,7 +71,7 @@ class Store(Protocol):
     """Boards and players. Every method may raise `StoreUnavailable`, writes `OutcomeUnknown` too.
 
     Ids and bodies have been validated by the caller. A write that returned is durable. Players
-    are ordered by `Player.key`.
+    are in the order of `models.ORDERING`.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.

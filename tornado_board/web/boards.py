@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import urllib.parse
 
+from msgspec.structs import asdict
+
 from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
@@ -35,7 +37,7 @@ class BoardsHandler(Handler):
             query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
-        self.send_json({"boards": [{"id": board.id, "name": board.name} for board in boards]})
+        self.send_json({"boards": [asdict(board) for board in boards]})
 
     async def _listed(self, count: int, after: str) -> list[Board]:
         """The first `count` boards behind the id `after` that have an id of this API.
@@ -55,7 +57,7 @@ class BoardsHandler(Handler):
         """Make a board."""
         board = await self.store.create_board(self.body(NewBoard, empty=True))
         self.set_header("Location", self.prefix + path_of(board.id))
-        self.send_json({"id": board.id, "name": board.name}, status=201)
+        self.send_json(asdict(board), status=201)
 
 
 class BoardHandler(Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -9,7 +10,7 @@ import unicodedata
 import urllib.parse
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -34,17 +35,10 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII
 #: Control characters, and the two Unicode line separators.
 _NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
 
-_RULES = {
-    "id": "must be a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or ..",
-    "name": "must be a string of 1 to 200 characters",
-    "score": "must be a finite number from -2^53 to 2^53",
-    "amount": "must be a finite number from -2^53 to 2^53",
-}
-
 # msgspec has no other way to tell which field is wrong than its message, and a message about an
 # unknown field has that field's name in it, which may look like another message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z]+)`\Z")
-_MISSING = re.compile(r"Object missing required field `([a-z]+)`\Z")
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)`\Z")
+_MISSING = re.compile(r"Object missing required field `([a-z_]+)`\Z")
 
 
 def decode(
@@ -158,10 +152,21 @@ def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]
     if match := _AT_FIELD.search(message):
         name = match[1]
         null = "; leave it out instead of null" if values.get(name, 0) is None else ""
-        return f"{name}: {_RULES[name]}{null}."
+        return f"{name}: must be {_described(expected)[name]}{null}."
     if match := _MISSING.match(message):
-        return f"{match[1]}: is missing; it {_RULES[match[1]]}."
+        return f"{match[1]}: is missing; it must be {_described(expected)[match[1]]}."
     return f"{message}."
+
+
+@functools.cache
+def _described(expected: type[msgspec.Struct]) -> Mapping[str, str]:
+    """What each field has to be."""
+    described = {}
+    for name, hint in get_type_hints(expected, include_extras=True).items():
+        for option in (hint, *get_args(hint)):
+            for part in getattr(option, "__metadata__", ()):
+                described[name] = part.description
+    return described
 
 
 def _fields(expected: type[msgspec.Struct]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from tornado_board.models import Addition, NewPlayer, Player, PlayerPatch
+from msgspec.structs import asdict
+
+from tornado_board.models import Addition, NewPlayer, PlayerPatch
 from tornado_board.web.boards import path_of
 from tornado_board.web.handler import Handler
-
-
-def _json(player: Player) -> dict[str, object]:
-    return {"id": player.id, "name": player.name, "score": player.score}
 
 
 class PlayersHandler(Handler):
@@ -16,7 +14,7 @@ class PlayersHandler(Handler):
         """Make a player."""
         player = await self.store.create_player(board_id, self.body(NewPlayer))
         self.set_header("Location", self.prefix + path_of(board_id, player.id))
-        self.send_json(_json(player), status=201)
+        self.send_json(asdict(player), status=201)
 
 
 class PlayerHandler(Handler):
@@ -24,14 +22,12 @@ class PlayerHandler(Handler):
         """The player with its rank."""
         player = await self.store.get_player(board_id, player_id)
         self.set_header("Cache-Control", "no-cache")
-        self.send_json(
-            {"id": player.id, "name": player.name, "score": player.score, "rank": player.rank}
-        )
+        self.send_json(asdict(player))
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or both."""
         patch = self.body(PlayerPatch)
-        self.send_json(_json(await self.store.update_player(board_id, player_id, patch)))
+        self.send_json(asdict(await self.store.update_player(board_id, player_id, patch)))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
@@ -43,4 +39,4 @@ class ScoreAddHandler(Handler):
     async def post(self, board_id: str, player_id: str) -> None:
         """Add to the player's score."""
         addition = self.body(Addition, empty=True, form=True)
-        self.send_json(_json(await self.store.add_score(board_id, player_id, addition.amount)))
+        self.send_json(asdict(await self.store.add_score(board_id, player_id, addition.amount)))

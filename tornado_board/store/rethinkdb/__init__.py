@@ -7,7 +7,6 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rethinkdb.errors import ReqlOpFailedError
 
 from tornado_board.models import (
@@ -19,7 +18,6 @@ from tornado_board.models import (
     PlayerPatch,
     RankedPlayer,
     Ranking,
-    new_id,
     score_of,
 )
 from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
@@ -32,6 +30,8 @@ from tornado_board.store.rethinkdb.documents import (
     STANDING,
     Document,
     board_of,
+    document_of,
+    new_board,
     player_of,
     qualified,
 )
@@ -107,20 +107,19 @@ class RethinkDBStore:
 
     async def create_board(self, new: NewBoard) -> Board:
         """Raises `AlreadyExists`."""
-        key = new.id or new_id()
-        document = {"id": key} if new.name is None else {"id": key, "name": new.name}
-        query = queries.create_board(document=document)
+        board = new.board()
+        query = queries.create_board(document=new_board(board, new))
         result = await self._run(query, write=True, last_step=True)
         if result["inserted"]:
-            return Board(key, new.name or key)
+            return board
         if not result["first_error"].startswith("Duplicate primary key"):
             _raise_first_error(result)
         if board_of(result["changes"][0]["old_val"]) is None:
-            self._deletions.complete(key)
+            self._deletions.complete(board.id)
             raise StoreUnavailable(
-                f"the board {key!r} that was here before is still being deleted; try again"
+                f"the board {board.id!r} that was here before is still being deleted; try again"
             )
-        raise AlreadyExists(f"there is a board {key!r} already")
+        raise AlreadyExists(f"there is a board {board.id!r} already")
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
@@ -157,7 +156,7 @@ class RethinkDBStore:
 
     async def create_player(self, board_id: str, new: NewPlayer) -> Player:
         """Raises `NotFound` or `AlreadyExists`."""
-        player = Player(new.id or new_id(), new.name, score_of(new.score))
+        player = new.player()
         plain, other = player.id, qualified(board_id, player.id)
         result = await self._insert(board_id, plain, other, player)
         if not result["inserted"] and not result["taken"] and result["board"]:
@@ -178,12 +177,7 @@ class RethinkDBStore:
     async def _insert(self, board_id: str, key: str, other: str, player: Player) -> dict[str, Any]:
         """Insert `player` with the primary key `key`; what `queries.insert_player` says, and the
         ``document``."""
-        document = {
-            "id": key,
-            "board": board_id,
-            "name": player.name,
-            "score": player.score,
-        }
+        document = document_of(board_id, player, key)
         result: dict[str, Any] = await self._run(
             queries.insert_player(board=board_id, document=document, other=other), write=True
         )
@@ -197,16 +191,11 @@ class RethinkDBStore:
         found = None if row is None else player_of(row["player"])
         if found is None:
             raise _no_player(board_id, player_id)
-        player = found[1]
-        return RankedPlayer(player.id, player.name, player.score, row["above"] + 1)
+        return RankedPlayer.of(found[1], row["above"] + 1)
 
     async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
         """Raises `NotFound`."""
-        changes: dict[str, Any] = {}
-        if patch.name is not msgspec.UNSET:
-            changes["name"] = patch.name
-        if patch.score is not msgspec.UNSET:
-            changes["score"] = score_of(patch.score)
+        changes = patch.changes()
         update = queries.update_score if "score" in changes else queries.update_player
         query = update(**_keys(board_id, player_id), changes=changes)
         result = await self._run(query, write=True, last_step=True)

@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from tornado_board.models import SCORE_LIMIT, Number, Player, score_of
 from tornado_board.store import NotFound, OutcomeUnknown, OutOfRange, StoreError, StoreUnavailable
 from tornado_board.store.rethinkdb import queries
@@ -313,7 +315,7 @@ class Additions:
             for addition in run.additions:
                 score = score_of(score + addition.amount)
                 if not addition.answer.done():
-                    addition.answer.set_result(Player(player.id, player.name, score))
+                    addition.answer.set_result(replace(player, score=score))
         elif len(run.additions) == 1:
             first.fail(OutOfRange(f"the score is {score}: adding {first.amount} would leave ±2^53"))
         else:

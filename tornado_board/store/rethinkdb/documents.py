@@ -21,7 +21,17 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from tornado_board.models import SCORE_LIMIT, Board, Number, Player, is_id
+from msgspec.structs import asdict
+
+from tornado_board.models import (
+    ORDERING,
+    SCORE_LIMIT,
+    Board,
+    NewBoard,
+    Number,
+    Player,
+    is_id,
+)
 from tornado_board.store.rethinkdb.address import r
 
 Document = Mapping[str, Any]
@@ -29,8 +39,13 @@ Document = Mapping[str, Any]
 #: The tables.
 BOARDS, PLAYERS = "boards", "players"
 
-#: The index of players: ``[board, -score, player id]``. Versions before had one of the name
-#: ``standing``, in which documents with other ids were ranked too; they go on using theirs.
+#: The fields that documents of boards and of players have.
+BOARD_FIELDS = Board.__struct_fields__
+PLAYER_FIELDS = ("board", *Player.__struct_fields__)
+
+#: The index of players: the board, and then `Ordering.parts`, ``[board, -score, player id]``.
+#: Versions before had one of the name ``standing``, in which documents with other ids were ranked
+#: too; they go on using theirs.
 STANDING = "standing2"
 EARLIER_STANDING = "standing"
 
@@ -41,7 +56,7 @@ DELETED_BY = "being_deleted_by"
 #: The longest primary key, in characters of ASCII.
 _KEY_LENGTH = 127
 
-#: Stands for ``-score`` where the document is no player. Strings come after all numbers.
+#: Stands for the score's part where the document is no player. Strings come after all numbers.
 _UNRANKED = ""
 
 
@@ -66,8 +81,8 @@ def standing_key(document: Any) -> Any:
 
     def key_of(player_id: Any) -> Any:
         ranked = r.and_(player_id.ne(""), score.type_of().eq("NUMBER"))
-        # Not a product with -1: that makes -0, which is another key than 0.
-        return [board, r.branch(ranked, r.expr(0).sub(score), _UNRANKED), player_id]
+        merit, *ties = ORDERING.parts(score, player_id)
+        return [board, r.branch(ranked, merit, _UNRANKED), *ties]
 
     return _public_id_term(board, document["id"]).do(key_of)
 
@@ -109,9 +124,9 @@ def all_players(board_id: Any) -> Any:
 
 
 def players_above(board_id: Any, score: Any) -> Any:
-    """The players of a board with more than `score`."""
+    """The players of a board with a better score than `score`."""
     return r.table(PLAYERS).between(
-        [board_id, r.minval], [board_id, r.expr(0).sub(score)], index=STANDING
+        [board_id, r.minval], [board_id, ORDERING.merit(score)], index=STANDING
     )
 
 
@@ -192,6 +207,19 @@ def public_id(document: Document) -> str | None:
         return None
     player_id = key.partition("/")[2]
     return player_id if is_listed(player_id) and key == qualified(board, player_id) else None
+
+
+def new_board(board: Board, new: NewBoard) -> Document:
+    """The document of `board`, which is to be made for `new`. One without a name goes by its id."""
+    document = asdict(board)
+    if new.name is None:
+        del document["name"]
+    return document
+
+
+def document_of(board_id: str, player: Player, key: str) -> Document:
+    """The document of `player` with the primary key `key`."""
+    return {**asdict(player), "id": key, "board": board_id}
 
 
 def board_of(document: Document | None) -> Board | None:

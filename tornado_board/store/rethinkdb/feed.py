@@ -9,7 +9,8 @@ from typing import Any
 from rethinkdb.errors import ReqlCursorEmpty, ReqlDriverError, ReqlRuntimeError
 from tornado.iostream import StreamClosedError
 
-from tornado_board.store import Change, FeedLost, StoreUnavailable
+from tornado_board.models import Change
+from tornado_board.store import FeedLost, StoreUnavailable
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import HEARTBEAT, close_driver, reason_of, run

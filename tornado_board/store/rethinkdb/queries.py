@@ -14,7 +14,9 @@ from rethinkdb.ql2_pb2 import Term
 
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (
+    BOARD_FIELDS,
     BOARDS,
+    PLAYER_FIELDS,
     PLAYERS,
     STANDING,
     counting,
@@ -121,7 +123,7 @@ list_boards = prepared(
         .order_by(index="id")
         .filter(lambda board: r.and_(is_listed_term(board["id"]), is_board(board)))
         .limit(p["limit"])
-        .pluck("id", "name")
+        .pluck(*BOARD_FIELDS)
         .coerce_to("array")
     )
 )
@@ -139,7 +141,7 @@ def _ranking(p: Any) -> Any:
         ranked_players(p["board"])
         .order_by(index=STANDING)
         .limit(p["limit"])
-        .pluck("id", "board", "name", "score")
+        .pluck(*PLAYER_FIELDS)
         .coerce_to("array")
     )
 
@@ -167,7 +169,7 @@ get_player = prepared(
             document.eq(None),
             None,
             {
-                "player": document.pluck("id", "board", "name", "score"),
+                "player": document.pluck(*PLAYER_FIELDS),
                 "above": players_above(p["board"], document["score"].default(0)).count(),
             },
         )
@@ -176,12 +178,7 @@ get_player = prepared(
 
 #: The documents with the primary keys `keys`.
 get_documents = prepared(
-    lambda p: (
-        r.table(PLAYERS)
-        .get_all(r.args(p["keys"]))
-        .pluck("id", "board", "name", "score")
-        .coerce_to("array")
-    )
+    lambda p: r.table(PLAYERS).get_all(r.args(p["keys"])).pluck(*PLAYER_FIELDS).coerce_to("array")
 )
 
 

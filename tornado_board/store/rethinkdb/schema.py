@@ -24,6 +24,8 @@ from tornado_board.store.rethinkdb.documents import (
     EARLIER_STANDING,
     PLAYERS,
     STANDING,
+    document_of,
+    new_board,
     standing_key,
 )
 
@@ -155,10 +157,9 @@ async def _is_empty(connection: Connection) -> bool:
 
 async def _add_sample(connection: Connection) -> None:
     """Make the sample board. What another process, or an earlier attempt, has made of it stays."""
-    board = {"id": SAMPLE_BOARD.id, "name": SAMPLE_BOARD.name}
-    await connection.run(r.table(BOARDS).insert(board), write=True)
-    documents = [
-        {"id": p.id, "board": SAMPLE_BOARD.id, "name": p.name, "score": p.score}
-        for p in SAMPLE_PLAYERS
-    ]
+    board = SAMPLE_BOARD.board()
+    document = new_board(board, SAMPLE_BOARD)
+    await connection.run(r.table(BOARDS).insert(document), write=True)
+    players = [new.player() for new in SAMPLE_PLAYERS]
+    documents = [document_of(board.id, player, player.id) for player in players]
     await connection.run(r.table(PLAYERS).insert(documents), write=True)

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tornado_board.models import Player
-from tornado_board.store import BoardChanged, Change, PlayerChanged
+from tornado_board.models import BoardChanged, Change, Player, PlayerChanged
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     Document,

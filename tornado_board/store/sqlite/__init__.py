@@ -24,8 +24,6 @@ from tornado_board.models import (
     PlayerPatch,
     RankedPlayer,
     Ranking,
-    new_id,
-    score_of,
 )
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
@@ -115,18 +113,14 @@ class SQLiteStore:
         return await self._read(work)
 
     async def create_board(self, new: NewBoard) -> Board:
-        board_id = new.id or new_id()
+        board = new.board()
 
         def work(c: sqlite3.Connection) -> None:
-            cursor = c.execute(
-                "INSERT INTO boards (id, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (board_id, new.name),
-            )
-            if cursor.rowcount == 0:
-                raise AlreadyExists(f"there is a board {board_id!r} already")
+            if not rows.insert_board(c, board, new):
+                raise AlreadyExists(f"there is a board {board.id!r} already")
 
         await self._write(work)
-        return Board(board_id, new.name or board_id)
+        return board
 
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
@@ -149,7 +143,7 @@ class SQLiteStore:
     # Players
 
     async def create_player(self, board_id: str, new: NewPlayer) -> Player:
-        player = Player(new.id or new_id(), new.name, score_of(new.score))
+        player = new.player()
 
         def work(c: sqlite3.Connection) -> None:
             rows.board(c, board_id)
@@ -162,24 +156,16 @@ class SQLiteStore:
     async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
         def work(c: sqlite3.Connection) -> RankedPlayer:
             player = rows.player(c, board_id, player_id)
-            return RankedPlayer(
-                **msgspec.structs.asdict(player), rank=rows.rank(c, board_id, player.score)
-            )
+            return RankedPlayer.of(player, rows.rank(c, board_id, player.score))
 
         # It counts the players above, of whom there may be a million.
         return await self._read(work, share=board_id, slow=True, key=(board_id, player_id))
 
     async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
-        changed = {
-            field: value
-            for field, value in msgspec.structs.asdict(patch).items()
-            if value is not msgspec.UNSET
-        }
-        if "score" in changed:
-            changed["score"] = score_of(changed["score"])
+        changes = patch.changes()
 
         def work(c: sqlite3.Connection) -> Player:
-            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changed)
+            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changes)
             rows.update_player(c, board_id, player)
             return player
 

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tornado_board.models import Board, Player, is_id
+from tornado_board.models import Board, BoardChanged, Change, Player, PlayerChanged, is_id
 from tornado_board.sqlite import Database, DatabaseUnavailable
-from tornado_board.store import BoardChanged, Change, FeedLost, PlayerChanged
+from tornado_board.store import FeedLost
 from tornado_board.store.sqlite.rows import (
     BOARD_COLUMNS,
     IS_ALIVE,

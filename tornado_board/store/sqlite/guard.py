@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tornado_board.sqlite.files import claim, transaction
 from tornado_board.store import SAMPLE_BOARD, SAMPLE_PLAYERS
+from tornado_board.store.sqlite import rows
 from tornado_board.store.sqlite.migrations import migrate
 from tornado_board.store.sqlite.schema import EPOCH, set_triggers
 
@@ -77,8 +78,7 @@ def _identity(c: sqlite3.Connection) -> str:
 
 
 def _add_sample(c: sqlite3.Connection) -> None:
-    c.execute("INSERT INTO boards (id, name) VALUES (?, ?)", (SAMPLE_BOARD.id, SAMPLE_BOARD.name))
-    c.executemany(
-        "INSERT OR IGNORE INTO players (board, id, name, score) VALUES (?, ?, ?, ?)",
-        [(SAMPLE_BOARD.id, p.id, p.name, p.score) for p in SAMPLE_PLAYERS],
-    )
+    board = SAMPLE_BOARD.board()
+    rows.insert_board(c, board, SAMPLE_BOARD)
+    for player in SAMPLE_PLAYERS:
+        rows.insert_player(c, board.id, player.player())

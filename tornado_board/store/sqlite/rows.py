@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tornado_board.models import SCORE_LIMIT, Board, Number, Player, is_id
+from tornado_board.models import ORDERING, SCORE_LIMIT, Board, NewBoard, Number, Player, is_id
 from tornado_board.store import NotFound
 from tornado_board.store.sqlite import schema
 
@@ -40,6 +40,11 @@ IS_ALIVE = (
 IS_PLAYER = (
     f"p.board = ?1 AND p.id = ?2 AND {IS_RANKED} AND {IS_ALIVE}"
     " AND EXISTS (SELECT 1 FROM boards b WHERE b.id = p.board)"
+)
+
+_INSERT_BOARD = (
+    f"INSERT INTO boards ({', '.join(Board.__struct_fields__)})"
+    f" VALUES ({', '.join('?' * len(Board.__struct_fields__))}) ON CONFLICT DO NOTHING"
 )
 
 _INSERT = (
@@ -65,18 +70,16 @@ _SINCE = (
 def _best(players: str) -> str:
     return (
         f"SELECT {PLAYER_COLUMNS} FROM {players} WHERE p.board = ?1 AND {IS_RANKED}"
-        f" AND {schema.is_id('p.id')} ORDER BY p.score DESC, p.id LIMIT ?2"
+        f" AND {schema.is_id('p.id')} ORDER BY {ORDERING.columns} LIMIT ?2"
     )
 
 
 _BEST, _BEST_SINCE = _best("players p"), _best(_SINCE)
 
-#: Those of the board ?1 with more than ?2; and those of them that are no players, for their ids.
-#: These are few, and in an index of their own: to look at each id would take several times as long.
-_COUNT = (
-    "SELECT count(*) FROM {} WHERE p.board = ?1 AND p.score > ?2"
-    f" AND p.score <= {sys.float_info.max!r}"
-)
+#: Those of the board ?1 with a better score than ?2; and those of them that are no players, for
+#: their ids. These are few, and in an index of their own: to look at each id would take several
+#: times as long.
+_COUNT = f"SELECT count(*) FROM {{}} WHERE p.board = ?1 AND {ORDERING.is_better('p.score', '?2')}"
 _ABOVE, _ABOVE_SINCE = _COUNT.format("players p"), _COUNT.format(_SINCE)
 _STRAYS_ABOVE = f"{_ABOVE} AND {IS_ALIVE} AND NOT {schema.is_id('id')}"
 
@@ -99,6 +102,12 @@ def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
     return there
 
 
+def insert_board(c: sqlite3.Connection, board: Board, new: NewBoard) -> bool:
+    """Add `board`, which is to be made for `new`; whether its id was free."""
+    stored = {**msgspec.structs.asdict(board), "name": new.name}  # by its id it goes without one
+    return c.execute(_INSERT_BOARD, tuple(stored.values())).rowcount > 0
+
+
 def insert_player(c: sqlite3.Connection, board_id: str, player: Player) -> bool:
     """Add `player` to the board; whether its id was free."""
     return c.execute(_INSERT, (board_id, *msgspec.structs.astuple(player))).rowcount > 0
@@ -110,13 +119,13 @@ def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
 
 
 def best_players(c: sqlite3.Connection, board_id: str, limit: int) -> list[Player]:
-    """At most `limit` players of the board, in the order of `Player.key`."""
+    """At most `limit` players of the board, in the order of `models.ORDERING`."""
     rows = c.execute(_BEST_SINCE if _is_entombed(c, board_id) else _BEST, (board_id, limit))
     return [there for row in rows if (there := player_of(row)) is not None]
 
 
 def rank(c: sqlite3.Connection, board_id: str, score: Number) -> int:
-    """One more than the number of players of the board with more than `score`."""
+    """One more than the number of players of the board with a better score than `score`."""
     values = (board_id, score)
     above = _ABOVE_SINCE if _is_entombed(c, board_id) else _ABOVE
     (better,) = c.execute(above, values).fetchone()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tornado_board.models import SCORE_LIMIT, Board, Player
+from tornado_board.models import SCORE_LIMIT, Board, Ordering, Player
 
 #: A board with more players than this gets a tombstone.
 SWEPT_AT_ONCE = 1_000
@@ -38,7 +38,7 @@ FIRST_TABLES = (
         ),
         PRIMARY KEY (board, id)
     ) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS standing ON players (board, score DESC, id)",
+    f"CREATE INDEX IF NOT EXISTS standing ON players (board, {Ordering('desc').columns})",
     # player = '' stands for the board itself.
     """CREATE TABLE IF NOT EXISTS changes (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
