@@ -172,7 +172,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         if isinstance(action, Read):
             if outcome == "well":
                 assert process.read is not None
-                state.read(process.read)
+                state.read(process.read, self.now)
             else:
                 state.read_failed(self.now)
         elif isinstance(action, Send):
@@ -305,6 +305,13 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def log_may_be_back(self, which: int) -> None:
         if self.processes[which].linked:
             self.processes[which].state.log_returned()
+
+    @rule(which=PROCESSES)
+    def somebody_has_doubts(self, which: int) -> None:
+        """A client that may have seen something newer in another process."""
+        process = self.processes[which]
+        if process.shown is not None and not process.state.is_confirmed(self.now):
+            process.state.doubt(self.now)
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
@@ -486,6 +493,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
                 assert process.shown is not None
                 assert process.shown.data == self.stored()
                 assert process.state.ready
+            assert not process.state.in_doubt
             self.log.refuses = None
         self.run(300)
         # A log that has just lost everything has no event; nobody claims then to have one of it.
@@ -496,6 +504,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             assert process.shown.data == self.stored()
             assert process.shown == head
             assert process.state.ready
+            assert not process.state.in_doubt
 
 
 BoardsInTwoProcesses.TestCase.settings = settings(
@@ -514,7 +523,7 @@ def test_a_follower_whose_role_changed_while_it_asked_has_something_to_do() -> N
     assert isinstance(state.next(0.0), Locate)
     state.located([], True)
     assert isinstance(state.next(0.0), Read)
-    state.read(Ranking(BOARD, [], 1))
+    state.read(Ranking(BOARD, [], 1), 0.0)
     assert isinstance(state.next(0.0), Ask)
     state.take_role(Role.ISOLATED, 0.1)
     state.take_role(Role.FOLLOWER, 0.2)

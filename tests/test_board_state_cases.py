@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from tornado_board.cluster import Role
 from tornado_board.models import Board, Player, PlayerChanged, Ranking, board_json
 from tornado_board.ranking.actions import Action, Append, Ask, Locate, Read, Send, Wait
-from tornado_board.ranking.board_state import HEARD, BoardState
+from tornado_board.ranking.board_state import BoardState
+from tornado_board.ranking.inbox import HEARD
 from tornado_board.ranking.log_access import FENCED, LATE
 from tornado_board.ranking.outbox import BROKEN, UNLOGGED
 from tornado_board.ranking.stored import GATHERED
@@ -40,7 +41,7 @@ def publisher(shown: int) -> BoardState:
     """One that has logged and sent the event with this counter, and has nothing to do."""
     state = BoardState(Role.PUBLISHER, 0.0, coalesce=0.0, depth=5)
     does(state, 0.0, Read)
-    state.read(ranking(shown))
+    state.read(ranking(shown), 0.0)
     does(state, 0.0, Locate(None))
     state.located([event(shown)], False)
     does(state, 0.0, Send(event(shown), None), Wait(None))
@@ -54,7 +55,7 @@ def follower(shown: int) -> BoardState:
     does(state, 0.0, Locate(None))
     state.located([event(shown)], False)
     does(state, 0.0, Read)
-    state.read(ranking(shown))
+    state.read(ranking(shown), 0.0)
     does(state, 0.0, Send(event(shown), None), Wait(None))
     return state
 
@@ -95,7 +96,7 @@ def test_who_follows_anew_asks_the_log_and_compares() -> None:
     locates(state, 5, [])
     does(state, 0.0, Read)
     state.hear(event(6))  # so the store was read before that
-    state.read(ranking(5))
+    state.read(ranking(5), 0.0)
     does(state, 0.0, Send(event(6), None), Wait(None))
 
 
@@ -104,7 +105,7 @@ def test_an_older_event_that_is_heard_says_that_the_log_went_back() -> None:
     state.hear(event(4))
     locates(state, 5, [event(4)], whole=False)
     does(state, 0.0, Read)
-    state.read(ranking(4))
+    state.read(ranking(4), 0.0)
     does(state, 0.0, Send(event(4), BROKEN), Wait(None))
 
 
@@ -114,10 +115,10 @@ def test_of_a_log_that_went_back_nothing_is_sent_on_top_of_what_came_later() -> 
     locates(state, 5, [event(4)], whole=False)
     does(state, 0.0, Read)
     state.following()
-    state.read(ranking(4))
+    state.read(ranking(4), 0.0)
     locates(state, 5, [event(6, score=4)], whole=False)
     does(state, 0.0, Send(event(6, score=4), BROKEN), Read)
-    state.read(ranking(4))
+    state.read(ranking(4), 0.0)
     does(state, 0.0, Wait(None))
 
 
@@ -127,7 +128,7 @@ def test_a_board_as_it_was_is_logged_anew_after_events_without_ids() -> None:
     for score in (6, 5):
         state.resync()
         does(state, 1.0, Read)
-        state.read(ranking(score))
+        state.read(ranking(score), 0.0)
         does(state, 1.0, Send(Event(None, data(score)), None))
     state.log_returned()
     does(state, 2.0, Locate(None))
@@ -146,7 +147,7 @@ def test_who_is_fenced_or_got_no_answer_waits() -> None:
     state.log_returned()
     state.resync()
     does(state, 1.0, Read)
-    state.read(ranking(5))
+    state.read(ranking(5), 0.0)
     does(state, 1.0, Wait(None))
     does(state, 1.0 + LATE, Locate)
 
@@ -167,14 +168,14 @@ def test_a_follower_compares_with_the_store_where_the_log_refuses() -> None:
     does(state, 0.0, Locate)
     state.refused(0.0)
     does(state, 0.0, Read)
-    state.read(ranking(6))
+    state.read(ranking(6), 0.0)
     does(state, 0.0, Send(Event(None, data(6)), None))
     assert isinstance(state.next(0.0), Wait)
     state.log_returned()
     does(state, 9.0, Locate(None))
     state.located([event(5)], False)
     does(state, 9.0, Read)
-    state.read(ranking(6))
+    state.read(ranking(6), 0.0)
     does(state, 9.0, Ask)
 
 
@@ -189,7 +190,7 @@ def test_changes_that_come_while_the_store_is_read_are_not_lost() -> None:
         does(state, 0.0, Read)
         for number in range(count):
             state.apply(changed(2 + number, 6 + number))
-        state.read(ranking(5))
+        state.read(ranking(5), 0.0)
         if is_read_again:
             does(state, 0.0, Read)
         else:
@@ -227,3 +228,56 @@ def test_a_role_that_is_new_takes_nothing_over_from_the_one_before() -> None:
     does(state, 1.0, Wait(None))
     state.fenced(1.0)
     does(state, 1.0 + FENCED, Locate)
+
+
+def test_a_follower_in_doubt_that_shows_what_the_store_has_says_so_at_once() -> None:
+    state = follower(5)
+    assert state.is_confirmed(0.0)
+    assert not state.is_confirmed(1.0)
+    state.doubt(1.0)
+    does(state, 1.0, Read)
+    assert state.in_doubt
+    state.read(ranking(5), 1.0)
+    assert not state.in_doubt
+    does(state, 1.0, Wait(None))
+    assert state.is_confirmed(1.0)
+
+
+def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_there_is_none() -> (
+    None
+):
+    for heard, wait in ((True, Wait(1.0)), (False, None)):
+        state = follower(5)
+        state.doubt(1.0)
+        does(state, 1.0, Read)
+        state.read(ranking(6), 1.0)
+        does(state, 1.0, Ask)
+        state.asked(1.0, heard)
+        if wait is not None:
+            does(state, 1.0, wait)
+            assert state.in_doubt
+        does(state, 2.0, Send(Event(None, data(6)), None))
+        assert not state.in_doubt
+        # What the log has of earlier states does not come after it.
+        state.hear(event(6, 5))
+        does(state, 2.0, Send(event(6, 5), UNLOGGED))
+
+
+def test_a_follower_in_doubt_that_the_publisher_answers_shows_what_it_says() -> None:
+    state = follower(5)
+    state.doubt(1.0)
+    does(state, 1.0, Read)
+    state.read(ranking(6), 1.0)
+    does(state, 1.0, Ask)
+    state.asked(1.0, True)
+    state.hear(event(6))
+    does(state, 1.0, Send(event(6), None), Wait(None))
+    assert not state.in_doubt
+
+
+def test_doubts_end_where_the_store_can_not_be_read() -> None:
+    state = follower(5)
+    state.doubt(1.0)
+    does(state, 1.0, Read)
+    state.read_failed(1.0)
+    assert not state.in_doubt

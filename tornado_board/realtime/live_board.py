@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Protocol
@@ -28,6 +29,10 @@ from tornado_board.store import NotFound, StoreError, StoreUnavailable
 from tornado_board.tasks import fail, succeed
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a client waits at the most for a board to be compared with the store: longer than it
+#: takes to find that a log does not answer.
+_COMPARING = 6.0
 
 #: Bounds of the waits, in seconds, after failures that nobody foresaw.
 _AGAIN = (0.5, 8.0)
@@ -92,6 +97,8 @@ class LiveBoard:
         self.kept = kept
         #: Done when the hub has the board, or it was found that it can't be had.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: Done when what the hub has was compared with the store, if somebody waits for that.
+        self._compared: asyncio.Future[None] | None = None
         self._surroundings = surroundings
         self._is_urgent = not kept  # somebody waits for `ready`
         self._backoff = Backoff(*_AGAIN)
@@ -122,6 +129,20 @@ class LiveBoard:
         # Shielded, since others may wait for the same.
         await asyncio.shield(self.ready)
 
+    async def compared(self) -> None:
+        """Return when the hub has the board as the store had it a moment ago, or nobody can tell
+        within `_COMPARING` seconds."""
+        now = time.monotonic()
+        if self.state.is_confirmed(now):
+            return
+        if self._compared is None:
+            self._compared = asyncio.get_running_loop().create_future()
+            self.state.doubt(now)
+            self.wake()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COMPARING):
+                await asyncio.shield(self._compared)
+
     async def _run(self) -> None:
         while True:
             self._woken.clear()
@@ -131,6 +152,9 @@ class LiveBoard:
                 if self.state.ready:
                     succeed(self.ready)
                     self._is_urgent = False
+                if self._compared is not None and not self.state.in_doubt:
+                    succeed(self._compared)
+                    self._compared = None
                 if isinstance(action, Wait):
                     await self._wait(action.seconds)
                 elif isinstance(action, End):
@@ -192,7 +216,7 @@ class LiveBoard:
             self.state.read_failed(time.monotonic())
             return self._goes_on_after(error)
         else:
-            self.state.read(ranking)
+            self.state.read(ranking, time.monotonic())
         return True
 
     def _goes_on_after(self, error: Exception) -> bool:

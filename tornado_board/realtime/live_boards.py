@@ -120,6 +120,17 @@ class LiveBoards:
         else:
             await live.shown()
 
+    def is_confirmed(self, board_id: str) -> bool:
+        """Whether the hub has the board as the store had it a moment ago."""
+        live = self._boards.get(board_id)
+        return live is not None and live.state.is_confirmed(time.monotonic())
+
+    async def confirm(self, board_id: str) -> None:
+        """Return when it has, or when that can't be told."""
+        live = self._boards.get(board_id)
+        if live is not None:
+            await live.compared()
+
     def unwatch(self, board_id: str) -> None:
         """Forget the board; it is read anew when it is watched again."""
         live = self._give_up(board_id)
