@@ -27,8 +27,14 @@ if fence then
   return fence
 end
 
+-- What can't be logged is live all the same, without an id.
+local function live_only()
+  redis.pcall('PUBLISH', ARGV[8], '- ' .. ARGV[2])
+end
+
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'none' and kind ~= 'stream' then
+  live_only()
   return redis.error_reply('NOTOURS the key of its events is of the type ' .. kind)
 end
 
@@ -40,6 +46,7 @@ if not fresh then
   local last, entry = newest(KEYS[1])
   local last_ms, last_n = split(last)
   if last_ms > 1e15 or last_n > 1e15 then
+    live_only()
     return redis.error_reply('NOTOURS the key of its events holds entries of another program')
   end
   local fields = entry and entry[2]
@@ -81,8 +88,7 @@ local added = redis.pcall(
   'data', ARGV[2], 'before', before, 'by', ARGV[10] .. ':' .. ARGV[12], 'run', ARGV[11]
 )
 if type(added) == 'table' and added.err then
-  -- Full (maxmemory) or read-only: what is live goes on, without an id.
-  redis.pcall('PUBLISH', ARGV[8], '- ' .. ARGV[2])
+  live_only() -- full (maxmemory) or read-only
   return redis.error_reply('REFUSED ' .. added.err)
 end
 redis.pcall('PEXPIRE', KEYS[1], ARGV[7])
