@@ -160,6 +160,10 @@ async def test_a_newer_versions_file_is_refused(settings: Settings, path: Path) 
         await open_store(settings.database_url, settings)
 
 
+BOARDS = "CREATE TABLE boards (id, name);"
+PLAYERS = "CREATE TABLE players (id, board, name, score);"
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -170,6 +174,17 @@ async def test_a_newer_versions_file_is_refused(settings: Settings, path: Path) 
         ("CREATE TABLE boards (name); CREATE TABLE players (id, board, name, score)", "name"),
         ("CREATE TABLE moz_places (id); CREATE TABLE replay (id)", "moz_places, replay"),
         ("CREATE VIEW v AS SELECT 1", "its tables are v"),
+        ("CREATE VIEW boards AS SELECT 1 AS id; " + PLAYERS, "it has the view boards"),
+        (BOARDS + PLAYERS + "CREATE VIEW best AS SELECT max(score) FROM Players", "the view best"),
+        (
+            BOARDS + PLAYERS + "CREATE TRIGGER low AFTER UPDATE ON players WHEN new.score < 0"
+            " BEGIN SELECT raise(ABORT, 'low'); END",
+            "the trigger low",
+        ),
+        (
+            BOARDS + PLAYERS + "CREATE TABLE notes (board REFERENCES Boards (id))",
+            "its table notes refers to boards",
+        ),
         ("PRAGMA application_id = 252006674; CREATE TABLE t (x)", "application_id is 0xf055112"),
     ],
 )

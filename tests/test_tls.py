@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tornado_board.replay import Event
+from tornado_board.server import StartError, running
 from tornado_board.settings import Settings
 
 from .serving import PATIENCE, parse, serving
@@ -136,3 +137,12 @@ async def test_what_is_not_tls_is_dropped(secure: Settings) -> None:
         async with asyncio.timeout(PATIENCE):
             while served.server.open_connections:
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["tls_certificate", "tls_key"])
+@pytest.mark.gen_test
+async def test_a_file_that_can_not_be_read_is_named(secure: Settings, name: str) -> None:
+    path = f"{getattr(secure, name)}.old"
+    with pytest.raises(StartError, match=rf"^{name}: '{re.escape(path)}': No such file"):
+        async with running(dataclasses.replace(secure, **{name: path})):  # type: ignore[arg-type]
+            pass

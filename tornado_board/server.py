@@ -319,6 +319,12 @@ def _within_open_files(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     if not settings.tls_certificate:
         return None
+    for name in ("tls_certificate", "tls_key"):
+        path = getattr(settings, name)
+        try:
+            open(path, "rb").close()  # what the ssl module says does not name the file
+        except (OSError, ValueError) as error:
+            raise StartError(f"{name}: {path!r}: {getattr(error, 'strerror', error)}") from error
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)

@@ -196,7 +196,27 @@ def _not_ours(connection: sqlite3.Connection) -> str | None:
             return f"it has no table {name}; its tables are {names}"
         if not needed <= columns <= known:
             return f"its table {name} has the columns {', '.join(sorted(columns)[:8])}"
-    return None
+    return _built_on_them(connection)
+
+
+def _built_on_them(connection: sqlite3.Connection) -> str | None:
+    """What else in the file needs its ``boards`` and ``players`` as they are.
+
+    To take these over is to make them anew: triggers on them would be gone, and views, triggers and
+    foreign keys that name them would name what is no more.
+    """
+    row = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('view', 'trigger')"
+        " AND (sql LIKE '%boards%' OR sql LIKE '%players%')"
+    ).fetchone()
+    if row is not None:
+        return f"it has the {row[0]} {row[1]}"
+    row = connection.execute(
+        "SELECT m.name, lower(f.[table]) FROM sqlite_master m, pragma_foreign_key_list(m.name) f"
+        " WHERE m.type = 'table' AND lower(m.name) NOT IN ('boards', 'players')"
+        "   AND lower(f.[table]) IN ('boards', 'players')"
+    ).fetchone()
+    return None if row is None else f"its table {row[0]} refers to {row[1]}"
 
 
 class Place:

@@ -37,6 +37,7 @@ from tornado_board.store.rethinkdb.documents import (
 )
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
+from tornado_board.store.rethinkdb.turns import Turns
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -66,6 +67,7 @@ class RethinkDBStore:
         self._connection = connection
         self._timeout = settings.database_timeout
         self._additions = Additions(connection, settings.waiting_writes, settings.database_timeout)
+        self._ranks = Turns(settings.database_timeout, settings.waiting_writes)
         self._deletions = Deletions(self._run, settings.database_timeout)
         self._deletions.complete_all()
         self._repair: asyncio.Task[None] | None = None
@@ -187,7 +189,8 @@ class RethinkDBStore:
 
     async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
         """Raises `NotFound`."""
-        row = await self._run(queries.get_player(**_keys(board_id, player_id)))
+        async with self._ranks.turn(board_id):
+            row = await self._run(queries.get_player(**_keys(board_id, player_id)))
         found = None if row is None else player_of(row["player"])
         if found is None:
             raise _no_player(board_id, player_id)
