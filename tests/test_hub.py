@@ -558,3 +558,22 @@ async def test_closing_ends_every_stream(hubs: Any) -> None:
     assert clients.released == 5
     with pytest.raises(LimitReached, match="stopping"):
         await hub.open("c")
+
+
+@pytest.mark.gen_test
+async def test_a_board_that_is_deleted_as_it_is_opened_is_not_found(hubs: Any) -> None:
+    hub: Hub = hubs()
+    source: Any = hub.source
+    watch, deleted = source.watch, False
+
+    async def watch_what_is_deleted_then(board_id: str) -> None:
+        nonlocal deleted
+        if deleted:
+            raise NotFound(board_id)
+        await watch(board_id)
+        hub.end_board(board_id)
+        deleted = True
+
+    source.watch = watch_what_is_deleted_then
+    with pytest.raises(NotFound):
+        await hub.open("b")

@@ -13,6 +13,9 @@ from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.replay import Event
 
+#: How often a board is opened that is gone again each time.
+_TRIES = 3
+
 
 class LimitReached(Exception):
     """There are as many streams of a board, or live boards, as the settings allow."""
@@ -66,8 +69,11 @@ class Hub:
 
         Raises `LimitReached`, and what `Source.watch` raises.
         """
-        topic = self._topics.get(board_id)
-        if topic is None:
+        for _ in range(_TRIES):
+            topic = self._topics.get(board_id)
+            if topic is not None:
+                self._topics.move_to_end(board_id)
+                return topic
             opening = self._opening.get(board_id)
             if opening is None:
                 self._who_makes_room()
@@ -76,11 +82,8 @@ class Hub:
                 opening.add_done_callback(lambda done: self._opened(board_id, done))
             # Shared by all who ask for the board: one who gives up must not cancel it for others.
             await asyncio.shield(opening)
-            topic = self._topics.get(board_id)
-            if topic is None:
-                raise LimitReached("the board is no longer live; try again")
-        self._topics.move_to_end(board_id)
-        return topic
+            # Where it is not there now, it was deleted since, or made room: ask which.
+        raise LimitReached("the board is no longer live; try again")
 
     def live(self, board_id: str) -> Topic | None:
         """The board, if it is live already."""
