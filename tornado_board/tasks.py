@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 logger = logging.getLogger(__name__)
+
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 class Tasks:
@@ -35,6 +38,28 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             name = getattr(task.get_coro(), "__qualname__", "a task")
             logger.error("%s failed", name, exc_info=error)
+
+
+class Shared(Generic[K, T]):
+    """Work that is done once for all who ask for the same while it is under way."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[K, asyncio.Future[T]] = {}
+
+    async def get(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` gives, or raises; it is called if nothing is under way for `key`.
+
+        One who gives up does not cancel it for the others.
+        """
+        doing = self._under_way.get(key)
+        if doing is None:
+            doing = self._under_way[key] = asyncio.ensure_future(work())
+            doing.add_done_callback(lambda done: self._done(key, done))
+        return await asyncio.shield(doing)
+
+    def _done(self, key: K, done: asyncio.Future[T]) -> None:
+        del self._under_way[key]
+        retrieve(done)  # it is no mistake if all who asked have given up
 
 
 def succeed(future: asyncio.Future[None]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tornado_board.realtime.replays import Replays
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Encode, Message, update
 from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
+from tornado_board.tasks import Shared
 
 #: Answers kept for others who ask for the same, since thousands do after a restart; and how many
 #: bytes they may have together.
@@ -50,7 +51,7 @@ class CatchUps:
 
     def __init__(self, log: ReplayLog) -> None:
         self._log = log
-        self._under_way: dict[tuple[str, EventId], asyncio.Future[Sequence[Event] | Gap]] = {}
+        self._reads: Shared[tuple[str, EventId], Sequence[Event] | Gap] = Shared()
         self._kept: OrderedDict[_Key, CatchUp] = OrderedDict()
         self._kept_bytes = 0
         self._replays = Replays()
@@ -101,15 +102,9 @@ class CatchUps:
         return None if replay is None else CatchUp(replay)
 
     async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
-        key = (board_id, event_id)
-        reading = self._under_way.get(key)
-        if reading is None:
-            reading = self._under_way[key] = asyncio.ensure_future(
-                self._read_log(board_id, event_id)
-            )
-            reading.add_done_callback(lambda _: self._under_way.pop(key, None))
-        # Shared by all who ask for the same: one who gives up must not cancel it for others.
-        result = await asyncio.shield(reading)
+        result = await self._reads.get(
+            (board_id, event_id), partial(self._read_log, board_id, event_id)
+        )
         if isinstance(result, Gap):
             raise result
         return result

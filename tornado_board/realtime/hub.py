@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
@@ -12,6 +12,7 @@ from tornado.ioloop import PeriodicCallback
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.replay import Event
+from tornado_board.tasks import Shared
 
 #: How often a board is opened that is gone again each time.
 _TRIES = 3
@@ -56,7 +57,7 @@ class Hub:
         self._streams_per_board = streams_per_board
         self._keepalive = keepalive
         self._topics: OrderedDict[str, Topic] = OrderedDict()
-        self._opening: dict[str, asyncio.Future[None]] = {}
+        self._opening: Shared[str, None] = Shared()
         self._closed = False
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
@@ -74,14 +75,7 @@ class Hub:
             if topic is not None:
                 self._topics.move_to_end(board_id)
                 return topic
-            opening = self._opening.get(board_id)
-            if opening is None:
-                self._who_makes_room()
-                opening = asyncio.ensure_future(self.source.watch(board_id))
-                self._opening[board_id] = opening
-                opening.add_done_callback(lambda done: self._opened(board_id, done))
-            # Shared by all who ask for the board: one who gives up must not cancel it for others.
-            await asyncio.shield(opening)
+            await self._opening.get(board_id, partial(self._watch, board_id))
             # Where it is not there now, it was deleted since, or made room: ask which.
         raise LimitReached("the board is no longer live; try again")
 
@@ -155,10 +149,9 @@ class Hub:
             self._topics.popitem()[1].end()
         self.poller.close()
 
-    def _opened(self, board_id: str, opening: asyncio.Future[None]) -> None:
-        self._opening.pop(board_id, None)
-        if not opening.cancelled():
-            opening.exception()  # it is no mistake if all who asked have given up
+    async def _watch(self, board_id: str) -> None:
+        self._who_makes_room()
+        await self.source.watch(board_id)
 
     def _make_room(self) -> None:
         board_id = self._who_makes_room()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tornado.web
 
-log = logging.getLogger("tornado_board.access")
+logger = logging.getLogger("tornado_board.access")
 
 #: Asked every few seconds by whatever watches the process; logged only when they fail.
 _HEALTH_CHECKS = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
@@ -29,7 +29,7 @@ def log_request(handler: tornado.web.RequestHandler) -> None:
         level = logging.DEBUG
     else:
         level = logging.INFO
-    log.log(
+    logger.log(
         level,
         "%s %s %d %.1fms %s",
         request.method,
@@ -42,7 +42,7 @@ def log_request(handler: tornado.web.RequestHandler) -> None:
 
 def log_stream_started(path: str, address: str | None) -> None:
     """Log that an event stream was opened; it has no other line."""
-    log.info("GET %s stream %s", _printable(path), address)
+    logger.info("GET %s stream %s", _printable(path), address)
 
 
 def _printable(path: str) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Digits of a ``Content-Length`` that are looked at; the rest can't make it any less too large.
 _DIGITS = 20
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Admission(tornado.httputil.HTTPMessageDelegate):
@@ -112,7 +112,7 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
         if host is not None and not self.connection.server.hosts.allows(host):
             if not self.connection.server.host_refused:
                 self.connection.server.host_refused = True
-                log.warning(
+                logger.warning(
                     "a request for the host %.100a was refused; "
                     "the setting allowed_hosts names those to answer for",
                     host,

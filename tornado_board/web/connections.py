@@ -41,7 +41,7 @@ MOST_LINGERING = 256
 _SWEEP_PART = 0.125
 _SWEEP_LEAST, _SWEEP_MOST = 0.01, 1.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class ShortCut(Protocol):
@@ -208,7 +208,7 @@ class Server(HTTPServer):
                 if stream is not None:
                     self.handle_stream(stream, address)
         except Exception:
-            log.exception("can't serve a connection from %s", peer)
+            logger.exception("can't serve a connection from %s", peer)
 
     def _serve(self, sock: socket.socket, peer: str) -> Connection | None:
         """Count `sock`; the stream to serve it on, unless the short cut took it."""

@@ -38,7 +38,7 @@ from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _STATUSES: dict[type[Exception], int] = {
     NotFound: 404,
@@ -230,7 +230,7 @@ class Handler(tornado.web.RequestHandler):
         if isinstance(value, tornado.iostream.StreamClosedError):
             self.client_gone = True
         elif value is None or problem_of(value, 500).status_code == 500:
-            log.error(
+            logger.error(
                 "%s %a failed",
                 self.request.method,
                 self.request.path[:200],

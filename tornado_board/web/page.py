@@ -16,7 +16,7 @@ import ujson
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Everything from this server, nothing inline and nothing put together from strings; in no other
 #: site's frame.
@@ -163,7 +163,7 @@ def warn_unless_built() -> None:
     try:
         PAGE.page()
     except PageNotBuilt:
-        log.warning("the page at / is not built; to build it: %s", PAGE.command)
+        logger.warning("the page at / is not built; to build it: %s", PAGE.command)
 
 
 class PageHandler(Handler):

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RethinkDBStore"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Documents that a ranking reads at first beyond those that it shows, to make up for some that do
 #: not count.
@@ -249,14 +249,14 @@ class RethinkDBStore:
     def _make_index(self) -> None:
         """Somebody dropped the index while we run: make it again, in the background."""
         if self._repair is None or self._repair.done():
-            _log.warning("RethinkDB has no index %s any more; making it again", STANDING)
+            logger.warning("RethinkDB has no index %s any more; making it again", STANDING)
             self._repair = asyncio.create_task(self._repaired())
 
     async def _repaired(self) -> None:
         try:
             await schema.make_index(self._connection)
         except (StoreUnavailable, OutcomeUnknown) as error:
-            _log.warning("the index %s was not made: %s", STANDING, error)
+            logger.warning("the index %s was not made: %s", STANDING, error)
 
 
 def _keys(board_id: str, player_id: str) -> dict[str, str]:

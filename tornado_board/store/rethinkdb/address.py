@@ -16,6 +16,7 @@ from rethinkdb.errors import ReqlAuthError, ReqlError
 from tornado.iostream import StreamClosedError
 
 from tornado_board.store import StoreUnavailable
+from tornado_board.tasks import retrieve
 
 #: The query builder. Its connections run on Tornado's loop.
 r: Any = rethinkdb.RethinkDB()
@@ -121,7 +122,7 @@ class Address:
             json_encoder=_Encoder,
             json_decoder=_Decoder,
         )
-        opening.add_done_callback(_discard_if_nobody_waits)
+        opening.add_done_callback(retrieve)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -151,12 +152,6 @@ def _reason(error: Exception) -> str:
         return f"the connection broke off while it was made ({type(error).__name__})"
     message = " ".join(str(error).split())[:_REASON_LENGTH]
     return re.sub(r"^Could not connect to [^,]*?(: Error: |\. Error: |, )", "", message)
-
-
-def _discard_if_nobody_waits(future: asyncio.Future[Any]) -> None:
-    """Mark the outcome of `future` as seen, so that a late one does not end in the log."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _close_unwanted(future: asyncio.Future[Any]) -> None:

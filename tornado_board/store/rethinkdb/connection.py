@@ -25,7 +25,7 @@ from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, ConnectionRefused
 from tornado_board.tasks import retrieve
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Queries under way at the same time; further ones wait for a place. The server takes 1,024 from
 #: one connection.
@@ -127,7 +127,7 @@ class Connection:
                     raise
                 if not complained:
                     complained = True
-                    _log.warning("%s; waiting up to %g s for it", error, patience)
+                    logger.warning("%s; waiting up to %g s for it", error, patience)
             await asyncio.sleep(pause)
         self._keeper = asyncio.create_task(self._keep(), name="rethinkdb-connection")
 
@@ -201,16 +201,16 @@ class Connection:
             try:
                 reason = await self._watch()
             except Exception:
-                _log.exception("the connection to RethinkDB failed in an unexpected way")
+                logger.exception("the connection to RethinkDB failed in an unexpected way")
                 reason = "the connection failed"
             driver, self._driver = self._driver, None
             self._away = f"RethinkDB at {self._address} is away: {reason}"
-            _log.warning("%s; connecting again until it is back", self._away)
+            logger.warning("%s; connecting again until it is back", self._away)
             await close_driver(driver)
             self._given_up.set_result(None)
             self._given_up = asyncio.get_running_loop().create_future()
             self._driver = await self._reconnect()
-            _log.warning("RethinkDB at %s is back", self._address)
+            logger.warning("RethinkDB at %s is back", self._address)
 
     async def _watch(self) -> str:
         """Return why the connection is no good any more, once it is so."""
@@ -231,7 +231,7 @@ class Connection:
                 return f"a heartbeat got {error}"
             except ReqlRuntimeError as error:
                 # It answers: what else is asked of it gets a reason, too.
-                _log.debug("heartbeat: %s", reason_of(error))
+                logger.debug("heartbeat: %s", reason_of(error))
 
     async def _connect(self) -> Any:
         """Open a connection to a server that answers. Raises `StoreUnavailable`."""
@@ -239,7 +239,7 @@ class Connection:
         try:
             await run(driver, queries.heartbeat(), self._timeout)
         except ReqlRuntimeError as error:
-            _log.debug("heartbeat: %s", reason_of(error))
+            logger.debug("heartbeat: %s", reason_of(error))
         except Exception as error:
             await close_driver(driver)
             raise StoreUnavailable(
@@ -259,7 +259,7 @@ class Connection:
             except StoreUnavailable as error:
                 self._away = str(error)
             except Exception as error:  # whatever it is, it must not end the attempts
-                _log.exception("connecting to RethinkDB failed in an unexpected way")
+                logger.exception("connecting to RethinkDB failed in an unexpected way")
                 self._away = f"RethinkDB at {self._address} can't be reached: {error!r}"
             await asyncio.sleep(backoff.next())
 

@@ -33,7 +33,7 @@ from tornado_board.store.rethinkdb.documents import (
 from tornado_board.store.rethinkdb.queries import prepared
 from tornado_board.tasks import Tasks
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Players that one query deletes, so that none runs into the time limit.
 SWEEP = 2_000
@@ -130,10 +130,10 @@ class Deletions:
                     if not await self._run(_is_under_way(board=board_id)):
                         return
                     if await self._sweep(board_id):
-                        _log.info("completed the deletion of the board %r", board_id)
+                        logger.info("completed the deletion of the board %r", board_id)
                         return
                 except (StoreUnavailable, OutcomeUnknown) as error:
-                    _log.debug("the deletion of the board %r: %s", board_id, error)
+                    logger.debug("the deletion of the board %r: %s", board_id, error)
                 await asyncio.sleep(backoff.next())
         finally:
             self._completing.discard(board_id)
@@ -145,7 +145,7 @@ class Deletions:
                 found = await self._run(_under_way(limit=_COMPLETING))
                 break
             except StoreUnavailable as error:
-                _log.debug("the deletions that others have left: %s", error)
+                logger.debug("the deletions that others have left: %s", error)
             await asyncio.sleep(backoff.next())
         for board_id in filter(is_listed, found):
             self.complete(board_id)

@@ -14,7 +14,7 @@ from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.connection import Connection
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: What an identity may look like, in the keys of a replay log.
 _FORM = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
@@ -44,7 +44,7 @@ class Identity:
             if not isinstance(error.__cause__, ReqlPermissionError):
                 raise
             reason = str(error)
-        _log.warning(
+        logger.warning(
             "the database goes by a hash of its address, which all processes that share it have "
             "to be given alike: %s",
             reason,

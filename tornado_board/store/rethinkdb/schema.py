@@ -29,7 +29,7 @@ from tornado_board.store.rethinkdb.documents import (
     standing_key,
 )
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what is being waited for.
 _POLL = 0.1
@@ -68,7 +68,7 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
                 raise StoreUnavailable(str(error)) from error
             if not complained:
                 complained = True
-                _log.warning("%s; waiting up to %.0f s for the tables", error, left)
+                logger.warning("%s; waiting up to %.0f s for the tables", error, left)
         await asyncio.sleep(_POLL)
 
 
@@ -77,7 +77,7 @@ async def _make_missing(connection: Connection, address: Address) -> None:
         async with _setup_lock(connection, address.database):
             for name, create in await _missing(connection, address.database):
                 await connection.run(create)
-                _log.info("made %s in RethinkDB at %s", name, address)
+                logger.info("made %s in RethinkDB at %s", name, address)
 
 
 async def _missing(connection: Connection, database: str) -> list[tuple[str, Any]]:
@@ -110,7 +110,7 @@ async def _setup_lock(connection: Connection, database: str) -> AsyncIterator[No
             if not isinstance(error.__cause__, ReqlOpFailedError):
                 raise
             if loop.time() > deadline:
-                _log.warning("took over the lock %s, left behind by another process", name)
+                logger.warning("took over the lock %s, left behind by another process", name)
                 break
         await asyncio.sleep(_POLL)
     try:
@@ -126,14 +126,14 @@ async def make_index(connection: Connection) -> None:
     indexes = await connection.run(players.index_list())
     if STANDING not in indexes:
         if EARLIER_STANDING in indexes:
-            _log.info(
+            logger.info(
                 "the index %s of the table %s is of an earlier version; drop it when no process of "
                 "that version runs any more",
                 *(EARLIER_STANDING, PLAYERS),
             )
         try:
             await connection.run(players.index_create(STANDING, standing_key))
-            _log.info("made the index %s of the table %s", STANDING, PLAYERS)
+            logger.info("made the index %s of the table %s", STANDING, PLAYERS)
         except StoreUnavailable:  # perhaps another process was faster
             if STANDING not in await connection.run(players.index_list()):
                 raise
@@ -146,7 +146,7 @@ async def make_index(connection: Connection) -> None:
         if loop.time() >= report:
             report = loop.time() + _REPORT
             done = 100 * status.get("progress", 0)
-            _log.info("index %s of the table %s: %.0f%% built", STANDING, PLAYERS, done)
+            logger.info("index %s of the table %s: %.0f%% built", STANDING, PLAYERS, done)
         await asyncio.sleep(_POLL)
 
 
