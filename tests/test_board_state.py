@@ -4,6 +4,12 @@ The world below does what `LiveBoard`, the bus and the log do, one step at a tim
 chooses the steps: what is done, what fails and how, and what comes in meanwhile. The invariants are
 promises 2 and 3 of ARCHITECTURE.md. Clients hop between the processes with the id that they have
 seen last.
+
+By name: two processes never append at once (`append` fences all but the publisher); events
+without an id leave a gap, whoever publishes next (`who_comes_back_is_told_of_unlogged_events`); a
+new publisher and a new follower leave nothing unsent and nothing stale (`takes_over`, `teardown`).
+What stays open is `is_killed`: what a process sent without ids, and told nobody of, is known to
+nobody then.
 """
 
 from __future__ import annotations
@@ -411,6 +417,20 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             process.sent.clear()
             process.heard.clear()
             process.subscribing = process.role is Role.FOLLOWER
+
+    @rule(which=PROCESSES)
+    def is_killed(self, which: int) -> None:
+        """And started again, as a follower; its lease has run out by then."""
+        process = self.processes[which]
+        if process.state.unlogged or any(event.id is None for event, _ in process.sent):
+            self.unlogged.clear()
+        process.role = Role.FOLLOWER
+        process.begin(self.now)
+        process.sent.clear()
+        process.heard.clear()
+        process.wants = 0
+        process.feed = None
+        process.subscribing = True
 
     @rule(which=PROCESSES)
     def makes_room_and_is_live_again(self, which: int) -> None:
