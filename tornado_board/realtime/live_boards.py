@@ -239,9 +239,15 @@ class LiveBoards:
             if after is not None:
                 try:
                     return list(await self._log.since(board_id, after)), True
-                except Gap:
+                except (Gap, BoardRefused):
                     pass  # the newest is what subscribers need
-            head = await self._log.head(board_id)
+            try:
+                head = await self._log.head(board_id)
+            except BoardRefused:
+                if self.role is Role.FOLLOWER:
+                    raise
+                # Its key holds nothing of this log's. An append will say so, and tell the others.
+                head = None
         return [] if head is None else [head], False
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
