@@ -362,10 +362,13 @@ async def test_another_programs_keys_do_no_harm(
     await log.append("b", "1")
     assert list(await log.board_ids()) == ["b"]
     assert await log.prune() == 0
-    with pytest.raises(BoardRefused, match="type string"):
+    key = KEYS.stream("text")
+    with pytest.raises(BoardRefused, match=f"the key {key} is of the type string"):
         await log.append("text", "1")
-    with pytest.raises(BoardRefused, match="type string"):
+    with pytest.raises(BoardRefused, match=f"the key {key} is of the type string"):
         await log.since("text", EventId(1, 1))
+    with pytest.raises(BoardRefused, match=f"the key {key} is not a stream"):
+        await log.head("text")
 
 
 @pytest.mark.parametrize("kind", ["string", "stream"])
