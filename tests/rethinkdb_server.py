@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 #: The server's program; ``None`` where it is not installed.
@@ -21,14 +21,28 @@ class RethinkDBServer:
         folder: where it keeps its data and its log.
         cache_size: in MB.
         name: what the cluster calls it.
+        options: further ones of the command line.
+        host: where its clients reach it.
+        namespace: the network namespace that it runs in.
     """
 
-    def __init__(self, folder: Path, cache_size: int = 256, name: str = "one") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache_size: int = 256,
+        name: str = "one",
+        *,
+        options: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        namespace: str = "",
+    ) -> None:
         assert PROGRAM is not None
         self._folder = folder
         self.name = name
+        self.host = host
         self.port, self.cluster_port = _free_ports(2)
         self._command = [
+            *(("ip", "netns", "exec", namespace) if namespace else ()),
             PROGRAM,
             *("--directory", str(folder / "data")),
             *("--log-file", str(folder / "log")),
@@ -39,6 +53,7 @@ class RethinkDBServer:
             *("--cache-size", str(cache_size)),
             "--no-http-admin",
             "--no-update-check",
+            *options,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +63,7 @@ class RethinkDBServer:
             self._command += ["--join", f"127.0.0.1:{other.cluster_port}"]
 
     def url(self, database: str, user: str = "") -> str:
-        return f"rethinkdb://{user}127.0.0.1:{self.port}/{database}"
+        return f"rethinkdb://{user}{self.host}:{self.port}/{database}"
 
     def start(self, wait: float = 30) -> None:
         """Start it, and return when it takes connections; `wait=0` returns at once."""
@@ -65,7 +80,7 @@ class RethinkDBServer:
         deadline = time.monotonic() + wait
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.host, self.port), 1).close()
                 return
             except OSError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
@@ -78,6 +93,10 @@ class RethinkDBServer:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, for instance `signal.SIGSTOP`."""

@@ -8,6 +8,7 @@ seen last.
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from typing import NamedTuple
 
@@ -43,6 +44,13 @@ class Entry(NamedTuple):
     by: tuple[object, ...]
 
 
+class Refuses(enum.Enum):
+    """What a log does not do for the board."""
+
+    WRITES = "it is full"
+    ALL = "what is in the board's place is another program's"
+
+
 class Log:
     """The replay log as `ReplayLog.append` and `since` describe it."""
 
@@ -50,7 +58,7 @@ class Log:
         self.clock = 1_000
         self.entries: list[Entry] = []
         self.last: EventId | None = None
-        self.full = False
+        self.refuses: Refuses | None = None
 
     def append(self, data: str, after: EventId | None, lost: int) -> EventId:
         self.clock += 1
@@ -164,7 +172,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         if isinstance(action, Read):
             if outcome == "well":
                 assert process.read is not None
-                state.read(process.read)
+                state.read(process.read, self.now)
             else:
                 state.read_failed(self.now)
         elif isinstance(action, Send):
@@ -188,8 +196,14 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         elif outcome == "ill":
             state.log_failed(self.now)
         elif isinstance(action, Locate):
-            self.locate(state, action)
+            if self.log.refuses is Refuses.ALL:
+                state.refused(self.now)
+            else:
+                self.locate(state, action)
         elif isinstance(action, Report):
+            if self.log.refuses:
+                state.refused(self.now)
+                return True
             self.log.record_gap(action.after, action.count)
             state.reported()
         return True
@@ -197,7 +211,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def append(self, process: Process, action: Append, outcome: str) -> None:
         if process is not self.publisher:
             process.state.fenced(self.now)
-        elif self.log.full:
+        elif self.log.refuses:
             self.publish(Event(None, action.data))
             process.state.refused(self.now, action.data)
         elif outcome == "ill":
@@ -247,7 +261,8 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             for which, process in enumerate(self.processes):
                 self.feed_arrives(which)
                 self.messages_arrive(which, 100)
-                self.log_may_be_back(which)
+                if process.state._log.is_away or not self.log.refuses:
+                    self.log_may_be_back(which)
                 busy = self.step(process) or busy
             if not busy:
                 self.time_passes(0.1)
@@ -291,6 +306,13 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         if self.processes[which].linked:
             self.processes[which].state.log_returned()
 
+    @rule(which=PROCESSES)
+    def somebody_has_doubts(self, which: int) -> None:
+        """A client that may have seen something newer in another process."""
+        process = self.processes[which]
+        if process.shown is not None and not process.state.is_confirmed(self.now):
+            process.state.doubt(self.now)
+
     @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -311,9 +333,9 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def log_is_lost(self) -> None:
         self.log.lose()
 
-    @rule(full=st.booleans())
-    def log_fills(self, full: bool) -> None:
-        self.log.full = full
+    @rule(what=st.sampled_from([None, *Refuses]))
+    def log_refuses(self, what: Refuses | None) -> None:
+        self.log.refuses = what
 
     @rule()
     def store_is_restored(self) -> None:
@@ -450,8 +472,10 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             assert not events, f"a client that has {before} is told that it missed only {events}"
 
     def teardown(self) -> None:
-        """Once everything works and changes cease, every process shows what the store has."""
-        self.log.full = False
+        """Once everything works and changes cease, every process shows what the store has.
+
+        Without ids it does so while the log refuses.
+        """
         for process in self.processes:
             process.linked = True
             if process.ended:
@@ -461,7 +485,16 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         for which, process in enumerate(self.processes):
             if process.role is Role.ISOLATED:
                 self.take(process, Role.FOLLOWER)
-            self.feed_is_opened(which)
+            if process.feed is None:  # one that is open has to do
+                self.feed_is_opened(which)
+        if self.log.refuses:
+            self.run(300)
+            for process in self.processes:
+                assert process.shown is not None
+                assert process.shown.data == self.stored()
+                assert process.state.ready
+            assert not process.state.in_doubt
+            self.log.refuses = None
         self.run(300)
         # A log that has just lost everything has no event; nobody claims then to have one of it.
         head = self.log.entries[-1].event if self.log.entries else self.processes[P].shown
@@ -471,12 +504,35 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             assert process.shown.data == self.stored()
             assert process.shown == head
             assert process.state.ready
+            assert not process.state.in_doubt
 
 
 BoardsInTwoProcesses.TestCase.settings = settings(
-    max_examples=300,
+    max_examples=1000,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestBoardsInTwoProcesses = BoardsInTwoProcesses.TestCase
+
+
+def test_a_follower_whose_role_changed_while_it_asked_has_something_to_do() -> None:
+    """What it had read before is of no use, and it has shown nothing yet."""
+    state = BoardState(Role.FOLLOWER, 0.0, coalesce=0.05, depth=5)
+    state.following()
+    assert isinstance(state.next(0.0), Locate)
+    state.located([], True)
+    assert isinstance(state.next(0.0), Read)
+    state.read(Ranking(BOARD, [], 1), 0.0)
+    assert isinstance(state.next(0.0), Ask)
+    state.take_role(Role.ISOLATED, 0.1)
+    state.take_role(Role.FOLLOWER, 0.2)
+    state.asked(0.3, True)
+    state.following()
+    assert isinstance(state.next(5.0), Locate)
+    state.located([], True)
+    action = state.next(6.0)
+    if isinstance(action, Wait):
+        assert action.seconds is not None
+        action = state.next(6.0 + action.seconds)
+    assert isinstance(action, Read)

@@ -84,7 +84,7 @@ async def test_a_catch_up_that_is_too_large_is_a_reset(monkeypatch: pytest.Monke
     monkeypatch.setattr(catchup, "MOST_BYTES", 10_000)
     ids = [event.id for event in log.events if event.id]
     answer = await catch_ups.after(topic, ids[-11], RAW.message)
-    assert answer.is_reset
+    assert answer.reset is not None
     assert answer.encoded == RAW.message(
         [
             reset("what came after that event is more than this server sends at once"),
@@ -92,7 +92,7 @@ async def test_a_catch_up_that_is_too_large_is_a_reset(monkeypatch: pytest.Monke
         ]
     )
     answer = await catch_ups.after(topic, ids[-10], RAW.message)
-    assert not answer.is_reset
+    assert answer.reset is None
     assert answer.encoded.count(b"\n\n") == 9
 
 
@@ -107,17 +107,17 @@ async def test_all_that_clients_have_not_taken_has_a_bound(monkeypatch: pytest.M
     ]
     for event_id in ids[1:]:
         answer = await catch_ups.after(topic, event_id, RAW.message)
-        if not answer.is_reset:
+        if answer.reset is None:
             held.append(memoryview(answer.encoded)[1000:])
         assert catch_ups._replays.bytes <= 100_000
     del answer
     assert len({id(view.obj) for view in held}) >= 2
     refused = await catch_ups.after(topic, ids[3], RAW.message)
-    assert refused.is_reset
+    assert refused.reset is not None
     assert b"at present" in bytes(refused.encoded)
     # Once they have taken it, or are gone, there is room again.
     held.clear()
-    assert not (await catch_ups.after(topic, ids[3], RAW.message)).is_reset
+    assert (await catch_ups.after(topic, ids[3], RAW.message)).reset is None
     catch_ups._kept.clear()
     assert catch_ups._replays.bytes == 0
 
@@ -145,7 +145,7 @@ async def test_those_who_have_been_at_it_longest_make_room(
     for event_id in ids[:20]:
         for _ in range(2):
             answer = await catch_ups.after(topic, event_id, RAW.message)
-            assert not answer.is_reset
+            assert answer.reset is None
             clients.append(Client(answer.encoded))
             assert catch_ups._replays.bytes <= 100_000
     there = [client.replay is not None for client in clients]

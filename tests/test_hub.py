@@ -38,6 +38,12 @@ class Boards:
         self.watched: list[str] = []
         self.unwatched: list[str] = []
 
+    def is_confirmed(self, board_id: str) -> bool:
+        return True
+
+    async def confirm(self, board_id: str) -> None:
+        """It always is."""
+
     async def watch(self, board_id: str) -> None:
         self.watched.append(board_id)
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from tornado_board.cluster.local import LocalBus
 from tornado_board.models import NewBoard, NewPlayer, PlayerPatch, Ranking
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
-from tornado_board.replay import Event, Gap, LogUnavailable, ReplayLog
+from tornado_board.replay import Event, Gap, LogRefused, LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, FeedLost, NotFound, Store, StoreUnavailable
 
@@ -452,7 +452,11 @@ def followed_elsewhere(rig: Rig, board_id: str) -> None:
     async def watched(board_ids: Sequence[str]) -> set[str]:
         return {board_id} & set(board_ids)
 
+    async def all_watched() -> Sequence[str]:
+        return [board_id]
+
     rig.bus.followed = watched  # type: ignore[method-assign]
+    rig.bus.all_followed = all_watched  # type: ignore[method-assign]
 
 
 async def is_logged(rig: Rig, board_id: str, text: str) -> None:
@@ -538,3 +542,209 @@ async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(
     await asyncio.wait_for(begun.wait(), 10)
     r.boards.take_role(Role.FOLLOWER)
     await until(lambda: r.scores("b")["p0"] == 5)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_board_that_is_deleted_while_it_moves_leaves_no_ghost(rig: Make) -> None:
+    r = await rig(squash=0.001)
+    for turn in range(200):
+        await board(r, players=1)
+        topic = await r.hub.open("b")
+        assert topic.current.data.count('"score"') == 1, "the board of this life"
+        watching = asyncio.ensure_future(topic.wait(30))
+        await r.store.add_score("b", "p0", 1)
+        for _ in range(turn % 20):
+            await asyncio.sleep(0.0002)
+        await r.store.delete_board("b")
+        await until(lambda topic=topic: topic.ended)
+        with pytest.raises(NotFound):
+            await r.hub.open("b")
+        await watching
+        assert r.hub.board_ids() == []
+    await until(lambda: not r.boards._boards)
+    assert await r.log.head("b") is None
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_board_that_makes_room_when_it_was_just_deleted_is_forgotten(rig: Make) -> None:
+    r = await rig(live_boards=1)
+    await board(r)
+    await board(r, id="c")
+    await r.hub.open("b")
+    assert await r.log.head("b") is not None
+    appending, append = asyncio.Event(), r.log.to.append
+
+    async def hangs(*args: Any, **kwargs: Any) -> Any:
+        if args[0] != "b":
+            return await append(*args, **kwargs)
+        appending.set()
+        await asyncio.sleep(60)
+
+    r.log.to.append = hangs
+    await r.store.add_score("b", "p0", 1)
+    await appending.wait()
+    await r.store.delete_board("b")
+    await until(lambda: r.boards._boards["b"].state.forgets, "the feed tells of it")
+    await r.hub.open("c")
+    while await r.log.head("b") is not None:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_log_that_is_slow_holds_up_no_feed(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    await r.hub.open("b")
+    asked = asyncio.Event()
+
+    async def hangs() -> list[str]:
+        asked.set()
+        await asyncio.sleep(60)
+        return []
+
+    r.log.to.board_ids = hangs
+    r.store.cut.set()
+    await until(lambda: not r.connected)
+    r.store.cut.clear()
+    await asked.wait()
+    assert r.boards.unfit_for() == 0, "or the lease would be given up"
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.scores("b")["p0"] == 1)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_others_follow_is_looked_for_until_the_log_allows_it(rig: Make) -> None:
+    r = await rig()
+    await board(r, id="c")
+    refusals = 2
+
+    async def all_followed() -> Sequence[str]:
+        nonlocal refusals
+        refusals -= 1
+        if refusals >= 0:
+            raise LogRefused("it is loading")
+        return ["c"]
+
+    r.bus.all_followed = all_followed  # type: ignore[method-assign]
+    r.store.cut.set()
+    await until(lambda: not r.connected)
+    r.store.cut.clear()
+    await is_logged(r, "c", '"score":20')
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(rig: Make) -> None:
+    names = [f"b{number}" for number in range(60)]
+    first = await rig()
+    for name in names:
+        await board(first, players=1, id=name)
+        await first.hub.open(name)
+    await first.close()
+    r = await rig()
+    ranking, free = r.store.to.ranking, asyncio.Event()
+
+    async def slow(board_id: str, limit: int) -> Ranking:
+        if board_id != "b7":
+            await free.wait()
+        result: Ranking = await ranking(board_id, limit)
+        return result
+
+    r.store.to.ranking = slow
+    await until(lambda: len(r.boards._boards) == 60)
+    await until(lambda: r.store.calls.count("ranking") >= 16)
+    assert r.store.calls.count("ranking") < 60
+    assert (await r.hub.open("b7")).current.id is not None
+    free.set()
+    await until(lambda: len(r.hub.board_ids()) == 60)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_board_that_can_not_be_read_is_given_up_and_said_once(
+    rig: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    r = await rig()
+    await board(r)
+    ranking, broken = r.store.to.ranking, True
+
+    async def fails(board_id: str, limit: int) -> Ranking:
+        if broken:
+            raise ValueError("that is no row")
+        result: Ranking = await ranking(board_id, limit)
+        return result
+
+    r.store.to.ranking = fails
+    with pytest.raises(StoreUnavailable):
+        await r.hub.open("b")
+    assert not r.boards._boards, "nobody needs it to be tried again"
+    followed_elsewhere(r, "b")
+    await r.store.add_score("b", "p0", 1)
+    await until(lambda: r.store.calls.count("ranking") >= 4, "others do")
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 2
+    broken = False
+    await is_logged(r, "b", '"score":1')
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_asks_is_answered_though_the_board_is_over_before_it_is_followed(
+    rig: Make,
+) -> None:
+    r = await rig()
+    r.boards.take_role(Role.FOLLOWER)
+
+    async def follow(board_ids: Any) -> None:
+        if list(board_ids) == ["nope"]:
+            r.boards.on_following("nope")
+            await until(lambda: "nope" not in r.boards._boards)
+
+    r.bus.follow = follow  # type: ignore[method-assign]
+    with pytest.raises(NotFound):
+        await asyncio.wait_for(r.hub.open("nope"), 20)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_store_that_answers_but_has_no_feed_is_not_fit_to_publish(rig: Make) -> None:
+    r = await rig()
+    assert await r.boards.can_publish()
+    r.boards.take_role(Role.FOLLOWER)
+    assert await r.boards.can_publish()
+    changes = r.store.changes
+
+    async def lost() -> Any:
+        raise StoreUnavailable("no feed")
+
+    r.store.changes = lost
+    assert not await r.boards.can_publish()
+    r.boards.take_role(Role.PUBLISHER)
+    await asyncio.sleep(0)
+    assert not await r.boards.can_publish()
+    r.store.changes = changes
+    await until(lambda: r.connected)
+    assert await r.boards.can_publish()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_log_that_refuses_one_board_wakes_the_others_seldom(
+    rig: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    r = await rig(squash=0.001)
+    await board(r)
+    await board(r, id="x")
+    append, refused = r.log.to.append, 0
+
+    async def refuses(board_id: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal refused
+        if board_id == "x":
+            refused += 1
+            raise LogRefused("no")
+        return await append(board_id, *args, **kwargs)
+
+    r.log.to.append = refuses
+    await r.hub.open("x")
+    await r.hub.open("b")
+    for score in range(1, 31):
+        await r.store.add_score("b", "p0", 1)
+        await until(lambda score=score: r.scores("b")["p0"] == score)
+    assert refused < 10
+    said = [r for r in caplog.records if r.getMessage() == "the replay log is back"]
+    assert len(said) == 1

@@ -556,6 +556,29 @@ async def test_a_copy_of_a_store_of_ones_own_is_not_followed(
         await bus.close()
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_a_board_that_can_not_be_logged_is_live_in_every_process(
+    clusters: Any, redis_url: str, shared_redis: RedisServer
+) -> None:
+    """For what is in its place in Redis is another program's."""
+    cluster = await clusters(redis_url)
+    await cluster.pair()
+    await cluster.all_show('"score":0')
+    shared_redis.client.delete(KEYS.stream("b"))
+    shared_redis.client.set(KEYS.stream("b"), "foreign")
+    for _ in range(3):
+        await cluster.all_show(await cluster.add())
+    third = await cluster.node()  # it hears of nothing that was sent before
+    await third.hub.open("b")
+    await cluster.all_show('"score":3')
+    shared_redis.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    text = await cluster.add()
+    await cluster.all_show(text)
+    shared_redis.client.delete(KEYS.stream("b"))
+    await until(lambda: all(node.hub.current("b").id for node in cluster.nodes), 15)
+    await cluster.all_show(await cluster.add())
+
+
 @pytest.mark.gen_test(timeout=30)
 async def test_a_key_that_is_no_lease_freezes_nothing_and_is_told_of(
     clusters: Any, redis_url: str, shared_redis: RedisServer

@@ -259,6 +259,21 @@ async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_additions_to_players_of_one_id_on_several_boards_go_together(
+    opened: Opened, either_url: str, settings: Settings
+) -> None:
+    """Only the first of these players has its id as its key."""
+    store = await opened_store(opened, either_url, settings)
+    boards = ["b", "c", "d", "e"]
+    for board in boards:
+        await store.create_board(NewBoard(id=board))
+        await store.create_player(board, NewPlayer(id="p", name="P"))
+    for total in (1, 2):  # the second time their keys are known
+        players = await asyncio.gather(*[store.add_score(board, "p", 1) for board in boards])
+        assert [player.score for player in players] == [total] * len(boards)
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_each_caller_gets_the_very_sum_that_was_stored_after_its_addition(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:

@@ -17,32 +17,18 @@ What it sees to, for the subscribers of this process (promises 2 and 3 of ARCHIT
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
-from tornado_board.backoff import Backoff
 from tornado_board.cluster import Role
 from tornado_board.models import TOP, PlayerChanged, Ranking
 from tornado_board.ranking import actions
-from tornado_board.ranking.actions import Action, Append, Locate, Send, State, Wait
+from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
+from tornado_board.ranking.comparison import Comparison
+from tornado_board.ranking.inbox import Inbox
 from tornado_board.ranking.log_access import LogAccess
+from tornado_board.ranking.outbox import Outbox
 from tornado_board.ranking.stored import StoredBoard
 from tornado_board.replay import Event, EventId
-
-#: Events heard that may wait to be sent; with more they are read from the log again.
-HEARD = 64
-
-#: Seconds that the publisher has to publish a board that it was asked for, and that a new board
-#: waits to be followed before it is shown as the store has it.
-ANSWER = 1.0
-HEARING = 2.0
-
-#: Bounds of the waits, in seconds, between two questions of a follower.
-_ASK_BACKOFF = (0.3, 10.0)
-
-#: What a reset says.
-UNLOGGED = "events were sent that could not be logged"
-BROKEN = "events before this one are no longer in the log"
 
 _Decision = tuple[State, Action]
 
@@ -67,28 +53,34 @@ class BoardState:
     ) -> None:
         self.role = role
         self.state = State.QUIET
-        #: What the subscribers were sent last; `ready`: it is the board as far as one can tell.
-        self.shown: Event | None = None
-        self.ready = False
+        self.ready = False  #: what is `shown` is the board as far as one can tell
         #: The newest id known, and how many events were sent after it without one.
         self.last: EventId | None = left[0] if left else None
         self.unlogged = left[1] if left else 0
         self._coalesce = coalesce
-        self._sent_at = float("-inf")
-        self._outbox: deque[tuple[Event, bool]] = deque()  # True: with a reset in any case
+        self._outbox = Outbox()
         self._gone = self._forget = False
         self._stored = StoredBoard(now, depth, top)
         self._log = LogAccess(now)
         self._newest: Event | None = None  # an event of the log that was not sent
-        # What a follower hears, and what it does about a board that nobody publishes.
-        self._hearing = False
-        self._hear_by = now + HEARING
-        self._heard: deque[Event] = deque()
-        self._asked_before: EventId | None = None  # whether for what lies before this one
-        self._must_compare = True
-        self._must_ask = False
-        self._answer_by: float | None = None
-        self._ask_backoff, self._ask_after = Backoff(*_ASK_BACKOFF), now
+        # What a follower hears, and whether it is what the store has.
+        self._inbox = Inbox(now)
+        self._comparison = Comparison(now)
+
+    @property
+    def shown(self) -> Event | None:
+        """What the subscribers were sent last."""
+        return self._outbox.shown
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether somebody waits for what is shown to be compared with the store."""
+        return self._comparison.in_doubt
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the board is gone, and its log has to go too."""
+        return self._gone and self._forget
 
     # What is to be done. The first line that applies decides.
 
@@ -101,7 +93,7 @@ class BoardState:
         if self._gone:
             return State.ENDED, actions.End(self._forget)
         if self._outbox:
-            return State.SENDING, self._send(*self._outbox[0])
+            return State.SENDING, self._outbox.next()
         if self.role is Role.FOLLOWER:
             return self._decide_following(now)
         return self._decide_publishing(now)
@@ -114,77 +106,85 @@ class BoardState:
         if stored.must_read:
             return self._read(now)
         if log.must_locate and can_log:
-            return State.LOCATING, self._locate()
+            return State.LOCATING, Locate(None if self._is_beside_the_log else self.last)
         if not stored.known:
             return State.QUIET, Wait(None)  # this process took over; its feed is being opened
         data, shown, newest = stored.data, self.shown, self._newest
         is_new = shown is None or shown.data != data
-        if not is_new and not self._lacks_an_event:
+        if not is_new:
+            self._comparison.confirm(now)
             self.ready = True
-            return State.QUIET, Wait(None)
+            if not (self._log.must_log or self._is_beside_the_log):
+                return State.QUIET, Wait(None)  # nor does the log lack an event
         if newest is not None and newest.data == data and not self.unlogged:
             self._newest = None
             return self._deliver(newest)
-        if now < self._sent_at + self._coalesce:
-            return State.COALESCING, Wait(self._sent_at + self._coalesce - now)
-        offers = is_new and self.role is Role.PUBLISHER and log.offers(data)
-        if not log.must_locate and (can_log or offers):
+        if now < self._outbox.sent_at + self._coalesce:
+            return State.COALESCING, Wait(self._outbox.sent_at + self._coalesce - now)
+        offers = self.role is Role.PUBLISHER and log.offers(data)
+        if (can_log and not log.must_locate) or offers:
             return State.APPENDING, Append(data, self.last, self.unlogged)
         if is_new:
             self.unlogged += 1
             return self._deliver(Event(None, data))
-        self.ready = True
         return self._await_log(now)
 
     def _decide_following(self, now: float) -> _Decision:
         can_log = self._log.is_usable(now)
-        if self.unlogged and self.last is not None:
-            if can_log:
-                return State.REPORTING, actions.Report(self.last, self.unlogged)
-            if self.shown is not None:
-                return self._await_log(now)
-        if not self._hearing:
-            if self.shown is not None:
-                return State.QUIET, Wait(None)
-            if now < self._hear_by:
-                return State.BACKING_OFF, Wait(self._hear_by - now)
+        must_report = bool(self.unlogged) and self.last is not None
+        if must_report and can_log and self.last is not None:
+            return State.REPORTING, actions.Report(self.last, self.unlogged)
+        if not self._inbox.hearing:
+            if self.shown is not None and not self.in_doubt:
+                return self._await_log(now) if must_report else (State.QUIET, Wait(None))
+            if now < self._inbox.hear_by:
+                return State.BACKING_OFF, Wait(self._inbox.hear_by - now)
             return self._compare(now)
-        if self._log.must_locate:
-            if can_log:
-                return State.LOCATING, self._locate()
-            if self._heard:  # live all the same; how it fits with the rest the log will tell
-                data = self._heard.pop().data
-                self._heard.clear()
-                return self._deliver(Event(None, data))
-            # Nobody knows what the log has; for those who wait the store will do.
-            return self._await_log(now) if self.shown is not None else self._compare(now)
-        while self._heard:
-            if self._take_in(self._heard[0]):
-                self._heard.popleft()
+        if self._log.must_locate and can_log:
+            return State.LOCATING, Locate(None if self._is_beside_the_log else self.last)
+        if self._log.must_locate or must_report:
+            return self._do_without(now)
+        while self._inbox:
+            if self._take_in(self._inbox.first):
+                self._inbox.drop_first()
             if self._outbox or self._log.must_locate:
                 return self._decide(now)
-        if self._must_compare:
+        if self._comparison.is_due:
             return self._compare(now)
         return State.QUIET, Wait(None)
 
+    def _do_without(self, now: float) -> _Decision:
+        """Be live while nobody knows what the log has; how it fits together the log will tell."""
+        if self._inbox:
+            return self._deliver(Event(None, self._inbox.take_newest().data))
+        if self.shown is None:
+            return self._compare(now)
+        if self._comparison.is_due and now >= self._stored.read_after:
+            self._comparison.without_log = self._stored.must_read = True
+            return self._read(now)
+        return self._await_log(now)
+
     def _compare(self, now: float) -> _Decision:
         """See whether what is shown is what the store has; have it published if not."""
-        if self._must_ask:
-            self._must_ask = False
+        asking = self._comparison.asking
+        if asking.is_due:
+            asking.is_due = False
             return State.ASKING, actions.Ask()
-        if self._answer_by is not None:
-            if now < self._answer_by:
-                return State.ASKING, Wait(self._answer_by - now)
-            self._answer_by = None
-            self._ask_after = now + self._ask_backoff.next()
+        if seconds := asking.answer_in(now):
+            return State.ASKING, Wait(seconds)
+        if asking.gave_up(now):
             # Nobody publishes at present. Whoever does so next reads every board that is followed;
             # till then this process shows what the others show.
-            if self.shown is None:
+            if self.shown is not None:
+                self.ready = True
+                if self.in_doubt and self._stored.known and self._stored.data != self.shown.data:
+                    return self._deliver(Event(None, self._stored.data))
+                self._comparison.give_up()
+            elif self._newest is not None or self._stored.known:
                 newest, self._newest = self._newest, None
                 return self._deliver(newest or Event(None, self._stored.data))
-            self.ready = True
-        if now < self._ask_after:
-            return State.BACKING_OFF, Wait(self._ask_after - now)
+        if seconds := asking.pause(now):
+            return State.BACKING_OFF, Wait(seconds)
         self._stored.must_read = True
         return self._read(now)
 
@@ -194,58 +194,47 @@ class BoardState:
         self._stored.begin()
         return State.READING, actions.Read()
 
-    def _locate(self) -> Locate:
-        return Locate(None if self._is_beside_the_log else self.last)
-
     def _await_log(self, now: float) -> _Decision:
         seconds = None if self.role is Role.ISOLATED else self._log.wait(now)
         return State.QUIET if seconds is None else State.BACKING_OFF, Wait(seconds)
 
     def _deliver(self, event: Event) -> _Decision:
-        self._outbox.append((event, False))
-        return State.SENDING, self._send(*self._outbox[0])
-
-    def _send(self, event: Event, broken: bool) -> Send:
-        before = self.shown
-        if before is None or event.id is None:
-            return Send(event, None)
-        if before.id is None:
-            return Send(event, UNLOGGED)
-        follows = event.id.n == before.id.n + 1 and not broken
-        return Send(event, None if follows else BROKEN)
+        self._outbox.add(event)
+        return State.SENDING, self._outbox.next()
 
     @property
     def _is_beside_the_log(self) -> bool:
         """Whether what was shown last is in no log, so that of the log only the newest matters."""
         return self.shown is None or self.shown.id is None or bool(self.unlogged)
 
-    @property
-    def _lacks_an_event(self) -> bool:
-        """Whether the log has to be given what is shown, though it has not changed."""
-        has_no_id = self.shown is not None and self.shown.id is None
-        return bool(self.unlogged) or self._log.must_log or has_no_id
-
     # How it went
 
-    def read(self, ranking: Ranking) -> None:
+    def read(self, ranking: Ranking, now: float) -> None:
         """The store was read."""
         if self._stored.take(ranking) and self.role is Role.FOLLOWER:
-            self._compared(self._stored.data)
+            self._compared(self._stored.data, now)
 
-    def _compared(self, data: str) -> None:
+    def _compared(self, data: str, now: float) -> None:
         shown, newest = self.shown, self._newest
-        if not self._hearing or (self._log.must_locate and shown is None):
-            self._outbox.append((Event(None, data), False))
-        elif self._heard or self._log.must_locate:
+        if shown is not None and shown.data == data:
+            self._comparison.confirm(now)
+        if not self._inbox.hearing or (self._log.must_locate and shown is None):
+            if shown is None or shown.data != data:
+                self._outbox.add(Event(None, data))
+        elif self._inbox or (self._log.must_locate and not self._comparison.without_log):
             return  # the store was read before that was published
+        elif self._comparison.without_log:
+            self._comparison.is_due, self.ready = False, True
+            if shown is not None and shown.data != data:
+                self._outbox.add(Event(None, data))
         elif newest is not None and newest.data == data:
-            self._outbox.append((newest, shown is not None))
-            self._newest, self._must_compare = None, False
+            self._outbox.add(newest, broken=shown is not None)
+            self._newest, self._comparison.is_due = None, False
         elif shown is not None and shown.id is not None and shown.data == data:
-            self._must_compare, self.ready = False, True
-            self._ask_backoff.reset()
+            self._comparison.settle()
+            self.ready = True
         else:
-            self._must_ask = True
+            self._comparison.asking.is_due = True
 
     def not_found(self) -> None:
         """The store has no such board."""
@@ -255,6 +244,7 @@ class BoardState:
     def read_failed(self, now: float) -> None:
         """The store did not answer."""
         self._stored.fail(now)
+        self._comparison.give_up()
 
     def located(self, events: Sequence[Event], whole: bool) -> None:
         """The log has `events`: all after the id that was asked for if `whole`, else the newest
@@ -263,23 +253,24 @@ class BoardState:
         self._log.must_locate = False
         newest = events[-1] if events else None
         head = newest.id if newest is not None else None
+        self._comparison.begin_with_log()
         is_ahead = head is not None and (self.last is None or head > self.last)
         if self._is_beside_the_log:
-            self._newest, self._must_compare = newest, True
+            self._newest, self._comparison.is_due = newest, True
         elif whole or is_ahead:
-            self._outbox.extend((event, not whole) for event in events)
+            self._outbox.extend(events, broken=not whole)
         elif self.role is Role.FOLLOWER:
-            self._newest, self._must_compare = newest, True  # the log went back, or was lost
+            self._newest, self._comparison.is_due = newest, True  # the log went back, or was lost
         else:
             self._log.must_log = True  # likewise
         if is_ahead:
             self.last = head
-        self._heard = deque(e for e in self._heard if not e.id or not self.last or e.id > self.last)
+        self._inbox.drop_known(self.last)
 
     def appended(self, event_id: EventId, data: str) -> None:
         """The event `data` is in the log, and has this id."""
         self._log.appended()
-        self._outbox.append((Event(event_id, data), bool(self.unlogged)))
+        self._outbox.add(Event(event_id, data), broken=bool(self.unlogged))
         self.last, self.unlogged, self._newest = event_id, 0, None
 
     def refused(self, now: float, data: str | None = None) -> None:
@@ -298,17 +289,25 @@ class BoardState:
     def reported(self) -> None:
         """The log leaves a gap for the events without ids."""
         self._log.answered()
-        self.unlogged = 0
+        self._comparison.begin_with_log()
+        self.unlogged, self._log.must_locate = 0, True
 
     def asked(self, now: float, heard: bool) -> None:
         """The publisher was asked for the board; `heard`: there is one."""
-        self._answer_by = now + ANSWER if heard else now
+        self._comparison.asking.asked(now, heard)
 
     def sent(self, now: float) -> None:
         """The event was sent."""
-        event, broken = self._outbox.popleft()
-        self.shown, self._sent_at, self.ready = event, now, True
-        if event.id is not None and (broken or self.last is None or event.id > self.last):
+        event, broken = self._outbox.sent(now)
+        self.ready = True
+        if self.role is Role.FOLLOWER or self._stored.shows(event.data):
+            self._comparison.confirm(now)
+        if event.id is None:
+            return
+        self._newest = None  # or an older event could be sent later
+        if self.last is None:
+            self.unlogged = 0  # nobody has an id that lies before them
+        if broken or self.last is None or event.id > self.last:
             self.last = event.id
 
     # What comes in
@@ -317,10 +316,10 @@ class BoardState:
         """This process has `role` now, or has it anew after an interruption."""
         was_following, self.role = self.role is Role.FOLLOWER, role
         self._log.start_anew(now)
-        self._heard.clear()
-        self._must_ask, self._answer_by, self._ask_after = False, None, now
+        self._inbox.start_anew(now)
+        self._comparison.start_anew(now)
         if role is Role.FOLLOWER:
-            self._hearing, self._hear_by, self._must_compare = False, now + HEARING, True
+            self._comparison.is_due = True
         if (role is Role.FOLLOWER) is not was_following:
             # A new publisher's feed has yet to be opened; `resync` says when to read.
             self._stored.forget(must_read=self.shown is None)
@@ -329,6 +328,7 @@ class BoardState:
         """Anything may have happened to the board in the store: read it again."""
         if self.role is not Role.FOLLOWER:
             self._stored.forget()
+            self._comparison.forget()
 
     def apply(self, change: PlayerChanged) -> None:
         """A player of the board changed, says the feed."""
@@ -343,16 +343,13 @@ class BoardState:
         """Everything that is published of the board is heard from now on; what came before may
         have been missed."""
         if self.role is Role.FOLLOWER:
-            self._hearing = self._log.must_locate = self._must_compare = True
+            self._inbox.hearing = self._log.must_locate = self._comparison.is_due = True
+            self._comparison.without_log = False
 
     def hear(self, event: Event) -> None:
         """The publisher sent `event`."""
-        if self.role is not Role.FOLLOWER:
-            return
-        if len(self._heard) >= HEARD:
-            self._heard.clear()
+        if self.role is Role.FOLLOWER and not self._inbox.hear(event):
             self._log.must_locate = True
-        self._heard.append(event)
 
     def wanted(self) -> None:
         """Another process asks for the board: see whether the log has what is shown."""
@@ -362,13 +359,19 @@ class BoardState:
         """The log may answer again, or take what it refused."""
         self._log.returned()
 
+    def is_confirmed(self, now: float) -> bool:
+        """Whether what is shown is what the store had a moment ago, as far as anybody can tell."""
+        return self._comparison.is_confirmed(now, has_feed=self.role is not Role.FOLLOWER)
+
+    def doubt(self, now: float) -> None:
+        """Compare with the store what is shown, at once; until then it is `in_doubt`."""
+        self._comparison.doubt(now)
+
     def show_again(self, now: float) -> None:
         """Send the newest event once more, at once: those who were sent it before are gone."""
         self.ready = False
         self._stored.read_after = now
-        if self.shown is not None and not self._outbox:
-            shown, self.shown = self.shown, None
-            self._outbox.append((shown, False))
+        self._outbox.send_again()
 
     def _take_in(self, event: Event) -> bool:
         """Send `event`, which was heard, unless it was sent; ``False`` if the log has to be asked
@@ -376,7 +379,7 @@ class BoardState:
         last = self.last
         if event.id is None:
             if self.shown is None or self.shown.data != event.data:
-                self._outbox.append((event, False))
+                self._outbox.add(event)
             return True
         if last is not None and event.id <= last:
             # Heard twice, or else the log went back.
@@ -384,11 +387,10 @@ class BoardState:
             return True
         follows = last is None or event.id.n == last.n + 1
         has_reset = self.shown is not None and self.shown.id is None
-        if not follows and not has_reset and self._asked_before != event.id:
-            self._asked_before = event.id
+        if not follows and not has_reset and self._inbox.must_ask_before(event.id):
             self._log.must_locate = True
             return False
-        self._outbox.append((event, not follows))
+        self._outbox.add(event, broken=not follows)
         self._newest = None
-        self._must_compare, self._must_ask, self._answer_by = False, False, None
+        self._comparison.answered()
         return True

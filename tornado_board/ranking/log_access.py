@@ -29,6 +29,7 @@ class LogAccess:
         self.fenced_until = now
         self._after = now
         self._late_until = now
+        self._refuses = False
         self._refused: str | None = None  # what it did not take
         self._backoff = Backoff(*_BACKOFF)
 
@@ -42,11 +43,12 @@ class LogAccess:
     def offers(self, data: str) -> bool:
         """Whether to append `data` although something else was refused a moment ago: a log that
         is full still tells the other processes of each event."""
-        return not self.is_away and self._refused is not None and self._refused != data
+        return not self.is_away and self._refuses and self._refused != data
 
     def answered(self) -> None:
         """It did what it was asked for."""
-        self.is_away, self._refused = False, None
+        self.is_away = self._refuses = False
+        self._refused = None
 
     def appended(self) -> None:
         """It took an event."""
@@ -57,7 +59,7 @@ class LogAccess:
 
     def refuse(self, now: float, data: str | None) -> None:
         """It answered that it does not do this. `data` is what was to be appended, if anything."""
-        self._refused = data
+        self._refuses, self._refused = True, data
         self._after = now + self._backoff.next()
 
     def fail(self, now: float) -> None:
@@ -76,7 +78,8 @@ class LogAccess:
 
     def start_anew(self, now: float) -> None:
         """This process has another role: all that was said of the log says nothing any more."""
-        self.is_away, self._refused, self.must_locate = False, None, True
+        self.answered()
+        self.must_locate = True
         self._after = self.fenced_until = now
 
     @property

@@ -44,6 +44,10 @@ class StoredBoard:
             self._data = board_json(self._board, self._top.top())
         return self._data
 
+    def shows(self, data: str) -> bool:
+        """Whether it is known to be `data`."""
+        return self.known and self.data == data
+
     def begin(self) -> None:
         """A read begins: it sees everything that has come in so far."""
         self._is_old = False

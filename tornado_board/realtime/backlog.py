@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
 from tornado_board.backoff import Backoff
@@ -37,16 +37,16 @@ class Backlog:
         is_live: Callable[[str], bool],
         keep: Callable[[str], None],
         on_error: Callable[[Exception], None],
-        on_overflow: Callable[[], None],
+        keep_all: Callable[[], Awaitable[None]],
     ) -> None:
-        """`keep` makes a board live that others follow; `on_overflow` is called when boards had to
-        be passed over, so that all have to be looked after."""
+        """`keep` makes a board live that others follow; `keep_all` all of them, which raises
+        `LogUnavailable`."""
         self._log = log
         self._bus = bus
         self._is_live = is_live
         self._keep = keep
         self._on_error = on_error
-        self._on_overflow = on_overflow
+        self._keep_all = keep_all
         self._role: Role | None = None
         self._changed: dict[str, None] = {}
         self._deleted: dict[str, None] = {}
@@ -88,8 +88,9 @@ class Backlog:
         return self._unlogged.pop(board_id, None)
 
     def overflow(self) -> None:
-        """All boards have to be looked after, at the next `wake`."""
+        """All boards have to be looked after: nobody knows which have changed."""
         self._overflowed = True
+        self.wake()
 
     def wake(self) -> None:
         """Go on, unless the log is known to be away; then it is to be called when it is back."""
@@ -107,25 +108,32 @@ class Backlog:
 
     async def _work(self) -> None:
         try:
-            while self._changed or self._deleted or self._unlogged:
+            while self._changed or self._deleted or self._unlogged or self._overflowed:
                 try:
                     await self._report(list(islice(self._unlogged.items(), _AT_ONCE)))
                     if self._role is Role.PUBLISHER:
                         await self._delete(list(islice(self._deleted, _AT_ONCE)))
                         await self._ask_about(list(islice(self._changed, _AT_ONCE)))
+                        await self._look_after_all()
                     elif not self._unlogged:
                         break
                     self._backoff.reset()
                 except LogRefused as error:
                     self._on_error(error)
                     await asyncio.sleep(self._backoff.next())
-            if self._overflowed and self._role is Role.PUBLISHER:
-                self._overflowed = False
-                self._on_overflow()
         except (LogUnavailable, NotPublisher) as error:
             self._on_error(error)
         finally:
             self._working = None
+
+    async def _look_after_all(self) -> None:
+        if self._overflowed:
+            self._overflowed = False
+            try:
+                await self._keep_all()
+            except BaseException:
+                self._overflowed = True
+                raise
 
     async def _report(self, unlogged: Iterable[tuple[str, tuple[EventId, int]]]) -> None:
         for board_id, (last, count) in unlogged:

@@ -37,7 +37,7 @@ class CatchUp(NamedTuple):
     """
 
     encoded: Message
-    is_reset: bool = False
+    reset: str | None = None
 
 
 _NOTHING = CatchUp(Message())
@@ -144,4 +144,4 @@ class CatchUps:
 
 
 def _reset(topic: Topic, reason: str, encode: Encode) -> CatchUp:
-    return CatchUp(topic.encoded(encode, reason), is_reset=True)
+    return CatchUp(topic.encoded(encode, reason), reason)

@@ -24,7 +24,7 @@ class Sink(Protocol):
     def apply(self, changes: Sequence[Change]) -> None:
         """Take in changes, in order."""
 
-    async def resync(self) -> None:
+    def resync(self) -> None:
         """Anything may have happened: read again what matters. The changes from now on follow."""
 
 
@@ -51,7 +51,7 @@ class Changefeed:
             feed: Feed | None = None
             try:
                 feed = await self._store.changes()
-                await self._sink.resync()
+                self._sink.resync()
                 self.lost_at = None
                 if complained:
                     logger.warning("the changefeed is back")

@@ -27,6 +27,13 @@ class Source(Protocol):
         Raises `store.NotFound`, `store.StoreUnavailable`.
         """
 
+    def is_confirmed(self, board_id: str) -> bool:
+        """Whether the board was published as the store had it a moment ago, as far as anybody can
+        tell."""
+
+    async def confirm(self, board_id: str) -> None:
+        """Return when it is, or when that can't be told within a short time."""
+
     def unwatch(self, board_id: str) -> None:
         """The board is no longer live in the hub: stop publishing it."""
 
@@ -81,6 +88,15 @@ class Hub:
         if topic is not None:
             self._topics.move_to_end(board_id)
         return topic
+
+    def is_confirmed(self, topic: Topic) -> bool:
+        """Whether the topic's current event is good enough for a client that has seen nothing yet,
+        or perhaps something newer in another process: see `Source.is_confirmed`."""
+        return self.source.is_confirmed(topic.board_id)
+
+    async def confirm(self, topic: Topic) -> None:
+        """Have it be so; see `Source.confirm`."""
+        await self.source.confirm(topic.board_id)
 
     def check_room(self, topic: Topic) -> None:
         """Raise `LimitReached` if the board has as many listeners as the settings allow."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Protocol
 
+from tornado_board.backoff import Backoff
 from tornado_board.cluster import Role
 from tornado_board.models import Ranking
 from tornado_board.ranking.actions import (
@@ -28,8 +30,12 @@ from tornado_board.tasks import fail, succeed
 
 logger = logging.getLogger(__name__)
 
-#: Seconds before a board is taken up again after a failure that nobody foresaw.
-_AGAIN = 0.5
+#: Seconds that a client waits at the most for a board to be compared with the store: longer than it
+#: takes to find that a log does not answer.
+_COMPARING = 6.0
+
+#: Bounds of the waits, in seconds, after failures that nobody foresaw.
+_AGAIN = (0.5, 8.0)
 
 
 class Surroundings(Protocol):
@@ -38,11 +44,19 @@ class Surroundings(Protocol):
     hub: Hub
 
     async def read(self, board_id: str, *, urgent: bool) -> Ranking:
-        """The board and its best players. Raises `StoreError`."""
+        """The board and its best players; `urgent` before those that nobody waits for.
 
-    async def locate(self, board_id: str, after: EventId | None) -> tuple[list[Event], bool]:
+        Raises `StoreError`.
+        """
+
+    async def locate(
+        self, board_id: str, after: EventId | None, *, urgent: bool
+    ) -> tuple[list[Event], bool]:
         """What the log has after `after`, and whether that is all of it; otherwise the newest
         event, if any. Raises `LogUnavailable`."""
+
+    def hurry(self, board_id: str) -> None:
+        """What is asked for the board has become urgent."""
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
         """See `ReplayLog.append`."""
@@ -83,7 +97,12 @@ class LiveBoard:
         self.kept = kept
         #: Done when the hub has the board, or it was found that it can't be had.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: Done when what the hub has was compared with the store, if somebody waits for that.
+        self._compared: asyncio.Future[None] | None = None
         self._surroundings = surroundings
+        self._is_urgent = not kept  # somebody waits for `ready`
+        self._backoff = Backoff(*_AGAIN)
+        self._failed = False  # for a reason that nobody foresaw, and since then nothing succeeded
         self._woken = asyncio.Event()
         self.task = asyncio.create_task(self._run())
 
@@ -100,16 +119,42 @@ class LiveBoard:
             self.ready = asyncio.get_running_loop().create_future()
             self.state.show_again(time.monotonic())
             self.wake()
+        if not self._is_urgent:
+            self._is_urgent = True
+            self._surroundings.hurry(self.board_id)
+        await self.first_shown()
+
+    async def first_shown(self) -> None:
+        """As `shown`, for who has made the board live; it may be over by now."""
         # Shielded, since others may wait for the same.
         await asyncio.shield(self.ready)
+
+    async def compared(self) -> None:
+        """Return when the hub has the board as the store had it a moment ago, or nobody can tell
+        within `_COMPARING` seconds."""
+        now = time.monotonic()
+        if self.state.is_confirmed(now):
+            return
+        if self._compared is None:
+            self._compared = asyncio.get_running_loop().create_future()
+            self.state.doubt(now)
+            self.wake()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_COMPARING):
+                await asyncio.shield(self._compared)
 
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            action = self.state.next(time.monotonic())
-            if self.state.ready:
-                succeed(self.ready)
+            action: Action | None = None
             try:
+                action = self.state.next(time.monotonic())
+                if self.state.ready:
+                    succeed(self.ready)
+                    self._is_urgent = False
+                if self._compared is not None and not self.state.in_doubt:
+                    succeed(self._compared)
+                    self._compared = None
                 if isinstance(action, Wait):
                     await self._wait(action.seconds)
                 elif isinstance(action, End):
@@ -119,6 +164,9 @@ class LiveBoard:
                 elif not await self._carry_out(action):
                     self._surroundings.on_failed(self.board_id)
                     return
+                else:
+                    self._failed = False
+                    self._backoff.reset()
             except LogRefused as error:
                 data = action.data if isinstance(action, Append) else None
                 self.state.refused(time.monotonic(), data)
@@ -130,10 +178,14 @@ class LiveBoard:
                 self.state.fenced(time.monotonic())
                 self._surroundings.on_fenced()
             except Exception as error:
-                logger.exception("board %s could not be shown", self.board_id)
-                fail(self.ready, StoreUnavailable(str(error)))
+                level = logging.DEBUG if self._failed else logging.ERROR
+                logger.log(level, "board %s could not be shown", self.board_id, exc_info=True)
+                self._failed = True
+                if not self._goes_on_after(StoreUnavailable(str(error))):
+                    self._surroundings.on_failed(self.board_id)
+                    return
                 self.state.resync()
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(self._backoff.next())
 
     async def _carry_out(self, action: Action) -> bool:
         """Do it and tell the state machine; ``False`` if the board is to be given up."""
@@ -146,7 +198,8 @@ class LiveBoard:
         elif isinstance(action, Read):
             return await self._read()
         elif isinstance(action, Locate):
-            state.located(*await here.locate(board_id, action.after))
+            found = await here.locate(board_id, action.after, urgent=self._is_urgent)
+            state.located(*found)
         elif isinstance(action, Report):
             await here.report(board_id, action.after, action.count)
             state.reported()
@@ -156,18 +209,24 @@ class LiveBoard:
 
     async def _read(self) -> bool:
         try:
-            ranking = await self._surroundings.read(self.board_id, urgent=not self.kept)
+            ranking = await self._surroundings.read(self.board_id, urgent=self._is_urgent)
         except NotFound:
             self.state.not_found()
         except StoreError as error:
             self.state.read_failed(time.monotonic())
-            if not self.ready.done():
-                # Those who wait are told, and whoever asks next starts again.
-                fail(self.ready, error)
-                return self.kept or self.state.shown is not None
+            return self._goes_on_after(error)
         else:
-            self.state.read(ranking)
+            self.state.read(ranking, time.monotonic())
         return True
+
+    def _goes_on_after(self, error: Exception) -> bool:
+        """Tell those who wait of `error`; ``False`` if nobody needs another try."""
+        if self.ready.done():
+            return True
+        # Whoever asks next starts again.
+        fail(self.ready, error)
+        self._is_urgent = False
+        return self.kept or self.state.shown is not None
 
     async def _send(self, action: Send) -> bool:
         try:

@@ -11,21 +11,19 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from tornado_board.backoff import Backoff
 from tornado_board.cluster import Bus, Role
-from tornado_board.log_once import LogOnce
 from tornado_board.models import BoardChanged, Change, Ranking
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.backlog import Backlog
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.live_board import LiveBoard
+from tornado_board.realtime.log_health import LogHealth
+from tornado_board.realtime.turns import Turns
 from tornado_board.replay import (
-    BoardRefused,
     Event,
     EventId,
     Gap,
-    LogRefused,
     LogUnavailable,
     NotPublisher,
     ReplayLog,
@@ -36,11 +34,12 @@ from tornado_board.tasks import Tasks, fail
 
 logger = logging.getLogger(__name__)
 
-#: Reads of boards under way at once that nobody waits for (at the start, after a lost feed).
+#: Boards at once of which the store, or the log, is asked though nobody waits for them (at the
+#: start, after a lost feed).
 _READS = 16
 
-#: Bounds, in seconds, of the wait before a log that is away is tried again.
-_LOG_BACKOFF = (0.05, 2.0)
+#: Boards made live before the event loop may go on to something else.
+_SLICE = 256
 
 _STOPPED = "this server is stopping; try again"
 
@@ -63,8 +62,8 @@ class LiveBoards:
         self._settings = settings
         self._boards: dict[str, LiveBoard] = {}
         self._ending: dict[str, LiveBoard] = {}
-        self._reads = asyncio.Semaphore(_READS)
-        self._locates = asyncio.Semaphore(_READS)
+        self._reads = Turns(_READS)
+        self._locates = Turns(_READS)
         self._feed = Changefeed(store, self)
         self._feeding: asyncio.Task[None] | None = None
         self._tasks = Tasks()
@@ -75,12 +74,9 @@ class LiveBoards:
             is_live=lambda board_id: board_id in self._boards or board_id in self._ending,
             keep=self._keep,
             on_error=self._on_backlog_stopped,
-            on_overflow=self._on_backlog_overflowed,
+            keep_all=self._keep_all,
         )
-        self._log_backoff = Backoff(*_LOG_BACKOFF)
-        self._log_trial: asyncio.Task[None] | None = None
-        self._log_is_lost = False
-        self._complaints = LogOnce(logger)
+        self._health = LogHealth(log, self._on_log_returned)
 
     async def close(self) -> None:
         """Stop. The hub keeps its boards as they are. May be called twice."""
@@ -93,6 +89,7 @@ class LiveBoards:
         await asyncio.gather(*(live.task for live in ending), return_exceptions=True)
         self._stop_feed()
         await self._backlog.close()
+        await self._health.close()
         await self._tasks.cancel()
 
     def missing(self) -> list[str]:
@@ -119,11 +116,24 @@ class LiveBoards:
             live = self._start(board_id, kept=False)
             if self.role is Role.FOLLOWER:
                 await self._bus.follow([board_id])
-        await live.shown()
+            await live.first_shown()
+        else:
+            await live.shown()
+
+    def is_confirmed(self, board_id: str) -> bool:
+        """Whether the hub has the board as the store had it a moment ago."""
+        live = self._boards.get(board_id)
+        return live is not None and live.state.is_confirmed(time.monotonic())
+
+    async def confirm(self, board_id: str) -> None:
+        """Return when it has, or when that can't be told."""
+        live = self._boards.get(board_id)
+        if live is not None:
+            await live.compared()
 
     def unwatch(self, board_id: str) -> None:
         """Forget the board; it is read anew when it is watched again."""
-        live = self._drop(board_id)
+        live = self._give_up(board_id)
         if live is not None:
             fail(live.ready, LimitReached("the board is no longer live; try again"))
             live.task.cancel()
@@ -143,6 +153,7 @@ class LiveBoards:
             if was is Role.FOLLOWER:
                 self._tasks.start(self._bus.unfollow(list(self._boards)))
             if self._feeding is None and not self._closed:
+                self._feed = Changefeed(self._store, self)
                 self._feeding = self._tasks.start(self._feed.run())
         self._backlog.take_role(role)
 
@@ -179,9 +190,14 @@ class LiveBoards:
         return time.monotonic() - lost_at
 
     async def can_publish(self) -> bool:
+        if self._feeding is not None:
+            return self._feed.lost_at is None
         try:
             async with asyncio.timeout(self._settings.database_timeout):
                 await self._store.ping()
+                # A store may answer, and have no feed to give.
+                feed = await self._store.changes()
+                await feed.close()
         except Exception as error:
             logger.debug("the store does not answer: %s", error)
             return False
@@ -206,18 +222,14 @@ class LiveBoards:
                 live.state.apply(change)
                 live.wake()
 
-    async def resync(self) -> None:
+    def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
         for live in self._boards.values():
             live.state.resync()
             live.wake()
         self._add(self.hub.board_ids())
-        try:
-            self._add(await self._log.board_ids())
-            self._add(await self._bus.all_followed())
-        except LogUnavailable as error:
-            self.on_log_lost(error)
-            self._backlog.overflow()
+        # The feed does not wait for the log: it may be slow.
+        self._backlog.overflow()
 
     def _on_deleted(self, board_id: str, live: LiveBoard | None) -> None:
         if live is not None:
@@ -229,34 +241,28 @@ class LiveBoards:
     # What the live boards ask for
 
     async def read(self, board_id: str, *, urgent: bool) -> Ranking:
-        if urgent:
-            return await self._store.ranking(board_id, self._settings.standings_depth)
-        async with self._reads:
+        async with self._reads.take(board_id, urgent=urgent):
             return await self._store.ranking(board_id, self._settings.standings_depth)
 
-    async def locate(self, board_id: str, after: EventId | None) -> tuple[list[Event], bool]:
-        async with self._locates:
+    async def locate(
+        self, board_id: str, after: EventId | None, *, urgent: bool
+    ) -> tuple[list[Event], bool]:
+        async with self._locates.take(board_id, urgent=urgent):
             if after is not None:
                 try:
                     return list(await self._log.since(board_id, after)), True
-                except (Gap, BoardRefused):
+                except Gap:
                     pass  # the newest is what subscribers need
-            try:
-                head = await self._log.head(board_id)
-            except BoardRefused:
-                if self.role is Role.FOLLOWER:
-                    raise
-                # Its key holds nothing of this log's. An append will say so, and tell the others.
-                head = None
+            head = await self._log.head(board_id)
         return [] if head is None else [head], False
+
+    def hurry(self, board_id: str) -> None:
+        self._reads.hurry(board_id)
+        self._locates.hurry(board_id)
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
         event_id = await self._log.append(board_id, data, after=after, lost=lost)
-        if self._log_is_lost:
-            self._log_is_lost = False
-            self._log_backoff.reset()
-            logger.warning("the replay log is back")
-            self._on_log_returned()
+        self._health.appended()
         return event_id
 
     async def report(self, board_id: str, after: EventId, count: int) -> None:
@@ -266,14 +272,7 @@ class LiveBoards:
         return await self._bus.want(board_id)
 
     def on_log_lost(self, error: LogUnavailable) -> None:
-        self._complaints.warning(f"events go out without ids until the replay log is back: {error}")
-        if isinstance(error, BoardRefused):
-            return  # the rest of the log is well
-        self._log_is_lost = True
-        if isinstance(error, LogRefused):
-            return  # each board tries again by itself; the first to succeed tells the others
-        if self._log_trial is None and not self._closed:
-            self._log_trial = self._tasks.start(self._try_log())
+        self._health.lost(error)
 
     def on_fenced(self) -> None:
         self._bus.wake()
@@ -295,7 +294,7 @@ class LiveBoards:
             self._ending.pop(board_id, None)
 
     def on_failed(self, board_id: str) -> None:
-        self._drop(board_id)
+        self._give_up(board_id)
 
     # Which boards are live
 
@@ -323,13 +322,33 @@ class LiveBoards:
             self._tasks.start(self._bus.unfollow([board_id]))
         return live
 
+    def _give_up(self, board_id: str) -> LiveBoard | None:
+        """Take the board out before its task is through with it."""
+        live = self._drop(board_id)
+        if live is not None and live.state.forgets and self.role is Role.PUBLISHER:
+            self._backlog.add_deleted(board_id)
+        return live
+
     def _add(self, board_ids: Iterable[str]) -> None:
-        """Make boards live that others may follow, as far as there is room; the rest wait."""
+        """Make boards live that others may follow; those that find no room wait."""
         for board_id in board_ids:
             if len(self._boards) < self._settings.live_boards:
                 self._keep(board_id)
             elif board_id not in self._boards:
                 self._backlog.add_changed(board_id)
+
+    async def _keep_all(self) -> None:
+        """Make live what others follow, and what has events in the log as far as there is room.
+
+        Raises `LogUnavailable`.
+        """
+        self._add(await self._bus.all_followed())
+        for count, board_id in enumerate(await self._log.board_ids(), 1):
+            if len(self._boards) >= self._settings.live_boards:
+                break
+            self._keep(board_id)
+            if count % _SLICE == 0:
+                await asyncio.sleep(0)
 
     def _keep(self, board_id: str) -> None:
         """Make a board live for others' sake: it is logged even where the hub has no room."""
@@ -339,28 +358,11 @@ class LiveBoards:
 
     # A log that is away
 
-    async def _try_log(self) -> None:
-        """Wait until the log answers, and tell those who wait for it."""
-        while True:
-            await asyncio.sleep(self._log_backoff.next())
-            try:
-                await self._log.ping()
-                break
-            except LogUnavailable:
-                continue
-            except Exception:
-                logger.exception("the replay log can't be asked whether it is back")
-        self._log_trial = None
-        self._on_log_returned()
-
     def _on_log_returned(self) -> None:
         for live in self._boards.values():
             live.state.log_returned()
             live.wake()
         self._backlog.wake()
-
-    def _on_backlog_overflowed(self) -> None:
-        self._tasks.start(self.resync())
 
     def _on_backlog_stopped(self, error: Exception) -> None:
         if isinstance(error, LogUnavailable):

@@ -27,15 +27,15 @@ if fence then
   return fence
 end
 
--- Where the event can't be logged, what is live goes on all the same, without an id.
-local function refuse(reason)
+-- What can't be logged is live all the same, without an id.
+local function live_only()
   redis.pcall('PUBLISH', ARGV[8], '- ' .. ARGV[2])
-  return redis.error_reply(reason)
 end
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'none' and kind ~= 'stream' then
-  return refuse('NOTOURS the key ' .. KEYS[1] .. ' is of the type ' .. kind)
+  live_only()
+  return redis.error_reply('NOTOURS the key ' .. KEYS[1] .. ' is of the type ' .. kind)
 end
 
 local known_ms, known_n, lost = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -46,7 +46,8 @@ if not fresh then
   local last, entry = newest(KEYS[1])
   local last_ms, last_n = split(last)
   if last_ms > 1e15 or last_n > 1e15 then
-    return refuse('NOTOURS the key ' .. KEYS[1] .. ' holds entries of another program')
+    live_only()
+    return redis.error_reply('NOTOURS the key ' .. KEYS[1] .. ' holds entries of another program')
   end
   local fields = entry and entry[2]
   if fields and not ours(fields) then
@@ -87,7 +88,8 @@ local added = redis.pcall(
   'data', ARGV[2], 'before', before, 'by', ARGV[10] .. ':' .. ARGV[12], 'run', ARGV[11]
 )
 if type(added) == 'table' and added.err then
-  return refuse('REFUSED ' .. added.err) -- full (maxmemory), or read-only
+  live_only() -- full (maxmemory) or read-only
+  return redis.error_reply('REFUSED ' .. added.err)
 end
 redis.pcall('PEXPIRE', KEYS[1], ARGV[7])
 local told = redis.pcall('PUBLISH', ARGV[8], id .. ' ' .. ARGV[2])

@@ -102,7 +102,7 @@ class Express:
             self._hub.check_room(topic)
         except LimitReached:
             return False
-        first = streams.first_events(topic, last_event_id, self._catch_ups)
+        first = streams.first_events(self._hub, topic, last_event_id, self._catch_ups)
         if first is None or not share.hold(topic.board_id):
             return False
         try:

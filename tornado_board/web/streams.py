@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 
-from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.realtime.topic import Topic
@@ -79,10 +79,8 @@ async def _caught_up(handler: Handler, board_id: str, wire: EventStream) -> tupl
     for _ in range(_TRIES):
         topic = await handler.hub.open(board_id)
         handler.hub.check_room(topic)
-        first = first_events(topic, text, catch_ups, wire)
-        if first is None:
-            first = (await catch_ups.after(topic, EventId.parse(text), wire.message)).encoded
-            handler.hub.check_room(topic)
+        first = await _first_events(handler.hub, topic, text, catch_ups, wire)
+        handler.hub.check_room(topic)
         if not topic.ended:
             return topic, first
         # It made room for another or was deleted while the log was read: nothing would come of it.
@@ -90,21 +88,50 @@ async def _caught_up(handler: Handler, board_id: str, wire: EventStream) -> tupl
 
 
 def first_events(
-    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream = CHUNKED
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream = CHUNKED
 ) -> Message | None:
     """What a stream begins with for a client that has seen `last_event_id` (empty for none).
 
-    ``None`` where the replay log has to be asked: see `CatchUps.after`.
+    ``None`` where the replay log has to be asked, or the store: see `CatchUps.after` and
+    `Hub.confirm`.
     """
+    known = _known(topic, last_event_id, catch_ups, wire)
+    if known is None or (_begins_anew(last_event_id, known) and not hub.is_confirmed(topic)):
+        return None
+    return known.encoded
+
+
+async def _first_events(
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+) -> Message:
+    """The same, with whatever has to be asked first."""
+    known = _known(topic, last_event_id, catch_ups, wire)
+    if known is None:
+        known = await catch_ups.after(topic, EventId.parse(last_event_id), wire.message)
+    if _begins_anew(last_event_id, known) and not hub.is_confirmed(topic):
+        await hub.confirm(topic)
+        return topic.encoded(wire.message, known.reset)
+    return known.encoded
+
+
+def _known(
+    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+) -> CatchUp | None:
     if not last_event_id:
-        return topic.encoded(wire.message)
+        return CatchUp(topic.encoded(wire.message))
     try:
         event_id = EventId.parse(last_event_id)
     except ValueError:
         # An EventSource can't be told of a mistake without being stopped for good.
-        return topic.encoded(wire.message, "that is no event id of this server")
-    known = catch_ups.known(topic, event_id, wire.message)
-    return None if known is None else known.encoded
+        reason = "that is no event id of this server"
+        return CatchUp(topic.encoded(wire.message, reason), reason)
+    return catch_ups.known(topic, event_id, wire.message)
+
+
+def _begins_anew(last_event_id: str, catch_up: CatchUp) -> bool:
+    """Whether the client takes the current board for what it is, and not for what comes after
+    something that it has seen."""
+    return not last_event_id or catch_up.reset is not None
 
 
 def subscribe(
@@ -200,18 +227,19 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
     if history:
         await _serve_history(handler, topic, history)
         return
+    catch_ups, hub = handler.services.catch_ups, handler.hub
     if since is None:
+        await hub.confirm(topic)
         _answer(handler, topic.encoded(poll.answer))
         return
-    catch_ups, hub = handler.services.catch_ups, handler.hub
-    catch_up = await catch_ups.after(topic, since, poll.answer)
+    catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     deadline = time.monotonic() + wait
-    if catch_up.is_reset and topic.current.id is None and not hub.stopping:
+    if catch_up.reset is not None and topic.current.id is None and not hub.stopping:
         # Nothing can be proved at present. The next event may be all that the client lacks, and
         # the log may be back by then.
         hub.check_room(topic)
         await topic.wait(min(wait, _RESET_WAIT), handler.gone)
-        catch_up = await catch_ups.after(topic, since, poll.answer)
+        catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     while not (catch_up.encoded or topic.ended or hub.stopping or handler.client_gone):
         left = deadline - time.monotonic()
         if left <= 0:
@@ -219,8 +247,16 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         hub.check_room(topic)
         await topic.wait(left, handler.gone)
         if not topic.ended:
-            catch_up = await catch_ups.after(topic, since, poll.answer)
+            catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     _answer(handler, catch_up.encoded or poll.nothing(since))
+
+
+async def _caught_up_poll(hub: Hub, topic: Topic, since: EventId, catch_ups: CatchUps) -> CatchUp:
+    catch_up = await catch_ups.after(topic, since, poll.answer)
+    if catch_up.reset is not None and not hub.is_confirmed(topic):
+        await hub.confirm(topic)
+        return CatchUp(topic.encoded(poll.answer, catch_up.reset), catch_up.reset)
+    return catch_up
 
 
 async def _serve_history(handler: Handler, topic: Topic, limit: int) -> None:

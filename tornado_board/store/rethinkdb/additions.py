@@ -242,7 +242,8 @@ class Additions:
 
     async def _update(self, runs: dict[str, _Run]) -> None:
         parameters = {key: run.parameters(key) for key, run in runs.items()}
-        plain = [run["plain"] for run in parameters.values() if run["plain"]]
+        # Each once: players of several boards may have the same id.
+        plain = sorted({run["plain"] for run in parameters.values() if run["plain"]})
         found = await self._connection.run(
             queries.add_scores(runs=parameters, plain=plain),
             write=True,
