@@ -333,6 +333,35 @@ async def test_a_full_redis_stops_ids_and_nothing_else(
             await node.log.since("b", old)
 
 
+@pytest.mark.parametrize("early", [False, True], ids=["meanwhile", "from the start"])
+@pytest.mark.gen_test(timeout=30)
+async def test_a_boards_key_of_another_type_stops_its_ids_and_nothing_else(
+    clusters: Any, redis_url: str, shared_redis: RedisServer, early: bool
+) -> None:
+    client, key = shared_redis.client, KEYS.stream("b")
+    cluster = await clusters(redis_url)
+    if early:
+        client.set(key, "x")
+    first, second = await cluster.pair()
+    if not early:
+        await cluster.all_show(await cluster.add())
+        client.delete(key)
+        client.set(key, "x")
+    for _ in range(3):
+        await cluster.all_show(await cluster.add())
+    assert first.hub.current("b").id is second.hub.current("b").id is None
+    client.delete(key)
+    # The first that is logged shows that the key is free, and those after it have ids as well.
+    await cluster.all_show(await cluster.add())
+    for node in cluster.nodes:
+        await until(lambda node=node: node.hub.current("b").id is not None)
+    sent = len(first.hub.sent["b"])
+    for _ in range(3):
+        await cluster.all_show(await cluster.add())
+    assert all(event.id is not None for event in first.hub.sent["b"][sent:])
+    assert first.hub.ids("b")[-3:] == second.hub.ids("b")[-3:]
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_only_one_process_loses_its_link(clusters: Any, redis_url: str) -> None:
     cluster = await clusters(redis_url)

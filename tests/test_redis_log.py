@@ -362,10 +362,32 @@ async def test_another_programs_keys_do_no_harm(
     await log.append("b", "1")
     assert list(await log.board_ids()) == ["b"]
     assert await log.prune() == 0
-    with pytest.raises(BoardRefused, match="type string"):
+    key = KEYS.stream("text")
+    with pytest.raises(BoardRefused, match=f"the key {key} is of the type string"):
         await log.append("text", "1")
-    with pytest.raises(BoardRefused, match="type string"):
+    with pytest.raises(BoardRefused, match=f"the key {key} is of the type string"):
         await log.since("text", EventId(1, 1))
+    with pytest.raises(BoardRefused, match=f"the key {key} is not a stream"):
+        await log.head("text")
+
+
+@pytest.mark.parametrize("kind", ["string", "stream"])
+@pytest.mark.gen_test
+async def test_what_a_boards_key_keeps_from_the_log_is_told_to_the_others_without_an_id(
+    opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer, kind: str
+) -> None:
+    log = await _log(opened, redis_url, settings)
+    if kind == "string":
+        shared_redis.client.set(KEYS.stream("b"), "not a stream")
+    else:
+        shared_redis.client.xadd(KEYS.stream("b"), {"x": "x"}, f"{2**64 - 1}-1")
+    with shared_redis.client.pubsub(ignore_subscribe_messages=True) as ear:
+        ear.subscribe(log.keys.channel("b"))
+        ear.get_message(timeout=5)
+        with pytest.raises(BoardRefused):
+            await log.append("b", "2")
+        messages = [ear.get_message(timeout=1) for _ in range(2)]
+    assert "- 2" in [message["data"] for message in messages if message]
 
 
 @pytest.mark.gen_test(timeout=120)

@@ -39,7 +39,7 @@ def _allow(server: RedisServer, *words: str) -> str:
     return f"redis://fewer:secret@127.0.0.1:{server.port}/0"
 
 
-@pytest.mark.parametrize("right", [r for r in RIGHTS if r not in ("+unsubscribe",)])
+@pytest.mark.parametrize("right", RIGHTS)
 @pytest.mark.gen_test
 async def test_every_right_of_the_docs_is_needed_and_asked_for_at_the_start(
     limited: RedisServer, settings: Settings, right: str

@@ -54,6 +54,7 @@ class LogAccess:
         """It took an event."""
         self.answered()
         self._backoff.reset()
+        self._after = float("-inf")  # what was refused before says nothing any more
         self.must_log = False
 
     def refuse(self, now: float, data: str | None) -> None:

@@ -35,7 +35,7 @@ end
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'none' and kind ~= 'stream' then
   live_only()
-  return redis.error_reply('NOTOURS the key of its events is of the type ' .. kind)
+  return redis.error_reply('NOTOURS the key ' .. KEYS[1] .. ' is of the type ' .. kind)
 end
 
 local known_ms, known_n, lost = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -47,7 +47,7 @@ if not fresh then
   local last_ms, last_n = split(last)
   if last_ms > 1e15 or last_n > 1e15 then
     live_only()
-    return redis.error_reply('NOTOURS the key of its events holds entries of another program')
+    return redis.error_reply('NOTOURS the key ' .. KEYS[1] .. ' holds entries of another program')
   end
   local fields = entry and entry[2]
   if fields and not ours(fields) then

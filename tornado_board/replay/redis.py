@@ -145,11 +145,12 @@ class RedisReplayLog:
         return events[0] if events else None
 
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
-        command = ("XREVRANGE", self.keys.stream(board_id), "+", "-", "COUNT", limit)
+        key = self.keys.stream(board_id)
+        command = ("XREVRANGE", key, "+", "-", "COUNT", limit)
         async with self._readers:
             [reply] = await self.link.send(command, within=_READ_TIMEOUT, repeatable=True)
         if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-            raise BoardRefused(f"{self.description}: the key of its events is not a stream")
+            raise BoardRefused(f"{self.description}: the key {key} is not a stream")
         # Another program's entries are none of this log's business.
         return [
             Event(EventId.parse(id), fields[1])

@@ -113,15 +113,19 @@ async def _check(link: RedisLink, keys: Keys) -> str | None:
 
 
 async def _subscribe(link: RedisLink, keys: Keys) -> list[tuple[str, str]]:
-    """Try to listen; what the server says to that, if it is an error."""
+    """Try to listen, and to stop; what the server says to that, if it is an error."""
     pubsub = link.pubsub()
+    command = "subscribe"
     try:
         async with time_limit(TIMEOUT):
             await pubsub.subscribe(keys.wanted)
             await pubsub.get_message(timeout=TIMEOUT)
+            command = "unsubscribe"
+            await pubsub.unsubscribe(keys.wanted)
+            await pubsub.get_message(timeout=TIMEOUT)
         return []
     except ResponseError as error:
-        return [("subscribe", f"{getattr(error, 'status_code', None) or ''} {error}".strip())]
+        return [(command, f"{getattr(error, 'status_code', None) or ''} {error}".strip())]
     except (RedisError, OSError, TimeoutError):
         return []  # it has just gone away
     finally:

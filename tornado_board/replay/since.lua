@@ -15,7 +15,7 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
   return reply
 elseif kind ~= 'stream' then
-  return redis.error_reply('NOTOURS the key of its events is of the type ' .. kind)
+  return redis.error_reply('NOTOURS the key ' .. KEYS[1] .. ' is of the type ' .. kind)
 end
 
 local last, entry = newest(KEYS[1])
