@@ -233,6 +233,7 @@ def test_a_role_that_is_new_takes_nothing_over_from_the_one_before() -> None:
 def test_a_follower_in_doubt_that_shows_what_the_store_has_says_so_at_once() -> None:
     state = follower(5)
     assert state.is_confirmed(0.0)
+    assert not state.is_confirmed(0.0, strictly=True)
     assert not state.is_confirmed(1.0)
     state.doubt(1.0)
     does(state, 1.0, Read)

@@ -38,10 +38,10 @@ class Boards:
         self.watched: list[str] = []
         self.unwatched: list[str] = []
 
-    def is_confirmed(self, board_id: str) -> bool:
+    def is_confirmed(self, board_id: str, *, strictly: bool) -> bool:
         return True
 
-    async def confirm(self, board_id: str) -> None:
+    async def confirm(self, board_id: str, *, strictly: bool) -> None:
         """It always is."""
 
     async def watch(self, board_id: str) -> None:

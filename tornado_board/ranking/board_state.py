@@ -359,9 +359,11 @@ class BoardState:
         """The log may answer again, or take what it refused."""
         self._log.returned()
 
-    def is_confirmed(self, now: float) -> bool:
-        """Whether what is shown is what the store had a moment ago, as far as anybody can tell."""
-        return self._comparison.is_confirmed(now, has_feed=self.role is not Role.FOLLOWER)
+    def is_confirmed(self, now: float, *, strictly: bool = False) -> bool:
+        """Whether what is shown is what the store had a moment ago (`strictly`: has) as far as
+        anybody can tell."""
+        has_feed = self.role is not Role.FOLLOWER
+        return self._comparison.is_confirmed(now, has_feed=has_feed) and (has_feed or not strictly)
 
     def doubt(self, now: float) -> None:
         """Compare with the store what is shown, at once; until then it is `in_doubt`."""

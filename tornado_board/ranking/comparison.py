@@ -5,7 +5,7 @@ from __future__ import annotations
 from tornado_board.ranking.asking import Asking
 
 #: Seconds for which a follower takes what it shows to be what the store has, once it has heard so.
-FRESH = 0.25
+FRESH = 0.05
 
 _NEVER = float("-inf")
 
@@ -25,8 +25,8 @@ class Comparison:
         self._at = _NEVER
 
     def is_confirmed(self, now: float, *, has_feed: bool) -> bool:
-        """Whether what is shown is what the store had a moment ago; who has a feed would have been
-        told since."""
+        """Whether what is shown is what the store had a moment ago, or has, as who has a feed would
+        have been told since."""
         return self._at > _NEVER and (has_feed or now <= self._at + FRESH)
 
     def confirm(self, now: float) -> None:

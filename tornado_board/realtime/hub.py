@@ -31,11 +31,11 @@ class Source(Protocol):
         Raises `store.NotFound`, `store.StoreUnavailable`.
         """
 
-    def is_confirmed(self, board_id: str) -> bool:
-        """Whether the board was published as the store had it a moment ago, as far as anybody can
-        tell."""
+    def is_confirmed(self, board_id: str, *, strictly: bool) -> bool:
+        """Whether the board was published as the store had it a moment ago (`strictly`: has), as
+        far as anybody can tell."""
 
-    async def confirm(self, board_id: str) -> None:
+    async def confirm(self, board_id: str, *, strictly: bool) -> None:
         """Return when it is, or when that can't be told within a short time."""
 
     def unwatch(self, board_id: str) -> None:
@@ -86,14 +86,14 @@ class Hub:
             self._topics.move_to_end(board_id)
         return topic
 
-    def is_confirmed(self, topic: Topic) -> bool:
-        """Whether the topic's current event is good enough for a client that has seen nothing yet,
-        or perhaps something newer in another process: see `Source.is_confirmed`."""
-        return self.source.is_confirmed(topic.board_id)
+    def is_confirmed(self, topic: Topic, *, strictly: bool = False) -> bool:
+        """Whether the topic's current event is good enough for a client that has seen nothing yet;
+        `strictly`: for one that may have seen something newer in another process."""
+        return self.source.is_confirmed(topic.board_id, strictly=strictly)
 
-    async def confirm(self, topic: Topic) -> None:
-        """Have it be so; see `Source.confirm`."""
-        await self.source.confirm(topic.board_id)
+    async def confirm(self, topic: Topic, *, strictly: bool = False) -> None:
+        """Have it be so, if that can be; see `Source.confirm`."""
+        await self.source.confirm(topic.board_id, strictly=strictly)
 
     def check_room(self, topic: Topic) -> None:
         """Raise `LimitReached` if the board has as many listeners as the settings allow."""

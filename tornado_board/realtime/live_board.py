@@ -129,11 +129,11 @@ class LiveBoard:
         # Shielded, since others may wait for the same.
         await asyncio.shield(self.ready)
 
-    async def compared(self) -> None:
+    async def compared(self, *, strictly: bool) -> None:
         """Return when the hub has the board as the store had it a moment ago, or nobody can tell
         within `_COMPARING` seconds."""
         now = time.monotonic()
-        if self.state.is_confirmed(now):
+        if self.state.is_confirmed(now, strictly=strictly):
             return
         if self._compared is None:
             self._compared = asyncio.get_running_loop().create_future()

@@ -120,16 +120,14 @@ class LiveBoards:
         else:
             await live.shown()
 
-    def is_confirmed(self, board_id: str) -> bool:
-        """Whether the hub has the board as the store had it a moment ago."""
-        live = self._boards.get(board_id)
-        return live is not None and live.state.is_confirmed(time.monotonic())
+    def is_confirmed(self, board_id: str, *, strictly: bool) -> bool:
+        now, live = time.monotonic(), self._boards.get(board_id)
+        return live is not None and live.state.is_confirmed(now, strictly=strictly)
 
-    async def confirm(self, board_id: str) -> None:
-        """Return when it has, or when that can't be told."""
+    async def confirm(self, board_id: str, *, strictly: bool) -> None:
         live = self._boards.get(board_id)
         if live is not None:
-            await live.compared()
+            await live.compared(strictly=strictly)
 
     def unwatch(self, board_id: str) -> None:
         """Forget the board; it is read anew when it is watched again."""

@@ -96,7 +96,10 @@ def first_events(
     `Hub.confirm`.
     """
     known = _known(topic, last_event_id, catch_ups, wire)
-    if known is None or (_begins_anew(last_event_id, known) and not hub.is_confirmed(topic)):
+    if known is None:
+        return None
+    strictly = known.reset is not None
+    if (not last_event_id or strictly) and not hub.is_confirmed(topic, strictly=strictly):
         return None
     return known.encoded
 
@@ -108,8 +111,9 @@ async def _first_events(
     known = _known(topic, last_event_id, catch_ups, wire)
     if known is None:
         known = await catch_ups.after(topic, EventId.parse(last_event_id), wire.message)
-    if _begins_anew(last_event_id, known) and not hub.is_confirmed(topic):
-        await hub.confirm(topic)
+    if not last_event_id or known.reset is not None:
+        # It takes the current board for what it is, not for what comes after something else.
+        await hub.confirm(topic, strictly=known.reset is not None)
         return topic.encoded(wire.message, known.reset)
     return known.encoded
 
@@ -126,12 +130,6 @@ def _known(
         reason = "that is no event id of this server"
         return CatchUp(topic.encoded(wire.message, reason), reason)
     return catch_ups.known(topic, event_id, wire.message)
-
-
-def _begins_anew(last_event_id: str, catch_up: CatchUp) -> bool:
-    """Whether the client takes the current board for what it is, and not for what comes after
-    something that it has seen."""
-    return not last_event_id or catch_up.reset is not None
 
 
 def subscribe(
@@ -253,8 +251,8 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
 
 async def _caught_up_poll(hub: Hub, topic: Topic, since: EventId, catch_ups: CatchUps) -> CatchUp:
     catch_up = await catch_ups.after(topic, since, poll.answer)
-    if catch_up.reset is not None and not hub.is_confirmed(topic):
-        await hub.confirm(topic)
+    if catch_up.reset is not None:
+        await hub.confirm(topic, strictly=True)
         return CatchUp(topic.encoded(poll.answer, catch_up.reset), catch_up.reset)
     return catch_up
 
