@@ -276,6 +276,21 @@ def test_a_follower_in_doubt_that_the_publisher_answers_shows_what_it_says() -> 
     assert not state.in_doubt
 
 
+def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None:
+    state = publisher(5)
+    assert state.is_confirmed(1.0, strictly=True)
+    state.apply(PlayerChanged("b", "p", Player("p", "P", 6), 2))
+    assert not state.is_confirmed(0.0, strictly=True)
+    assert state.is_confirmed(0.0), "one was sent just now, so the next has some time"
+    does(state, 1.0, Append)
+    assert not state.is_confirmed(1.0)
+    state.doubt(1.0)
+    state.log_failed(1.0)
+    does(state, 1.0, Send(Event(None, data(6)), None))
+    assert not state.in_doubt
+    assert state.is_confirmed(1.0, strictly=True)
+
+
 def test_doubts_end_where_the_store_can_not_be_read() -> None:
     state = follower(5)
     state.doubt(1.0)

@@ -23,7 +23,7 @@ from tornado_board.cluster import Role
 from tornado_board.models import TOP, PlayerChanged, Ranking
 from tornado_board.ranking import actions
 from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
-from tornado_board.ranking.comparison import Comparison
+from tornado_board.ranking.comparison import FRESH, Comparison
 from tornado_board.ranking.inbox import Inbox
 from tornado_board.ranking.log_access import LogAccess
 from tornado_board.ranking.outbox import Outbox
@@ -36,9 +36,8 @@ _Decision = tuple[State, Action]
 class BoardState:
     """What this process knows of one live board, and what it does next.
 
-    `coalesce` is how many seconds lie between two events at least, but for those that the log had
-    already. `left` is what an earlier life of the board in this process left behind: the last id,
-    and how many events were sent after it without one.
+    At least `coalesce` seconds lie between two events that are new. `left` is what an earlier life of
+    the board in this process left behind: its last id, and how many events had none after it.
     """
 
     def __init__(
@@ -362,8 +361,11 @@ class BoardState:
     def is_confirmed(self, now: float, *, strictly: bool = False) -> bool:
         """Whether what is shown is what the store had a moment ago (`strictly`: has) as far as
         anybody can tell."""
-        has_feed = self.role is not Role.FOLLOWER
-        return self._comparison.is_confirmed(now, has_feed=has_feed) and (has_feed or not strictly)
+        if self.role is Role.FOLLOWER:
+            return not strictly and self._comparison.is_fresh(now)
+        is_shown = self.shown is not None and self._stored.shows(self.shown.data)
+        is_due = not strictly and now <= self._outbox.sent_at + self._coalesce + FRESH
+        return self._comparison.was_confirmed and (is_shown or is_due)
 
     def doubt(self, now: float) -> None:
         """Compare with the store what is shown, at once; until then it is `in_doubt`."""

@@ -24,10 +24,15 @@ class Comparison:
         self.asking = Asking(now)
         self._at = _NEVER
 
-    def is_confirmed(self, now: float, *, has_feed: bool) -> bool:
-        """Whether what is shown is what the store had a moment ago, or has, as who has a feed would
-        have been told since."""
-        return self._at > _NEVER and (has_feed or now <= self._at + FRESH)
+    @property
+    def was_confirmed(self) -> bool:
+        """Whether it has been found since this process has its role; who has a feed is told of what
+        comes after that."""
+        return self._at > _NEVER
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it was found a moment ago."""
+        return now <= self._at + FRESH
 
     def confirm(self, now: float) -> None:
         """What is shown is what the store has."""
