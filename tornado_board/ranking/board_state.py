@@ -36,8 +36,8 @@ _Decision = tuple[State, Action]
 class BoardState:
     """What this process knows of one live board, and what it does next.
 
-    At least `coalesce` seconds lie between two events that are new. `left` is what an earlier life of
-    the board in this process left behind: its last id, and how many events had none after it.
+    At least `coalesce` seconds lie between two new events. `left` is what an earlier life of the
+    board in this process left behind: its last id, and how many events had none after it.
     """
 
     def __init__(
