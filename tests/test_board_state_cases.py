@@ -291,6 +291,19 @@ def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None
     assert state.is_confirmed(1.0, strictly=True)
 
 
+def test_what_was_read_before_an_event_was_heard_is_not_shown_after_it() -> None:
+    state = follower(5)
+    state.doubt(1.0)
+    does(state, 1.0, Read)
+    state.read(ranking(6), 1.0)
+    does(state, 1.0, Ask)
+    state.asked(1.0, True)
+    state.hear(Event(None, data(7)))  # the log is full
+    does(state, 1.1, Send(Event(None, data(7)), None))
+    state.doubt(1.2)  # somebody else
+    does(state, 2.1, Read)
+
+
 def test_doubts_end_where_the_store_can_not_be_read() -> None:
     state = follower(5)
     state.doubt(1.0)

@@ -50,8 +50,7 @@ class BoardState:
         top: int = TOP,
         left: tuple[EventId, int] | None = None,
     ) -> None:
-        self.role = role
-        self.state = State.QUIET
+        self.role, self.state = role, State.QUIET
         self.ready = False  #: what is `shown` is the board as far as one can tell
         #: The newest id known, and how many events were sent after it without one.
         self.last: EventId | None = left[0] if left else None
@@ -172,13 +171,15 @@ class BoardState:
         if seconds := asking.answer_in(now):
             return State.ASKING, Wait(seconds)
         if asking.gave_up(now):
-            # Nobody publishes at present. Whoever does so next reads every board that is followed;
-            # till then this process shows what the others show.
+            # Nobody publishes at present; until somebody does, show what the others show.
             if self.shown is not None:
                 self.ready = True
-                if self.in_doubt and self._stored.known and self._stored.data != self.shown.data:
+                if self.in_doubt and self._comparison.began_at < self._outbox.sent_at:
+                    asking.hurry(now)  # what was read is older than what was heard since
+                elif self.in_doubt and self._stored.known and not self._stored.shows(self.shown):
                     return self._deliver(Event(None, self._stored.data))
-                self._comparison.give_up()
+                else:
+                    self._comparison.give_up()
             elif self._newest is not None or self._stored.known:
                 newest, self._newest = self._newest, None
                 return self._deliver(newest or Event(None, self._stored.data))
@@ -191,6 +192,7 @@ class BoardState:
         if now < self._stored.read_after:
             return State.BACKING_OFF, Wait(self._stored.read_after - now)
         self._stored.begin()
+        self._comparison.began_at = now
         return State.READING, actions.Read()
 
     def _await_log(self, now: float) -> _Decision:
@@ -237,8 +239,7 @@ class BoardState:
 
     def not_found(self) -> None:
         """The store has no such board."""
-        self._gone = True
-        self._forget = self._forget or self.last is not None
+        self._gone, self._forget = True, self._forget or self.last is not None
 
     def read_failed(self, now: float) -> None:
         """The store did not answer."""
@@ -299,7 +300,7 @@ class BoardState:
         """The event was sent."""
         event, broken = self._outbox.sent(now)
         self.ready = True
-        if self.role is Role.FOLLOWER or self._stored.shows(event.data):
+        if self.role is Role.FOLLOWER or self._stored.shows(event):
             self._comparison.confirm(now)
         if event.id is None:
             return
@@ -363,9 +364,8 @@ class BoardState:
         anybody can tell."""
         if self.role is Role.FOLLOWER:
             return not strictly and self._comparison.is_fresh(now)
-        is_shown = self.shown is not None and self._stored.shows(self.shown.data)
         is_due = not strictly and now <= self._outbox.sent_at + self._coalesce + FRESH
-        return self._comparison.was_confirmed and (is_shown or is_due)
+        return self._comparison.was_confirmed and (is_due or self._stored.shows(self.shown))
 
     def doubt(self, now: float) -> None:
         """Compare with the store what is shown, at once; until then it is `in_doubt`."""

@@ -21,6 +21,8 @@ class Comparison:
         self.without_log = False
         #: Whether somebody waits for it.
         self.in_doubt = False
+        #: When the newest read of the store began.
+        self.began_at = now
         self.asking = Asking(now)
         self._at = _NEVER
 

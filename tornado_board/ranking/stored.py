@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado_board.backoff import Backoff
 from tornado_board.models import Board, PlayerChanged, Ranking, board_json
 from tornado_board.ranking.top import TopK
+from tornado_board.replay import Event
 
 #: Changes that a board may gather while it is read; with more it is read again.
 GATHERED = 1_000
@@ -44,9 +45,9 @@ class StoredBoard:
             self._data = board_json(self._board, self._top.top())
         return self._data
 
-    def shows(self, data: str) -> bool:
-        """Whether it is known to be `data`."""
-        return self.known and self.data == data
+    def shows(self, event: Event | None) -> bool:
+        """Whether it is known to be what `event` shows."""
+        return event is not None and self.known and self.data == event.data
 
     def begin(self) -> None:
         """A read begins: it sees everything that has come in so far."""
