@@ -25,7 +25,7 @@ SHORT = [
     "publisher_frozen",
     "rolling_restart",
     "redis_slow",
-    "redis_full",
+    "flushall",
     "script_flush",
     "everything_forgotten",
     "redis_evicts",
