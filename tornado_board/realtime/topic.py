@@ -142,9 +142,7 @@ class Topic:
             return self.encoded(wire.message, reason)
         events = [] if reason is None else [reset(reason)]
         last = None if before is None else update(before)
-        message = wire.following(last, [*events, update(self.current)], listeners)
-        self._encoded[wire.message, reason] = message.independent
-        return message
+        return wire.following(last, [*events, update(self.current)], listeners)
 
     def _count(self, messages: Mapping[Wire, Message]) -> None:
         """Add what the clients of these wires are sent now to what they were sent."""

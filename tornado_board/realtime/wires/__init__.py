@@ -61,10 +61,12 @@ class Message(bytes):
     content: Content | None = None
 
     _kept: bytes = b""
-    _independent: Message | None = None
+    _independent: Message | Callable[[], Message] | None = None
 
     @classmethod
-    def of(cls, data: bytes, kept: bytes = b"", independent: Message | None = None) -> Message:
+    def of(
+        cls, data: bytes, kept: bytes = b"", independent: Callable[[], Message] | None = None
+    ) -> Message:
         message = cls(data)
         if kept:
             message._kept = kept
@@ -75,7 +77,12 @@ class Message(bytes):
     @property
     def independent(self) -> Message:
         """What can be read whatever was sent before."""
-        return self if self._independent is None else self._independent
+        if self._independent is None:
+            return self
+        if not isinstance(self._independent, Message):
+            # Made when the first client needs it: most often none does.
+            self._independent = self._independent()
+        return self._independent
 
     @property
     def kept(self) -> Message | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tornado_board.realtime.wires import Comment, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
@@ -78,18 +79,20 @@ class GzipStream:
     def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
         if listeners < WORTH_DEFLATING:
             return _message(events, stored)
-        independent = self.message(events)
         if before is None:
-            return independent
-        delta = chunk(deflated(blocks(events), block(before)))
-        message = Message.of(delta, independent.kept or b"", independent)
-        message.content = independent.content
-        return message
+            return self.message(events)
+        encode = partial(deflated, before=block(before))
+        return _message(events, encode, lambda: self.message(events))
 
 
-def _message(events: Sequence[Sent], encode: Callable[[bytes], bytes]) -> Message:
+def _message(
+    events: Sequence[Sent],
+    encode: Callable[[bytes], bytes],
+    independent: Callable[[], Message] | None = None,
+) -> Message:
     text = blocks(events)
-    message = Message.of(chunk(encode(text)), chunk(encode(kept_blocks(events))))
+    # What is kept for a client is sent to it when others are skipped.
+    message = Message.of(chunk(encode(text)), chunk(deflated(kept_blocks(events))), independent)
     message.content = Content.of(text)
     return message
 
