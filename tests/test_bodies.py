@@ -13,15 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import (
-    SCORE_LIMIT,
-    Addition,
-    NewBoard,
-    NewPlayer,
-    PlayerPatch,
-    is_id,
-    is_visible,
-)
+from tornado_board.inputs import Addition, NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import SCORE_LIMIT, is_id, is_visible
 from tornado_board.web.bodies import FORM, decode
 from tornado_board.web.problems import Problem
 

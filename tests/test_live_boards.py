@@ -12,7 +12,8 @@ import ujson
 
 from tornado_board.cluster import Role
 from tornado_board.cluster.local import LocalBus
-from tornado_board.models import NewBoard, NewPlayer, PlayerPatch, Ranking
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import Ranking
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import Event, Gap, LogRefused, LogUnavailable, ReplayLog

@@ -15,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tornado_board.models import Player, PlayerPatch
+from tornado_board.inputs import PlayerPatch
+from tornado_board.models import Player
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain, limits, path_of

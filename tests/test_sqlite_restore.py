@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player, PlayerChanged
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import Player, PlayerChanged
 from tornado_board.replay import Event
 from tornado_board.server import Running
 from tornado_board.settings import Settings

@@ -10,15 +10,8 @@ from typing import TypeGuard
 
 import pytest
 
-from tornado_board.models import (
-    ORDERING,
-    BoardChanged,
-    Change,
-    NewBoard,
-    NewPlayer,
-    Player,
-    PlayerChanged,
-)
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import ORDERING, BoardChanged, Change, Player, PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, NotFound, Store, StoreUnavailable, open_store
 from tornado_board.store.sqlite import schema, sweep

@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 from msgspec.structs import fields, replace
 
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
 from tornado_board.models import (
     SCORE_LIMIT,
     Board,
     BoardChanged,
     Change,
-    NewBoard,
-    NewPlayer,
     Number,
     Player,
     PlayerChanged,
-    PlayerPatch,
     RankedPlayer,
 )
 from tornado_board.settings import Settings

@@ -6,7 +6,8 @@ import urllib.parse
 
 from msgspec.structs import asdict
 
-from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
+from tornado_board.inputs import NewBoard
+from tornado_board.models import TOP, Board, board_json, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable

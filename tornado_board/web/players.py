@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import asdict
 
-from tornado_board.models import Addition, NewPlayer, PlayerPatch
+from tornado_board.inputs import Addition, NewPlayer, PlayerPatch
 from tornado_board.web.boards import path_of
 from tornado_board.web.handler import Handler
 

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rethinkdb.errors import ReqlOpFailedError
 
-from tornado_board.models import (
-    Board,
-    NewBoard,
-    NewPlayer,
-    Number,
-    Player,
-    PlayerPatch,
-    RankedPlayer,
-    Ranking,
-    score_of,
-)
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import Board, Number, Player, RankedPlayer, Ranking, score_of
 from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb import queries, schema
 from tornado_board.store.rethinkdb.additions import Additions

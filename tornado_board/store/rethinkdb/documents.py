@@ -23,15 +23,8 @@ from typing import Any, TypeGuard
 
 from msgspec.structs import asdict
 
-from tornado_board.models import (
-    ORDERING,
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    Number,
-    Player,
-    is_id,
-)
+from tornado_board.inputs import NewBoard
+from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Number, Player, is_id
 from tornado_board.store.rethinkdb.address import r
 
 Document = Mapping[str, Any]

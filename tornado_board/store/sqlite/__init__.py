@@ -14,17 +14,8 @@ from typing import TypeVar
 
 import msgspec
 
-from tornado_board.models import (
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    NewPlayer,
-    Number,
-    Player,
-    PlayerPatch,
-    RankedPlayer,
-    Ranking,
-)
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import SCORE_LIMIT, Board, Number, Player, RankedPlayer, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 from tornado_board.store import (

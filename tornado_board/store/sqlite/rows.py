@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from tornado_board.models import ORDERING, SCORE_LIMIT, Board, NewBoard, Number, Player, is_id
+from tornado_board.inputs import NewBoard
+from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Number, Player, is_id
 from tornado_board.store import NotFound
 from tornado_board.store.sqlite import schema
 
