@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tornado_board.models import ORDERING, Board, Ordering, Player, PlayerChanged, Ranking
 from tornado_board.ranking.top import TopK
 
+BOARD = Board("b", "Board")
 IDS = [f"p{i:02}" for i in range(30)]
 
 
