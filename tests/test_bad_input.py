@@ -445,7 +445,7 @@ async def test_a_bug_is_a_500_that_tells_nothing(
 ) -> None:
     async with serving(settings) as served:
 
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError("secret")
 
         monkeypatch.setattr(served.store, "add_score", broken)
