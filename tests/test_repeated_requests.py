@@ -14,7 +14,6 @@ from .serving import Answer, serving
 from .test_api import problem
 from .test_ranking_api import lines, post
 
-
 WRITES = [
     ("POST", "/boards/", '{"name": "N"}'),
     ("POST", "/boards/", None),
