@@ -21,8 +21,10 @@ _GROUP = 6
 #: Merits that are sorted at a time where many are: about a millisecond each.
 SORTED_AT_ONCE = 8192
 
-#: Of each sorted run every so manieth merit is a sample, by which runs are divided.
+#: Of each sorted run every so manieth merit is a sample, by which runs are divided. The first one
+#: is elsewhere in each run: otherwise the samples of runs that are alike would be the same ones.
 _SAMPLE = SORTED_AT_ONCE // 8
+_STAGGER = 0.618
 
 
 class Merits:
@@ -177,7 +179,11 @@ class Sorting:
         """All that was added, in order, in pieces. Each step of the iteration is short."""
         self._end_run()
         runs, starts = self._runs, [0] * len(self._runs)
-        samples = sorted(sample for run in runs for sample in run[_SAMPLE // 2 :: _SAMPLE])
+        samples = sorted(
+            sample
+            for i, run in enumerate(runs)
+            for sample in run[int(i * _STAGGER * _SAMPLE) % _SAMPLE :: _SAMPLE]
+        )
         pivots = dict.fromkeys(samples[SORTED_AT_ONCE // _SAMPLE - 1 :: SORTED_AT_ONCE // _SAMPLE])
         for pivot in pivots:
             between, equal = array("d"), 0
