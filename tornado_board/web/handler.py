@@ -19,6 +19,7 @@ import ujson
 from tornado_board import models
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.replay import LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
@@ -67,6 +68,7 @@ class Services:
     log: ReplayLog
     hub: Hub
     catch_ups: CatchUps
+    ranks: Ranks
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
