@@ -102,11 +102,11 @@ class Range:
         self.table, self.index = table, index
         self.lower, self.upper, self.lower_open = order(lower), order(upper), lower_open
 
-    def rows(self) -> Rows:
+    def rows(self, backwards: bool = False) -> Rows:
         found = []
         for key, row in self.table.keyed(self.index):
             place = order(key)
             above = place > self.lower if self.lower_open else place >= self.lower
             if above and place < self.upper:
                 found.append(row)
-        return Rows(found, self.table)
+        return Rows(reversed(found) if backwards else found, self.table)

@@ -66,19 +66,18 @@ def _holds_more(document: Any, more: Any) -> Any:
 
 def _with_more(changed: Any, document: Any, more: Any) -> Any:
     """`changed` with the rarer fields that a run sets."""
-    return changed.merge(
-        more["put"].default({}),
-        r.branch(
-            more.has_fields("meta"),
-            r.expr({"meta": r.literal(more["meta"].nth(1))}),
-            {},
-        ),
-        r.branch(
-            more.has_fields("once"),
-            {ONCE: entries_term(document, more["once"], more["oldest"])},
-            {},
-        ),
+    with_meta = r.branch(
+        more.has_fields("meta"),
+        # Merged it would keep what is not in there any more.
+        changed.without("meta").merge({"meta": more["meta"].nth(1)}),
+        changed,
     )
+    entries = r.branch(
+        more.has_fields("once"),
+        {ONCE: entries_term(document, more["once"], more["oldest"])},
+        {},
+    )
+    return with_meta.merge(more["put"].default({}), entries)
 
 
 def _update_players(p: Any) -> Any:
@@ -109,8 +108,8 @@ def _update_players(p: Any) -> Any:
 #: `boards` lists the boards, and `rules` has what their rules are taken to be; if they are others,
 #: nothing is done, and ``rules`` in the result has them. `plain` lists the plain keys of those with
 #: a qualified one, and each of those has its own in ``plain``, the others "": nothing is done to a
-#: document in whose stead that with the plain key counts. Gives the ``result`` of the update, and in
-#: ``plain`` the board of each player with such a key.
+#: document in whose stead that with the plain key counts. Gives the ``result`` of the update, and
+#: in ``plain`` the board of each player with such a key.
 update_players = prepared(_update_players)
 
 

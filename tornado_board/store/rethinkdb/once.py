@@ -2,9 +2,10 @@
 follows from.
 
 The entry of a write of a player has the player before it (``before``, the fields of the document;
-null where there was none), the rules of its board (``rules``) and the time (``at``, ms). The outcome
-is what the same steps make of that again: the same request brings the same steps. So an entry does
-not grow with what a request does to a player, and the server makes it in the update itself.
+null where there was none), the rules of its board (``rules``) and the time (``at``, ms). The
+outcome is what the same steps make of that again: the same request brings the same steps. So an
+entry does not grow with what a request does to a player, and the server makes it in the update
+itself.
 
 The entry of a write of a board has the board as it was after that (``board``).
 

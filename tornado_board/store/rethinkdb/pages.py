@@ -1,13 +1,13 @@
 """Pages of players, and counts of them, all of them ranges of one index.
 
 The index has the highest scores first, and those of one score in the order in which they stand. A
-board whose highest score is the best reads it from the front for what comes behind a place, and from
-the end for what comes before it.
+board whose highest score is the best reads it from the front for what comes behind a place, and
+from the end for what comes before it.
 
 A board whose lowest score is the best reads the scores the other way round, but those of one score
-must not be turned with them. So there a page has three parts: the ``rest`` of those with the score of
-the place, ``more`` in the other direction, and ``last``: those with the last score of these, of whom
-there may be any number, from their own beginning. What these three have is sorted.
+must not be turned with them. So there a page has three parts: the ``rest`` of those with the score
+of the place, ``more`` in the other direction, and ``last``: those with the last score of these, of
+whom there may be any number, from their own beginning. What these three have is sorted.
 """
 
 from __future__ import annotations
@@ -296,10 +296,9 @@ def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
 
 
 #: By the board's order, and whether it goes backwards: the first `limit` of the ranked documents of
-#: `board` from `place` on (a list of score, time and id) or of all, but that place's; the ``board``,
-#: and its ``rules`` as `rules.KnownRules` has them; and of those of the documents that have a
-#: qualified key the plain ones that count in their stead. More documents may be in there, without
-#: order: those that come first are.
+#: `board` behind `place` (a list of score, time and id), or of all; the ``board``, and its ``rules``
+#: as `rules.KnownRules` has them; and of those of the documents that have a qualified key the plain
+#: ones that count in their stead (``shadows``). More documents may be in there, in any order.
 _PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
     ("desc", False): prepared(lambda p: _page(p, _straight, False)),
     ("desc", True): prepared(lambda p: _page(p, _straight, True)),

@@ -1,10 +1,10 @@
 """Changing the order of a board, which it can only while it has no players.
 
-A query sees two documents one after the other, so "there are no players" may be over when the board
-is changed. So whoever changes it says so in its document first (``being_reordered_by``), looks for
-players then, and takes the mark away with the change, or without it. Whoever makes a player looks at
-the rules of the board, of which the mark is a part, after that: if they are others than before, the
-player is taken back. So either the one sees the player, or the other the mark.
+A query sees two documents one after the other, so "there are no players" may be over when the
+board is changed. So whoever changes it says so in its document first (``being_reordered_by``),
+looks for players then, and takes the mark away with the change, or without it. Whoever makes a
+player looks at the rules of the board, of which the mark is a part, after that: if they are others
+than before, the player is taken back. So either the one sees the player, or the other the mark.
 
 Who dies in between leaves the mark behind. Whoever has seen it for longer than that takes, takes it
 away.

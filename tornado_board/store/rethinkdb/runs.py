@@ -3,8 +3,8 @@
 An update can't ask Python what to do, and what it does has to be exact. So there are two kinds:
 
 * One that holds whatever the document is. The score becomes ``score + add``, but not less than
-  ``floor`` and not more than ``ceiling``. That covers a single submission with any operator, several
-  additions of whole amounts, and several of the best scores.
+  ``floor`` and not more than ``ceiling``. That covers a single submission with any operator,
+  several additions of whole amounts, and several of the best scores.
 * One that is pinned to a state: it is made only if the score (and ``meta``, where that counts) is
   what it was when the document was last seen, and then stores what Python has made of that. That
   covers everything else.

@@ -3,9 +3,9 @@
     standing3 = [board, -score, reached_at, player id]
 
 An index function sees one document only, and no document says which order its board has. So there
-is one index for both orders. It is that of boards whose highest score is the best, with those of one
-score in the order in which they stand. A board whose lowest score is the best reads the scores from
-the other end, and those of one score still from the front: see `pages`.
+is one index for both orders. It is that of boards whose highest score is the best, with those of
+one score in the order in which they stand. A board whose lowest score is the best reads the scores
+from the other end, and those of one score still from the front: see `pages`.
 
 Versions before had ``standing``, in which documents with other ids were ranked too, and
 ``standing2``, without ``reached_at``; they go on using theirs.

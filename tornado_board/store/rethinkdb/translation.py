@@ -8,6 +8,10 @@ row; then the row of that follows.
 
 A document with the plain key always counts, and of qualified keys it is remembered that there is no
 other document; so hardly any change costs a read but the deletion of a player.
+
+`PlayerChanged.before` is the score before as the row has it, as long as rows are all that was told
+of. Where documents were read, what was told is remembered (`_told`), since it may be newer than the
+next row's beginning. Where there are two documents of one player it is not known.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tornado_board.models import BoardChanged, Change, Player, PlayerChanged
+from msgspec import UNSET, UnsetType
+
+from tornado_board.models import BoardChanged, Change, Number, Player, PlayerChanged
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     Document,
@@ -32,8 +38,15 @@ _Place = tuple[str, str]
 #: Players with a qualified key of whom it is remembered that no document has the plain one.
 UNSHADOWED = 100_000
 
+#: Players of whom it is remembered what was told of them. That counts for as long as rows are under
+#: way that are older than what was read.
+REMEMBERED = 100_000
+
 #: Players whose documents one query reads.
 _LOOK_UP = 500
+
+#: A score, ``None`` for no player, or that it is not known.
+_Score = Number | UnsetType | None
 
 
 class Translation:
@@ -48,6 +61,8 @@ class Translation:
         self.pending: list[tuple[str, Row]] = []
         self._look_up = look_up
         self._unshadowed: dict[_Place, None] = {}
+        #: The score that was told last of players whose documents were read.
+        self._told: dict[_Place, _Score] = {}
 
     async def changes(self) -> list[Change]:
         """Translate what is pending. Where it fails or is cancelled, that stays."""
@@ -55,60 +70,82 @@ class Translation:
         for table, row in self.pending:
             if table != BOARDS:
                 doubtful.update(dict.fromkeys(self._doubtful(row)))
-        counting: dict[_Place, Player | None] = {}
+        read: dict[_Place, Document | None] = {}
         places = list(doubtful)
         for start in range(0, len(places), _LOOK_UP):
-            await self._read(places[start : start + _LOOK_UP], counting)
+            await self._read(places[start : start + _LOOK_UP], read)
         changes: list[Change] = []
         for table, row in self.pending:
-            translate = _board_changes(row) if table == BOARDS else _player_changes(row, counting)
-            changes.extend(translate)
+            changes.extend(
+                _board_changes(row) if table == BOARDS else self._player_changes(row, read)
+            )
         self.pending.clear()
         return changes
 
     def _doubtful(self, row: Row) -> Iterator[_Place]:
         """The places of which `row` does not say who is the player there."""
-        for place, player in _told(row):
+        for place, player, _ in _told(row):
             is_plain = _key(row) == place[1]
             if is_plain and player is not None:
                 self._unshadowed.pop(place, None)
             elif is_plain or place not in self._unshadowed:
                 yield place
 
-    async def _read(self, places: list[_Place], counting: dict[_Place, Player | None]) -> None:
+    async def _read(self, places: list[_Place], read: dict[_Place, Document | None]) -> None:
         keys = {key for place in places for key in (place[1], qualified(*place))}
         documents = {document["id"]: document for document in await self._look_up(sorted(keys))}
         for place in places:
             plain, other = documents.get(place[1]), documents.get(qualified(*place))
             both = [document for document in (plain, other) if document is not None]
-            document = counting_among(*place, both)
-            found = player_of(document)
-            counting[place] = None if found is None else found[1]
+            document = read[place] = counting_among(*place, both)
             if document is not None and document is other:
-                self._unshadowed[place] = None
-                if len(self._unshadowed) > UNSHADOWED:
-                    del self._unshadowed[next(iter(self._unshadowed))]
+                _keep(self._unshadowed, place, None, UNSHADOWED)
+
+    def _player_changes(
+        self, row: Row, read: Mapping[_Place, Document | None]
+    ) -> Iterator[PlayerChanged]:
+        key = _key(row)
+        for place, of_row, score in _told(row):
+            player, before, is_plain = of_row, score, key == place[1]
+            if place in read and not (is_plain and player is not None):
+                document = read[place]
+                held = player_of(document)
+                player = None if held is None else held[1]
+                if not is_plain and document is not None and document["id"] != key:
+                    before = UNSET  # the other document may have counted before
+            if place in self._told:
+                before = self._told[place]
+            if place in self._told or place in read:
+                _keep(self._told, place, None if player is None else player.score, REMEMBERED)
+            yield PlayerChanged(*place, player, before=before)
+
+
+def _keep(kept: dict[_Place, Any], place: _Place, value: Any, most: int) -> None:
+    """Keep `value` of `place`, and of the newest `most` places."""
+    kept.pop(place, None)
+    kept[place] = value
+    if len(kept) > most:
+        del kept[next(iter(kept))]
 
 
 def _key(row: Row) -> Any:
     return (row.get("new_val") or row.get("old_val") or {}).get("id")
 
 
-def _told(row: Row) -> Iterator[tuple[_Place, Player | None]]:
-    """Where the document of `row` was or is a player, and what it is there now."""
+def _told(row: Row) -> Iterator[tuple[_Place, Player | None, _Score]]:
+    """Where the document of `row` was or is a player, what it is there now, and the score that it
+    had there before."""
     old, new = player_of(row.get("old_val")), player_of(row.get("new_val"))
     if old == new:  # something changed that is not ours
         return
-    if old is not None and (new is None or (old[0], old[1].id) != (new[0], new[1].id)):
-        yield (old[0], old[1].id), None
+    before: _Score = None
+    if old is not None:
+        if new is None or (old[0], old[1].id) != (new[0], new[1].id):
+            yield (old[0], old[1].id), None, old[1].score
+        else:
+            before = old[1].score
     if new is not None:
-        yield (new[0], new[1].id), new[1]
-
-
-def _player_changes(row: Row, counting: Mapping[_Place, Player | None]) -> Iterator[Change]:
-    for place, player in _told(row):
-        is_certain = player is not None and _key(row) == place[1]
-        yield PlayerChanged(*place, player if is_certain else counting.get(place, player))
+        yield (new[0], new[1].id), new[1], before
 
 
 def _board_changes(row: Row) -> Iterator[Change]:

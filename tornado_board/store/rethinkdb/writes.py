@@ -1,7 +1,7 @@
 """Writes of players, many in one query.
 
-A write waits in the queue of its document. A query takes writes of up to `GROUP_SIZE` documents, and
-of each document those that can be carried out in one go (`runs`): the documents of a query are
+A write waits in the queue of its document. A query takes writes of up to `GROUP_SIZE` documents,
+and of each document those that can be carried out in one go (`runs`): the documents of a query are
 updated once each, whoever asked, and every caller is told what its own write did. Players who are
 not there yet are made the same way (`making`).
 """
