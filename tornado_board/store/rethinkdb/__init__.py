@@ -52,6 +52,7 @@ from tornado_board.store.rethinkdb.pages import Pages
 from tornado_board.store.rethinkdb.rules import KnownRules
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
+from tornado_board.store.rethinkdb.submissions import submit
 from tornado_board.store.rethinkdb.turns import Turns
 from tornado_board.store.rethinkdb.writes import Writes
 from tornado_board.store.scoring import addition, check_bounds
@@ -228,46 +229,10 @@ class RethinkDBStore:
     ) -> list[Submitted | StoreError]:
         """Hand in scores; those of one player go together, in their order."""
         self._writes.check()
-        results: list[Submitted | StoreError | None] = [None] * len(submissions)
-        steps: dict[str, list[tuple[int, Submit]]] = {}
-        for place, submission in enumerate(submissions):
-            try:
-                if submission.meta is not UNSET:
-                    check_meta(submission.meta)
-            except Invalid as error:
-                results[place] = error
-            else:
-                steps.setdefault(submission.id, []).append((place, Submit(submission)))
-        keys = {
-            player_id: None if once is None else Once(once.key, once.request) for player_id in steps
-        }
-        answers = [
-            self._writes.start(board_id, player_id, [step for _, step in mine], keys[player_id])
-            for player_id, mine in steps.items()
-        ]
-        try:
-            found = await asyncio.gather(*answers, return_exceptions=True)
-        finally:
-            for answer in answers:
-                answer.cancel()
-        for mine, outcome in zip(steps.values(), found, strict=True):
-            for number, (place, _) in enumerate(mine):
-                if isinstance(outcome, StoreError):
-                    results[place] = outcome
-                elif isinstance(outcome, BaseException):
-                    raise outcome
-                else:
-                    results[place] = outcome[number]
-        if once is not None:
-            once.replayed = bool(keys) and all(
-                key is not None and key.replayed for key in keys.values()
-            )
-        for result in results:
-            if isinstance(result, NotFound | KeyReused):
-                raise result
-        if not steps:
+        results = await submit(self._writes, board_id, submissions, once)
+        if not any(isinstance(result, Submitted) for result in results):
             await self.get_board(board_id)
-        return [result for result in results if result is not None]
+        return results
 
     async def _write(
         self, board_id: str, player_id: str, step: Step, once: Once | None

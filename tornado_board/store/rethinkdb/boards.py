@@ -26,6 +26,7 @@ from tornado_board.store.rethinkdb.documents import (
     Document,
     board_of,
     check_meta,
+    is_same,
     new_board,
 )
 from tornado_board.store.rethinkdb.once import (
@@ -109,7 +110,7 @@ class Boards:
             changed = patch.apply(board)
             _check(changed)
             new = _changed(old, board, changed, once)
-            if new == old:
+            if is_same(new, old):
                 return board
             if changed.ordering == board.ordering:
                 if await self._swap(old, new):
@@ -151,7 +152,9 @@ def _changed(old: Document, board: Board, changed: Board, once: Once | None) -> 
     """The document `old`, which is `board`, as `changed`."""
     new = {name: value for name, value in old.items() if name != REORDERED_BY}
     was = _stored(board)
-    new |= {name: value for name, value in _stored(changed).items() if value != was[name]}
+    new |= {
+        name: value for name, value in _stored(changed).items() if not is_same(value, was[name])
+    }
     if once is not None:
         now = _now()
         new[ONCE] = entries_with(old, board_entry(once, changed, now), now)

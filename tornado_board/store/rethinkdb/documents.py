@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from sys import float_info
 from typing import Any, TypeGuard
 
+import msgspec
 from msgspec.structs import asdict
 
 from tornado_board.inputs import NewBoard
@@ -194,6 +195,15 @@ def player_of(document: Document | None) -> tuple[str, Player] | None:
     return document["board"], Player(
         key, name, score, 0 if reached_at is None else reached_at, meta_of(meta)
     )
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two boards, players or values of JSON are the same; as JSON, in which 1 and true are
+    two things."""
+    return bool(one == other) and (one is other or _encode(one) == _encode(other))
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def meta_of(meta: Any) -> Meta:

@@ -25,7 +25,7 @@ from typing import Any
 from tornado_board.inputs import UNSET
 from tornado_board.models import SCORE_LIMIT, Number, Player, score_of
 from tornado_board.store import Once, StoreError, Submitted
-from tornado_board.store.rethinkdb.documents import Document, player_of
+from tornado_board.store.rethinkdb.documents import Document, is_same, player_of
 from tornado_board.store.rethinkdb.once import entry_of, oldest_at
 from tornado_board.store.rethinkdb.rules import NONE_STORED, Rules
 from tornado_board.store.rethinkdb.steps import Step, Submit, carried_out
@@ -242,6 +242,6 @@ def _pinned(run: Run, seen: Document) -> Run:
         for name in ("name", "reached_at")
         if (value := getattr(after, name)) != getattr(before, name)
     }
-    if after.meta != before.meta:
+    if not is_same(after.meta, before.meta):
         run.meta = [seen.get("meta"), after.meta]
     return run

@@ -126,8 +126,8 @@ async def make_index(connection: Connection) -> None:
         for earlier in EARLIER_STANDINGS:
             if earlier in indexes:
                 logger.info(
-                    "the index %s of the table %s is of an earlier version; drop it when no process "
-                    "of that version runs any more",
+                    "the index %s of the table %s is of an earlier version; drop it when no "
+                    "process of that version runs any more",
                     *(earlier, PLAYERS),
                 )
         try:

@@ -9,6 +9,7 @@ from typing import Protocol
 from tornado_board.inputs import UNSET, PlayerPatch, Submission
 from tornado_board.models import Player
 from tornado_board.store import AlreadyExists, NotFound, StoreError, Submitted
+from tornado_board.store.rethinkdb.documents import is_same
 from tornado_board.store.rethinkdb.rules import Rules
 from tornado_board.store.scoring import check_bounds, check_meta, submitted
 
@@ -89,7 +90,7 @@ def carried_out(
             results.append(error)
             continue
         previous = None if player is None else player.score
-        results.append(Submitted(after, previous, after != player))
+        results.append(Submitted(after, previous, not is_same(after, player)))
         player = after
     return results, player
 

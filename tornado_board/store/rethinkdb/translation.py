@@ -16,8 +16,10 @@ next row's beginning. Where there are two documents of one player it is not know
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -27,6 +29,7 @@ from tornado_board.store.rethinkdb.documents import (
     Document,
     board_of,
     counting_among,
+    is_same,
     player_of,
     qualified,
 )
@@ -45,6 +48,15 @@ REMEMBERED = 100_000
 #: Players whose documents one query reads.
 _LOOK_UP = 500
 
+#: Boards of which it is remembered that they are gone.
+BOARDS_GONE = 1_000
+
+#: Seconds after which no row of a player comes any more that is older than one of a board. The two
+#: tables have a feed each.
+LATE = 60.0
+
+_K = TypeVar("_K")
+
 #: A score, ``None`` for no player, or that it is not known.
 _Score = Number | UnsetType | None
 
@@ -54,15 +66,24 @@ class Translation:
 
     Args:
         look_up: gives the documents that have any of some primary keys.
+        clock: the time in seconds.
     """
 
-    def __init__(self, look_up: Callable[[Sequence[str]], Awaitable[Sequence[Document]]]) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[Sequence[str]], Awaitable[Sequence[Document]]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         #: Rows that are to be translated, with their tables.
         self.pending: list[tuple[str, Row]] = []
         self._look_up = look_up
         self._unshadowed: dict[_Place, None] = {}
         #: The score that was told last of players whose documents were read.
         self._told: dict[_Place, _Score] = {}
+        #: Boards that were told to be gone, and until when rows of their players may come that are
+        #: older than that.
+        self._gone: dict[str, float] = {}
+        self._clock = clock
 
     async def changes(self) -> list[Change]:
         """Translate what is pending. Where it fails or is cancelled, that stays."""
@@ -76,9 +97,12 @@ class Translation:
             await self._read(places[start : start + _LOOK_UP], read)
         changes: list[Change] = []
         for table, row in self.pending:
-            changes.extend(
-                _board_changes(row) if table == BOARDS else self._player_changes(row, read)
-            )
+            if table == BOARDS:
+                for change in _board_changes(row):
+                    self._note(change)
+                    changes.append(change)
+            else:
+                changes.extend(self._player_changes(row, read))
         self.pending.clear()
         return changes
 
@@ -113,17 +137,39 @@ class Translation:
                 player = None if held is None else held[1]
                 if not is_plain and document is not None and document["id"] != key:
                     before = UNSET  # the other document may have counted before
+            is_gone = self._is_gone(place[0])
             if place in self._told:
                 before = self._told[place]
-            if place in self._told or place in read:
+            elif is_gone:
+                before = None  # it went with its board
+            if place in self._told or place in read or is_gone:
                 _keep(self._told, place, None if player is None else player.score, REMEMBERED)
-            yield PlayerChanged(*place, player, before=before)
+            if player is not None or before is not None:
+                yield PlayerChanged(*place, player, before=before)
+
+    def _note(self, change: BoardChanged) -> None:
+        """With a board its players are gone, though their own rows are still to come."""
+        board_id = change.board_id
+        if change.board is None:
+            _keep(self._gone, board_id, math.inf, BOARDS_GONE)
+            for place in [place for place in self._told if place[0] == board_id]:
+                del self._told[place]
+        elif self._gone.get(board_id) == math.inf:
+            self._gone[board_id] = self._clock() + LATE
+
+    def _is_gone(self, board_id: str) -> bool:
+        """Whether rows of the board's players may be older than its end."""
+        until = self._gone.get(board_id)
+        if until is not None and until < self._clock():
+            del self._gone[board_id]
+            until = None
+        return until is not None
 
 
-def _keep(kept: dict[_Place, Any], place: _Place, value: Any, most: int) -> None:
-    """Keep `value` of `place`, and of the newest `most` places."""
-    kept.pop(place, None)
-    kept[place] = value
+def _keep(kept: dict[_K, Any], key: _K, value: Any, most: int) -> None:
+    """Keep `value` of `key`, and those of the newest `most` keys."""
+    kept.pop(key, None)
+    kept[key] = value
     if len(kept) > most:
         del kept[next(iter(kept))]
 
@@ -136,7 +182,7 @@ def _told(row: Row) -> Iterator[tuple[_Place, Player | None, _Score]]:
     """Where the document of `row` was or is a player, what it is there now, and the score that it
     had there before."""
     old, new = player_of(row.get("old_val")), player_of(row.get("new_val"))
-    if old == new:  # something changed that is not ours
+    if is_same(old, new):  # something changed that is not ours
         return
     before: _Score = None
     if old is not None:
@@ -148,9 +194,9 @@ def _told(row: Row) -> Iterator[tuple[_Place, Player | None, _Score]]:
         yield (new[0], new[1].id), new[1], before
 
 
-def _board_changes(row: Row) -> Iterator[Change]:
+def _board_changes(row: Row) -> Iterator[BoardChanged]:
     old, new = board_of(row.get("old_val")), board_of(row.get("new_val"))
     if old is not None and new is None:
         yield BoardChanged(old.id, None)
-    elif new is not None and new != old:
+    elif new is not None and not is_same(new, old):
         yield BoardChanged(new.id, new)

@@ -25,7 +25,7 @@ from tornado_board.store import (
 )
 from tornado_board.store.rethinkdb import groups
 from tornado_board.store.rethinkdb.connection import Connection
-from tornado_board.store.rethinkdb.documents import Document, player_of, qualified
+from tornado_board.store.rethinkdb.documents import Document, is_same, player_of, qualified
 from tornado_board.store.rethinkdb.making import Making
 from tornado_board.store.rethinkdb.once import entry_in
 from tornado_board.store.rethinkdb.rules import NONE_STORED, KnownRules, rules_of
@@ -331,7 +331,7 @@ class Writes:
             return
         results, after = run.results(held[1])
         # Pinned to a state that was there it was carried out, though RethinkDB sees no difference.
-        if old != new or old == run.seen or (after == held[1] and run.once is None):
+        if old != new or old == run.seen or (is_same(after, held[1]) and run.once is None):
             for write, outcome in zip(run.writes, results, strict=True):
                 write.succeed(outcome)
             return
