@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import ujson
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -290,7 +290,7 @@ class RankedPlayer(Player, frozen=True, kw_only=True):
     @classmethod
     def of(cls, player: Player, rank: int) -> RankedPlayer:
         """`player`, who has this rank."""
-        return cls(**asdict(player), rank=rank)
+        return cls(*astuple(player), rank=rank)
 
 
 #: What `Ordering.key` gives. The last part is the player's id.
