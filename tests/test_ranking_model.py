@@ -1,5 +1,5 @@
-"""Whatever is written over HTTP, in whatever order: ranks, counts and pages are those of a sorted list,
-with the caller's own writes in them."""
+"""Whatever is written over HTTP: ranks, counts and pages are those of a sorted list, with the
+caller's own writes in them."""
 
 from __future__ import annotations
 
