@@ -314,7 +314,7 @@ def _steps() -> Iterator[None]:
 TestRanks = RanksOfABoard.TestCase
 TestRanksWithNewScores = RanksOfABoardWithNewScores.TestCase
 TestRanks.settings = TestRanksWithNewScores.settings = settings(
-    max_examples=int(os.environ.get('EX','100')),
+    max_examples=int(os.environ.get("EX", "100")),
     stateful_step_count=50,
     deadline=None,
     report_multiple_bugs=False,

@@ -55,7 +55,9 @@ def check(found: Merits, expected: list[Any], probe: Any) -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     start=st.lists(merits, max_size=200),
-    steps=st.lists(st.tuples(st.sampled_from(["add", "remove", "remove any"]), merits), max_size=80),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "remove any"]), merits), max_size=80
+    ),
     data=st.data(),
 )
 def test_it_counts_as_a_sorted_list_does(

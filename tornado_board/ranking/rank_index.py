@@ -114,7 +114,7 @@ class RankIndex:
         self.state = State.BUILDING
         #: What made it `State.LOST`.
         self.why_lost = ""
-        self._ordering = ordering
+        self.ordering = ordering
         self._ticks = 0
         self._counted: Counted | None = Counted()
         self._ahead: dict[str, _Ahead] = {}
@@ -144,7 +144,7 @@ class RankIndex:
 
     def better_than(self, score: Number) -> int:
         """How many players have a better score than `score`."""
-        return self._merits.better_than(self._ordering.merit(score))
+        return self._merits.better_than(self.ordering.merit(score))
 
     def score_at(self, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank` or greater; ``None`` if there is none.
@@ -160,7 +160,7 @@ class RankIndex:
             if behind == len(merits):
                 return None
             merit = merits[behind]
-        score = self._ordering.merit(merit)
+        score = self.ordering.merit(merit)
         if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
             return int(score)
         return score
@@ -177,7 +177,7 @@ class RankIndex:
         if self.state is State.LOST:
             return
         assert self._counted is not None
-        merit = self._ordering.merit
+        merit = self.ordering.merit
         merits = array("d", [merit(score) for score in scores])
         if self._early:
             fresh = [i for i, id in enumerate(player_ids) if id not in self._early]
@@ -229,7 +229,7 @@ class RankIndex:
         if self.state is State.LOST:
             return
         player_id, player = change.player_id, change.player
-        after = None if player is None else self._ordering.merit(player.score)
+        after = None if player is None else self.ordering.merit(player.score)
         before: float | None
         if self._counted is not None:
             counted = self._counted.get(player_id)
@@ -313,7 +313,7 @@ class RankIndex:
     # How
 
     def _merit(self, score: Number | None) -> float | None:
-        return None if score is None else self._ordering.merit(score)
+        return None if score is None else self.ordering.merit(score)
 
     def _hear(
         self, player_id: str, ahead: _Ahead, before: float | None, after: float | None
@@ -330,9 +330,8 @@ class RankIndex:
                 return
             self._move(before, ahead.told)
         ahead.told, ahead.is_assumed, ahead.is_heard = after, False, True
-        start = 1 if before == ahead.states[0] else 0  # it has left that state
         try:
-            at = ahead.states.index(after, start, len(ahead.states) - 1)
+            at = ahead.states.index(after, 0, len(ahead.states) - 1)
         except ValueError:
             del self._ahead[player_id]
             self._move(ahead.counts, after)

@@ -8,15 +8,13 @@ there are many players, and right.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import msgspec
-
-from tornado_board.models import BoardChanged, Change, Number, PlayerChanged
+from tornado_board.models import Change, Number, PlayerChanged
 from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.turns import Turns
@@ -49,7 +47,7 @@ _COMPARED, _LAG, _PAUSE = 60, 3, 200
 _REST, _AGAIN, _NO_ROOM = 10, 2, 30
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(NamedTuple):
     """How many players a board has, and how many of them are better than each of some scores."""
 
     of: int
@@ -192,12 +190,10 @@ class Ranks:
             if board.index is not None:
                 board.index.apply(change, self.position)
                 self._drop_if_lost(board)
-        elif isinstance(change, BoardChanged) and change.board is None:
+        elif change.board is None:
             self._remove(board.id)
-        else:
-            # Another order; or it was deleted and made again, of which a feed may tell in one, and
-            # it need not tell of each player that went with it.
-            self._drop(board, rest=True)
+        elif board.index is None or board.index.ordering != change.board.ordering:
+            self._drop(board)
 
     def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
@@ -334,7 +330,8 @@ class Ranks:
         ordering = (await self._store.get_board(board.id)).ordering
         # Whatever is written from now on, the feed tells it to this index.
         index = board.index = RankIndex(ordering)
-        async with contextlib.aclosing(self._store.scores(board.id)) as pieces:
+        pieces = self._store.scores(board.id)
+        try:
             async for piece in pieces:
                 for start in range(0, len(piece.ids), SCANNED_AT_ONCE):
                     stop = start + SCANNED_AT_ONCE
@@ -345,6 +342,9 @@ class Ranks:
                     logger.warning("there is no room for the ranks of board %s", board.id)
                     self._fail(board, _NO_ROOM)
                     return
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
         for _ in index.finish(self.position):
             await asyncio.sleep(0)
         board.ready_at = clock()
