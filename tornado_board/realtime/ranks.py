@@ -31,7 +31,7 @@ _BUILDS = 2
 #: milliseconds.
 _PATIENCE = 0.05
 
-#: Numbers of 8 bytes that a board takes beside its players' scores, roughly.
+#: Numbers of 8 bytes that a board's index takes beside its players' scores, roughly.
 _EACH = 256
 
 #: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
@@ -80,7 +80,7 @@ class _Board:
     #: How long building it took, in seconds, and when that was done.
     seconds: float = 0.0
     ready_at: float = 0.0
-    weight: int = _EACH
+    weight: int = 0
     compare_at: int = 0
     comparison: _Comparison | None = None
     #: Comparisons in a row that found another number.
@@ -207,7 +207,7 @@ class Ranks:
         """A second has passed."""
         self._ticks += 1
         for board in list(self._boards.values()):
-            if self._ticks - board.used_at > _IDLE:
+            if self._ticks - board.used_at > (_NO_ROOM if board.index is None else _IDLE):
                 self._remove(board.id)
             elif board.index is not None:
                 board.index.tick()
@@ -275,7 +275,6 @@ class Ranks:
         board = self._boards.get(board_id)
         if board is None:
             board = self._boards[board_id] = _Board(board_id, self._ticks)
-            self._weight += board.weight
             self._feed.attach(self)
         self._use(board)
         if board.building is None and board.index is None and self._may_build(board):
@@ -387,7 +386,7 @@ class Ranks:
             self._weight -= board.weight
 
     def _weigh(self, board: _Board) -> None:
-        weight = _EACH + (0 if board.index is None else board.index.entries)
+        weight = 0 if board.index is None else _EACH + board.index.entries
         if self._boards.get(board.id) is board:
             self._weight += weight - board.weight
         board.weight = weight
