@@ -355,6 +355,7 @@ def test_the_longest_unused_board_makes_room() -> None:
         for name in "abc":
             rig.store.board(name, range(200))
         await rig.known("a")
+        rig.tick(HELD + 1)
         await rig.known("b")
         rig.tick(HELD + 1)
         assert await rig.knows("a")
