@@ -129,6 +129,13 @@ class Ranks:
         better = [await self._store.rank(board_id, score) - 1 for score in scores]
         return Standing(of, tuple(better))
 
+    def known(self, board_id: str, *scores: Number) -> Standing | None:
+        """The same, if nobody has to be asked."""
+        index = self._index(board_id)
+        if index is None:
+            return None
+        return Standing(len(index), tuple(map(index.better_than, scores)))
+
     async def score_at(self, board_id: str, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank`, which is at least 1, or greater;
         ``None`` if there is no such player."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 
-from msgspec import UNSET
-
-from tornado_board.inputs import BoardPatch, NewBoard
+from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
@@ -65,7 +63,7 @@ class BoardsHandler(Handler):
         if once is not None:
             new.id = new.id or id_of(once)
         board = await self.store.create_board(new, once)
-        self.services.ranks.forget(board.id)  # one of that id may have been there a moment ago
+        self.ranks.forget(board.id)
         self.created(path_of(board.id))
         await _send_whole(self, board, 201)
 
@@ -82,7 +80,7 @@ class BoardHandler(Handler):
         position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
         players = ranking.players[: limit or ranking.board.top]
-        count = await self.services.ranks.count(board_id) if "count" in fields else None
+        count = await self.ranks.count(board_id) if "count" in fields else None
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
@@ -101,13 +99,13 @@ class BoardHandler(Handler):
         patch = self.body(BoardPatch)
         board = await self.store.update_board(board_id, patch, self.once)
         if patch.order is not UNSET:
-            self.services.ranks.forget(board_id)
+            self.ranks.forget(board_id)
         await _send_whole(self, board)
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
         await self.store.delete_board(board_id)
-        self.services.ranks.forget(board_id)
+        self.ranks.forget(board_id)
         self.no_content()
 
 

@@ -79,8 +79,6 @@ class Handler(tornado.web.RequestHandler):
     client_gone = False
     _detached = False
     _repeat: Repeat | None = None
-    #: Where the feed was before this request wrote anything; see `Ranks.wrote`.
-    _since = -1
     _gone: asyncio.Future[None] | None = None
 
     def initialize(self, services: Services) -> None:
@@ -98,6 +96,10 @@ class Handler(tornado.web.RequestHandler):
     @property
     def hub(self) -> Hub:
         return self.services.hub
+
+    @property
+    def ranks(self) -> Ranks:
+        return self.services.ranks
 
     #: The methods of this resource, as ``Allow`` lists them.
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
@@ -118,7 +120,6 @@ class Handler(tornado.web.RequestHandler):
             for value in self.path_args:
                 if not models.is_id(value):
                     raise Problem(400, f"An id {ID_RULE}.")
-        self._since = self.services.ranks.position
         if self.request.method in _REPEATED:
             self._begin_once()
         return None
@@ -279,18 +280,20 @@ class Handler(tornado.web.RequestHandler):
         player_id: str,
         before: models.Number | None,
         after: models.Number | None,
+        since: int,
     ) -> None:
         """Tell the ranks what the store was just told, so that the caller's own write is in them:
-        the player's score `before` and `after`, ``None`` where it was not there."""
+        the player's score `before` and `after`, ``None`` where it was not there. `since`:
+        `Ranks.position` before the write began."""
         # What an earlier request wrote is in them already, and maybe no longer so.
-        if before != after and not (self._repeat is not None and self._repeat.once.replayed):
-            self.services.ranks.wrote(board_id, player_id, before, after, self._since)
+        if before != after and not (self.once is not None and self.once.replayed):
+            self.ranks.wrote(board_id, player_id, before, after, since)
 
     async def standing(self, board_id: str, *scores: models.Number) -> Standing | None:
         """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't
         tell it any more, since what was written was written all the same."""
         try:
-            return await self.services.ranks.standing(board_id, *scores)
+            return await self.ranks.standing(board_id, *scores)
         except StoreError:
             return None
 
