@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -23,6 +23,7 @@ from tornado_board.sqlite.readers import Readers
 from tornado_board.sqlite.writer import Guard, Outcome, Write, Writer
 
 T = TypeVar("T")
+I = TypeVar("I")
 
 
 class Database:
@@ -122,6 +123,21 @@ class Database:
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
         self._writer.put(Write(work, outcome, quiet, weight=weight))
+        return await outcome
+
+    async def write_one_of(
+        self, work: Callable[[sqlite3.Connection, list[I]], Sequence[T | Exception]], item: I
+    ) -> T:
+        """Have `work` carry out `item`, with others that wait for the same `work`: it is given all
+        of them, and returns for each its result, or the exception that is raised here.
+
+        As `write` otherwise. If `work` raises, it is called again with each alone.
+        """
+        if self._users <= 0:
+            raise DatabaseUnavailable(f"{self.path.name} is closed")
+        outcome: asyncio.Future[T] = self._loop.create_future()
+        self.waiting_writes += 1
+        self._writer.put(Write(work, outcome, item=item))
         return await outcome
 
     async def read(

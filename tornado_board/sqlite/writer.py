@@ -9,8 +9,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,7 +28,8 @@ Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 class Write:
     """What is to be written, and who waits for it."""
 
-    work: Callable[[sqlite3.Connection], Any]
+    #: With an `item`, it takes a list of such, too, and returns as many results or exceptions.
+    work: Callable[..., Any]
     outcome: asyncio.Future[Any]
     #: Whether it changes nothing that is watched.
     quiet: bool = False
@@ -35,6 +37,8 @@ class Write:
     bare: bool = False
     #: How many plain writes take as long.
     weight: int = 1
+    #: Those with the same work that wait one behind the other are carried out in one call.
+    item: Any = None
 
 
 class Guard(Protocol):
@@ -155,7 +159,11 @@ class Writer:
                 connection.execute("ROLLBACK")
                 restored = self._adopt_if_replaced()
                 self._begin()
-            outcomes = [_carry_out(write, connection, self._path.name) for write in batch]
+            outcomes = [
+                outcome
+                for run in _runs(batch)
+                for outcome in _carry_out(run, connection, self._path.name)
+            ]
             changed = any(
                 outcome[2] is None and not write.quiet
                 for write, outcome in zip(batch, outcomes, strict=True)
@@ -322,20 +330,39 @@ class _Misplaced(Exception):
     """The file is not where it was opened."""
 
 
-def _carry_out(write: Write, connection: sqlite3.Connection, name: str) -> Outcome:
+def _runs(batch: list[Write]) -> Iterator[list[Write]]:
+    """`batch` in parts, each of one write or of some with items that are carried out together."""
+    for _, run in groupby(batch, lambda write: id(write if write.item is None else write.work)):
+        yield list(run)
+
+
+def _carry_out(run: list[Write], connection: sqlite3.Connection, name: str) -> list[Outcome]:
+    """What became of the writes of a run, each of which is done or was not."""
+    work, item = run[0].work, run[0].item
     connection.execute("SAVEPOINT write")
     try:
-        result = write.work(connection)
+        if item is None:
+            results = [work(connection)]
+        else:
+            results = work(connection, [write.item for write in run])
     except Exception as error:
         if not connection.in_transaction or _concerns_all(error):
             raise  # SQLite gave up the whole transaction (a full disk, say); so must the batch
         connection.execute("ROLLBACK TO write")
         connection.execute("RELEASE write")
+        if len(run) > 1:
+            # It is one's fault; not the others'.
+            return [outcome for write in run for outcome in _carry_out([write], connection, name)]
         if isinstance(error, sqlite3.Error):
             error = DatabaseUnavailable(f"{name}: {error}")
-        return write.outcome, None, error
+        return [(run[0].outcome, None, error)]
     connection.execute("RELEASE write")
-    return write.outcome, result, None
+    return [
+        (write.outcome, None, result)
+        if isinstance(result, Exception)
+        else (write.outcome, result, None)
+        for write, result in zip(run, results, strict=True)
+    ]
 
 
 def _concerns_all(error: Exception) -> bool:
