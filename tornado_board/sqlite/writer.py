@@ -31,7 +31,7 @@ class Write:
     #: With an `item`, it takes a list of such, too, and returns as many results or exceptions.
     work: Callable[..., Any]
     outcome: asyncio.Future[Any]
-    #: Whether it changes nothing that is watched.
+    #: Whether it changes nothing that the tail reads.
     quiet: bool = False
     #: Whether it makes its own transactions.
     bare: bool = False
@@ -59,6 +59,20 @@ class Guard(Protocol):
         """The transaction with the last `renew` was committed."""
 
 
+class Tail(Protocol):
+    """Reads what is new in the file. All methods run in the writer's thread; none raises, but for
+    `begin`."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """What is new is new from here on. Raises `sqlite3.Error`."""
+
+    def read(self, connection: sqlite3.Connection) -> Any:
+        """What is new, within a transaction; ``None`` if there is nothing."""
+
+    def keep(self) -> None:
+        """What the last `read` returned is so, and was told."""
+
+
 class Writer:
     """Takes writes from a queue and commits them, as many together as wait.
 
@@ -70,16 +84,17 @@ class Writer:
         self,
         path: Path,
         connection: sqlite3.Connection,
-        settle: Callable[[list[Outcome], bool, bool], None],
+        settle: Callable[[list[Outcome], bool, Any], None],
     ) -> None:
-        """`settle` is called, in this object's thread, with what became of writes, whether there
-        is something new in the file, and whether its content was replaced."""
+        """`settle` is called, in this object's thread, with what became of writes, whether the
+        file's content was replaced, and what the tail read."""
         self._path = path
         self._connection = connection
         self._settle = settle
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._place = Place(path)
         self._guard: Guard | None = None
+        self._tail: Tail | None = None
         self._closing = False
         self._data_version = self._read_data_version()
         #: What the file's users have to do where its content was replaced, by their names.
@@ -107,6 +122,12 @@ class Writer:
         """Have `guard` prepare the file, and look after it from now on. For a `bare` write."""
         self._prepare(guard)
         self._guard = guard
+
+    def follow(self, tail: Tail) -> None:
+        """Have `tail` read what is new from now on. For a `bare` write."""
+        self._tail = None
+        tail.begin(self._connection)
+        self._tail = tail
 
     def _run(self) -> None:
         closing = False
@@ -145,12 +166,13 @@ class Writer:
             outcome = (write.outcome, None, error)
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        self._settle([outcome], False, False)
+        self._settle([outcome], False, None)
 
     def _commit(self, batch: list[Write]) -> None:
         """Carry out `batch` in one transaction, and tell of it."""
         connection = self._connection
         restored = committing = changed = False
+        told: Any = None
         try:
             if (problem := self._place.problem()) is not None:
                 raise _Misplaced(problem)
@@ -170,10 +192,15 @@ class Writer:
             )
             if self._guard is not None and changed:
                 self._guard.renew(connection)
+            # Here, since it costs no transaction and no other thread.
+            found = self._tail.read(connection) if self._tail is not None and changed else None
             committing = True
             connection.execute("COMMIT")
             if self._guard is not None and changed:
                 self._guard.keep()
+            if self._tail is not None and found is not None:
+                self._tail.keep()
+                told = found
             if (problem := self._place.problem()) is not None:
                 raise _Misplaced(problem)
             self._works()
@@ -182,7 +209,9 @@ class Writer:
                 connection.execute("ROLLBACK")
             failure = self._failure(error, committing)
             outcomes = [(write.outcome, None, failure) for write in batch]
-        self._settle(outcomes, changed or self._written_by_others(), restored)
+        self._settle(outcomes, restored, told)
+        if self._written_by_others():
+            self._tell_of_others(restored=False)
 
     def _failure(self, error: Exception, committing: bool) -> DatabaseUnavailable:
         """`error` as those who wait are told of it, which is noted as the state of the file."""
@@ -213,6 +242,19 @@ class Writer:
                 if not busy or self._closing or time.monotonic() >= deadline:
                     raise
 
+    def _tell_of_others(self, *, restored: bool) -> None:
+        """Tell of what others have written."""
+        found: Any = None
+        if self._tail is not None:
+            with contextlib.suppress(sqlite3.Error):  # the next time
+                self._connection.execute("BEGIN")
+                try:
+                    if (found := self._tail.read(self._connection)) is not None:
+                        self._tail.keep()
+                finally:
+                    self._connection.execute("ROLLBACK")
+        self._settle([], restored, found)
+
     # Watching over the file
 
     def _look_after(self) -> None:
@@ -222,7 +264,7 @@ class Writer:
             return
         try:
             if self._written_by_others():
-                self._settle([], True, self._adopt_if_replaced())
+                self._tell_of_others(restored=self._adopt_if_replaced())
             self._probe()
             self._renew()
             self._checkpoint()
@@ -257,7 +299,7 @@ class Writer:
         connection = self._connection
         try:
             if self._adopt_if_replaced():
-                self._settle([], True, True)
+                self._settle([], True, None)
             self._begin(0)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")

@@ -31,7 +31,7 @@ from tornado_board.store import (
 )
 from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
 from tornado_board.store.sqlite.bulk import Bulk
-from tornado_board.store.sqlite.feed import SQLiteFeed, version
+from tornado_board.store.sqlite.feed import Found, SQLiteFeed, version
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.tasks import Tasks
@@ -242,17 +242,21 @@ class SQLiteStore:
     # Changes
 
     async def changes(self) -> SQLiteFeed:
-        seen = await self._read(version, own=True)
         if self._feed is not None:
             await self._feed.close()
-        self._feed = SQLiteFeed(self._database, seen, self._sweeper.wake)
-        return self._feed
+        feed = self._feed = SQLiteFeed(self._database, self._sweeper.wake)
+        try:
+            await feed.open()
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        return feed
 
-    def _changed(self, restored: bool) -> None:
+    def _changed(self, restored: bool, found: Found | None) -> None:
         if self._feed is not None:
             if restored:
                 self._feed.lose("the file's content was replaced")
-            self._feed.wake()
+            elif found is not None:
+                self._feed.take(found)
         if restored:
             self._sweeper.wake()
 
