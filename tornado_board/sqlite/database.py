@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from tornado_board.sqlite import limits
+from tornado_board.sqlite.batches import Outcome, Write
 from tornado_board.sqlite.files import (
     DatabaseUnavailable,
     Lock,
@@ -20,7 +21,7 @@ from tornado_board.sqlite.files import (
     prepare,
 )
 from tornado_board.sqlite.readers import Readers
-from tornado_board.sqlite.writer import Guard, Outcome, Tail, Write, Writer
+from tornado_board.sqlite.writer import Guard, Tail, Writer
 
 T = TypeVar("T")
 Item = TypeVar("Item")

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from tornado_board.sqlite import limits
+from tornado_board.sqlite.batches import Apart, Outcome, Write, carry_out, code_of
 from tornado_board.sqlite.files import DatabaseUnavailable, OutcomeUncertain, Place, transaction
 
 logger = logging.getLogger(__name__)
-
-#: A future, its result, and its exception.
-Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
-
-
-@dataclass(slots=True)
-class Write:
-    """What is to be written, and who waits for it."""
-
-    #: With an `item`, it takes a list of such, too, and returns as many results or exceptions.
-    work: Callable[..., Any]
-    outcome: asyncio.Future[Any]
-    #: Whether it changes nothing that the tail reads.
-    quiet: bool = False
-    #: Whether it makes its own transactions.
-    bare: bool = False
-    #: How many plain writes take as long.
-    weight: int = 1
-    #: Those with the same work that wait one behind the other are carried out in one call.
-    item: Any = None
 
 
 class Guard(Protocol):
@@ -92,6 +70,7 @@ class Writer:
         self._connection = connection
         self._settle = settle
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._held: Write | None = None
         self._place = Place(path)
         self._guard: Guard | None = None
         self._tail: Tail | None = None
@@ -132,17 +111,7 @@ class Writer:
     def _run(self) -> None:
         closing = False
         while not closing:
-            batch: list[Write] = []
-            weight = 0
-            with contextlib.suppress(queue.Empty):
-                write = self._queue.get(timeout=limits.POLL)
-                while write is not None and (weight := weight + write.weight) < limits.BATCH:
-                    batch.append(write)
-                    write = self._queue.get_nowait()
-                if write is None:
-                    closing = True
-                else:
-                    batch.append(write)
+            batch, closing = self._next_batch()
             try:
                 for write in [write for write in batch if write.bare]:
                     batch.remove(write)
@@ -155,6 +124,25 @@ class Writer:
                 logger.exception("%s: the writer failed", self._path)
 
     # Writes
+
+    def _next_batch(self) -> tuple[list[Write], bool]:
+        """The writes that share the next transaction, and whether they are the last ones."""
+        batch: list[Write] = []
+        weight = 0
+        with contextlib.suppress(queue.Empty):
+            write = self._held or self._queue.get(timeout=limits.POLL)
+            self._held = None
+            while write is not None:
+                if batch and write.weight >= limits.BATCH:
+                    self._held = write  # it has a transaction to itself
+                    break
+                batch.append(write)
+                weight += write.weight
+                if weight >= limits.BATCH:
+                    break
+                write = self._queue.get_nowait()
+            return batch, write is None
+        return batch, False
 
     def _carry_out_bare(self, write: Write) -> None:
         try:
@@ -181,11 +169,7 @@ class Writer:
                 connection.execute("ROLLBACK")
                 restored = self._adopt_if_replaced()
                 self._begin()
-            outcomes = [
-                outcome
-                for run in _runs(batch)
-                for outcome in _carry_out(run, connection, self._path.name)
-            ]
+            outcomes = carry_out(batch, connection, self._path.name)
             changed = any(
                 outcome[2] is None and not write.quiet
                 for write, outcome in zip(batch, outcomes, strict=True)
@@ -195,7 +179,8 @@ class Writer:
             # Here, since it costs no transaction and no other thread.
             found = self._tail.read(connection) if self._tail is not None and changed else None
             committing = True
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
             if self._guard is not None and changed:
                 self._guard.keep()
             if self._tail is not None and found is not None:
@@ -204,6 +189,10 @@ class Writer:
             if (problem := self._place.problem()) is not None:
                 raise _Misplaced(problem)
             self._works()
+        except Apart:
+            for write in batch:
+                self._commit([write])
+            return
         except Exception as error:  # whatever it is, those who wait have to be told
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -238,7 +227,7 @@ class Writer:
                 self._connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                busy = _code(error) == sqlite3.SQLITE_BUSY
+                busy = code_of(error) == sqlite3.SQLITE_BUSY
                 if not busy or self._closing or time.monotonic() >= deadline:
                     raise
 
@@ -370,56 +359,3 @@ class Writer:
 
 class _Misplaced(Exception):
     """The file is not where it was opened."""
-
-
-def _runs(batch: list[Write]) -> Iterator[list[Write]]:
-    """`batch` in parts, each of one write or of some with items that are carried out together."""
-    for _, run in groupby(batch, lambda write: id(write if write.item is None else write.work)):
-        yield list(run)
-
-
-def _carry_out(run: list[Write], connection: sqlite3.Connection, name: str) -> list[Outcome]:
-    """What became of the writes of a run, each of which is done or was not."""
-    work, item = run[0].work, run[0].item
-    connection.execute("SAVEPOINT write")
-    try:
-        if item is None:
-            results = [work(connection)]
-        else:
-            results = work(connection, [write.item for write in run])
-    except Exception as error:
-        if not connection.in_transaction or _concerns_all(error):
-            raise  # SQLite gave up the whole transaction (a full disk, say); so must the batch
-        connection.execute("ROLLBACK TO write")
-        connection.execute("RELEASE write")
-        if len(run) > 1:
-            # It is one's fault; not the others'.
-            return [outcome for write in run for outcome in _carry_out([write], connection, name)]
-        if isinstance(error, sqlite3.Error):
-            error = DatabaseUnavailable(f"{name}: {error}")
-        return [(run[0].outcome, None, error)]
-    connection.execute("RELEASE write")
-    return [
-        (write.outcome, None, result)
-        if isinstance(result, Exception)
-        else (write.outcome, result, None)
-        for write, result in zip(run, results, strict=True)
-    ]
-
-
-def _concerns_all(error: Exception) -> bool:
-    """Whether `error` is of the file or the disk, and not of one statement."""
-    return isinstance(error, sqlite3.Error) and _code(error) not in (
-        None,
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_TOOBIG,
-        sqlite3.SQLITE_RANGE,
-    )
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; ``None`` for an error of the module's own."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
