@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, PlayerChanged
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r

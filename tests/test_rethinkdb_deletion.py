@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import BoardChanged, Change, NewBoard, NewPlayer, Player
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import BoardChanged, Change, Player
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r

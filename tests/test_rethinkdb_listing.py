@@ -11,15 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tornado_board.models import (
-    Board,
-    BoardChanged,
-    NewBoard,
-    Player,
-    PlayerChanged,
-    PlayerPatch,
-    is_id,
-)
+from tornado_board.inputs import NewBoard, PlayerPatch
+from tornado_board.models import Board, BoardChanged, Player, PlayerChanged, is_id
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, NotFound

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, PlayerPatch
+from tornado_board.inputs import NewBoard, PlayerPatch
 from tornado_board.settings import Settings
 from tornado_board.store import (
     NotFound,

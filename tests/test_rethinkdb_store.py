@@ -8,16 +8,8 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import (
-    ORDERING,
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    NewPlayer,
-    Player,
-    PlayerChanged,
-    PlayerPatch,
-)
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Player, PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_PLAYERS,
