@@ -235,7 +235,7 @@ def test_a_follower_in_doubt_that_shows_what_the_store_has_says_so_at_once() -> 
     assert state.is_confirmed(0.0)
     assert not state.is_confirmed(0.0, strictly=True)
     assert not state.is_confirmed(1.0)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     assert state.in_doubt
     state.read(ranking(5), 1.0)
@@ -249,7 +249,7 @@ def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_t
 ):
     for heard, wait in ((True, Wait(1.0)), (False, None)):
         state = follower(5)
-        state.doubt(1.0)
+        state.doubt()
         does(state, 1.0, Read)
         state.read(ranking(6), 1.0)
         does(state, 1.0, Ask)
@@ -266,7 +266,7 @@ def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_t
 
 def test_a_follower_in_doubt_that_the_publisher_answers_shows_what_it_says() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read(ranking(6), 1.0)
     does(state, 1.0, Ask)
@@ -284,7 +284,7 @@ def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None
     assert state.is_confirmed(0.0), "one was sent just now, so the next has some time"
     does(state, 1.0, Append)
     assert not state.is_confirmed(1.0)
-    state.doubt(1.0)
+    state.doubt()
     state.log_failed(1.0)
     does(state, 1.0, Send(Event(None, data(6)), None))
     assert not state.in_doubt
@@ -293,20 +293,20 @@ def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None
 
 def test_what_was_read_before_an_event_was_heard_is_not_shown_after_it() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read(ranking(6), 1.0)
     does(state, 1.0, Ask)
     state.asked(1.0, True)
     state.hear(Event(None, data(7)))  # the log is full
     does(state, 1.1, Send(Event(None, data(7)), None))
-    state.doubt(1.2)  # somebody else
+    state.doubt()  # somebody else
     does(state, 2.1, Read)
 
 
 def test_doubts_end_where_the_store_can_not_be_read() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read_failed(1.0)
     assert not state.in_doubt
