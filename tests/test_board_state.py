@@ -460,6 +460,23 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.returns_as_follower(which)
         self.run(rounds)
 
+    @rule(changes=st.integers(1, 3), rounds=st.integers(2, 20), is_new=st.booleans())
+    def client_hops_from_a_publisher_that_is_cut_off(
+        self, changes: int, rounds: int, is_new: bool
+    ) -> None:
+        """To a process that hears nothing of it; `is_new`: and gets the board live for it."""
+        if self.publisher is None:
+            return
+        which = self.processes.index(self.publisher)
+        self.link_breaks(which)
+        if is_new:
+            self.makes_room_and_is_live_again(1 - which)
+        for _ in range(changes):
+            self.change(1)
+            self.run(rounds)
+        self.client_hops(1 - which)
+        self.run(rounds)
+
     @rule(which=PROCESSES)
     def returns_as_follower(self, which: int) -> None:
         process = self.processes[which]
