@@ -397,6 +397,28 @@ async def test_a_deleted_board_ends_and_a_new_one_of_that_name_starts_anew(rig: 
 
 
 @pytest.mark.gen_test
+async def test_a_board_ends_once_though_its_log_can_not_be_deleted(rig: Make) -> None:
+    r = await rig()
+    await r.hub.open("demo")
+    ends: list[str] = []
+    end_board, delete = r.hub.end_board, r.log.delete
+
+    def ended(board_id: str) -> None:
+        ends.append(board_id)
+        end_board(board_id)
+
+    async def fails_once(board_id: str) -> None:
+        r.log.delete = delete
+        raise RuntimeError("nobody foresaw this")
+
+    r.hub.end_board = ended  # type: ignore[method-assign]
+    r.log.delete = fails_once
+    await r.store.delete_board("demo")
+    await until(lambda: "delete" in r.log.calls)
+    assert ends == ["demo"]
+
+
+@pytest.mark.gen_test
 async def test_a_renamed_board_is_published(rig: Make, settings: Settings) -> None:
     import sqlite3
 

@@ -141,6 +141,22 @@ async def test_a_stream_is_framed_as_its_http_version_has_it(
         assert stream.finished == (version == "1.1")
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_a_client_that_ends_its_side_gets_the_end_of_the_stream(
+    serving: Serving, settings: Settings, version: str
+) -> None:
+    url = (await serving(settings)).url
+    async with http_client(url) as client:
+        await make_board(client, "b")
+        stream = await RawStream.open(
+            url, "/boards/b/events/", "Accept: text/event-stream", version=version
+        )
+        await stream.event()
+        stream.writer.write_eof()
+        assert await stream.ended() == b""
+        assert stream.finished == (version == "1.1")
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_head_gives_the_headers_alone(
     serving: Serving, settings: Settings, path: str

@@ -50,7 +50,9 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ending: bytes) -> None:
+        #: What a stream over this wire ends with.
+        self.ending = ending
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
         self._gaps: list[int] = []
@@ -80,11 +82,11 @@ class Audience:
         """Send to the member at `place` by `send` from now on."""
         self._sends[place] = send
 
-    def finish(self, end: bytes) -> None:
-        """Close every member; those that can take it are sent `end` before."""
+    def finish(self) -> None:
+        """Close every member; those that can take it are sent the stream's end before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(end)
+                member.finish(self.ending)
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""

@@ -288,6 +288,10 @@ class LiveBoards:
             self._backlog.add_deleted(board_id)
         except NotPublisher:
             self.on_fenced()
+        except Exception:
+            # The board has ended all the same; to end it again would hit one made in its place.
+            logger.exception("the log of board %s could not be deleted", board_id)
+            self._backlog.add_deleted(board_id)
         finally:
             self._ending.pop(board_id, None)
 

@@ -66,7 +66,7 @@ class Topic:
         """Send `member` each event from now on; it has been sent the current one, or will be."""
         audience = self._audiences.get(wire)
         if audience is None:
-            audience = self._audiences[wire] = Audience()
+            audience = self._audiences[wire] = Audience(wire.end)
         audience.add(member)
 
     async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
@@ -128,8 +128,8 @@ class Topic:
     def end(self) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
-        for wire, audience in self._audiences.items():
-            audience.finish(wire.end)
+        for audience in self._audiences.values():
+            audience.finish()
         self.wake()
 
     async def _drop_dead(self, patience: float) -> None:
