@@ -159,7 +159,7 @@ async def board(rig: Rig, players: int = 3, id: str = "b") -> None:
 
 @pytest.mark.gen_test
 async def test_the_first_change_goes_out_at_once_and_a_burst_as_one(rig: Make) -> None:
-    r = await rig(squash=0.3)
+    r = await rig(coalesce=0.3)
     await board(r)
     await r.hub.open("b")
     await asyncio.sleep(0.4)
@@ -171,7 +171,7 @@ async def test_the_first_change_goes_out_at_once_and_a_burst_as_one(rig: Make) -
     await until(lambda: r.scores("b")["p0"] == 51, "the last")
     events = r.of("b")[began:]
     assert ujson.loads(events[0].data)["players"][-1]["score"] == 1
-    assert len(events) < 15, "51 changes were squashed"
+    assert len(events) < 15, "51 changes were coalesced"
     counters = [e.id.n for e in events if e.id]
     assert counters == list(range(counters[0], counters[0] + len(events)))
 
@@ -196,7 +196,7 @@ async def test_a_change_that_does_not_show_publishes_nothing(rig: Make) -> None:
 
 @pytest.mark.gen_test
 async def test_a_change_costs_no_query_until_too_few_players_are_left(rig: Make) -> None:
-    r = await rig(standings_depth=10)
+    r = await rig(top_k=10)
     await board(r, players=30)
     await r.hub.open("b")
     await until(lambda: "p29" in r.scores("b"))
@@ -326,7 +326,7 @@ async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) ->
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_read_that_fails_is_tried_again(rig: Make) -> None:
-    r = await rig(standings_depth=10)
+    r = await rig(top_k=10)
     await board(r, players=20)
     await r.hub.open("b")
     await until(lambda: "p19" in r.scores("b"))
@@ -568,7 +568,7 @@ async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_board_that_is_deleted_while_it_moves_leaves_no_ghost(rig: Make) -> None:
-    r = await rig(squash=0.001)
+    r = await rig(coalesce=0.001)
     for turn in range(200):
         await board(r, players=1)
         topic = await r.hub.open("b")
@@ -749,7 +749,7 @@ async def test_a_store_that_answers_but_has_no_feed_is_not_fit_to_publish(rig: M
 async def test_a_log_that_refuses_one_board_wakes_the_others_seldom(
     rig: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    r = await rig(squash=0.001)
+    r = await rig(coalesce=0.001)
     await board(r)
     await board(r, id="x")
     append, refused = r.log.to.append, 0

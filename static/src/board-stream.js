@@ -125,7 +125,7 @@ export class BoardStream extends EventTarget {
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
   #running = null;
   /** Cuts the pause, or checks the stream, that is under way. */
-  #nudge = () => {};
+  #wake = () => {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #hiddenTimer;
 
@@ -176,13 +176,13 @@ export class BoardStream extends EventTarget {
     this.#stop("closed");
   }
 
-  #onNetwork = () => this.#nudge();
+  #onNetwork = () => this.#wake();
 
   #onVisibility = () => {
     clearTimeout(this.#hiddenTimer);
     if (globalThis.document?.visibilityState !== "hidden") {
       if (this.#state === "paused") this.#start();
-      else this.#nudge(); // a laptop that wakes up finds out at once what is left of its stream
+      else this.#wake(); // a laptop that wakes up finds out at once what is left of its stream
     } else if (this.#options.hiddenAfter !== Infinity) {
       this.#hiddenTimer = setTimeout(() => this.#stop("paused"), this.#options.hiddenAfter);
     }
@@ -294,7 +294,7 @@ export class BoardStream extends EventTarget {
         clearTimeout(timer);
         source.close();
         signal.removeEventListener("abort", abort);
-        this.#nudge = () => {};
+        this.#wake = () => {};
         resolve(how);
       };
       const abort = () => end("broken");
@@ -336,7 +336,7 @@ export class BoardStream extends EventTarget {
 
       signal.addEventListener("abort", abort);
       // A stream that has not spoken yet is checked soon enough as it is.
-      this.#nudge = () => void (heard > 0 && check());
+      this.#wake = () => void (heard > 0 && check());
       source.addEventListener("update", take("update"));
       source.addEventListener("reset", take("reset"));
       source.addEventListener("open", () => {
@@ -562,7 +562,7 @@ export class BoardStream extends EventTarget {
     return time * (0.5 + 0.5 * this.#options.random());
   }
 
-  /** Waits for `time`, for a nudge, or until `signal`. @param {number} time @param {AbortSignal} signal */
+  /** Waits for `time`, to be woken, or until `signal`. @param {number} time @param {AbortSignal} signal */
   #pause(time, signal) {
     if (signal.aborted) return Promise.resolve();
     return /** @type {Promise<void>} */ (
@@ -570,12 +570,12 @@ export class BoardStream extends EventTarget {
         const end = () => {
           clearTimeout(timer);
           signal.removeEventListener("abort", end);
-          this.#nudge = () => {};
+          this.#wake = () => {};
           resolve();
         };
         const timer = setTimeout(end, time);
         signal.addEventListener("abort", end);
-        this.#nudge = end;
+        this.#wake = end;
       })
     );
   }

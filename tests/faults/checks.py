@@ -198,16 +198,16 @@ def _describe(record: Record, post: Post) -> str:
 def counters(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
     """A client's counters go up by one unless a reset came, and are never given out again."""
     for client in record.clients:
-        walk = Walk(client)
+        trail = Trail(client)
         for index in range(len(client.entries)):
-            text = walk.step(index, rules)
+            text = trail.step(index, rules)
             if text:
                 at = client.entries[index].at
                 lines = excerpt(record, client, index)
                 yield Violation("counters", client.name, text, at, lines)
 
 
-class Walk:
+class Trail:
     """Goes through what a client saw, and follows its position in the board's history."""
 
     def __init__(self, client: ClientLog) -> None:
@@ -255,13 +255,13 @@ class Walk:
 
 def explained_gaps(record: Record) -> int:
     """How often counters jumped and the client was told."""
-    walks = []
+    trails = []
     for client in record.clients:
-        walk = Walk(client)
+        trail = Trail(client)
         for index in range(len(client.entries)):
-            walk.step(index, Rules())
-        walks.append(walk)
-    return sum(walk.explained for walk in walks)
+            trail.step(index, Rules())
+        trails.append(trail)
+    return sum(trail.explained for trail in trails)
 
 
 def one_event_an_id(record: Record) -> Iterator[Violation]:

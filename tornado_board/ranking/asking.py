@@ -49,6 +49,6 @@ class Asking:
         self.stop()
         self._after = now
 
-    def settled(self) -> None:
+    def reconciled(self) -> None:
         """The board is what it should be: the next pause is the shortest again."""
         self._backoff.reset()

@@ -87,10 +87,10 @@ class Comparison:
         """It is done, unless somebody has asked since."""
         self._is_due = False
 
-    def settle(self) -> None:
+    def reconciled(self) -> None:
         """There is nothing to ask: the store has what is shown, under its id."""
         self._is_due = False
-        self.asking.settled()
+        self.asking.reconciled()
 
     def answered(self) -> None:
         """The publisher has published the board."""

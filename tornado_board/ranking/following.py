@@ -101,7 +101,7 @@ class FollowingBoard(BoardKnowledge):
             self._newest = None
             self._comparison.end()
         elif shown is not None and shown.id is not None and shown.data == data:
-            self._comparison.settle()
+            self._comparison.reconciled()
             self.ready = True
         else:
             self._comparison.asking.is_due = True

@@ -43,7 +43,7 @@ class Member(Protocol):
 
 
 class Audience:
-    """Subscribers, in an order that is walked in slices while they come and go.
+    """Subscribers, in an order that broadcasts go through in slices while they come and go.
 
     Their `send` stand in a list of their own: a broadcast to ten thousand who keep up touches
     nothing else of them, and its loop runs in C. While the audience is held (`hold`), who joins

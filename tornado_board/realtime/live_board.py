@@ -124,9 +124,9 @@ class LiveBoard:
         if not self._is_urgent:
             self._is_urgent = True
             self._surroundings.hurry(self.board_id)
-        await self.first_shown()
+        await self.until_ready()
 
-    async def first_shown(self) -> None:
+    async def until_ready(self) -> None:
         """As `shown`, for who has made the board live; it may be over by now."""
         # Shielded, since others may wait for the same.
         await asyncio.shield(self.ready)

@@ -116,7 +116,7 @@ class LiveBoards:
             live = self._start(board_id, kept=False)
             if self.role is Role.FOLLOWER:
                 await self._bus.follow([board_id])
-            await live.first_shown()
+            await live.until_ready()
         else:
             await live.shown()
 
@@ -240,7 +240,7 @@ class LiveBoards:
 
     async def read(self, board_id: str, *, urgent: bool) -> Ranking:
         async with self._reads.take(board_id, urgent=urgent):
-            return await self._store.ranking(board_id, self._settings.standings_depth)
+            return await self._store.ranking(board_id, self._settings.top_k)
 
     async def locate(
         self, board_id: str, after: EventId | None, *, urgent: bool
@@ -305,8 +305,8 @@ class LiveBoards:
         state = BoardState(
             self.role,
             time.monotonic(),
-            coalesce=self._settings.squash,
-            depth=self._settings.standings_depth,
+            coalesce=self._settings.coalesce,
+            depth=self._settings.top_k,
             left=self._backlog.take_unlogged(board_id),
         )
         live = self._boards[board_id] = LiveBoard(board_id, state, self, kept=kept)
