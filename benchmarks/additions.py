@@ -24,8 +24,8 @@ from benchmarks.requests import Answers, post, send_for
 PLAYERS = 100
 WRITERS = (1, 10, 50, 200)
 
-#: Seconds between two additions whose events are timed: more than `settings.squash`, or the second
-#: would wait for its turn.
+#: Seconds between two additions whose events are timed: more than `settings.coalesce`, or the
+#: second would wait for its turn.
 GAP = 0.06
 
 
@@ -33,7 +33,7 @@ def measure(
     seconds: float, writers: Sequence[int] = WRITERS, *options: str, loop: str = "asyncio"
 ) -> dict[str, Any]:
     """Additions per second for each number of writers, and the time from POST to event."""
-    server = WholeServer("--squash=0.05", *options, loop=loop)
+    server = WholeServer("--coalesce=0.05", *options, loop=loop)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
             server.serve(Path(folder))

@@ -105,7 +105,7 @@ def events(seconds: float) -> str:
     lines = ["| POST to | stream of | p50 | p99 |", "| --- | --- | ---: | ---: |"]
     with _shared() as (rethinkdb, redis_server), tempfile.TemporaryDirectory() as name:
         options = (
-            "--squash=0.05",
+            "--coalesce=0.05",
             f"--database-url={rethinkdb.url('board')}",
             f"--redis-url={redis_server.url}",
         )
@@ -142,7 +142,7 @@ def storm(clients: int) -> str:
         with _shared() as (rethinkdb, redis_server):
             r = arrival.measure(
                 clients,
-                "--squash=0",
+                "--coalesce=0",
                 f"--database-url={rethinkdb.url('board')}",
                 f"--redis-url={redis_server.url}",
                 f"--processes={processes}",

@@ -215,7 +215,7 @@ async def event_times(port: int, number: int, seconds: float = math.inf) -> list
     score = await client.add("b", "top")
     times = []
     for _ in range(number):
-        await asyncio.sleep(0.08 + 0.04 * random.random())  # past the squashing of the last one
+        await asyncio.sleep(0.08 + 0.04 * random.random())  # past the coalescing of the last one
         if time.perf_counter() > deadline:
             break
         score += 1

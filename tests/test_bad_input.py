@@ -262,6 +262,15 @@ BAD = [
     *(Bad("POST", PLAYERS, 400, "score: ", f'{{"name": "x", "score": {n}}}') for n in NOT_NUMBERS),
     *(Bad("PATCH", PLAYER, 400, "score: ", f'{{"name": "x", "score": {n}}}') for n in NOT_NUMBERS),
     *(Bad("POST", ADD, 400, "amount: ", f'{{"amount": {n}}}') for n in NOT_NUMBERS),
+    *(
+        Bad("POST", path, 400, "leave it out instead of null", body)
+        for path, body in [
+            (BOARDS, '{"id": null}'),
+            (BOARDS, '{"id": "x", "name": null}'),
+            (PLAYERS, '{"id": null, "name": "x"}'),
+            (PLAYERS, '{"id": "x", "name": "x", "score": null}'),
+        ]
+    ),
     *(Bad("POST", BOARDS, 400, "id: ", f'{{"id": {id}}}') for id in NOT_IDS),
     *(Bad("POST", PLAYERS, 400, "id: ", f'{{"id": {id}, "name": "x"}}') for id in NOT_IDS),
     # forms

@@ -100,6 +100,17 @@ class Log:
         self.entries, self.last = [], None
 
 
+class Hopper(NamedTuple):
+    """A client that comes from the other process, and takes what is shown here for the board."""
+
+    #: The first of the store's states that can be what it has seen.
+    saw: int
+    #: Whether it gets a reset.
+    strictly: bool
+    #: What it waits for, once the board is shown: see `BoardState.doubt`.
+    doubt: int | None = None
+
+
 class Process:
     """One process: its state machine, and everything that is on its way to it."""
 
@@ -114,12 +125,16 @@ class Process:
         self.wants = 0
         self.sent: list[tuple[Event, str | None]] = []
         self.ended = False
+        self.hoppers: list[Hopper] = []
+        #: What the publisher told of.
+        self.told: set[str] = set()
         self.begin(now)
 
     def begin(self, now: float, left: tuple[EventId, int] | None = None) -> None:
         self.state = BoardState(self.role, now, coalesce=0.05, depth=5, left=left)
         self.action = None
         self.ended = False
+        self.hoppers.clear()
 
     @property
     def shown(self) -> Event | None:
@@ -138,6 +153,10 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.unlogged: list[EventId] = []
         #: Every id that any client may have seen last, whatever became of the log since.
         self.seen: dict[EventId, str] = {}
+        #: The store's states, counted, and for each board that was one: the first and the last.
+        self.states = 0
+        self.stored_in: dict[str, tuple[int, int]] = {}
+        self.is_stored()
 
     # The world
 
@@ -148,6 +167,12 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def stored(self) -> str:
         ranking = self.ranking()
         return board_json(ranking.board, ranking.players)
+
+    def is_stored(self) -> None:
+        """The store has changed."""
+        self.states += 1
+        first, _ = self.stored_in.get(self.stored(), (self.states, 0))
+        self.stored_in[self.stored()] = (first, self.states)
 
     def publish(self, event: Event) -> None:
         for process in self.processes:
@@ -168,6 +193,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         if process.action is None:
             action = state.next(self.now)
             assert isinstance(state.state, State)
+            self.hoppers_look(process)
             if isinstance(action, Wait):
                 return False
             process.action = action
@@ -181,6 +207,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
                 state.read(process.read, self.now)
             else:
                 state.read_failed(self.now)
+                process.hoppers.clear()  # nobody can tell them
         elif isinstance(action, Send):
             process.sent.append((action.event, action.reset))
             if action.event.id is not None:
@@ -277,6 +304,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def change(self, by: int) -> None:
         self.score += by
         self.version += 1
+        self.is_stored()
         for process in self.processes:
             if process.feed is not None:
                 player = Player("p", "P", self.score)
@@ -302,6 +330,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             process.subscribing = False
             process.state.following()
         for _ in range(min(count, len(process.heard))):
+            process.told.add(process.heard[0].data)
             process.state.hear(process.heard.popleft())
         while process.wants:
             process.wants -= 1
@@ -313,11 +342,50 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             self.processes[which].state.log_returned()
 
     @rule(which=PROCESSES)
-    def somebody_has_doubts(self, which: int) -> None:
-        """A client that may have seen something newer in another process."""
-        process = self.processes[which]
-        if process.shown is not None and not process.state.is_confirmed(self.now):
-            process.state.doubt(self.now)
+    def client_hops(self, which: int) -> None:
+        """A client comes from the other process, and may have seen something newer there."""
+        process, other = self.processes[which], self.processes[1 - which]
+        if other.shown is None:
+            return
+        strictly = False
+        if (id := other.shown.id) is not None:
+            strictly = not process.linked or (
+                process.shown is not None and process.shown.id is None
+            )
+            try:
+                self.log.since(id)
+            except Gap:
+                strictly = True
+            if not strictly:
+                return  # it is told of everything since
+        process.hoppers.append(Hopper(self.stored_in[other.shown.data][0], strictly))
+        self.hoppers_look(process)
+
+    def hoppers_look(self, process: Process) -> None:
+        """Those who wait take what is shown, once it was compared with the store."""
+        state, waiting = process.state, process.hoppers
+        process.hoppers = []
+        for hopper in waiting:
+            if process.shown is None or not state.ready:
+                process.hoppers.append(hopper)
+            elif hopper.doubt is None:
+                if state.is_confirmed(self.now, strictly=hopper.strictly):
+                    self.shows_as_much(process, hopper)
+                else:
+                    process.hoppers.append(hopper._replace(doubt=state.doubt()))
+            elif hopper.doubt > state.answered_doubts:
+                process.hoppers.append(hopper)
+            else:
+                self.shows_as_much(process, hopper)
+
+    def shows_as_much(self, process: Process, hopper: Hopper) -> None:
+        assert process.shown is not None
+        if process.role is not Role.FOLLOWER and (process.feed is None or process.feed):
+            return  # its feed is yet to be opened, or behind
+        shown = process.shown.data
+        if process.role is Role.FOLLOWER and hopper.doubt is None and shown in process.told:
+            return  # that was a moment ago, which is good enough for a client without a position
+        assert self.stored_in[shown][1] >= hopper.saw, f"a client is shown {shown} again"
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
@@ -348,6 +416,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         """To something else, and every feed is lost by it."""
         self.score -= 5
         self.version = 0
+        self.is_stored()
         for which in (P, Q):
             self.feed_is_opened(which)
 
@@ -391,6 +460,23 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.returns_as_follower(which)
         self.run(rounds)
 
+    @rule(changes=st.integers(1, 3), rounds=st.integers(2, 20), is_new=st.booleans())
+    def client_hops_from_a_publisher_that_is_cut_off(
+        self, changes: int, rounds: int, is_new: bool
+    ) -> None:
+        """To a process that hears nothing of it; `is_new`: and gets the board live for it."""
+        if self.publisher is None:
+            return
+        which = self.processes.index(self.publisher)
+        self.link_breaks(which)
+        if is_new:
+            self.makes_room_and_is_live_again(1 - which)
+        for _ in range(changes):
+            self.change(1)
+            self.run(rounds)
+        self.client_hops(1 - which)
+        self.run(rounds)
+
     @rule(which=PROCESSES)
     def returns_as_follower(self, which: int) -> None:
         process = self.processes[which]
@@ -412,6 +498,8 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.log.lose()
         self.unlogged.clear()
         self.score = 0
+        self.stored_in.clear()
+        self.is_stored()
         for process in self.processes:
             process.begin(self.now)
             process.sent.clear()

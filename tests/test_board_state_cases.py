@@ -235,7 +235,7 @@ def test_a_follower_in_doubt_that_shows_what_the_store_has_says_so_at_once() -> 
     assert state.is_confirmed(0.0)
     assert not state.is_confirmed(0.0, strictly=True)
     assert not state.is_confirmed(1.0)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     assert state.in_doubt
     state.read(ranking(5), 1.0)
@@ -249,7 +249,7 @@ def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_t
 ):
     for heard, wait in ((True, Wait(1.0)), (False, None)):
         state = follower(5)
-        state.doubt(1.0)
+        state.doubt()
         does(state, 1.0, Read)
         state.read(ranking(6), 1.0)
         does(state, 1.0, Ask)
@@ -266,7 +266,7 @@ def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_t
 
 def test_a_follower_in_doubt_that_the_publisher_answers_shows_what_it_says() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read(ranking(6), 1.0)
     does(state, 1.0, Ask)
@@ -284,7 +284,7 @@ def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None
     assert state.is_confirmed(0.0), "one was sent just now, so the next has some time"
     does(state, 1.0, Append)
     assert not state.is_confirmed(1.0)
-    state.doubt(1.0)
+    state.doubt()
     state.log_failed(1.0)
     does(state, 1.0, Send(Event(None, data(6)), None))
     assert not state.in_doubt
@@ -293,20 +293,74 @@ def test_a_publisher_is_in_doubt_while_an_event_is_on_its_way_for_long() -> None
 
 def test_what_was_read_before_an_event_was_heard_is_not_shown_after_it() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read(ranking(6), 1.0)
     does(state, 1.0, Ask)
     state.asked(1.0, True)
     state.hear(Event(None, data(7)))  # the log is full
     does(state, 1.1, Send(Event(None, data(7)), None))
-    state.doubt(1.2)  # somebody else
+    state.doubt()  # somebody else
     does(state, 2.1, Read)
 
 
 def test_doubts_end_where_the_store_can_not_be_read() -> None:
     state = follower(5)
-    state.doubt(1.0)
+    state.doubt()
     does(state, 1.0, Read)
     state.read_failed(1.0)
+    assert not state.in_doubt
+
+
+def test_what_the_log_has_is_not_taken_for_what_the_store_has() -> None:
+    """The publisher may be cut off from the log, and have sent more without ids."""
+    state = BoardState(Role.FOLLOWER, 0.0, coalesce=0.0, depth=5)
+    state.following()
+    does(state, 0.0, Locate(None))
+    state.located([event(5)], False)
+    does(state, 0.0, Read)
+    state.read(ranking(6), 0.0)
+    does(state, 0.0, Ask)
+    state.asked(0.0, False)
+    does(state, 0.0, Send(event(5), None))
+    assert state.ready
+    assert not state.is_confirmed(0.0)
+    state.doubt()
+    does(state, 0.1, Read)
+    state.read(ranking(6), 0.1)
+    does(state, 0.1, Ask)
+    state.asked(0.1, False)
+    does(state, 0.1, Send(Event(None, data(6)), None))
+    assert not state.in_doubt
+    assert state.is_confirmed(0.1)
+
+    state = follower(5)
+    state.following()
+    locates(state, 5, [event(6)])
+    does(state, 1.0, Send(event(6), None))
+    assert not state.is_confirmed(1.0)
+    state.hear(event(7))
+    does(state, 1.0, Send(event(7), None))
+    assert state.is_confirmed(1.0), "the publisher has said so"
+    state.show_again(2.0)
+    does(state, 2.0, Send(event(7), None))
+    assert not state.is_confirmed(2.0)
+
+
+def test_who_comes_while_the_store_is_read_is_told_of_what_is_read_after_that() -> None:
+    state = follower(5)
+    first = state.doubt()
+    does(state, 1.0, Read)
+    second = state.doubt()
+    state.read(ranking(5), 1.0)
+    assert first <= state.answered_doubts < second
+    does(state, 1.0, Read)
+    state.read(ranking(6), 1.0)
+    does(state, 1.0, Ask)
+    third = state.doubt()
+    state.asked(1.0, False)
+    does(state, 1.0, Send(Event(None, data(6)), None))
+    assert second <= state.answered_doubts < third
+    does(state, 1.0, Read)
+    state.read(ranking(6), 1.0)
     assert not state.in_doubt

@@ -226,6 +226,22 @@ def test_scores_that_grow_never_go_back(between: list[Entry]) -> None:
     assert texts(growing(back)) == "p of b went back from 5 to 4"
 
 
+def test_another_server_may_be_behind_by_as_long_as_the_machine_is_busy() -> None:
+    def goes_back(server: int, after: float, took: float) -> bool:
+        seen: list[Entry] = [
+            update(1, 5, at=10),
+            Update(10 + after, server, EventId(0, 2), {"p": 4}),
+        ]
+        return bool(list(growing(record(answered(9.9, 9.9 + took, 5), clients=[seen]))))
+
+    assert goes_back(0, 0.01, took=0.01)  # the same server
+    assert goes_back(1, 0.2, took=0.01)
+    assert not goes_back(1, 0.05, took=0.01)
+    assert not goes_back(1, 0.2, took=0.1)
+    assert goes_back(1, 0.3, took=0.1)
+    assert goes_back(1, 0.6, took=5)
+
+
 def test_what_was_not_answered_may_be_lost_where_the_store_tells_of_it_too_early() -> None:
     """An answered addition may not, nor what stands before it."""
     seen: list[Entry] = [update(1, 5, at=2), update(2, 4, at=3)]

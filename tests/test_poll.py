@@ -102,7 +102,7 @@ async def test_a_change_answers_those_who_wait(serving: Serving, settings: Setti
 async def test_a_loop_of_polls_sees_what_a_stream_sees(
     serving: Serving, settings: Settings
 ) -> None:
-    url = (await serving(dataclasses.replace(settings, squash=0.01))).url
+    url = (await serving(dataclasses.replace(settings, coalesce=0.01))).url
     async with http_client(url) as client:
         await make_board(client, "b")
         stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
@@ -178,7 +178,7 @@ async def test_a_long_answer_comes_in_pieces(
     serving: Serving, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "MOST_BYTES", 400)
-    url = (await serving(dataclasses.replace(settings, squash=0))).url
+    url = (await serving(dataclasses.replace(settings, coalesce=0))).url
     async with http_client(url) as client:
         await make_board(client, "b")
         answer = await poll(client)

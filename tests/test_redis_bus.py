@@ -278,7 +278,7 @@ async def test_redis_away_and_back(clusters: Any, own_redis: RedisServer, kept: 
     await until(lambda: all(node.hub.current("b").id for node in cluster.nodes))
     head = await first.log.head("b")
     assert head is not None
-    assert head.id.n > before.n + 1, "the counter goes on, with a hole"
+    assert head.id.n > before.n + 1, "the counter goes on, with a gap"
     for node in cluster.nodes:
         await until(lambda node=node: node.hub.current("b").id == head.id)
         with pytest.raises(Gap):

@@ -12,6 +12,7 @@ from tornado_board.inputs import NewBoard, NewPlayer
 from tornado_board.models import BoardChanged, Change, Player
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
@@ -52,29 +53,91 @@ async def many_players(admin: Admin, number: int) -> None:
     )
 
 
+class Steps:
+    """The queries of one store's deletions, to wait for and to hold."""
+
+    def __init__(self, store: RethinkDBStore, *, most: int | None = None) -> None:
+        """`most` are run until `go_on` is set; all at once if that is ``None``."""
+        self._deletions, self._run = store._deletions, store._deletions._run
+        self._most = most
+        self._count = 0
+        #: Set once the first was run, and once a caller's deletion has begun.
+        self.begun, self.claimed = asyncio.Event(), asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    def __enter__(self) -> Steps:
+        self._deletions._run = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._deletions._run = self._run
+
+    async def __call__(self, term: Any, *, write: bool = False, last_step: bool = False) -> Any:
+        self._count += 1
+        if self._most is not None and self._count > self._most:
+            await self.go_on.wait()
+        result = await self._run(term, write=write, last_step=last_step)
+        self.begun.set()
+        if last_step:
+            self.claimed.set()
+        return result
+
+
+@pytest.mark.parametrize("deleters", [1, 2])
 @pytest.mark.gen_test(timeout=120)
 async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
-    opened: Opened, either_url: str, settings: Settings, admin: Admin
+    opened: Opened, either_url: str, settings: Settings, admin: Admin, deleters: int
 ) -> None:
-    stores = [await opened_store(opened, either_url, settings) for _ in range(2)]
+    stores = [await opened_store(opened, either_url, settings) for _ in range(1 + deleters)]
     for _ in range(3):
         await many_players(admin, 300)
-        deleting = [asyncio.ensure_future(stores[1].delete_board("b"))]
-        # It has begun: one that came later would delete the board that is made meanwhile.
-        while (await admin.run(boards.get("b")) or {}).keys() == {"id"}:
-            await asyncio.sleep(0)
+        with contextlib.ExitStack() as stack:
+            steps = [stack.enter_context(Steps(store)) for store in stores[1:]]
+            deleting = [asyncio.ensure_future(store.delete_board("b")) for store in stores[1:]]
+            # Each has begun: one that came later would delete the board that is made meanwhile.
+            for step in steps:
+                await step.claimed.wait()
         await made(stores[0], "b")
         answered = [
             await stores[0].create_player("b", NewPlayer(id=f"p{n}", name="New")) for n in range(20)
         ]
         assert (await stores[0].add_score("b", "p0", 5)).score == 5
         done = await asyncio.gather(*deleting, return_exceptions=True)
-        assert done == [None]
+        assert done == [None] * deleters
         ranking = (await stores[0].ranking("b", 500)).players
         assert ranking[0] == Player("p0", "New", 5)
         assert sorted(p.id for p in ranking) == sorted(p.id for p in answered)
         await stores[0].delete_board("b")
         assert await admin.run(boards.get("b")) is None
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_who_completes_a_deletion_leaves_a_board_made_since_alone(
+    opened: Opened, either_url: str, settings: Settings, admin: Admin
+) -> None:
+    store, other = [await opened_store(opened, either_url, settings) for _ in range(2)]
+    await many_players(admin, 300)
+    with Steps(store, most=1) as steps, Steps(other, most=2) as theirs:
+        deleting = asyncio.ensure_future(other.delete_board("b"))
+        await theirs.claimed.wait()
+        with pytest.raises(StoreUnavailable, match="still being deleted"):
+            await store.create_board(NewBoard(id="b"))
+        await steps.begun.wait()  # it has found that too, and is about to help
+        theirs.go_on.set()
+        await deleting
+        # Either the id is taken until it has helped, or it must not help any more.
+        is_made = False
+        with contextlib.suppress(StoreUnavailable):
+            await store.create_board(NewBoard(id="b"))
+            await store.create_player("b", NewPlayer(id="p", name="P"))
+            is_made = True
+        steps.go_on.set()
+    while store._deletions._completing:
+        await asyncio.sleep(0.01)
+    if not is_made:
+        await store.create_board(NewBoard(id="b"))
+        await store.create_player("b", NewPlayer(id="p", name="P"))
+    assert [p.id for p in (await store.ranking("b", 500)).players] == ["p"]
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -45,13 +45,13 @@ def test_flags_weigh_more_than_the_environment_and_that_more_than_the_file(
 ) -> None:
     dotenv_file.write_text(
         "PORT=1001\nTORNADO_BOARD_ADDRESS=file.example\n"
-        "TORNADO_BOARD_SQUASH=0.1\nREDIS_URL=redis://file\n"
+        "TORNADO_BOARD_COALESCE=0.1\nREDIS_URL=redis://file\n"
     )
     environ = {"PORT": "1002", "TORNADO_BOARD_ADDRESS": "environ.example"}
     settings = load(["--port=1003"], environ, dotenv_file)
     assert settings.port == 1003
     assert settings.address == "environ.example"
-    assert settings.squash == 0.1
+    assert settings.coalesce == 0.1
     assert settings.redis_url == "redis://file"
     assert settings.keepalive == Settings().keepalive
 
@@ -110,9 +110,33 @@ def test_an_earlier_name_works_and_is_named_once(dotenv_file: Path) -> None:
     assert len(notices) == 2
     assert "TLS_KEY is an old name" in notices[1]
     assert "write TORNADO_BOARD_TLS_KEY" in notices[1]
-    both = {"SQUASH": "1", "TORNADO_BOARD_SQUASH": "2"}
-    assert load([], both, dotenv_file, notices).squash == 2
+    both = {"SQUASH": "1", "TORNADO_BOARD_COALESCE": "2"}
+    assert load([], both, dotenv_file, notices).coalesce == 2
     assert len(notices) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "old", "new"),
+    [
+        (["--standings_depth=20"], {}, "--standings-depth", "--top-k"),
+        (["--standings-depth", "20"], {}, "--standings-depth", "--top-k"),
+        ([], {"STANDINGS_DEPTH": "20"}, "STANDINGS_DEPTH", "TORNADO_BOARD_TOP_K"),
+        (
+            [],
+            {"TORNADO_BOARD_STANDINGS_DEPTH": "20"},
+            "TORNADO_BOARD_STANDINGS_DEPTH",
+            "TORNADO_BOARD_TOP_K",
+        ),
+    ],
+)
+def test_a_setting_that_was_renamed_is_known_by_its_old_name(
+    dotenv_file: Path, arguments: list[str], environ: dict[str, str], old: str, new: str
+) -> None:
+    notices: list[str] = []
+    assert load(arguments, environ, dotenv_file, notices).top_k == 20
+    (notice,) = notices
+    assert notice == f"{old} is an old name that a later version will not read; write {new}"
+    assert load([], {"TOP_K": "20"}, dotenv_file) == Settings()
 
 
 def test_a_misspelled_variable_is_told_with_the_nearest_name(dotenv_file: Path) -> None:
@@ -185,8 +209,8 @@ def test_every_number_has_bounds(field: Any, dotenv_file: Path) -> None:
 
 
 def test_checked_refuses_what_no_text_can_spell() -> None:
-    for wrong in (Settings(squash=math.nan), Settings(log_level="loud")):
-        with pytest.raises(SettingsError, match=r"squash|log_level"):
+    for wrong in (Settings(coalesce=math.nan), Settings(log_level="loud")):
+        with pytest.raises(SettingsError, match=r"coalesce|log_level"):
             checked(wrong)
 
 

@@ -78,7 +78,7 @@ async def test_a_subscriber_that_stops_reading(
     server_process: Callable[..., ServerProcess],
 ) -> None:
     server = server_process(
-        "--squash=0", "--replay-length=20", "--keepalive=0.5", "--log-level=warning"
+        "--coalesce=0", "--replay-length=20", "--keepalive=0.5", "--log-level=warning"
     )
     async with http_client(server.url) as client:
         fast, _ = await follow_large_board(server, client)
@@ -133,7 +133,7 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
     server_process: Callable[..., ServerProcess],
 ) -> None:
     """Live events must not be written into the middle of what is replayed."""
-    server = server_process("--squash=0", "--log-level=warning")
+    server = server_process("--coalesce=0", "--log-level=warning")
     async with http_client(server.url) as client:
         fast, first = await follow_large_board(server, client)
         ids = [first]
@@ -164,7 +164,7 @@ async def test_a_client_that_reads_its_replay_slowly_gets_whole_events(
 async def test_clients_that_ask_for_all_and_read_nothing_have_a_bound_together(
     server_process: Callable[..., ServerProcess],
 ) -> None:
-    server = server_process("--squash=0", "--log-level=warning")
+    server = server_process("--coalesce=0", "--log-level=warning")
     async with http_client(server.url) as client:
         fast, first = await follow_large_board(server, client)
         ids = [first]

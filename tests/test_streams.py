@@ -141,6 +141,22 @@ async def test_a_stream_is_framed_as_its_http_version_has_it(
         assert stream.finished == (version == "1.1")
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_a_client_that_ends_its_side_gets_the_end_of_the_stream(
+    serving: Serving, settings: Settings, version: str
+) -> None:
+    url = (await serving(settings)).url
+    async with http_client(url) as client:
+        await make_board(client, "b")
+        stream = await RawStream.open(
+            url, "/boards/b/events/", "Accept: text/event-stream", version=version
+        )
+        await stream.event()
+        stream.writer.write_eof()
+        assert await stream.ended() == b""
+        assert stream.finished == (version == "1.1")
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_head_gives_the_headers_alone(
     serving: Serving, settings: Settings, path: str
@@ -341,23 +357,23 @@ async def test_changes_that_nobody_sees_are_no_events(serving: Serving, settings
 async def test_the_first_change_of_a_quiet_board_goes_out_at_once(
     serving: Serving, settings: Settings
 ) -> None:
-    """It waits neither for further changes nor for the squash time."""
-    squash = 2.0
-    url = (await serving(dataclasses.replace(settings, squash=squash))).url
+    """It waits neither for further changes nor for the coalescing time."""
+    coalesce = 2.0
+    url = (await serving(dataclasses.replace(settings, coalesce=coalesce))).url
     async with http_client(url) as client:
         stream = await RawStream.open(url, "/boards/demo/", "Accept: text/event-stream")
         await stream.event()
-        await asyncio.sleep(squash + 0.1)
+        await asyncio.sleep(coalesce + 0.1)
         began = time.monotonic()
         await add(client, "demo", "venus")
         await stream.event()
-        assert time.monotonic() - began < squash * 0.8
+        assert time.monotonic() - began < coalesce * 0.8
         stream.close()
 
 
-async def test_squashed_changes_are_one_event(serving: Serving, settings: Settings) -> None:
-    """After an event, those within the squash time become one, with the newest state."""
-    url = (await serving(dataclasses.replace(settings, squash=0.5))).url
+async def test_coalesced_changes_are_one_event(serving: Serving, settings: Settings) -> None:
+    """After an event, those within the coalescing time become one, with the newest state."""
+    url = (await serving(dataclasses.replace(settings, coalesce=0.5))).url
     async with http_client(url) as client:
         await make_board(client, "b")
         stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
@@ -408,7 +424,7 @@ async def test_200_concurrent_writers(serving: Serving, settings: Settings) -> N
         assert final["players"][0] == {"id": "p", "name": "p", "score": writers * additions}
         assert events[-1][0] == final
         assert contiguous(event_id for _, event_id in events)
-        assert len(events) <= elapsed / settings.squash + 2, "an event for each 50 ms at the most"
+        assert len(events) <= elapsed / settings.coalesce + 2, "an event for each 50 ms at the most"
         shown = [data["players"] for data, _ in events]
         assert all(a != b for a, b in itertools.pairwise(shown))
         # What was streamed is what was logged.

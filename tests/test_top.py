@@ -51,7 +51,7 @@ def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
 ) -> None:
     shown = min(shown, depth)
     players = {id: Player(id, "A", score) for id, score in start.items()}
-    standings = TopK(read(players, depth, 0, ordering), depth, shown)
+    top = TopK(read(players, depth, 0, ordering), depth, shown)
     before = best(players, shown, ordering)
     reads = 0
     for now, (id, score, name) in enumerate(changes):
@@ -60,13 +60,13 @@ def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
             players.pop(id, None)
         else:
             players[id] = player
-        touched = standings.apply(PlayerChanged("b", id, player))
-        if standings.is_short:
-            standings = TopK(read(players, depth, 0, ordering), depth, shown)
+        touched = top.apply(PlayerChanged("b", id, player))
+        if top.is_short:
+            top = TopK(read(players, depth, 0, ordering), depth, shown)
             reads += 1
-            assert not standings.is_short
+            assert not top.is_short
         after = best(players, shown, ordering)
-        assert list(standings.top()) == after
+        assert list(top.top()) == after
         assert touched or after == before, "a change that shows must be told"
         before = after
     if depth >= len(IDS) + 1:
@@ -87,33 +87,33 @@ def test_changes_that_the_read_has_seen_are_passed_over(changes: list[Any], seen
         feed.append(PlayerChanged("b", id, player, version))
         if version == seen:
             ranking = read(players, 10, version)
-    standings = TopK(ranking, 10, 5)
-    at_read = list(standings.top())
+    top = TopK(ranking, 10, 5)
+    at_read = list(top.top())
     for change in feed[: ranking.version]:
-        assert standings.apply(change) is False
-        assert list(standings.top()) == at_read
+        assert top.apply(change) is False
+        assert list(top.top()) == at_read
     stale = False
     for change in feed[ranking.version :]:
-        standings.apply(change)
-        stale = stale or standings.is_short
+        top.apply(change)
+        stale = stale or top.is_short
     if not stale:
-        assert list(standings.top()) == best(players, 5)
+        assert list(top.top()) == best(players, 5)
 
 
 def test_it_holds_no_more_than_its_depth() -> None:
-    standings = TopK(Ranking(BOARD, []), 10, 5)
+    top = TopK(Ranking(BOARD, []), 10, 5)
     for i in range(1000):
-        standings.apply(PlayerChanged("b", f"p{i}", Player(f"p{i}", "P", i)))
-    assert [p.score for p in standings.top()] == [999, 998, 997, 996, 995]
-    assert len(standings._players) == len(standings._keys) == 10
+        top.apply(PlayerChanged("b", f"p{i}", Player(f"p{i}", "P", i)))
+    assert [p.score for p in top.top()] == [999, 998, 997, 996, 995]
+    assert len(top._players) == len(top._keys) == 10
 
 
 def test_a_change_below_the_floor_is_not_told() -> None:
     players = {id: Player(id, "P", 100) for id in IDS}
-    standings = TopK(read(players, 10), 10, 5)
-    assert standings.apply(PlayerChanged("b", "late", Player("late", "P", 1))) is False
-    assert standings.apply(PlayerChanged("b", "p09", Player("p09", "P", 99))) is False
-    assert standings.apply(PlayerChanged("b", "p03", Player("p03", "New", 100))) is True
+    top = TopK(read(players, 10), 10, 5)
+    assert top.apply(PlayerChanged("b", "late", Player("late", "P", 1))) is False
+    assert top.apply(PlayerChanged("b", "p09", Player("p09", "P", 99))) is False
+    assert top.apply(PlayerChanged("b", "p03", Player("p03", "New", 100))) is True
 
 
 @pytest.mark.parametrize(("depth", "shown"), [(5, 6), (5, 0), (0, 0)])

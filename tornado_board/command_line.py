@@ -52,8 +52,6 @@ _EARLIER = frozenset(
         "replay_retention",
         "replay_length",
         "replay_prune_interval",
-        "squash",
-        "standings_depth",
         "live_boards",
         "keepalive",
         "max_body",
@@ -65,6 +63,10 @@ _EARLIER = frozenset(
         "max_streams_per_board",
     )
 )
+
+#: Settings that have another name since, by the one that version 0.1.0 read; it still is, with a
+#: notice.
+_RENAMED = {"squash": "coalesce", "standings_depth": "top_k"}
 
 #: Variables with the prefix that are no settings: the build's, and what Kubernetes sets for a
 #: service that is called tornado-board.
@@ -96,6 +98,16 @@ def variables(name: str) -> tuple[str, ...]:
     """The environment variables of the setting `name`, the one that weighs most first."""
     first = PREFIX + name.upper()
     return (first, name.upper()) if FIELDS[name].metadata["bare"] else (first,)
+
+
+def _earlier_variables(name: str) -> tuple[str, ...]:
+    """Those of `name` that are still read."""
+    old = next((old.upper() for old, new in _RENAMED.items() if new == name), "")
+    return (PREFIX + old, old) if old else (name.upper(),) if name in _EARLIER else ()
+
+
+def _old_name(name: str, new: str) -> str:
+    return f"{name} is an old name that a later version will not read; write {new}"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -154,7 +166,7 @@ def load(
     arguments = sys.argv[1:] if arguments is None else arguments
     environ = os.environ if environ is None else environ
     notices = [] if notices is None else notices
-    texts = _command_line(arguments)
+    texts = _command_line(arguments, notices)
     try:
         from_file = dotenv.dotenv_values(dotenv_file, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
@@ -174,12 +186,18 @@ def load(
     return checked(Settings(**values))
 
 
-def _command_line(arguments: Sequence[str]) -> dict[str, str]:
+def _command_line(arguments: Sequence[str], notices: list[str]) -> dict[str, str]:
     """The value of each setting that `arguments` name, by the setting's name."""
     spelled = []
     for argument in arguments:
         name, equals, text = argument.partition("=")
-        spelled.append((name.replace("_", "-") if name.startswith("--") else name) + equals + text)
+        if name.startswith("--"):
+            name = name.replace("_", "-")
+            for old, new in _RENAMED.items():
+                if name == flag(old):
+                    notices.append(_old_name(name, flag(new)))
+                    name = flag(new)
+        spelled.append(name + equals + text)
     known, unknown = _parser().parse_known_args(spelled)
     if unknown:
         name = unknown[0].partition("=")[0]
@@ -200,7 +218,7 @@ def _variable(
 ) -> tuple[str, str] | None:
     """The first variable of the setting `name` that is set in `sources`, and its text."""
     kind = TYPES[name]
-    names = (*variables(name), *((name.upper(),) if name in _EARLIER else ()))
+    names = (*variables(name), *_earlier_variables(name))
     for source in sources:
         for variable in names:
             text = source.get(variable)
@@ -208,17 +226,14 @@ def _variable(
             if text is None or (kind is not str and (not text or text.startswith("tcp://"))):
                 continue
             if variable not in variables(name):
-                notices.append(
-                    f"{variable} is an old name that a later version will not read;"
-                    f" write {variables(name)[0]}"
-                )
+                notices.append(_old_name(variable, variables(name)[0]))
             return variable, text
     return None
 
 
 def _report_unknown(sources: Iterable[Mapping[str, str | None]], notices: list[str]) -> None:
     """Add to `notices` what has our prefix and is no setting: a spelling mistake, most likely."""
-    names = [name.upper() for name in FIELDS]
+    names = [name.upper() for name in (*FIELDS, *_RENAMED)]
     for source in sources:
         for variable in source:
             name = variable.removeprefix(PREFIX)

@@ -164,15 +164,19 @@ class Settings:
     )
 
     # realtime
-    squash: float = _setting(
+    coalesce: float = _setting(
         0.05,
         "changes of a board within this time become one event",
         group="realtime",
         low=0,
         high=10,
     )
-    standings_depth: int = _setting(
-        100, "players of each live board kept in memory", group="realtime", low=10, high=10_000
+    top_k: int = _setting(
+        100,
+        "players of each live board kept in memory, the best ones",
+        group="realtime",
+        low=10,
+        high=10_000,
     )
     live_boards: int = _setting(
         10_000,

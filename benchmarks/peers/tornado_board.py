@@ -42,7 +42,7 @@ class HubDirect(InProcess):
 
 class WholeServer(OverHTTP):
     """``run.py`` as it is, with `options` on its command line; an event is a PATCH that renames
-    the first player, through store, changefeed, standings and replay log."""
+    the first player, through store, changefeed, top-K cache and replay log."""
 
     name = "tornado_board, from PATCH to the stream"
     path = f"/boards/{BOARD}/events"
@@ -50,8 +50,8 @@ class WholeServer(OverHTTP):
     publish_method = "PATCH"
 
     def __init__(self, *options: str, loop: str = "asyncio") -> None:
-        # At 20 events/s and 50 ms to squash in, two changes would become one event now and then.
-        self.options = options or ("--squash=0",)
+        # At 20 events/s and 50 ms to coalesce in, two changes would become one event now and then.
+        self.options = options or ("--coalesce=0",)
         self._loop = loop
 
     def start(self, folder: Path) -> None:

@@ -60,6 +60,10 @@ import { slotsOf } from "./slots.js";
  * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
  */
 
+// What the server gives for the id of an event that has none. It is a position all the same: who goes
+// on after it gets the board as it is, after a reset.
+const NO_POSITION = "0-0";
+
 const DEFAULTS = {
   lastEventId: "",
   silence: 4_000,
@@ -121,7 +125,7 @@ export class BoardStream extends EventTarget {
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
   #running = null;
   /** Cuts the pause, or checks the stream, that is under way. */
-  #nudge = () => {};
+  #wake = () => {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #hiddenTimer;
 
@@ -172,13 +176,13 @@ export class BoardStream extends EventTarget {
     this.#stop("closed");
   }
 
-  #onNetwork = () => this.#nudge();
+  #onNetwork = () => this.#wake();
 
   #onVisibility = () => {
     clearTimeout(this.#hiddenTimer);
     if (globalThis.document?.visibilityState !== "hidden") {
       if (this.#state === "paused") this.#start();
-      else this.#nudge(); // a laptop that wakes up finds out at once what is left of its stream
+      else this.#wake(); // a laptop that wakes up finds out at once what is left of its stream
     } else if (this.#options.hiddenAfter !== Infinity) {
       this.#hiddenTimer = setTimeout(() => this.#stop("paused"), this.#options.hiddenAfter);
     }
@@ -290,7 +294,7 @@ export class BoardStream extends EventTarget {
         clearTimeout(timer);
         source.close();
         signal.removeEventListener("abort", abort);
-        this.#nudge = () => {};
+        this.#wake = () => {};
         resolve(how);
       };
       const abort = () => end("broken");
@@ -326,12 +330,13 @@ export class BoardStream extends EventTarget {
         clearTimeout(timer);
         timer = setTimeout(check, quiet);
         this.#setState("live");
-        this.#deliver([{ id: message.lastEventId, event, data: message.data }]);
+        const id = message.lastEventId === NO_POSITION ? null : message.lastEventId;
+        this.#deliver([{ id, event, data: message.data }]);
       };
 
       signal.addEventListener("abort", abort);
       // A stream that has not spoken yet is checked soon enough as it is.
-      this.#nudge = () => void (heard > 0 && check());
+      this.#wake = () => void (heard > 0 && check());
       source.addEventListener("update", take("update"));
       source.addEventListener("reset", take("reset"));
       source.addEventListener("open", () => {
@@ -515,7 +520,6 @@ export class BoardStream extends EventTarget {
   /** @param {Answer} answer */
   #deliverAnswer(answer) {
     if (!this.#sameAsBefore(answer)) this.#deliver(answer.events);
-    // Also "0-0", which the server gives where it has no id; it knows what to do with it.
     if (typeof answer.last_event_id === "string") this.#lastEventId = answer.last_event_id;
   }
 
@@ -531,9 +535,9 @@ export class BoardStream extends EventTarget {
       if (event === "update") {
         // An event without an id is newer than the last one with an id; whoever went on after that
         // would be told again what is older.
-        this.#lastEventId = id ?? "";
+        this.#lastEventId = id || NO_POSITION;
         this.#unnumbered = id ? "" : JSON.stringify(detail);
-        this.#dispatch("update", { id: this.#lastEventId, board: detail });
+        this.#dispatch("update", { id: id || "", board: detail });
       } else if (event === "reset") {
         this.#dispatch("reset", detail);
       }
@@ -558,7 +562,7 @@ export class BoardStream extends EventTarget {
     return time * (0.5 + 0.5 * this.#options.random());
   }
 
-  /** Waits for `time`, for a nudge, or until `signal`. @param {number} time @param {AbortSignal} signal */
+  /** Waits for `time`, to be woken, or until `signal`. @param {number} time @param {AbortSignal} signal */
   #pause(time, signal) {
     if (signal.aborted) return Promise.resolve();
     return /** @type {Promise<void>} */ (
@@ -566,12 +570,12 @@ export class BoardStream extends EventTarget {
         const end = () => {
           clearTimeout(timer);
           signal.removeEventListener("abort", end);
-          this.#nudge = () => {};
+          this.#wake = () => {};
           resolve();
         };
         const timer = setTimeout(end, time);
         signal.addEventListener("abort", end);
-        this.#nudge = end;
+        this.#wake = end;
       })
     );
   }

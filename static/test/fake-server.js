@@ -157,7 +157,8 @@ class FakeEventSource extends EventTarget {
 
   bring({ id, event, data }) {
     if (this.readyState !== this.OPEN) return;
-    this.dispatchEvent(new MessageEvent(event, { data, lastEventId: id }));
+    const lastEventId = event === "update" ? id || "0-0" : id;
+    this.dispatchEvent(new MessageEvent(event, { data, lastEventId }));
   }
 
   fail(forGood) {

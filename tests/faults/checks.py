@@ -53,6 +53,9 @@ class Rules:
 
 _ALL_RULES = Rules()
 
+#: Seconds by which the feeds of two servers lie apart at the most; see docs/promises.md.
+FEEDS_APART = 0.5
+
 
 # Additions
 
@@ -198,16 +201,16 @@ def _describe(record: Record, post: Post) -> str:
 def counters(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
     """A client's counters go up by one unless a reset came, and are never given out again."""
     for client in record.clients:
-        walk = Walk(client)
+        trail = Trail(client)
         for index in range(len(client.entries)):
-            text = walk.step(index, rules)
+            text = trail.step(index, rules)
             if text:
                 at = client.entries[index].at
                 lines = excerpt(record, client, index)
                 yield Violation("counters", client.name, text, at, lines)
 
 
-class Walk:
+class Trail:
     """Goes through what a client saw, and follows its position in the board's history."""
 
     def __init__(self, client: ClientLog) -> None:
@@ -255,13 +258,13 @@ class Walk:
 
 def explained_gaps(record: Record) -> int:
     """How often counters jumped and the client was told."""
-    walks = []
+    trails = []
     for client in record.clients:
-        walk = Walk(client)
+        trail = Trail(client)
         for index in range(len(client.entries)):
-            walk.step(index, Rules())
-        walks.append(walk)
-    return sum(walk.explained for walk in walks)
+            trail.step(index, Rules())
+        trails.append(trail)
+    return sum(trail.explained for trail in trails)
 
 
 def one_event_an_id(record: Record) -> Iterator[Violation]:
@@ -288,10 +291,37 @@ def updates(record: Record) -> Iterator[tuple[ClientLog, int, Update]]:
                 yield client, index, entry
 
 
+class Apart:
+    """How far the feeds of two servers may lie apart, and which score that explains.
+
+    The store tells each server of a change in its own time, which depends on how busy the machine
+    is. How long additions took to be answered is taken as the measure of that.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._posts = [post for post in record.posts if post.outcome is Outcome.ANSWERED]
+        shown: dict[Whose, dict[int, float]] = defaultdict(dict)
+        for client, _, entry in updates(record):
+            for player, score in entry.scores.items():
+                times = shown[client.board, player]
+                times[score] = min(entry.at, times.get(score, math.inf))
+        self._shown = shown
+
+    def explains(self, whose: Whose, score: int, at: float) -> bool:
+        """Whether no client was shown more than `score` until shortly before `at`."""
+        above = (time for other, time in self._shown[whose].items() if other > score)
+        return at - min(above, default=at) <= self._longest(at)
+
+    def _longest(self, at: float) -> float:
+        took = (p.ended - p.began for p in self._posts if p.ended > at - 1 and p.began < at)
+        return min(FEEDS_APART, 0.05 + 2 * max(took, default=0))
+
+
 def growing(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
     """Scores that only grow never go back for a client, on whatever server, also after a reset;
-    unless the store itself was restored."""
+    unless the store itself was restored, or the feeds of two servers lay apart (`Apart`)."""
     made = makers(record, rules)
+    apart = Apart(record)
     for client in record.clients:
         newest: Update | None = None
         for index, entry in enumerate(client.entries):
@@ -307,7 +337,11 @@ def growing(record: Record, rules: Rules = _ALL_RULES) -> Iterator[Violation]:
             for player, score in before.scores.items():
                 now = entry.scores.get(player)
                 if now is None or now < score:
-                    makes = made.get((client.board, player), ())
+                    whose = (client.board, player)
+                    hopped = now is not None and entry.server != before.server
+                    if hopped and apart.explains(whose, now or 0, entry.at):
+                        continue
+                    makes = made.get(whose, ())
                     if rules.unanswered_lost and not any(m.sure(score, before.at) for m in makes):
                         continue
                     yield Violation(

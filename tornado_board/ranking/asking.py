@@ -40,10 +40,6 @@ class Asking:
         """For how many seconds nothing is asked."""
         return max(0.0, self._after - now)
 
-    def hurry(self, now: float) -> None:
-        """Somebody waits: there is no pause before the next question."""
-        self._after = now
-
     def stop(self) -> None:
         """It published the board, so there is no question any more."""
         self.is_due, self._answer_by = False, None
@@ -53,6 +49,6 @@ class Asking:
         self.stop()
         self._after = now
 
-    def settled(self) -> None:
+    def reconciled(self) -> None:
         """The board is what it should be: the next pause is the shortest again."""
         self._backoff.reset()

@@ -23,61 +23,14 @@ from tornado_board.cluster import Role
 from tornado_board.models import PlayerChanged, Ranking
 from tornado_board.ranking import actions
 from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
-from tornado_board.ranking.comparison import FRESH, Comparison
-from tornado_board.ranking.inbox import Inbox
-from tornado_board.ranking.log_access import LogAccess
-from tornado_board.ranking.outbox import Outbox
-from tornado_board.ranking.stored import StoredBoard
+from tornado_board.ranking.comparison import FRESH
+from tornado_board.ranking.following import FollowingBoard
+from tornado_board.ranking.knowledge import Decision
 from tornado_board.replay import Event, EventId
 
-_Decision = tuple[State, Action]
 
-
-class BoardState:
-    """What this process knows of one live board, and what it does next.
-
-    At least `coalesce` seconds lie between two new events. `left` is what an earlier life of the
-    board in this process left behind: its last id, and how many events had none after it.
-    """
-
-    def __init__(
-        self,
-        role: Role,
-        now: float,
-        *,
-        coalesce: float,
-        depth: int,
-        left: tuple[EventId, int] | None = None,
-    ) -> None:
-        self.role, self.state = role, State.QUIET
-        self.ready = False  #: what is `shown` is the board as far as one can tell
-        #: The newest id known, and how many events were sent after it without one.
-        self.last: EventId | None = left[0] if left else None
-        self.unlogged = left[1] if left else 0
-        self._coalesce = coalesce
-        self._outbox = Outbox()
-        self._gone = self._forget = False
-        self._stored = StoredBoard(now, depth)
-        self._log = LogAccess(now)
-        self._newest: Event | None = None  # an event of the log that was not sent
-        # What a follower hears, and whether it is what the store has.
-        self._inbox = Inbox(now)
-        self._comparison = Comparison(now)
-
-    @property
-    def shown(self) -> Event | None:
-        """What the subscribers were sent last."""
-        return self._outbox.shown
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether somebody waits for what is shown to be compared with the store."""
-        return self._comparison.in_doubt
-
-    @property
-    def forgets(self) -> bool:
-        """Whether the board is gone, and its log has to go too."""
-        return self._gone and self._forget
+class BoardState(FollowingBoard):
+    """What this process knows of one live board, and what it does next; see `BoardKnowledge`."""
 
     # What is to be done. The first line that applies decides.
 
@@ -86,7 +39,7 @@ class BoardState:
         self.state, action = self._decide(now)
         return action
 
-    def _decide(self, now: float) -> _Decision:
+    def _decide(self, now: float) -> Decision:
         if self._gone:
             return State.ENDED, actions.End(self._forget)
         if self._outbox:
@@ -95,7 +48,7 @@ class BoardState:
             return self._decide_following(now)
         return self._decide_publishing(now)
 
-    def _decide_publishing(self, now: float) -> _Decision:
+    def _decide_publishing(self, now: float) -> Decision:
         log, stored = self._log, self._stored
         can_log = self.role is Role.PUBLISHER and log.is_usable(now)
         if now < log.fenced_until:
@@ -126,115 +79,13 @@ class BoardState:
             return self._deliver(Event(None, data))
         return self._await_log(now)
 
-    def _decide_following(self, now: float) -> _Decision:
-        can_log = self._log.is_usable(now)
-        must_report = bool(self.unlogged) and self.last is not None
-        if must_report and can_log and self.last is not None:
-            return State.REPORTING, actions.Report(self.last, self.unlogged)
-        if not self._inbox.hearing:
-            if self.shown is not None and not self.in_doubt:
-                return self._await_log(now) if must_report else (State.QUIET, Wait(None))
-            if now < self._inbox.hear_by:
-                return State.BACKING_OFF, Wait(self._inbox.hear_by - now)
-            return self._compare(now)
-        if self._log.must_locate and can_log:
-            return State.LOCATING, Locate(None if self._is_beside_the_log else self.last)
-        if self._log.must_locate or must_report:
-            return self._do_without(now)
-        while self._inbox:
-            if self._take_in(self._inbox.first):
-                self._inbox.drop_first()
-            if self._outbox or self._log.must_locate:
-                return self._decide(now)
-        if self._comparison.is_due:
-            return self._compare(now)
-        return State.QUIET, Wait(None)
-
-    def _do_without(self, now: float) -> _Decision:
-        """Be live while nobody knows what the log has; how it fits together the log will tell."""
-        if self._inbox:
-            return self._deliver(Event(None, self._inbox.take_newest().data))
-        if self.shown is None:
-            return self._compare(now)
-        if self._comparison.is_due and now >= self._stored.read_after:
-            self._comparison.without_log = self._stored.must_read = True
-            return self._read(now)
-        return self._await_log(now)
-
-    def _compare(self, now: float) -> _Decision:
-        """See whether what is shown is what the store has; have it published if not."""
-        asking = self._comparison.asking
-        if asking.is_due:
-            asking.is_due = False
-            return State.ASKING, actions.Ask()
-        if seconds := asking.answer_in(now):
-            return State.ASKING, Wait(seconds)
-        if asking.gave_up(now):
-            # Nobody publishes at present; until somebody does, show what the others show.
-            if self.shown is not None:
-                self.ready = True
-                if self.in_doubt and self._comparison.began_at < self._outbox.sent_at:
-                    asking.hurry(now)  # what was read is older than what was heard since
-                elif self.in_doubt and self._stored.known and not self._stored.shows(self.shown):
-                    return self._deliver(Event(None, self._stored.data))
-                else:
-                    self._comparison.give_up()
-            elif self._newest is not None or self._stored.known:
-                newest, self._newest = self._newest, None
-                return self._deliver(newest or Event(None, self._stored.data))
-        if seconds := asking.pause(now):
-            return State.BACKING_OFF, Wait(seconds)
-        self._stored.must_read = True
-        return self._read(now)
-
-    def _read(self, now: float) -> _Decision:
-        if now < self._stored.read_after:
-            return State.BACKING_OFF, Wait(self._stored.read_after - now)
-        self._stored.begin()
-        self._comparison.began_at = now
-        return State.READING, actions.Read()
-
-    def _await_log(self, now: float) -> _Decision:
-        seconds = None if self.role is Role.ISOLATED else self._log.wait(now)
-        return State.QUIET if seconds is None else State.BACKING_OFF, Wait(seconds)
-
-    def _deliver(self, event: Event) -> _Decision:
-        self._outbox.add(event)
-        return State.SENDING, self._outbox.next()
-
-    @property
-    def _is_beside_the_log(self) -> bool:
-        """Whether what was shown last is in no log, so that of the log only the newest matters."""
-        return self.shown is None or self.shown.id is None or bool(self.unlogged)
-
     # How it went
 
     def read(self, ranking: Ranking, now: float) -> None:
         """The store was read."""
         if self._stored.take(ranking) and self.role is Role.FOLLOWER:
-            self._compared(self._stored.data, now)
-
-    def _compared(self, data: str, now: float) -> None:
-        shown, newest = self.shown, self._newest
-        if shown is not None and shown.data == data:
-            self._comparison.confirm(now)
-        if not self._inbox.hearing or (self._log.must_locate and shown is None):
-            if shown is None or shown.data != data:
-                self._outbox.add(Event(None, data))
-        elif self._inbox or (self._log.must_locate and not self._comparison.without_log):
-            return  # the store was read before that was published
-        elif self._comparison.without_log:
-            self._comparison.is_due, self.ready = False, True
-            if shown is not None and shown.data != data:
-                self._outbox.add(Event(None, data))
-        elif newest is not None and newest.data == data:
-            self._outbox.add(newest, broken=shown is not None)
-            self._newest, self._comparison.is_due = None, False
-        elif shown is not None and shown.id is not None and shown.data == data:
-            self._comparison.settle()
-            self.ready = True
-        else:
-            self._comparison.asking.is_due = True
+            self._comparison.was_read()
+            self._compared(self._stored.data)
 
     def not_found(self) -> None:
         """The store has no such board."""
@@ -255,11 +106,13 @@ class BoardState:
         self._comparison.begin_with_log()
         is_ahead = head is not None and (self.last is None or head > self.last)
         if self._is_beside_the_log:
-            self._newest, self._comparison.is_due = newest, True
+            self._newest = newest
+            self._comparison.demand()
         elif whole or is_ahead:
             self._outbox.extend(events, broken=not whole)
         elif self.role is Role.FOLLOWER:
-            self._newest, self._comparison.is_due = newest, True  # the log went back, or was lost
+            self._newest = newest  # the log went back, or was lost
+            self._comparison.demand()
         else:
             self._log.must_log = True  # likewise
         if is_ahead:
@@ -297,10 +150,13 @@ class BoardState:
 
     def sent(self, now: float) -> None:
         """The event was sent."""
-        event, broken = self._outbox.sent(now)
+        event, broken, heard = self._outbox.sent(now)
         self.ready = True
-        if self.role is Role.FOLLOWER or self._stored.shows(event):
+        # What was found in the log proves nothing: the publisher may be cut off from it.
+        if heard or (self.role is not Role.FOLLOWER and self._stored.shows(event)):
             self._comparison.confirm(now)
+        elif self.role is Role.FOLLOWER and self._stored.shows(event):
+            self._comparison.confirm_as_read()
         if event.id is None:
             return
         self._newest = None  # or an older event could be sent later
@@ -318,7 +174,7 @@ class BoardState:
         self._inbox.start_anew(now)
         self._comparison.start_anew(now)
         if role is Role.FOLLOWER:
-            self._comparison.is_due = True
+            self._comparison.demand()
         if (role is Role.FOLLOWER) is not was_following:
             # A new publisher's feed has yet to be opened; `resync` says when to read.
             self._stored.forget(must_read=self.shown is None)
@@ -338,18 +194,6 @@ class BoardState:
         """The board was deleted from the store."""
         self._gone = self._forget = True
 
-    def following(self) -> None:
-        """Everything that is published of the board is heard from now on; what came before may
-        have been missed."""
-        if self.role is Role.FOLLOWER:
-            self._inbox.hearing = self._log.must_locate = self._comparison.is_due = True
-            self._comparison.without_log = False
-
-    def hear(self, event: Event) -> None:
-        """The publisher sent `event`."""
-        if self.role is Role.FOLLOWER and not self._inbox.hear(event):
-            self._log.must_locate = True
-
     def wanted(self) -> None:
         """Another process asks for the board: see whether the log has what is shown."""
         self._log.must_locate = True
@@ -366,34 +210,13 @@ class BoardState:
         is_due = not strictly and now <= self._outbox.sent_at + self._coalesce + FRESH
         return self._comparison.was_confirmed and (is_due or self._stored.shows(self.shown))
 
-    def doubt(self, now: float) -> None:
-        """Compare with the store what is shown, at once; until then it is `in_doubt`."""
-        self._comparison.doubt(now)
+    def doubt(self) -> int:
+        """Compare with the store what is shown, at once, as it is from now on; until then it is
+        `in_doubt`. Returns what `answered_doubts` has to come to."""
+        return self._comparison.doubt()
 
     def show_again(self, now: float) -> None:
         """Send the newest event once more, at once: those who were sent it before are gone."""
         self.ready = False
         self._stored.read_after = now
         self._outbox.send_again()
-
-    def _take_in(self, event: Event) -> bool:
-        """Send `event`, which was heard, unless it was sent; ``False`` if the log has to be asked
-        first for what lies before it."""
-        last = self.last
-        if event.id is None:
-            if self.shown is None or self.shown.data != event.data:
-                self._outbox.add(event)
-            return True
-        if last is not None and event.id <= last:
-            # Heard twice, or else the log went back.
-            self._log.must_locate = self._log.must_locate or event.id != last
-            return True
-        follows = last is None or event.id.n == last.n + 1
-        has_reset = self.shown is not None and self.shown.id is None
-        if not follows and not has_reset and self._inbox.must_ask_before(event.id):
-            self._log.must_locate = True
-            return False
-        self._outbox.add(event, broken=not follows)
-        self._newest = None
-        self._comparison.answered()
-        return True

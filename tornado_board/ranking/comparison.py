@@ -15,16 +15,29 @@ class Comparison:
     the board where the two differ; a publisher's feed tells it."""
 
     def __init__(self, now: float) -> None:
-        #: Whether the store is to be read for it.
-        self.is_due = True
         #: Whether it is, or was, done while the log could not be asked.
         self.without_log = False
-        #: Whether somebody waits for it.
-        self.in_doubt = False
-        #: When the newest read of the store began.
-        self.began_at = now
+        #: When the read began that the store is known from.
+        self.read_at = _NEVER
         self.asking = Asking(now)
+        #: How many of those who wanted to know were answered: the first ones.
+        self.answered_doubts = 0
+        self._doubts = 0
+        self._is_due = True
         self._at = _NEVER
+        # When the newest read began, how many had asked by then; and those of the last one
+        # that came to something.
+        self._began_at, self._doubts_before, self._doubts_seen = now, 0, 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether somebody waits for it."""
+        return self.answered_doubts < self._doubts
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the store is to be read for it."""
+        return self._is_due or self.in_doubt
 
     @property
     def was_confirmed(self) -> bool:
@@ -36,36 +49,57 @@ class Comparison:
         """Whether it was found a moment ago."""
         return now <= self._at + FRESH
 
+    def demand(self) -> None:
+        """The store is to be read for it."""
+        self._is_due = True
+
+    def doubt(self) -> int:
+        """Somebody waits to know; answered when `answered_doubts` has come to the number given."""
+        self._doubts += 1
+        return self._doubts
+
+    def begin(self, now: float) -> None:
+        """A read of the store begins: it says nothing to those who ask later."""
+        self._began_at, self._doubts_before = now, self._doubts
+
+    def was_read(self) -> None:
+        """It came to something."""
+        self.read_at, self._doubts_seen = self._began_at, self._doubts_before
+
     def confirm(self, now: float) -> None:
         """What is shown is what the store has."""
-        self.in_doubt, self._at = False, now
+        self.answered_doubts, self._at = self._doubts, now
 
-    def doubt(self, now: float) -> None:
-        """Somebody waits to know."""
-        self.in_doubt = self.is_due = True
-        self.asking.hurry(now)
+    def confirm_as_read(self) -> None:
+        """What is shown is what the store had when it was last read."""
+        self.answered_doubts = max(self.answered_doubts, self._doubts_seen)
+        self._at = max(self._at, self.read_at)
 
     def give_up(self) -> None:
         """Nobody can tell at present."""
-        self.in_doubt = False
+        self.answered_doubts = self._doubts
 
     def forget(self) -> None:
         """Whatever was confirmed says nothing any more."""
         self._at = _NEVER
 
-    def settle(self) -> None:
+    def end(self) -> None:
+        """It is done, unless somebody has asked since."""
+        self._is_due = False
+
+    def reconciled(self) -> None:
         """There is nothing to ask: the store has what is shown, under its id."""
-        self.is_due = False
-        self.asking.settled()
+        self._is_due = False
+        self.asking.reconciled()
 
     def answered(self) -> None:
         """The publisher has published the board."""
-        self.is_due = False
+        self._is_due = False
         self.asking.stop()
 
     def begin_with_log(self) -> None:
         """It can be asked again, so what was found without it says nothing any more."""
-        self.is_due = self.is_due or self.without_log
+        self._is_due = self._is_due or self.without_log
         self.without_log = False
 
     def start_anew(self, now: float) -> None:

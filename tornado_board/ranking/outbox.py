@@ -24,22 +24,25 @@ class Outbox:
         #: What was sent last, and when.
         self.shown: Event | None = None
         self.sent_at = float("-inf")
-        self._events: deque[tuple[Event, bool]] = deque()
+        self._events: deque[tuple[Event, bool, bool]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._events)
 
-    def add(self, event: Event, *, broken: bool = False) -> None:
-        """Send `event`, after a reset in any case if it is known that something is missing."""
-        self._events.append((event, broken))
+    def add(self, event: Event, *, broken: bool = False, heard: bool = False) -> None:
+        """Send `event`, after a reset in any case if it is known that something is missing.
+
+        `heard`: it came from the publisher just now.
+        """
+        self._events.append((event, broken, heard))
 
     def extend(self, events: Iterable[Event], *, broken: bool) -> None:
         """The same for several."""
-        self._events.extend((event, broken) for event in events)
+        self._events.extend((event, broken, False) for event in events)
 
     def next(self) -> Send:
         """How the first event is to be sent. There has to be one."""
-        event, broken = self._events[0]
+        event, broken, _ = self._events[0]
         before = self.shown
         if before is None or event.id is None:
             return Send(event, None)
@@ -48,11 +51,11 @@ class Outbox:
         follows = event.id.n == before.id.n + 1 and not broken
         return Send(event, None if follows else BROKEN)
 
-    def sent(self, now: float) -> tuple[Event, bool]:
-        """The first event was sent; it, and whether it was said to be broken off from the rest."""
-        event, broken = self._events.popleft()
+    def sent(self, now: float) -> tuple[Event, bool, bool]:
+        """The first event was sent; it, and what was said of it in `add`."""
+        event, broken, heard = self._events.popleft()
         self.shown, self.sent_at = event, now
-        return event, broken
+        return event, broken, heard
 
     def send_again(self) -> None:
         """Send what was sent last once more, as if to new subscribers, if nothing else is to be

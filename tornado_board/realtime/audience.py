@@ -47,14 +47,16 @@ class Member(Protocol):
 
 
 class Audience:
-    """Subscribers, in an order that is walked in slices while they come and go.
+    """Subscribers, in an order that broadcasts go through in slices while they come and go.
 
     Their `send` stand in a list of their own: a broadcast to ten thousand who keep up touches
     nothing else of them, and its loop runs in C. While the audience is held (`hold`), who joins
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end_of: Callable[[Joined | None], bytes]) -> None:
+        """`end_of` gives what the stream of a member ends with: see `Member.joined`."""
+        self.end_of = end_of
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
         self._gaps: list[int] = []
@@ -93,11 +95,11 @@ class Audience:
         """Send to the member at `place` by `send` from now on."""
         self._sends[place] = send
 
-    def finish(self, end: Callable[[Joined | None], bytes]) -> None:
-        """Close every member; those that can take it are sent what `end` gives for it before."""
+    def finish(self) -> None:
+        """Close every member; those that can take it are sent the stream's end before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(end(member.joined))
+                member.finish(self.end_of(member.joined))
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""

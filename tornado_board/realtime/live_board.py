@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
+from collections import deque
 from typing import Protocol
 
 from tornado_board.backoff import Backoff
@@ -97,8 +99,8 @@ class LiveBoard:
         self.kept = kept
         #: Done when the hub has the board, or it was found that it can't be had.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: Done when what the hub has was compared with the store, if somebody waits for that.
-        self._compared: asyncio.Future[None] | None = None
+        # Those who wait for what the hub has to be compared with the store, the first ones first.
+        self._doubts: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._surroundings = surroundings
         self._is_urgent = not kept  # somebody waits for `ready`
         self._backoff = Backoff(*_AGAIN)
@@ -122,28 +124,43 @@ class LiveBoard:
         if not self._is_urgent:
             self._is_urgent = True
             self._surroundings.hurry(self.board_id)
-        await self.first_shown()
+        await self.until_ready()
 
-    async def first_shown(self) -> None:
+    async def until_ready(self) -> None:
         """As `shown`, for who has made the board live; it may be over by now."""
         # Shielded, since others may wait for the same.
         await asyncio.shield(self.ready)
 
     async def compared(self, *, strictly: bool) -> None:
         """Return when the hub has the board as the store had it a moment ago, or nobody can tell
-        within `_COMPARING` seconds."""
-        now = time.monotonic()
-        if self.state.is_confirmed(now, strictly=strictly):
+        within `_COMPARING` seconds.
+
+        A read of the store that has begun before this was called does not count: the client may
+        have seen, elsewhere, what came after it.
+        """
+        if self.state.is_confirmed(time.monotonic(), strictly=strictly):
             return
-        if self._compared is None:
-            self._compared = asyncio.get_running_loop().create_future()
-            self.state.doubt(now)
-            self.wake()
+        while self._doubts and self._doubts[0][1].done():
+            self._doubts.popleft()  # of a client that has waited long enough, or is gone
+        compared = asyncio.get_running_loop().create_future()
+        self._doubts.append((self.state.doubt(), compared))
+        self.wake()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_COMPARING):
-                await asyncio.shield(self._compared)
+                await compared
 
     async def _run(self) -> None:
+        try:
+            await self._live()
+        finally:
+            self._answer()
+
+    def _answer(self, count: float = math.inf) -> None:
+        """Let those who doubted go on, up to the one with the number `count`."""
+        while self._doubts and self._doubts[0][0] <= count:
+            succeed(self._doubts.popleft()[1])
+
+    async def _live(self) -> None:
         while True:
             self._woken.clear()
             action: Action | None = None
@@ -152,9 +169,7 @@ class LiveBoard:
                 if self.state.ready:
                     succeed(self.ready)
                     self._is_urgent = False
-                if self._compared is not None and not self.state.in_doubt:
-                    succeed(self._compared)
-                    self._compared = None
+                self._answer(self.state.answered_doubts)
                 if isinstance(action, Wait):
                     await self._wait(action.seconds)
                 elif isinstance(action, End):

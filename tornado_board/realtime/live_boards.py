@@ -122,7 +122,7 @@ class LiveBoards:
             live = self._start(board_id, kept=False)
             if self.role is Role.FOLLOWER:
                 await self._bus.follow([board_id])
-            await live.first_shown()
+            await live.until_ready()
         else:
             await live.shown()
 
@@ -242,7 +242,7 @@ class LiveBoards:
 
     async def read(self, board_id: str, *, urgent: bool) -> Ranking:
         async with self._reads.take(board_id, urgent=urgent):
-            return await self._store.ranking(board_id, self._settings.standings_depth)
+            return await self._store.ranking(board_id, self._settings.top_k)
 
     async def locate(
         self, board_id: str, after: EventId | None, *, urgent: bool
@@ -290,6 +290,10 @@ class LiveBoards:
             self._backlog.add_deleted(board_id)
         except NotPublisher:
             self.on_fenced()
+        except Exception:
+            # The board has ended all the same; to end it again would hit one made in its place.
+            logger.exception("the log of board %s could not be deleted", board_id)
+            self._backlog.add_deleted(board_id)
         finally:
             self._ending.pop(board_id, None)
 
@@ -303,8 +307,8 @@ class LiveBoards:
         state = BoardState(
             self.role,
             time.monotonic(),
-            coalesce=self._settings.squash,
-            depth=self._settings.standings_depth,
+            coalesce=self._settings.coalesce,
+            depth=self._settings.top_k,
             left=self._backlog.take_unlogged(board_id),
         )
         live = self._boards[board_id] = LiveBoard(board_id, state, self, kept=kept)

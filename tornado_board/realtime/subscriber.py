@@ -153,8 +153,10 @@ class Subscriber:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            pass
-        self.close()
+            self.close()
+            return
+        # It may have ended only its own side, and still read.
+        self.finish(b"" if self.audience is None else self.audience.end_of(self.joined))
 
     def on_writable(self) -> None:
         """The socket takes bytes again."""

@@ -81,7 +81,7 @@ class Topic:
         audiences = self._audiences if in_step or not wire.deltas else self._joining
         audience = audiences.get(wire)
         if audience is None:
-            audience = audiences[wire] = Audience()
+            audience = audiences[wire] = Audience(partial(self._end_of, wire))
         audience.add(member)
         if own is not None:
             member.joined = Joined(own, self._content.get(wire, Content()))
@@ -132,7 +132,7 @@ class Topic:
             finally:
                 # They were sent it, also where this was cancelled.
                 for wire, audience in self._falling_in.items():
-                    self._audiences.setdefault(wire, Audience()).take_over(audience)
+                    self._audiences.setdefault(wire, Audience(audience.end_of)).take_over(audience)
                 self._falling_in = {}
 
     def _following(
@@ -177,8 +177,8 @@ class Topic:
     def end(self) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
-        for wire, audience in self._all():
-            audience.finish(partial(self._end_of, wire))
+        for _, audience in self._all():
+            audience.finish()
         self.wake()
 
     async def _drop_dead(self, patience: float) -> None:

@@ -163,6 +163,9 @@ def _convert(values: dict[str, Any], expected: type[T]) -> T:
         raise Problem(400, _detail(str(error), values, expected)) from None
     for name in expected.__struct_fields__:
         value = getattr(result, name)
+        if name in ("id", "name") and values.get(name, "") is None:
+            # To the struct it is the same as a field that is left out.
+            raise Problem(400, _not(name, None, expected))
         if value is None or value is msgspec.UNSET:
             continue
         if name == "name":
@@ -182,12 +185,16 @@ def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]
     if unknown is not None:
         return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     if match := _AT_FIELD.search(message):
-        name = match[1]
-        null = "; leave it out instead of null" if values.get(name, 0) is None else ""
-        return f"{name}: must be {_described(expected)[name]}{null}."
+        return _not(match[1], values.get(match[1], 0), expected)
     if match := _MISSING.match(message):
         return f"{match[1]}: is missing; it must be {_described(expected)[match[1]]}."
     return f"{message}."
+
+
+def _not(name: str, value: object, expected: type[msgspec.Struct]) -> str:
+    """That the field `name` must not be `value`."""
+    null = "; leave it out instead of null" if value is None else ""
+    return f"{name}: must be {_described(expected)[name]}{null}."
 
 
 @functools.cache

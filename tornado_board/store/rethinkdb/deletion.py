@@ -76,7 +76,13 @@ class Deletions:
         """
         if not await self._run(_is_anything_of(board=board_id)):
             raise NotFound(f"there is no board {board_id!r}")
-        if not await self._sweep(board_id):
+        by = new_id()
+        try:
+            await self._run(_claim(board=board_id, by=by), write=True, last_step=True)
+        except OutcomeUnknown:
+            self.complete(board_id)
+            raise
+        if not await self._sweep(board_id, by):
             self.complete(board_id)
 
     def complete(self, board_id: str) -> None:
@@ -93,14 +99,9 @@ class Deletions:
         """Break off what runs in the background; whoever comes next completes it."""
         await self._tasks.cancel()
 
-    async def _sweep(self, board_id: str) -> bool:
-        """Delete the board and its players; tell whether that is all, or others still do so."""
-        by = new_id()
-        try:
-            await self._run(_claim(board=board_id, by=by), write=True, last_step=True)
-        except OutcomeUnknown:
-            self.complete(board_id)
-            raise
+    async def _sweep(self, board_id: str, by: str) -> bool:
+        """Delete the players of a board that is claimed, and then the board; tell whether that is
+        all, or others still do so."""
         try:
             while True:
                 result = await self._run(
@@ -127,9 +128,10 @@ class Deletions:
         try:
             while True:
                 try:
-                    if not await self._run(_is_under_way(board=board_id)):
+                    by = new_id()
+                    if not await self._run(_join(board=board_id, by=by), write=True):
                         return
-                    if await self._sweep(board_id):
+                    if await self._sweep(board_id, by):
                         logger.info("completed the deletion of the board %r", board_id)
                         return
                 except (StoreUnavailable, OutcomeUnknown) as error:
@@ -184,9 +186,6 @@ _is_anything_of = prepared(
     )
 )
 
-#: Whether `board` is being deleted.
-_is_under_way = prepared(lambda p: is_being_deleted(r.table(BOARDS).get(p["board"])))
-
 #: At most `limit` ids of boards that are being deleted.
 _under_way = prepared(
     lambda p: (
@@ -205,6 +204,22 @@ _claim = prepared(
             r.table(BOARDS).get(p["board"]).replace(lambda document: _claimed(document, p, now))
         )
     )
+)
+
+#: The same if `board` is being deleted already, which is what it gives. What was made in its place
+#: since somebody found it being deleted is left alone.
+_join = prepared(
+    lambda p: _with_now(
+        lambda now: (
+            r.table(BOARDS)
+            .get(p["board"])
+            .replace(
+                lambda document: r.branch(
+                    is_being_deleted(document), _claimed(document, p, now), document
+                )
+            )
+        )
+    ).do(lambda _: _is_claimed(r.table(BOARDS).get(p["board"]), p))
 )
 
 #: Delete `limit` players of `board` if it still is being deleted by `by`, which the result's
