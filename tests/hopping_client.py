@@ -82,10 +82,10 @@ class StreamClient:
                 await writer.wait_closed()
 
     def _take(self, fields: dict[str, str]) -> None:
-        if "id" in fields:
-            self.last_id = EventId.parse(fields["id"])
-        id = None if fields.get("id") in (None, "0-0") else self.last_id
+        id = EventId.parse(fields["id"]) if fields.get("id") else None
         self.received.append(Received(fields["event"], id, json.loads(fields["data"])))
+        if "id" in fields:
+            self.last_id = id
 
     async def follow_for_good(self, port: int) -> None:
         """Follow, and come back shortly after the stream ends or the server is gone."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import httpx_sse
 
-from tornado_board.replay import NO_POSITION, EventId
+from tornado_board.replay import EventId
 
 #: Seconds within which whatever has to happen does, also on a busy machine.
 PATIENCE = 20.0
@@ -201,12 +201,8 @@ class RawStream:
         while True:
             fields = (await self.block()).fields
             if "data" in fields:
-                event_id = EventId.parse(fields["id"]) if "id" in fields else None
-                return (
-                    fields["event"],
-                    json.loads(fields["data"]),
-                    None if event_id == NO_POSITION else event_id,
-                )
+                event_id = EventId.parse(fields["id"]) if fields.get("id") else None
+                return fields["event"], json.loads(fields["data"]), event_id
 
     async def ended(self) -> bytes:
         """Wait for the end of the stream; what came until then."""

@@ -60,10 +60,6 @@ import { slotsOf } from "./slots.js";
  * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
  */
 
-// What the server gives for the id of an event that has none. It is a position all the same: who goes
-// on after it gets the board as it is, after a reset.
-const NO_POSITION = "0-0";
-
 const DEFAULTS = {
   lastEventId: "",
   silence: 4_000,
@@ -330,8 +326,7 @@ export class BoardStream extends EventTarget {
         clearTimeout(timer);
         timer = setTimeout(check, quiet);
         this.#setState("live");
-        const id = message.lastEventId === NO_POSITION ? null : message.lastEventId;
-        this.#deliver([{ id, event, data: message.data }]);
+        this.#deliver([{ id: message.lastEventId, event, data: message.data }]);
       };
 
       signal.addEventListener("abort", abort);
@@ -520,6 +515,7 @@ export class BoardStream extends EventTarget {
   /** @param {Answer} answer */
   #deliverAnswer(answer) {
     if (!this.#sameAsBefore(answer)) this.#deliver(answer.events);
+    // Also "0-0", which the server gives where it has no id; it knows what to do with it.
     if (typeof answer.last_event_id === "string") this.#lastEventId = answer.last_event_id;
   }
 
@@ -535,9 +531,9 @@ export class BoardStream extends EventTarget {
       if (event === "update") {
         // An event without an id is newer than the last one with an id; whoever went on after that
         // would be told again what is older.
-        this.#lastEventId = id || NO_POSITION;
+        this.#lastEventId = id ?? "";
         this.#unnumbered = id ? "" : JSON.stringify(detail);
-        this.#dispatch("update", { id: id || "", board: detail });
+        this.#dispatch("update", { id: this.#lastEventId, board: detail });
       } else if (event === "reset") {
         this.#dispatch("reset", detail);
       }

@@ -157,8 +157,7 @@ class FakeEventSource extends EventTarget {
 
   bring({ id, event, data }) {
     if (this.readyState !== this.OPEN) return;
-    const lastEventId = event === "update" ? id || "0-0" : id;
-    this.dispatchEvent(new MessageEvent(event, { data, lastEventId }));
+    this.dispatchEvent(new MessageEvent(event, { data, lastEventId: id }));
   }
 
   fail(forGood) {

@@ -168,7 +168,7 @@ class Client:
 
     def _show(self, now: float, server: int, id: str | None, scores: dict[str, int]) -> None:
         try:
-            event_id = EventId.parse(id) if id and id != "0-0" else None
+            event_id = EventId.parse(id) if id else None
         except ValueError:
             raise WireError(f"id {id!r}") from None
         self.shown = scores

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tornado_board.realtime.replays import Replays
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Encode, Message, update
-from tornado_board.replay import NO_POSITION, Event, EventId, Gap, LogUnavailable, ReplayLog
+from tornado_board.replay import Event, EventId, Gap, LogUnavailable, ReplayLog
 from tornado_board.tasks import Shared
 
 #: Answers kept for others who ask for the same, since thousands do after a restart; and how many
@@ -27,7 +27,6 @@ _TRIES = 5
 #: Seconds that this process may be behind another, each try.
 _BEHIND = 0.5
 
-_UNLOGGED = "events were sent that could not be logged"
 _TOO_LARGE = "what came after that event is more than this server sends at once"
 _TOO_MUCH = "too much is on its way to other clients at present"
 
@@ -92,8 +91,6 @@ class CatchUps:
         current = topic.current.id
         if current is None:
             return _reset(topic, "events are not being logged at present", encode)
-        if event_id == NO_POSITION:
-            return _reset(topic, _UNLOGGED, encode)
         if current == event_id:
             return _NOTHING
         key = (topic.board_id, event_id, current, encode)

@@ -37,11 +37,6 @@ class EventId(NamedTuple):
         return f"{self.ms}-{self.n}"
 
 
-#: The position of who has seen an event without an id: older than any, so that what comes after it
-#: can't be told. No event has this id.
-NO_POSITION = EventId(0, 0)
-
-
 class Event(msgspec.Struct, frozen=True):
     """A board as its subscribers were sent it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tornado_board.realtime.wires import Message, Sent
-from tornado_board.replay import NO_POSITION, EventId
+from tornado_board.replay import EventId
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -13,16 +13,20 @@ CONTENT_TYPE = "application/json; charset=utf-8"
 #: that gets the rest at once.
 MOST_BYTES = 256 * 1024
 
+#: The position of who has seen an event without an id: it is older than any, so that what comes
+#: after it can't be told.
+_NO_POSITION = EventId(0, 0)
+
 
 def answer(events: Sequence[Sent]) -> Message:
     """`events`, of which there is at least one with a position, as far as there is room."""
-    parts, size, last = [], 0, NO_POSITION
+    parts, size, last = [], 0, _NO_POSITION
     for sent in events:
         part = _event(sent)
         parts.append(part)
         size += len(part)
         if sent.type.logged:
-            last = sent.id or NO_POSITION
+            last = sent.id or _NO_POSITION
             if size >= MOST_BYTES:
                 break
     return _answer(parts, last)
@@ -37,7 +41,7 @@ def newest(events: Sequence[Sent]) -> Message:
         size += len(part)
         if size >= MOST_BYTES:
             break
-    return _answer(parts[::-1], events[-1].id or NO_POSITION)
+    return _answer(parts[::-1], events[-1].id or _NO_POSITION)
 
 
 def nothing(since: EventId) -> Message:

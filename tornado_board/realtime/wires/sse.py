@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from tornado_board.realtime.wires import Comment, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
-from tornado_board.replay import NO_POSITION
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
@@ -87,17 +86,16 @@ def block(sent: Sent) -> bytes:
     """One event.
 
     The id stands last, so that a client that keeps the id of a block that was cut in the middle
-    does not lose that event. After an event without an id the client's is `NO_POSITION`: one that
-    comes back is to get the board as it is, and a reset, not what it has seen already. An empty
-    one would do that too, but could not be told from that of a client that has seen nothing, for
-    which what the board was a moment ago is good enough.
+    does not lose that event. An empty one takes the client's last id from it: one that comes back
+    after an event without an id is to get the board as it is, not what it has seen already.
     """
     data = sent.data
     for character, escaped in _LINE_ENDS.items():
         data = data.replace(character, escaped)
     if not sent.type.logged:
         return f"event: {sent.type.name}\ndata: {data}\n\n".encode()
-    return f"event: {sent.type.name}\ndata: {data}\nid: {sent.id or NO_POSITION}\n\n".encode()
+    last = "id:" if sent.id is None else f"id: {sent.id}"
+    return f"event: {sent.type.name}\ndata: {data}\n{last}\n\n".encode()
 
 
 RAW = EventStream(chunked=False)
