@@ -105,7 +105,7 @@ async def test_plain_and_gzip_say_the_same_whoever_joins_when(
 ) -> None:
     """Anew, with a position in the past, with the newest one, and through comments."""
     chance = random.Random(7)
-    tuned = dataclasses.replace(settings, squash=0.0, keepalive=0.2)
+    tuned = dataclasses.replace(settings, coalesce=0.0, keepalive=0.2)
     url = (await serving(tuned)).url
     async with http_client(url) as client:
         await make_board(client, "b")
