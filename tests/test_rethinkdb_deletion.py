@@ -67,7 +67,7 @@ async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
         answered = [
             await stores[0].create_player("b", NewPlayer(id=f"p{n}", name="New")) for n in range(20)
         ]
-        assert (await stores[0].add_score("b", "p0", 5)).score == 5
+        assert (await stores[0].add_score("b", "p0", 5)).player.score == 5
         done = await asyncio.gather(*deleting, return_exceptions=True)
         assert done == [None]
         ranking = (await stores[0].ranking("b", 500)).players

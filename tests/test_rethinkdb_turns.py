@@ -81,7 +81,7 @@ async def test_a_crowd_that_wants_ranks_is_not_sent_on_at_once(
     async with ReQLServer() as reql:
         store = await opened.store(reql.url(), settings)
         reql.answering.clear()
-        ranks = [asyncio.ensure_future(store.get_player("demo", f"p{i}")) for i in range(50)]
+        ranks = [asyncio.ensure_future(store.rank("demo", i)) for i in range(50)]
         board = asyncio.ensure_future(store.get_board("last"))
         async with asyncio.timeout(PATIENCE):
             while not any("'last'" in str(term) for term in reql.queries):
