@@ -241,6 +241,7 @@ async def test_a_write_is_answered_though_its_rank_is_not_known(
 
         monkeypatch.setattr(served.ranks, "standing", fail)
         monkeypatch.setattr(served.ranks, "count", fail)
+        monkeypatch.setattr(served.store, "count", fail)
         added = await served.request("POST", "/boards/demo/players/mars/score-add/")
         assert (added.status, added.json()) == (
             200,
@@ -251,6 +252,8 @@ async def test_a_write_is_answered_though_its_rank_is_not_known(
         assert score.json()["previous"] == {"score": 20, "rank": None}
         board = await post(served, "/boards/", {"id": "b"})
         assert (board.status, board.json()["players"]) == (201, None)
+        board = await served.request("PATCH", "/boards/b/", '{"top": 7}')
+        assert (board.status, board.json()["top"], board.json()["players"]) == (200, 7, None)
         # What is only read can't be answered then.
         status = 503 if isinstance(error, StoreUnavailable) else 404
         for target in ("/boards/demo/players/mars", "/boards/demo/?fields=count"):
