@@ -8,6 +8,8 @@ there are many players, and right.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
@@ -35,6 +37,9 @@ _PATIENCE = 0.05
 #: Numbers of 8 bytes that a board's index takes beside its players' scores, roughly.
 _EACH = 256
 
+#: Freed entries that are worth telling the C library.
+_MUCH = 1_000_000
+
 #: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
 #: which it may be dropped to make room.
 _IDLE, _UNUSED = 900, 10
@@ -42,6 +47,13 @@ _IDLE, _UNUSED = 900, 10
 #: A board whose index was lost is built again when this many times the seconds have passed that
 #: building it took, and one that could not be read, or finds no room, after these many ticks.
 _REST, _AGAIN, _NO_ROOM = 10, 2, 30
+
+
+def _give_memory_back() -> None:
+    """Have the C library give the system back what is free: by itself it keeps small pieces, of
+    which what is known of players for a while consists. Takes milliseconds."""
+    with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Standing(NamedTuple):
@@ -356,8 +368,11 @@ class Ranks:
 
     def _weigh(self, board: _Board) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries
-        self._weight += weight - board.weight
+        freed = board.weight - weight
+        self._weight -= freed
         board.weight = weight
+        if freed >= _MUCH and not self._closed:
+            self._tasks.start(asyncio.to_thread(_give_memory_back))
 
     def _make_room(self, wanted: _Board | None = None) -> bool:
         """Drop boards until all fit: first those that were not asked for the longest. Whether they
