@@ -73,6 +73,11 @@ class Process:
     def wrote(self, player: str, before: Any, after: Any, since: int) -> None:
         self.ranks.wrote("b", player, before, after, since)
 
+    async def tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.ranks.tick()
+
     async def known(self) -> None:
         while not self.knows():
             await self.ranks.count("b")
@@ -104,9 +109,11 @@ class Process:
 @asynccontextmanager
 async def process_on(store: Store, seed: int = 0) -> AsyncIterator[Process]:
     process = Process(store, seed)
+    ticking = asyncio.create_task(process.tick())
     try:
         yield process
     finally:
+        ticking.cancel()
         await process.ranks.close()
         await process.feed.close()
 
