@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Awaitable
 
-from tornado_board.inputs import BoardPatch, NewBoard
+from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
-from tornado_board.store import StoreUnavailable
+from tornado_board.store import StoreError, StoreUnavailable
 from tornado_board.web import answers, streams
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
@@ -27,7 +28,18 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
     return path if player_id is None else f"{path}players/{player_id}/"
 
 
-class BoardsHandler(Handler):
+class _Boards(Handler):
+    async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
+        """Answer with a board that was written, and with its `count` of players if the store can
+        tell it."""
+        try:
+            players = await count
+        except StoreError:
+            players = None  # the board was written all the same
+        self.send_json(answers.whole_board(board, players), status)
+
+
+class BoardsHandler(_Boards):
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
         fields = self.fields_argument("settings")
@@ -63,11 +75,13 @@ class BoardsHandler(Handler):
         if once is not None:
             new.id = new.id or id_of(once)
         board = await self.store.create_board(new, once)
+        self.ranks.forget(board.id)
         self.created(path_of(board.id))
-        await _send_whole(self, board, 201)
+        # Not the ranks' count: who makes a board does not ask for its ranks yet.
+        await self.send_whole(board, self.store.count(board.id), 201)
 
 
-class BoardHandler(Handler):
+class BoardHandler(_Boards):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
         if self.wants_event_stream:
@@ -79,7 +93,7 @@ class BoardHandler(Handler):
         position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
         players = ranking.players[: limit or ranking.board.top]
-        count = await self.services.ranks.count(board_id) if "count" in fields else None
+        count = await self.ranks.count(board_id) if "count" in fields else None
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
@@ -96,11 +110,15 @@ class BoardHandler(Handler):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = self.body(BoardPatch)
-        await _send_whole(self, await self.store.update_board(board_id, patch, self.once))
+        board = await self.store.update_board(board_id, patch, self.once)
+        if patch.order is not UNSET:
+            self.ranks.forget(board_id)
+        await self.send_whole(board, self.ranks.count(board_id))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
         await self.store.delete_board(board_id)
+        self.ranks.forget(board_id)
         self.no_content()
 
 
@@ -114,13 +132,6 @@ class EventsHandler(Handler):
             return
         with self.holding(board_id):
             await streams.serve_poll(self, board_id)
-
-
-async def _send_whole(handler: Handler, board: Board, status: int = 200) -> None:
-    """Answer with a board that was written."""
-    standing = await handler.standing(board.id)
-    count = None if standing is None else standing.of
-    handler.send_json(answers.whole_board(board, count), status)
 
 
 async def _serve_stream(handler: Handler, board_id: str) -> None:

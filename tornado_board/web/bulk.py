@@ -1,7 +1,8 @@
 """Many submissions in one body: a JSON array, or NDJSON, a JSON object a line.
 
-Each stands for itself. Nearly all are plain, and msgspec decodes those in half a microsecond; what
-it can't judge as strictly as single bodies are judged, `bodies.decode_object` does.
+Each stands for itself. Nearly all are plain, and msgspec decodes those in a quarter of the time;
+what it can't judge as strictly as single bodies are judged, `bodies.decode_object` does (decision
+10).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from tornado_board.inputs import UNSET, Submission
 from tornado_board.models import Number
+from tornado_board.realtime.ranks import Standing
 from tornado_board.store import Submitted
 from tornado_board.web.bodies import JSON, NotJSON, check_name, decode_object
 from tornado_board.web.problems import Problem
@@ -89,7 +91,9 @@ def submission(text: bytes) -> Submission | Problem:
     try:
         return _plainly(text) or decode_object(text, Submission, "The submission")
     except Problem as problem:
-        return problem
+        # Thousands of these are kept for a while; frames, and what was wrong there, need not be.
+        problem.__context__ = None
+        return problem.with_traceback(None)
 
 
 def _plainly(text: bytes) -> Submission | None:
@@ -180,11 +184,11 @@ def _too_many() -> Problem:
     return Problem(413, f"Too many submissions; the most in a request is {MOST_SUBMISSIONS:,}.")
 
 
-class _Previous(msgspec.Struct):
+class _Previous(msgspec.Struct, gc=False):
     score: Number
 
 
-class _Accepted(msgspec.Struct):
+class _Accepted(msgspec.Struct, gc=False):
     """What a submission did, as its line of the answer tells."""
 
     status: int
@@ -197,16 +201,33 @@ class _Accepted(msgspec.Struct):
     of: int | msgspec.UnsetType = UNSET
 
 
-class _Refused(msgspec.Struct):
+class _Refused(msgspec.Struct, gc=False):
     status: int
     detail: str
 
 
-def result(
-    outcome: Submitted | Problem, better: int | None = None, of: int | None = None
+def results(
+    outcomes: Sequence[Submitted | Problem], standing: Callable[..., Standing | None]
+) -> list[_Accepted | _Refused]:
+    """What the answer tells of `outcomes`. `standing` gives that of scores, if it is known."""
+    scores = [done.player.score for done in outcomes if isinstance(done, Submitted)]
+    known = standing(*scores)
+    if known is None:
+        return [_result(outcome) for outcome in outcomes]
+    better = iter(known.better)
+    return [
+        _result(outcome, next(better) + 1, known.of)
+        if isinstance(outcome, Submitted)
+        else _result(outcome)
+        for outcome in outcomes
+    ]
+
+
+def _result(
+    outcome: Submitted | Problem,
+    rank: int | msgspec.UnsetType = UNSET,
+    of: int | msgspec.UnsetType = UNSET,
 ) -> _Accepted | _Refused:
-    """One line of the answer. `better`: how many have a better score, of how many, if that is
-    known."""
     if isinstance(outcome, Problem):
         return _Refused(outcome.status_code, outcome.detail)
     player, before = outcome.player, outcome.previous
@@ -217,8 +238,8 @@ def result(
         player.score,
         outcome.changed,
         _Previous(before) if before is not None else None,
-        UNSET if better is None else better + 1,
-        UNSET if of is None else of,
+        rank,
+        of,
     )
 
 
