@@ -9,6 +9,7 @@ from operator import call
 from typing import Protocol
 
 from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires.checksum import Joined
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
 #: or so.
@@ -35,6 +36,9 @@ class Member(Protocol):
     def is_dead(self, patience: float) -> bool:
         """Whether the peer has been silent for `patience` seconds though it ought to answer."""
 
+    #: What it was sent besides what all others are, where its wire needs that and it is known.
+    joined: Joined | None
+
     def finish(self, end: bytes) -> None:
         """Send `end`, if the socket takes it now and nothing is unfinished, and `close`."""
 
@@ -50,9 +54,9 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self, ending: bytes) -> None:
-        #: What a stream over this wire ends with.
-        self.ending = ending
+    def __init__(self, ending: Callable[[Joined | None], bytes]) -> None:
+        """`ending` gives what the stream of a member ends with."""
+        self._ending = ending
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
         self._gaps: list[int] = []
@@ -68,6 +72,15 @@ class Audience:
         member.audience, member.place = self, len(self._members)
         self._members.append(member)
         self._sends.append(member.send)
+
+    def take_over(self, other: Audience) -> None:
+        """Have the members of `other` from now on, and leave none there; none of both is held."""
+        for member in other._members:
+            if member is not None:
+                self.add(member)
+        other._members.clear()
+        other._sends.clear()
+        other._gaps.clear()
 
     def discard(self, member: Member) -> None:
         """Forget `member`, which has closed."""
@@ -86,7 +99,12 @@ class Audience:
         """Close every member; those that can take it are sent the stream's end before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(self.ending)
+                member.finish(self._ending(member.joined))
+
+    def ending(self, member: Member) -> bytes:
+        """What the stream of one of the members ends with; nothing while it is being sent to, when
+        nobody knows how much it has had."""
+        return b"" if self._held else self._ending(member.joined)
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""

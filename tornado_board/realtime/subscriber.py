@@ -21,6 +21,7 @@ from tornado import iostream
 from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, Message
+from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
 #: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
@@ -63,6 +64,7 @@ class Subscriber:
         "_socket",
         "_unfinished",
         "audience",
+        "joined",
         "place",
         "send",
     )
@@ -80,6 +82,7 @@ class Subscriber:
         self._release = release
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self._unfinished: memoryview | None = None
         self._pending: tuple[Message, ...] = ()
         self.send: Callable[[Message], int] = sock.send
@@ -135,6 +138,8 @@ class Subscriber:
 
     def _keep(self, data: Message) -> int:
         """What `send` is while a message is unfinished."""
+        if _skips(self._pending, data):
+            self.joined = None
         self._pending = _behind(self._pending, data)
         if len(self._pending) > _MOST_PENDING:
             self.close()
@@ -151,7 +156,7 @@ class Subscriber:
             self.close()
             return
         # It may have ended only its own side, and still read.
-        self.finish(b"" if self.audience is None else self.audience.ending)
+        self.finish(b"" if self.audience is None else self.audience.ending(self))
 
     def on_writable(self) -> None:
         """The socket takes bytes again."""
@@ -212,13 +217,14 @@ class SecureSubscriber:
     Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
     """
 
-    __slots__ = ("_pending", "_stream", "_writing", "audience", "place", "replay")
+    __slots__ = ("_pending", "_stream", "_writing", "audience", "joined", "place", "replay")
 
     def __init__(self, stream: iostream.IOStream) -> None:
         """Take over `stream`."""
         self._stream = stream
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self._writing: asyncio.Future[None] | None = None
         self._pending: tuple[Message, ...] = ()
         #: What the client has missed and not taken all of yet.
@@ -242,6 +248,8 @@ class SecureSubscriber:
         if self._writing is None:
             self._write(data)
         else:
+            if _skips(self._pending, data):
+                self.joined = None
             self._pending = _behind(self._pending, data)
             if len(self._pending) > _MOST_PENDING:
                 self.close()
@@ -290,11 +298,17 @@ class SecureSubscriber:
             self.audience.discard(self)
 
 
+def _skips(pending: tuple[Message, ...], data: Message) -> bool:
+    """Whether something is skipped for a client that is behind when `data` comes."""
+    return isinstance(data, Comment) or any(message.kept is not message for message in pending)
+
+
 def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
     """What waits for a client that is behind once `data` comes, while `pending` waits already."""
     if isinstance(data, Comment):
         return pending
-    return (*(kept for message in pending if (kept := message.kept) is not None), data)
+    # Something may be missing before it.
+    return (*(kept for message in pending if (kept := message.kept) is not None), data.independent)
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:

@@ -67,6 +67,7 @@ class Express:
         self._hub = hub
         self._catch_ups = catch_ups
         self._allowed_origins = settings.allowed_origins
+        self._compress = settings.compress_streams
         self._hosts = hosts
 
     def take(self, sock: socket.socket, share: Share) -> bool:
@@ -102,7 +103,8 @@ class Express:
             self._hub.check_room(topic)
         except LimitReached:
             return False
-        first = streams.first_events(self._hub, topic, last_event_id, self._catch_ups)
+        wire = streams.wire_for(request.fields.get(b"accept-encoding", ""), self._compress)
+        first = streams.first_events(self._hub, topic, last_event_id, self._catch_ups, wire)
         if first is None or not share.hold(topic.board_id):
             return False
         try:
@@ -111,10 +113,10 @@ class Express:
             share.drop()
             return False
         head = streams.response_head(
-            cors_headers(self._allowed_origins, request.fields.get(b"origin"))
+            cors_headers(self._allowed_origins, request.fields.get(b"origin")), wire
         )
         log_stream_started(request.path, share.address)
-        streams.subscribe(self._hub, topic, sock, share.leave, head, first)
+        streams.subscribe(self._hub, topic, sock, share.leave, head, first, wire)
         return True
 
 

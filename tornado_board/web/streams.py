@@ -18,13 +18,22 @@ from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, poll, sse, update
+from tornado_board.realtime.wires.gzip_sse import GZIP, GzipStream
 from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
 from tornado_board.replay import EventId, LogUnavailable
+from tornado_board.web.accept import accepts_gzip
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connections import Connection
 from tornado_board.web.cors import cors_headers
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
+
+StreamWire = EventStream | GzipStream
+
+#: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
+_LONGEST_ACCEPT = 256
+
+_accepts_gzip = functools.lru_cache(maxsize=256)(accepts_gzip)
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
 _LONGEST_WAIT = 60.0
@@ -63,8 +72,19 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
         subscribe(handler.hub, topic, sock, release, head, first, wire)
 
 
-def _wire(handler: Handler) -> EventStream:
-    return CHUNKED if handler.request.version == "HTTP/1.1" else RAW
+def _wire(handler: Handler) -> StreamWire:
+    if handler.request.version != "HTTP/1.1":
+        return RAW
+    encodings = handler.request.headers.get("Accept-Encoding", "")
+    return wire_for(encodings, handler.services.settings.compress_streams)
+
+
+def wire_for(accept_encoding: str, compress: bool) -> StreamWire:
+    """How a stream is sent to an HTTP/1.1 client that accepts these encodings; in gzip only if
+    `compress`."""
+    if not compress or len(accept_encoding) > _LONGEST_ACCEPT:
+        return CHUNKED
+    return GZIP if _accepts_gzip(accept_encoding) else CHUNKED
 
 
 def _cors(handler: Handler) -> tuple[tuple[str, str], ...]:
@@ -72,7 +92,7 @@ def _cors(handler: Handler) -> tuple[tuple[str, str], ...]:
     return cors_headers(handler.services.settings.allowed_origins, origin)
 
 
-async def _caught_up(handler: Handler, board_id: str, wire: EventStream) -> tuple[Topic, Message]:
+async def _caught_up(handler: Handler, board_id: str, wire: StreamWire) -> tuple[Topic, Message]:
     """The live board, and what a stream of it begins with for this client."""
     catch_ups = handler.services.catch_ups
     text = _last_event_id(handler)
@@ -88,7 +108,7 @@ async def _caught_up(handler: Handler, board_id: str, wire: EventStream) -> tupl
 
 
 def first_events(
-    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream = CHUNKED
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire = CHUNKED
 ) -> Message | None:
     """What a stream begins with for a client that has seen `last_event_id` (empty for none).
 
@@ -105,7 +125,7 @@ def first_events(
 
 
 async def _first_events(
-    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> Message:
     """The same, with whatever has to be asked first."""
     known = _known(topic, last_event_id, catch_ups, wire)
@@ -119,7 +139,7 @@ async def _first_events(
 
 
 def _known(
-    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> CatchUp | None:
     if not last_event_id:
         return CatchUp(topic.encoded(wire.message))
@@ -139,7 +159,7 @@ def subscribe(
     release: Callable[[], None],
     head: bytes,
     first: Message,
-    wire: EventStream = CHUNKED,
+    wire: StreamWire = CHUNKED,
 ) -> None:
     """Send `head`, `first` and then every event of `topic` to `sock`.
 
@@ -152,21 +172,26 @@ def subscribe(
 def _begin(
     subscriber: Subscriber | SecureSubscriber,
     topic: Topic,
-    wire: EventStream,
+    wire: StreamWire,
     head: bytes,
     first: Message,
 ) -> None:
-    topic.add(subscriber, wire)
-    subscriber.begin(head + wire.opening(), first)
+    opening = wire.opening()
+    own = opening.content
+    if own is not None and first.content is not None:
+        own += first.content
+    # Who has seen the current event before is not sent it here.
+    topic.add(subscriber, wire, in_step=bool(first), own=own)
+    subscriber.begin(head + opening, first)
 
 
-def response_head(cors: tuple[tuple[str, str], ...], wire: EventStream = CHUNKED) -> bytes:
+def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire = CHUNKED) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
     return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
-def _response_head(cors: tuple[tuple[str, str], ...], wire: EventStream, now: int) -> bytes:
+def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int) -> bytes:
     fields = [
         *_fields(wire),
         ("Date", formatdate(now, usegmt=True)),
@@ -179,14 +204,16 @@ def _response_head(cors: tuple[tuple[str, str], ...], wire: EventStream, now: in
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _fields(wire: EventStream) -> list[tuple[str, str]]:
+def _fields(wire: StreamWire) -> list[tuple[str, str]]:
     """The fields that describe a stream."""
     fields = [
         ("Content-Type", sse.CONTENT_TYPE),
         ("Cache-Control", "no-store, no-transform"),
         ("X-Accel-Buffering", "no"),
-        ("Vary", "Accept"),
+        ("Vary", "Accept, Accept-Encoding"),
     ]
+    if wire.encoding != "identity":
+        fields.append(("Content-Encoding", wire.encoding))
     # Without it the end of the stream is the end of the connection (RFC 9112, section 6.3).
     return [*fields, ("Transfer-Encoding", "chunked")] if wire.chunked else fields
 
