@@ -25,7 +25,7 @@ SHORT = [
     "publisher_frozen",
     "rolling_restart",
     "redis_slow",
-    "flushall",
+    "redis_full",
     "script_flush",
     "everything_forgotten",
     "redis_evicts",
