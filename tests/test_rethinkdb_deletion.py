@@ -11,12 +11,8 @@ import pytest
 from tornado_board.inputs import NewBoard, NewPlayer
 from tornado_board.models import BoardChanged, Change, Player
 from tornado_board.settings import Settings
-<<<<<<< HEAD
-from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
-from tornado_board.store.rethinkdb import RethinkDBStore
-=======
 from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
->>>>>>> sq
+from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
