@@ -31,7 +31,8 @@ from tests.rethinkdb_server import PROGRAM, RethinkDBServer
 from tornado_board.inputs import NewBoard, Submission
 from tornado_board.ranking.ranks import Merits, Sorting
 from tornado_board.realtime.feed import Changefeed
-from tornado_board.realtime.ranks import Ranks, give_memory_back
+from tornado_board.realtime.rank_scan import give_memory_back
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 
