@@ -49,7 +49,7 @@ _IDLE, _UNUSED = 900, 10
 _REST, _AGAIN, _NO_ROOM = 10, 2, 30
 
 
-def _give_memory_back() -> None:
+def give_memory_back() -> None:
     """Have the C library give the system back what is free: by itself it keeps small pieces, of
     which what is known of players for a while consists. Takes milliseconds."""
     with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
@@ -386,7 +386,7 @@ class Ranks:
         self._weight -= freed
         board.weight = weight
         if freed >= _MUCH and not self._closed:
-            self._tasks.start(asyncio.to_thread(_give_memory_back))
+            self._tasks.start(asyncio.to_thread(give_memory_back))
 
     def _make_room(self, wanted: _Board | None = None) -> bool:
         """Drop boards until all fit: first those that were not asked for the longest. Whether they
