@@ -27,6 +27,7 @@ from statistics import median
 
 from benchmarks.processes import memory_bytes
 from benchmarks.rethinkdb_store import make_board
+from tests.nodes import until
 from tests.redis_server import RedisServer
 from tests.rethinkdb_server import RethinkDBServer
 from tornado_board.inputs import NewBoard, Submission
@@ -43,6 +44,9 @@ _CALLS = 100_000
 
 #: Commands to Redis one at a time, and in one pipeline.
 _COMMANDS, _PIPELINE = 5_000, 1_000
+
+#: Seconds within which ranks have to be known.
+_PATIENCE = 120.0
 
 #: Submissions in one call, when a board is filled.
 _FILLED_AT_ONCE = 10_000
@@ -204,8 +208,7 @@ async def _measure(name: str, url: str, players: int, rounds: int) -> str:
                 counted_ranks.append(time.perf_counter() - began)
                 ranks.resync()
                 began, thread = time.perf_counter(), time.thread_time()
-                while ranks.known("b") is None:
-                    await asyncio.sleep(0.02)
+                await until(lambda: ranks.known("b") is not None, _PATIENCE)
                 known.append(time.perf_counter() - began)
                 busy.append(time.thread_time() - thread)
             scores = range(0, 10**6, 1000)
