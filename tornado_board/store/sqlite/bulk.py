@@ -13,6 +13,7 @@ from tornado_board.inputs import Submission
 from tornado_board.store import Once, OutcomeUnknown, StoreError, StoreUnavailable, Submitted
 from tornado_board.store.sqlite import submissions as one_transaction
 from tornado_board.store.sqlite.outcomes import RESULTS, Codec, Results
+from tornado_board.store.sqlite.written import Written
 
 #: Submissions that one write carries out: ten to twenty milliseconds.
 SLICE = 1_000
@@ -45,8 +46,9 @@ class Bulk:
     that a request that comes again carries out the slices that were not, and no other.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, written: Written) -> None:
         self._write = write
+        self._written = written
         self._slices = asyncio.Semaphore(SLICES)
         self._waiting = 0
 
@@ -69,7 +71,9 @@ class Bulk:
         for start in range(0, max(len(submissions), 1), SLICE):
             part = submissions[start : start + SLICE]
             own = None if once is None else replace(once, key=f"{once.key}/{start}")
-            work = partial(one_transaction.submit, board_id=board_id, submissions=part)
+            work = partial(
+                one_transaction.submit, board_id=board_id, submissions=part, written=self._written
+            )
             try:
                 async with self._slices:
                     results += await self._write(work, own, RESULTS, weight=max(len(part), 1))
