@@ -136,12 +136,13 @@ class Writer:
             write = self._held or self._queue.get(timeout=limits.POLL)
             self._held = None
             while write is not None:
-                if batch and write.weight >= limits.BATCH:
-                    self._held = write  # it has a transaction to itself
+                heavy = write.weight >= limits.BATCH
+                if batch and heavy is not (batch[0].weight >= limits.BATCH):
+                    self._held = write  # it goes with others of its kind
                     break
                 batch.append(write)
                 weight += write.weight
-                if weight >= limits.BATCH:
+                if weight >= (limits.HEAVY_BATCH if heavy else limits.BATCH):
                     break
                 write = self._queue.get_nowait()
             return batch, write is None

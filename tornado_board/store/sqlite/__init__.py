@@ -56,7 +56,8 @@ class SQLiteStore:
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
         self._written = Written()
-        self._bulk = Bulk(self._write, self._written)
+        self._bulk = Bulk(self._write_slice)
+        self._submit = partial(submissions.submit_slices, written=self._written)
         self._add = partial(submissions.add, written=self._written)
         self._tasks = Tasks()
         self._closed = False
@@ -289,14 +290,15 @@ class SQLiteStore:
         work: Callable[[sqlite3.Connection], T],
         once: Once | None = None,
         codec: outcomes.Codec[T] | None = None,
-        *,
-        weight: int = 1,
     ) -> T:
-        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome. `weight` as
-        `Database.write` has it."""
+        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome."""
         if once is not None and codec is not None:
             work = partial(_once, work=work, key=once, codec=codec)
-        return await self._settled(self._database.write, work, weight=weight)
+        return await self._settled(self._database.write, work)
+
+    async def _write_slice(self, part: submissions.Slice) -> outcomes.Results:
+        weight = max(len(part.submissions), 1)
+        return await self._settled(self._database.write_one_of, self._submit, part, weight=weight)
 
     async def _settled(
         self, write: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs

@@ -11,7 +11,30 @@ from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
 from tornado_board.store.sqlite import outcomes, rows, writes
+from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.written import Written
+
+
+class Slice(NamedTuple):
+    """Some submissions of one request, and the key of theirs."""
+
+    board_id: str
+    submissions: Sequence[Submission]
+    once: Once | None
+
+
+def submit_slices(
+    c: sqlite3.Connection, slices: Sequence[Slice], written: Written
+) -> list[Results | StoreError]:
+    """What became of each: its results, or why it was not carried out."""
+    results: list[Results | StoreError] = []
+    for board_id, submissions, key in slices:
+        work = partial(submit, c, board_id, submissions, written)
+        try:
+            results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
+        except StoreError as refused:
+            results.append(refused)
+    return results
 
 
 def submit(
