@@ -27,6 +27,9 @@ MOST_CHANGES = 100_000
 #: Rows that were taken and not yet deleted from the table, at the most.
 _TAKEN_CHANGES = 5_000
 
+#: More than any number.
+_NEVER = 2**63
+
 _CHANGES = "SELECT seq, board, player, before FROM changes WHERE seq > ? ORDER BY seq"
 
 
@@ -40,8 +43,10 @@ class SQLiteFeed:
         self._database = database
         self._written = written
         self._on_deletion = on_deletion
-        # In the writer's thread: up to which number what was read was told, and was read.
-        self._begun = self._seen = self._next = 0
+        # In the writer's thread: up to which number what was read was told, and was read; and from
+        # which on it is this feed's.
+        self._seen = self._next = 0
+        self._begun = _NEVER
         # On the event loop.
         self._waiting: deque[Change] = deque()  # what was read and not told yet
         self._taken = 0
@@ -81,9 +86,13 @@ class SQLiteFeed:
     # On the event loop
 
     def take(self, found: Found) -> None:
-        """Take in what was read."""
+        """Take in what was read, if it is new to this feed: an earlier one may have read it."""
+        if self._lost is not None:
+            return
         if found.lost is not None:
             self.lose(found.lost)
+            return
+        if found.newest <= self._begun:
             return
         if len(self._waiting) + len(found.changes) > MOST_CHANGES:
             self.lose("changes come faster than they are told of")

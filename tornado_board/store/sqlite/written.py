@@ -26,21 +26,23 @@ class Written:
     """What was written in the transaction under way. All methods run in the writer's thread."""
 
     def __init__(self) -> None:
+        self._is_wanted = False  # before there is a feed, nobody clears it
         self._runs: list[_Run] = []
         self._after = 0
 
     def clear(self) -> None:
         """A transaction begins, or something in it was undone: numbers are given out again."""
+        self._is_wanted = True
         self._runs.clear()
 
     def begin(self, c: sqlite3.Connection, players: Collection[object]) -> None:
         """So many players are about to be written."""
-        if len(players) >= _FEW:
+        if self._is_wanted and len(players) >= _FEW:
             self._after = version(c)
 
     def end(self, c: sqlite3.Connection, board_id: str, players: dict[str, Player]) -> None:
         """They were written: `players` by their ids, each of whom is another than before."""
-        if len(players) >= _FEW:
+        if self._is_wanted and len(players) >= _FEW:
             to = version(c)
             # Otherwise triggers of somebody else's have written, too.
             if to - self._after == len(players):
