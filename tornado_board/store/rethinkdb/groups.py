@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tornado_board.store.rethinkdb.address import r
@@ -17,44 +18,65 @@ from tornado_board.store.rethinkdb.queries import prepared
 from tornado_board.store.rethinkdb.rules import rules_term
 
 
-def _changed(document: Any, score: Any, run: Any, plain: Any) -> Any:
-    """What `run` makes of `document`, which may be any and has that for a score."""
-    holds = r.and_(
-        is_on_board(run["board"], document),
+class _Run:
+    """The terms of a run's parameters (`runs.Run.parameters`), and of what it has besides."""
+
+    def __init__(self, run: Any) -> None:
+        self.board, self.plain, self.low, self.high = (run.nth(place) for place in range(4))
+        self.add, self.floor, self.ceiling, self.reached_at = (
+            run.nth(place) for place in range(4, 8)
+        )
+        self.more = run.nth(8)
+
+
+def _holds(document: Any, score: Any, run: _Run, plain: Any) -> Any:
+    """Whether `run` may be made of `document`, which may be any and has that for a score."""
+    return r.and_(
+        is_on_board(run.board, document),
         # Nothing is between two numbers that is not one.
-        score.ge(run["low"]),
-        score.le(run["high"]),
-        r.or_(run["plain"].eq(""), plain[run["plain"]].default(None).ne(run["board"])),
+        score.ge(run.low),
+        score.le(run.high),
+        r.or_(run.plain.eq(""), plain[run.plain].default(None).ne(run.board)),
     )
 
+
+def _new_score(score: Any, run: _Run) -> Any:
+    return score.add(run.add).do(
+        lambda s: r.branch(s.lt(run.floor), run.floor, s.gt(run.ceiling), run.ceiling, s)
+    )
+
+
+def _scored(document: Any, score: Any, new: Any, run: _Run) -> Any:
+    """The fields of a new score: with its time if that is another than before."""
+    return r.branch(
+        r.or_(new.eq(score), or_zero(document, "reached_at").eq(run.reached_at)),
+        {"score": new},
+        {"score": new, "reached_at": run.reached_at},
+    )
+
+
+def _changed(document: Any, score: Any, run: _Run, plain: Any) -> Any:
+    """What `run`, which may have more, makes of `document`."""
+
     def written(new: Any) -> Any:
-        with_score = document.merge({"score": new}, _reached_at(document, score, new, run))
-        more = run["more"]
+        changed = document.merge(_scored(document, score, new, run))
         return r.branch(
-            r.not_(run.has_fields("more")),
-            with_score,
-            _holds_more(document, score, new, more),
-            _with_more(with_score, document, more),
+            _holds_more(document, score, new, run.more),
+            _with_more(changed, document, run.more),
             document,
         )
 
-    return r.branch(holds, _clamped(score.add(run["add"]), run).do(written), document)
-
-
-def _clamped(score: Any, run: Any) -> Any:
-    return score.do(
-        lambda s: r.branch(
-            s.lt(run["floor"]), run["floor"], s.gt(run["ceiling"]), run["ceiling"], s
-        )
+    return r.branch(
+        _holds(document, score, run, plain), _new_score(score, run).do(written), document
     )
 
 
-def _reached_at(document: Any, score: Any, new: Any, run: Any) -> Any:
-    """The time of a score that has changed, if it is another than before."""
+def _changes(document: Any, score: Any, run: _Run, plain: Any) -> Any:
+    """The fields that `run`, which has no more, changes of `document`."""
     return r.branch(
-        r.or_(new.eq(score), or_zero(document, "reached_at").eq(run["reached_at"])),
+        _holds(document, score, run, plain),
+        _new_score(score, run).do(lambda new: _scored(document, score, new, run)),
         {},
-        {"reached_at": run["reached_at"]},
     )
 
 
@@ -93,46 +115,61 @@ def _with_more(changed: Any, document: Any, more: Any) -> Any:
     return with_meta.merge(more["put"].default({}), entries)
 
 
-def _update_players(p: Any) -> Any:
+def _updated(p: Any, update: Callable[[Any, Any], Any]) -> Any:
+    """What `update` makes of the documents; it takes these, and the boards of players by key."""
     players = r.table(PLAYERS)
-
-    def updated(plain: Any) -> Any:
-        # `plain` is data by now, so that the update of each document is one atomic step.
-        return {
-            "plain": plain,
-            "result": players.get_all(r.args(p["runs"].keys())).replace(
-                # Another process may delete a document between its finding and its update.
-                lambda document: r.branch(
-                    document.eq(None),
-                    None,
-                    r.do(
-                        p["runs"][document["id"]],
-                        or_zero(document, "score"),
-                        lambda run, score: _changed(document, score, run, plain),
-                    ),
-                ),
-                return_changes="always",
-            ),
-        }
-
     boards_of_plain = (
         players.get_all(r.args(p["plain"]))
         .filter(lambda document: is_player_of(document["board"], document))
         .map(lambda document: [document["id"], document["board"]])
         .coerce_to("object")
     )
+    documents = players.get_all(r.args(p["runs"].keys()))
     return rules_term(p["boards"]).do(
-        lambda rules: r.branch(rules.ne(p["rules"]), {"rules": rules}, boards_of_plain.do(updated))
+        lambda rules: r.branch(
+            rules.ne(p["rules"]),
+            {"rules": rules},
+            # `plain` is data by now, so that the update of each document is one atomic step.
+            boards_of_plain.do(lambda plain: {"plain": plain, "result": update(documents, plain)}),
+        )
     )
 
 
-#: Change the documents that are the keys of `runs`, each as its run says (`runs.Run.parameters`).
+def _each(p: Any, document: Any, plain: Any, function: Callable[[Any, Any, _Run, Any], Any]) -> Any:
+    return r.do(
+        p["runs"][document["id"]],
+        or_zero(document, "score"),
+        lambda run, score: function(document, score, _Run(run), plain),
+    )
+
+
+#: Change the documents that are the keys of `runs`, each as its run says (`runs.Run.parameters`,
+#: and then `runs.Run.more`).
 #: `boards` lists the boards, and `rules` has what their rules are taken to be; if they are others,
 #: nothing is done, and ``rules`` in the result has them. `plain` lists the plain keys of those with
-#: a qualified one, and each of those has its own in ``plain``, the others "": nothing is done to a
+#: a qualified one, and each of those has its own in its run, the others "": nothing is done to a
 #: document in whose stead that with the plain key counts. Gives the ``result`` of the update, and
 #: in ``plain`` the board of each player with such a key.
-update_players = prepared(_update_players)
+update_players = prepared(
+    lambda p: _updated(
+        p,
+        lambda documents, plain: documents.replace(
+            # Another process may delete a document between its finding and its update.
+            lambda document: r.branch(document.eq(None), None, _each(p, document, plain, _changed)),
+            return_changes="always",
+        ),
+    )
+)
+
+#: The same where no run has more: each term costs, for each document.
+update_scores = prepared(
+    lambda p: _updated(
+        p,
+        lambda documents, plain: documents.update(
+            lambda document: _each(p, document, plain, _changes), return_changes="always"
+        ),
+    )
+)
 
 
 def _insert_players(p: Any) -> Any:

@@ -105,19 +105,22 @@ class Run:
         """The key of its only write, if that has one."""
         return self.writes[0].once
 
-    def parameters(self, key: str) -> dict[str, Any]:
-        """For the query `groups.update_players`, as an update of the document `key`."""
+    def parameters(self, key: str) -> list[Any]:
+        """For the queries of `groups`, as an update of the document `key`."""
         player_id = self.writes[0].player_id
-        parameters = {
-            "board": self.board_id,
-            "plain": player_id if key != player_id else "",
-            "add": self.add,
-            "floor": self.floor,
-            "ceiling": self.ceiling,
-            "low": self.low,
-            "high": self.high,
-            "reached_at": self.rules.board.ordering.reached_at(self.now),
-        }
+        return [
+            self.board_id,
+            player_id if key != player_id else "",
+            self.low,
+            self.high,
+            self.add,
+            self.floor,
+            self.ceiling,
+            self.rules.board.ordering.reached_at(self.now),
+        ]
+
+    def more(self) -> dict[str, Any]:
+        """What it has besides `parameters`."""
         more: dict[str, Any] = {}
         if self.whole:
             more["whole"] = True
@@ -130,7 +133,7 @@ class Run:
         if self.once is not None:
             more["once"] = entry_of(self.once, self.now, **self._kept_rules())
             more["oldest"] = oldest_at(self.now)
-        return {**parameters, "more": more} if more else parameters
+        return more
 
     def _kept_rules(self) -> dict[str, Any]:
         text = self.rules.text

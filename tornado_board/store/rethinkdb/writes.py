@@ -238,12 +238,20 @@ class Writes:
 
     async def _update(self, runs: dict[str, Run]) -> None:
         parameters = {key: run.parameters(key) for key, run in runs.items()}
+        query, more = groups.update_scores, {key: run.more() for key, run in runs.items()}
+        if any(more.values()):
+            query = groups.update_players
+            parameters = {key: [*run, more[key]] for key, run in parameters.items()}
         # Each once: players of several boards may have the same id.
-        plain = sorted({run["plain"] for run in parameters.values() if run["plain"]})
+        plain = {key: run.writes[0].player_id for key, run in runs.items()}
+        plain = {key: player_id for key, player_id in plain.items() if key != player_id}
         boards = sorted({run.board_id for run in runs.values()})
         found = await self._connection.run(
-            groups.update_players(
-                runs=parameters, plain=plain, boards=boards, rules=self._rules.texts(boards)
+            query(
+                runs=parameters,
+                plain=sorted(set(plain.values())),
+                boards=boards,
+                rules=self._rules.texts(boards),
             ),
             write=True,
             last_step=len(runs) == 1,
@@ -275,7 +283,7 @@ class Writes:
                     write.fail(StoreUnavailable(f"RethinkDB did not write: {error}"))
             elif row is None or row["old_val"].get("board") != run.board_id:
                 self._missed(key, run, is_free=row is None)
-            elif found["plain"].get(parameters[key]["plain"]) == run.board_id:
+            elif found["plain"].get(plain.get(key)) == run.board_id:
                 self._shadowed(run)
             else:
                 self._settle(key, run, row["old_val"], row["new_val"])
