@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import dotenv
 
 from tornado_board import __version__
+from tornado_board.setting_checks import shown
 from tornado_board.settings import (
     FIELDS,
     TYPES,
@@ -25,7 +26,6 @@ from tornado_board.settings import (
     check,
     checked,
     expected,
-    shown,
 )
 
 #: What the names of this server's environment variables begin with.
