@@ -1,0 +1,321 @@
+"""Where requests are let in or refused: one place for every way in which they come.
+
+It finds what a request presents (a token in ``Authorization``, a ticket in the address, a cookie),
+has `auth.policy.decide` decide, and counts writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import math
+import time
+import urllib.parse
+from collections.abc import Callable, Hashable, Sequence
+
+import msgspec
+
+from tornado_board.auth.authority import Authority
+from tornado_board.auth.claims import Refused, Token
+from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, decide
+from tornado_board.auth.rates import Rates
+from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
+from tornado_board.auth.verifier import UNKNOWN_KEY
+from tornado_board.settings import Settings
+from tornado_board.web.privacy import Privacy
+from tornado_board.web.problems import Problem
+from tornado_board.web.shares import neighbourhood
+
+_BAD_TICKET = Refused(
+    f"The ticket is not good, or not any more: it is for one request within {LIFETIME} s."
+)
+
+_FOREIGN_PAGE = (
+    "A page may change boards with a cookie only where it is this server's own, or of an origin "
+    "that the server's allowed_origins setting names; others send a token."
+)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a request is about to do, and what it presents. Fields of its header are ``None`` where
+    it has none."""
+
+    action: Action
+    board: str | None
+    player: str | None
+    #: The client's address.
+    address: str
+    authorization: str | None = None
+    cookies: str | None = None
+    #: The parameter ``ticket`` of the query.
+    ticket: str | None = None
+    #: Where it comes from, as a browser says.
+    host: str = ""
+    origin: str | None = None
+    fetch_site: str | None = None
+    #: Whether it asks for a connection of another protocol, which pages of any site may do.
+    upgrades: bool = False
+
+
+class _Presented(msgspec.Struct, frozen=True):
+    token: Token | Refused
+    by_cookie: bool = False
+
+
+class Gate:
+    """Lets requests in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        authority: Authority,
+        tickets: Tickets,
+        privacy: Privacy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._authority = authority
+        self._tickets = tickets
+        self.privacy = privacy
+        self._clock = clock
+        self._origins = frozenset(settings.allowed_origins) - {"*"}
+        self._cookie = settings.token_cookie
+        self.policy = Policy(enforced=settings.takes_tokens, private=settings.private)
+        self._by_token = Rates(settings.writes_per_token)
+        self._by_player = Rates(settings.writes_per_player)
+        self._by_address = Rates(settings.writes_per_address)
+        self._most = {
+            self._by_token: ("with this token", settings.writes_per_token),
+            self._by_player: ("for this player", settings.writes_per_player),
+            self._by_address: ("from this address", settings.writes_per_address),
+        }
+
+    def decision(self, asked: Asked) -> Allowed | Denied | None:
+        """Whether the request is let in; ``None`` where something has to be waited for first.
+
+        Raises `Problem` 503 where no token can be verified.
+        """
+        if not self.policy.enforced or asked.action is Action.OPEN:
+            return ALLOWED
+        private = self._known_to_be_private(asked)
+        if private is None:
+            return None
+        presented = self._presented(asked)
+        if presented is None and asked.ticket is not None and _may_have_ticket(asked):
+            freely = decide(self.policy, None, asked.action, private=private)
+            return freely if isinstance(freely, Allowed) else None
+        if presented is not None and presented.token is UNKNOWN_KEY:
+            return None
+        return self._decided(asked, presented, private)
+
+    async def admit(self, asked: Asked) -> Allowed:
+        """Let the request in, or raise the `Problem` that it is refused with.
+
+        Also raises `StoreUnavailable`, and `LogUnavailable` where a ticket can't be looked up.
+        """
+        decision = self.decision(asked)
+        if decision is None:
+            decision = await self._decide_slowly(asked)
+        if isinstance(decision, Denied):
+            raise _problem(decision)
+        return decision
+
+    async def _decide_slowly(self, asked: Asked) -> Allowed | Denied:
+        private = self._known_to_be_private(asked)
+        if private is None:
+            assert asked.board is not None
+            private = await self.privacy.find(asked.board)
+        presented = self._presented(asked)
+        if presented is None and asked.ticket is not None and _may_have_ticket(asked):
+            freely = decide(self.policy, None, asked.action, private=private)
+            if isinstance(freely, Allowed):
+                return freely  # and the ticket is still good
+            token = await self._tickets.redeem(asked.ticket)
+            if token is None or not self._authority.still_good(token):
+                presented = _Presented(_BAD_TICKET)
+            else:
+                presented = _Presented(token)
+        elif presented is not None and presented.token is UNKNOWN_KEY:
+            text = self._text(asked)
+            assert text is not None
+            presented = _Presented(await self._authority.verify_again(text[0]), text[1])
+        return self._decided(asked, presented, private)
+
+    def may_read(self, allowed: Allowed, board_id: str, private: bool) -> bool:
+        """Whether who was `allowed` something may read this board, too."""
+        token = allowed.token
+        decision = decide(self.policy, token, Action.READ, board_id, private=private)
+        return isinstance(decision, Allowed)
+
+    def check(self, allowed: Allowed, asked: Asked) -> None:
+        """Raise `Problem` unless who was `allowed` something may do what is `asked` now. What it
+        presents is not looked at, and the board is not asked of the store."""
+        token: Token | Refused | None = allowed.token
+        if token is not None and not self._authority.still_good(token):
+            token = Refused("The token has expired.")
+        private = bool(self._known_to_be_private(asked))
+        decision = decide(
+            self.policy, token, asked.action, asked.board, asked.player, private=private
+        )
+        if isinstance(decision, Denied):
+            raise _problem(decision)
+
+    async def issue_ticket(self, allowed: Allowed) -> str | None:
+        """A ticket that stands for the token; ``None`` where nobody needs one.
+
+        Raises `Problem` 503, and `LogUnavailable`.
+        """
+        if allowed.token is None:
+            return None
+        try:
+            return await self._tickets.issue(allowed.token)
+        except TooManyTickets:
+            raise Problem(503, "As many tickets are out as there may be; try later.") from None
+
+    # How often
+
+    def charge(self, asked: Asked, allowed: Allowed, amount: float = 1.0) -> None:
+        """Count a write, or so many of them in one request. Raises `Problem` 429 where there were
+        too many before; then it does not count."""
+        now = self._clock()
+        counted = self._counted(asked, allowed.token)
+        for rates, who in counted:
+            if wait := rates.wait(who, now):
+                whose, most = self._most[rates]
+                seconds = math.ceil(wait)
+                raise Problem(
+                    429,
+                    f"Too many writes {whose}: the most is {most:g} a second; "
+                    f"go on in {seconds} s.",
+                    {"Retry-After": str(seconds)},
+                )
+        for rates, who in counted:
+            rates.take(who, now, amount)
+
+    def charge_more(self, asked: Asked, allowed: Allowed, amount: float) -> None:
+        """Count what has turned out to be more writes than the one that was charged."""
+        now = self._clock()
+        for rates, who in self._counted(asked, allowed.token):
+            rates.take(who, now, amount)
+
+    def _counted(self, asked: Asked, token: Token | None) -> Sequence[tuple[Rates, Hashable]]:
+        """What the writes of a request are counted under."""
+        if not (asked.action.changes or asked.action is Action.TICKET):
+            return ()
+        counted: list[tuple[Rates, Hashable]] = []
+        if token is not None:
+            counted.append((self._by_token, token.id))
+            if token.only_player is not None:
+                counted.append((self._by_player, token.only_player))
+        # Programs of this machine's share the address, and so do all who come through a proxy on
+        # it that does not tell theirs.
+        anybody = token is None or token.only_player is not None
+        if anybody and not _is_own(asked.address):
+            counted.append((self._by_address, neighbourhood(asked.address)))
+        return counted
+
+    # What is presented
+
+    def _known_to_be_private(self, asked: Asked) -> bool | None:
+        if asked.action is not Action.READ or asked.board is None or self.policy.private:
+            return False
+        return self.privacy.known(asked.board)
+
+    def _text(self, asked: Asked) -> tuple[str, bool] | None:
+        """The token that the request presents, and whether it is a cookie's."""
+        bearer = _bearer(asked.authorization)
+        if bearer is not None:
+            return bearer, False
+        if asked.ticket is not None and _may_have_ticket(asked):
+            return None
+        cookie = _cookie(asked.cookies, self._cookie)
+        return None if cookie is None else (cookie, True)
+
+    def _presented(self, asked: Asked) -> _Presented | None:
+        text = self._text(asked)
+        if text is None:
+            return None
+        if not self._authority.has_keys:
+            raise Problem(503, "The keys that tokens are verified with can't be had; try later.")
+        return _Presented(self._authority.verify(text[0]), text[1])
+
+    def _decided(
+        self, asked: Asked, presented: _Presented | None, private: bool
+    ) -> Allowed | Denied:
+        token = None if presented is None else presented.token
+        by_cookie = presented is not None and presented.by_cookie
+        if by_cookie and isinstance(token, Refused):
+            # A browser sends it whatever is asked for, and who may go in without it may.
+            freely = decide(self.policy, None, asked.action, private=private)
+            if isinstance(freely, Allowed):
+                return freely
+        decision = decide(
+            self.policy, token, asked.action, asked.board, asked.player, private=private
+        )
+        if (
+            by_cookie
+            and isinstance(decision, Allowed)
+            and decision.token is not None
+            and (asked.action not in (Action.READ, Action.LIST) or asked.upgrades)
+            and not self._is_of_trusted_page(asked)
+        ):
+            return Denied(403, _FOREIGN_PAGE)
+        return decision
+
+    def _is_of_trusted_page(self, asked: Asked) -> bool:
+        """Whether a browser says that the request comes from a page of this server's own, or of an
+        origin that the settings name."""
+        if asked.fetch_site == "same-origin":
+            return True
+        if asked.origin is None:
+            return False
+        if asked.origin in self._origins:
+            return True
+        try:
+            own = urllib.parse.urlsplit(asked.origin).netloc.lower() == asked.host.lower()
+        except ValueError:
+            return False
+        return own and asked.fetch_site is None
+
+
+def _may_have_ticket(asked: Asked) -> bool:
+    return asked.action in (Action.READ, Action.LIST)
+
+
+def _bearer(authorization: str | None) -> str | None:
+    """The token in an ``Authorization`` field (RFC 6750, section 2.1); ``None`` where it is of
+    another scheme: a proxy in front may have one of its own."""
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.strip(" \t").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def _cookie(field: str | None, name: str) -> str | None:
+    """The value of the cookie `name` in a ``Cookie`` field (RFC 6265, section 5.4), the first one
+    if there are several; empty ones are none."""
+    if not field or not name or name not in field:
+        return None
+    for pair in field.split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip(" \t") == name:
+            return value.strip(' \t"') or None
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_own(address: str) -> bool:
+    """Whether the address is one of loopback, or none at all, as of a Unix socket."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback
+
+
+def _problem(denied: Denied) -> Problem:
+    told = denied.status == 401 or denied.error
+    return Problem(
+        denied.status, denied.detail, {"WWW-Authenticate": denied.challenge} if told else {}
+    )
