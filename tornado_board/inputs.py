@@ -90,7 +90,7 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
         """The board that is to be made; another one each time if it has no id yet."""
         board_id = self.id or new_id()
         fixed = {"id": board_id, "name": self.name or board_id, "show": tuple(self.show)}
-        return Board(**{**asdict(self), **fixed})
+        return Board(**{**asdict(self), **fixed, "meta": merged({}, self.meta)})
 
 
 class BoardPatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -129,7 +129,8 @@ class NewPlayer(msgspec.Struct, forbid_unknown_fields=True):
     def player(self, reached_at: int = 0) -> Player:
         """The player that is to be made; another one each time if it has no id yet."""
         fixed = {"id": self.id or new_id(), "score": score_of(self.score)}
-        return Player(**{**asdict(self), **fixed}, reached_at=reached_at)
+        meta = merged({}, self.meta)
+        return Player(**{**asdict(self), **fixed, "meta": meta}, reached_at=reached_at)
 
 
 class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):

@@ -354,10 +354,15 @@ def shown_player(player: Player, fields: Collection[str] = ()) -> dict[str, Any]
     return shown
 
 
-def board_json(board: Board, players: Sequence[Player], extra: Mapping[str, Any] = {}) -> str:
+def board_json(
+    board: Board,
+    players: Sequence[Player],
+    extra: Mapping[str, Any] = {},
+    fields: Collection[str] = (),
+) -> str:
     """The board as the API and the events show it, as JSON on one line; `extra` stands between the
-    name and the players."""
-    fields = board.show
+    name and the players, who are shown with `fields` and with those of `Board.show`."""
+    fields = (*board.show, *fields)
     text: str = ujson.dumps(
         {
             **({"private": True} if board.private else {}),

@@ -33,6 +33,7 @@ from tornado_board.web.connections import Server
 from tornado_board.web.express import Express
 from tornado_board.web.handler import Services
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.ranks import CountedRanks
 
 logger = logging.getLogger(__name__)
 
@@ -245,6 +246,7 @@ async def running(
             log=log,
             hub=hub,
             catch_ups=catch_ups,
+            ranks=CountedRanks(store),
             settings=settings,
             readiness=readiness,
         )

@@ -13,7 +13,8 @@ from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
-from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
+from tornado_board.web.players import PlayerHandler, PlayersHandler
+from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
@@ -24,7 +25,9 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/events/?", EventsHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
+    (r"/boards/([^/]+)/scores/?", ScoresHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
     (r"\*", ServerHandler),

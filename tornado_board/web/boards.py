@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import urllib.parse
 
-from msgspec.structs import asdict
-
-from tornado_board.inputs import NewBoard
-from tornado_board.models import TOP, Board, board_json, is_id
+from tornado_board.inputs import BoardPatch, NewBoard
+from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
-from tornado_board.web import streams
+from tornado_board.web import answers, streams
 from tornado_board.web.handler import Handler
+from tornado_board.web.idempotency import id_of
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -31,14 +30,18 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
 class BoardsHandler(Handler):
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
+        fields = self.fields_argument("settings")
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
         boards = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
-            query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
+            query = urllib.parse.urlencode(
+                {"limit": limit, "after": boards[-1].id}
+                | ({"fields": ",".join(fields)} if fields else {})
+            )
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
-        self.send_json({"boards": [asdict(board) for board in boards]})
+        self.send_json({"boards": [answers.listed_board(b, fields) for b in boards]})
 
     async def _listed(self, count: int, after: str) -> list[Board]:
         """The first `count` boards behind the id `after` that have an id of this API.
@@ -56,9 +59,12 @@ class BoardsHandler(Handler):
 
     async def post(self) -> None:
         """Make a board."""
-        board = await self.store.create_board(self.body(NewBoard, empty=True))
-        self.set_header("Location", self.prefix + path_of(board.id))
-        self.send_json(asdict(board), status=201)
+        new, once = self.body(NewBoard, empty=True), self.once
+        if once is not None:
+            new.id = new.id or id_of(once)
+        board = await self.store.create_board(new, once)
+        self.created(path_of(board.id))
+        await _send_whole(self, board, 201)
 
 
 class BoardHandler(Handler):
@@ -67,15 +73,18 @@ class BoardHandler(Handler):
         if self.wants_event_stream:
             await _serve_stream(self, board_id)
             return
-        limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
+        limit = self.integer_argument("limit", 0, 1, MOST_PLAYERS)
+        fields = self.fields_argument("settings", "count", "meta", "rank")
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
         position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
+        players = ranking.players[: limit or ranking.board.top]
+        count = await self.services.ranks.count(board_id) if "count" in fields else None
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
         self.add_header("Vary", "Accept")
-        self.send_json(board_json(ranking.board, ranking.players))
+        self.send_json(answers.board(ranking.board, players, fields, count))
 
     async def position(self, board_id: str) -> EventId | None:
         """The id of the board's newest event, if it has one."""
@@ -83,6 +92,11 @@ class BoardHandler(Handler):
             return (await self.hub.open(board_id)).current.id
         except (LimitReached, StoreUnavailable):
             return None  # a board may be readable without being live; reading it will tell
+
+    async def patch(self, board_id: str) -> None:
+        """Change the board's name and settings."""
+        patch = self.body(BoardPatch)
+        await _send_whole(self, await self.store.update_board(board_id, patch, self.once))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
@@ -100,6 +114,13 @@ class EventsHandler(Handler):
             return
         with self.holding(board_id):
             await streams.serve_poll(self, board_id)
+
+
+async def _send_whole(handler: Handler, board: Board, status: int = 200) -> None:
+    """Answer with a board that was written."""
+    standing = await handler.standing(board.id)
+    count = None if standing is None else standing.of
+    handler.send_json(answers.whole_board(board, count), status)
 
 
 async def _serve_stream(handler: Handler, board_id: str) -> None:
