@@ -19,6 +19,9 @@ from typing import Any
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.auth.authority import Authority
+from tornado_board.auth.key_sources import KeysUnavailable
+from tornado_board.auth.tickets import open_tickets
 from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
 from tornado_board.processes import bind, supervise
@@ -31,8 +34,10 @@ from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
 from tornado_board.web.connections import Server
 from tornado_board.web.express import Express
+from tornado_board.web.gate import Gate
 from tornado_board.web.handler import Services
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.privacy import Privacy
 from tornado_board.web.ranks import CountedRanks
 
 logger = logging.getLogger(__name__)
@@ -208,6 +213,12 @@ async def running(
         except ValueError as error:
             raise StartError(f"allowed_hosts: {error}") from error
         try:
+            authority = Authority(settings)
+            stack.push_async_callback(authority.close)
+            await authority.start()
+        except (SettingsError, KeysUnavailable) as error:
+            raise StartError(str(error)) from error
+        try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
             log = await open_replay_log(settings.replay_url, settings, store.identity)
@@ -238,15 +249,19 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            return missing + log.missing() + boards.missing()
+            return missing + log.missing() + boards.missing() + authority.missing()
 
         catch_ups = CatchUps(log)
+        tickets = open_tickets(settings, store.identity)
+        stack.push_async_callback(tickets.close)
+        gate = Gate(settings, authority, tickets, Privacy(hub, store))
         services = Services(
             store=store,
             log=log,
             hub=hub,
             catch_ups=catch_ups,
             ranks=CountedRanks(store),
+            gate=gate,
             settings=settings,
             readiness=readiness,
         )
@@ -255,7 +270,7 @@ async def running(
             settings,
             hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings, hosts),
+            short_cut=Express(hub, catch_ups, settings, hosts, gate),
         )
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is

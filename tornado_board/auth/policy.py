@@ -48,6 +48,22 @@ _NEEDED = {
 }
 
 
+class Actions(msgspec.Struct, frozen=True):
+    """What each method of a resource is about to do; ``None`` for those that it does not have."""
+
+    get: Action | None = None
+    post: Action | None = None
+    patch: Action | None = None
+    delete: Action | None = None
+
+    def of(self, method: str) -> Action:
+        """The action of a request's `method`. HEAD is as GET. What names none takes the right to
+        change everything."""
+        name = "get" if method == "HEAD" else method.lower()
+        action: Action | None = getattr(self, name, None)
+        return action or Action.WRITE
+
+
 class Policy(msgspec.Struct, frozen=True):
     """What a server asks for."""
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.realtime.expiries import Expiries
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.replay import Event
@@ -62,6 +63,8 @@ class Hub:
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
         self.poller = Poller()
+        #: Ends the streams of those who may listen for a time only.
+        self.expiries = Expiries()
         self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
 
@@ -147,6 +150,7 @@ class Hub:
         self._keepalives.stop()
         while self._topics:
             self._topics.popitem()[1].end()
+        self.expiries.close()
         self.poller.close()
 
     async def _watch(self, board_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from tornado_board.models import shows_private
 from tornado_board.realtime.audience import Audience, Member, broadcast
 from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
 from tornado_board.replay import Event
@@ -37,6 +38,7 @@ class Topic:
         #: Held while something is sent.
         self._turn = asyncio.Lock()
         self._sent_at = self._checked_at = time.monotonic()
+        self._private = shows_private(event.data)
 
     @property
     def streams(self) -> int:
@@ -96,6 +98,11 @@ class Topic:
         pauses.
         """
         async with self._turn:
+            private = shows_private(event.data)
+            if private and not self._private:
+                # Who may go on listening comes back at once; nobody else is sent what follows.
+                self._finish()
+            self._private = private
             self.current = event
             self._encoded.clear()
             self._sent_at = time.monotonic()
@@ -128,9 +135,12 @@ class Topic:
     def end(self) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
+        self._finish()
+        self.wake()
+
+    def _finish(self) -> None:
         for wire, audience in self._audiences.items():
             audience.finish(wire.end)
-        self.wake()
 
     async def _drop_dead(self, patience: float) -> None:
         async with self._turn:

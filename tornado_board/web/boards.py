@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
@@ -28,6 +29,8 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
 
 
 class BoardsHandler(Handler):
+    actions = Actions(get=Action.LIST, post=Action.WRITE)
+
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
         fields = self.fields_argument("settings")
@@ -46,12 +49,13 @@ class BoardsHandler(Handler):
     async def _listed(self, count: int, after: str) -> list[Board]:
         """The first `count` boards behind the id `after` that have an id of this API.
 
-        Another program may have stored others, or an earlier version: nothing leads to them.
+        Another program may have stored others, or an earlier version: nothing leads to them. Those
+        that the caller may not read are left out.
         """
         listed: list[Board] = []
         while len(listed) < count:
             boards = await self.store.list_boards(count, after)
-            listed += [board for board in boards if is_id(board.id)]
+            listed += [board for board in boards if is_id(board.id) and self.may_read(board)]
             if len(boards) < count:
                 break
             after = boards[-1].id
@@ -62,12 +66,15 @@ class BoardsHandler(Handler):
         new, once = self.body(NewBoard, empty=True), self.once
         if once is not None:
             new.id = new.id or id_of(once)
+        self.check(new.id or "")  # an id that is made up only a token for every board covers
         board = await self.store.create_board(new, once)
         self.created(path_of(board.id))
         await _send_whole(self, board, 201)
 
 
 class BoardHandler(Handler):
+    actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
         if self.wants_event_stream:
@@ -107,6 +114,8 @@ class BoardHandler(Handler):
 class EventsHandler(Handler):
     """``/boards/{board}/events/``"""
 
+    actions = Actions(get=Action.READ)
+
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
         if self.wants_event_stream:
@@ -118,6 +127,7 @@ class EventsHandler(Handler):
 
 async def _send_whole(handler: Handler, board: Board, status: int = 200) -> None:
     """Answer with a board that was written."""
+    handler.gate.privacy.note(board.id, board.private)
     standing = await handler.standing(board.id)
     count = None if standing is None else standing.of
     handler.send_json(answers.whole_board(board, count), status)

@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
+from tornado.httputil import HTTPServerRequest
 
 from tornado_board.auth.authority import Authority
 from tornado_board.auth.claims import Refused, Token
@@ -57,6 +58,28 @@ class Asked(msgspec.Struct, frozen=True):
     upgrades: bool = False
 
 
+def asked_of(
+    request: HTTPServerRequest, action: Action, board: str | None = None, player: str | None = None
+) -> Asked:
+    """What a request of Tornado's asks for."""
+    headers = request.headers
+    ticket = request.query_arguments.get("ticket")
+    return Asked(
+        action,
+        board,
+        player,
+        request.remote_ip or "",
+        headers.get("Authorization"),
+        headers.get("Cookie"),
+        # What is no text is no ticket, either.
+        ticket[-1].decode("latin-1") if ticket else None,
+        headers.get("Host", ""),
+        headers.get("Origin"),
+        headers.get("Sec-Fetch-Site"),
+        "Upgrade" in headers,
+    )
+
+
 class _Presented(msgspec.Struct, frozen=True):
     token: Token | Refused
     by_cookie: bool = False
@@ -89,10 +112,11 @@ class Gate:
             self._by_address: ("from this address", settings.writes_per_address),
         }
 
-    def decision(self, asked: Asked) -> Allowed | Denied | None:
-        """Whether the request is let in; ``None`` where something has to be waited for first.
+    def at_once(self, asked: Asked) -> Allowed | None:
+        """Let the request in, if that can be told without waiting for anything; otherwise ``None``,
+        and `admit` has to be asked.
 
-        Raises `Problem` 503 where no token can be verified.
+        Raises `Problem`: what it is refused with, or 503 where no token can be verified.
         """
         if not self.policy.enforced or asked.action is Action.OPEN:
             return ALLOWED
@@ -105,19 +129,17 @@ class Gate:
             return freely if isinstance(freely, Allowed) else None
         if presented is not None and presented.token is UNKNOWN_KEY:
             return None
-        return self._decided(asked, presented, private)
+        return _allowed(self._decided(asked, presented, private))
 
     async def admit(self, asked: Asked) -> Allowed:
-        """Let the request in, or raise the `Problem` that it is refused with.
+        """The same, waiting for what has to be waited for.
 
         Also raises `StoreUnavailable`, and `LogUnavailable` where a ticket can't be looked up.
         """
-        decision = self.decision(asked)
-        if decision is None:
-            decision = await self._decide_slowly(asked)
-        if isinstance(decision, Denied):
-            raise _problem(decision)
-        return decision
+        allowed = self.at_once(asked)
+        if allowed is None:
+            allowed = _allowed(await self._decide_slowly(asked))
+        return allowed
 
     async def _decide_slowly(self, asked: Asked) -> Allowed | Denied:
         private = self._known_to_be_private(asked)
@@ -129,11 +151,9 @@ class Gate:
             freely = decide(self.policy, None, asked.action, private=private)
             if isinstance(freely, Allowed):
                 return freely  # and the ticket is still good
-            token = await self._tickets.redeem(asked.ticket)
-            if token is None or not self._authority.still_good(token):
-                presented = _Presented(_BAD_TICKET)
-            else:
-                presented = _Presented(token)
+            redeemed = await self._tickets.redeem(asked.ticket)
+            good = redeemed is not None and self._authority.still_good(redeemed)
+            presented = _Presented(redeemed if redeemed is not None and good else _BAD_TICKET)
         elif presented is not None and presented.token is UNKNOWN_KEY:
             text = self._text(asked)
             assert text is not None
@@ -153,11 +173,9 @@ class Gate:
         if token is not None and not self._authority.still_good(token):
             token = Refused("The token has expired.")
         private = bool(self._known_to_be_private(asked))
-        decision = decide(
-            self.policy, token, asked.action, asked.board, asked.player, private=private
+        _allowed(
+            decide(self.policy, token, asked.action, asked.board, asked.player, private=private)
         )
-        if isinstance(decision, Denied):
-            raise _problem(decision)
 
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
@@ -314,8 +332,11 @@ def _is_own(address: str) -> bool:
     return parsed.is_loopback
 
 
-def _problem(denied: Denied) -> Problem:
-    told = denied.status == 401 or denied.error
-    return Problem(
-        denied.status, denied.detail, {"WWW-Authenticate": denied.challenge} if told else {}
-    )
+def _allowed(decision: Allowed | Denied) -> Allowed:
+    """`decision`, if the request is let in; otherwise raises the `Problem` that it is not."""
+    if isinstance(decision, Allowed):
+        return decision
+    # Where the token is not what is wrong, there is none to ask for.
+    told = decision.status == 401 or decision.error
+    headers = {"WWW-Authenticate": decision.challenge} if told else {}
+    raise Problem(decision.status, decision.detail, headers)

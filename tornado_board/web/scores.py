@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web import answers, bulk
@@ -18,6 +19,8 @@ _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson
 
 
 class ScoreHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str, player_id: str) -> None:
         """Hand in a score; make the player if there is none."""
         submission = self.body(Score).submission(player_id)
@@ -33,10 +36,13 @@ class ScoreHandler(Handler):
 
 
 class ScoresHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str) -> None:
         """Hand in many scores; each stands for itself."""
         kind = content_type(self.request.headers, (JSON, NDJSON))
         found = await bulk.submissions(self.request.body, kind)
+        self.charge_more(len(found) - 1)
         handed_in = [item for item in found if isinstance(item, Submission)]
         outcomes: Sequence[Submitted | StoreError] = ()
         if handed_in:
@@ -66,6 +72,8 @@ def _told(outcome: Submitted | StoreError) -> Submitted | Problem:
 
 
 class ScoreAddHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str, player_id: str) -> None:
         """Add to the player's score; with ``create``, make the player if there is none."""
         create = self.flag_argument("create")

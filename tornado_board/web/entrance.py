@@ -1,0 +1,81 @@
+"""What every handler does before a method runs: it has the gate let the request in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+import msgspec
+import tornado.web
+
+from tornado_board import models
+from tornado_board.auth.policy import ALLOWED, Actions, Allowed
+from tornado_board.web.gate import Asked, Gate, asked_of
+
+
+class Entrance(tornado.web.RequestHandler):
+    """A handler that the gate lets requests in to."""
+
+    #: What each method is about to do.
+    actions: ClassVar[Actions] = Actions()
+
+    #: What the request was let in for.
+    admitted = ALLOWED
+
+    @property
+    def gate(self) -> Gate:
+        raise NotImplementedError
+
+    def enter(self) -> Awaitable[None] | None:
+        """Have the gate let the request in, now or when that can be told, and then call `entered`.
+
+        Raises what `Gate.admit` and `Gate.charge` raise.
+        """
+        asked = self.asked()
+        allowed = self.gate.at_once(asked)
+        if allowed is not None:
+            self._admit(asked, allowed)
+            return None
+
+        async def enter() -> None:
+            self._admit(asked, await self.gate.admit(asked))
+
+        return enter()
+
+    def entered(self) -> None:
+        """The request was let in."""
+
+    def _admit(self, asked: Asked, allowed: Allowed) -> None:
+        self.admitted = allowed
+        self.gate.charge(asked, allowed)
+        self.entered()
+
+    def asked(self) -> Asked:
+        """What this request is about to do, and what it presents."""
+        action = self.actions.of(self.request.method or "")
+        return asked_of(self.request, action, *self.path_args)
+
+    @property
+    def caller(self) -> str:
+        """Who asks, if a token says it; otherwise empty."""
+        token = self.admitted.token
+        return "" if token is None else token.subject or token.id
+
+    @property
+    def until(self) -> float | None:
+        """From when on the caller may not do this any more, in seconds since 1970."""
+        return None if self.admitted.token is None else self.admitted.token.until
+
+    def check(self, board_id: str) -> None:
+        """Raise `Problem` unless this request may do to this board what it does, which its path
+        does not name; or, where it does, unless it still may."""
+        asked = msgspec.structs.replace(self.asked(), board=board_id)
+        self.gate.check(self.admitted, asked)
+
+    def may_read(self, board: models.Board) -> bool:
+        """Whether the caller may read `board`."""
+        return self.gate.may_read(self.admitted, board.id, board.private)
+
+    def charge_more(self, amount: int) -> None:
+        """Count so many writes more than the one that each request counts as."""
+        self.gate.charge_more(self.asked(), self.admitted, amount)
