@@ -12,20 +12,19 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
-from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
-from tornado_board.models import SCORE_LIMIT, Board, Number, Player, RankedPlayer, Ranking
+from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
+    Once,
     OutcomeUnknown,
-    OutOfRange,
     StoreUnavailable,
+    Submitted,
 )
-from tornado_board.store.sqlite import rows, schema
+from tornado_board.store.sqlite import outcomes, pages, rows, schema, writes
 from tornado_board.store.sqlite.feed import SQLiteFeed, version
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
@@ -103,15 +102,16 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def create_board(self, new: NewBoard) -> Board:
+    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
         board = new.board()
 
-        def work(c: sqlite3.Connection) -> None:
-            if not rows.insert_board(c, board, new):
+        def work(c: sqlite3.Connection) -> Board:
+            writes.check_meta(board)
+            if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
+            return board
 
-        await self._write(work)
-        return board
+        return await self._write(work, once, Board)
 
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
@@ -124,67 +124,79 @@ class SQLiteStore:
         await self._write(work)
         self._sweeper.wake()
 
+    async def update_board(
+        self, board_id: str, patch: BoardPatch, once: Once | None = None
+    ) -> Board:
+        return await self._write(lambda c: writes.patch_board(c, board_id, patch), once, Board)
+
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
             board = rows.board(c, board_id)
-            return Ranking(board, rows.best_players(c, board_id, limit), version(c))
+            return Ranking(board, pages.best_players(c, board_id, board.depth(limit)), version(c))
 
         return await self._read(work, share=board_id)
 
     # Players
 
-    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
-        player = new.player()
-
-        def work(c: sqlite3.Connection) -> None:
-            rows.board(c, board_id)
-            if not rows.insert_player(c, board_id, player):
-                raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
-
-        await self._write(work)
-        return player
-
-    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
-        def work(c: sqlite3.Connection) -> RankedPlayer:
-            player = rows.player(c, board_id, player_id)
-            return RankedPlayer.of(player, rows.rank(c, board_id, player.score))
-
-        # It counts the players above, of whom there may be a million.
-        return await self._read(work, share=board_id, slow=True, key=(board_id, player_id))
-
-    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
-        changes = patch.changes()
-
+    async def create_player(
+        self, board_id: str, new: NewPlayer, once: Once | None = None
+    ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changes)
-            rows.update_player(c, board_id, player)
+            board = rows.board(c, board_id)
+            player = new.player(board.ordering.reached_at(writes.now()))
+            writes.check_score(board, player.score)
+            writes.check_meta(player)
+            if not writes.insert_player(c, board, player):
+                raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
             return player
 
-        return await self._write(work)
+        return await self._write(work, once, Player)
 
-    async def delete_player(self, board_id: str, player_id: str) -> None:
-        def work(c: sqlite3.Connection) -> None:
-            cursor = c.execute(
-                f"DELETE FROM players AS p WHERE {rows.IS_PLAYER}", (board_id, player_id)
-            )
-            if cursor.rowcount == 0:
-                raise rows.missing(c, board_id, player_id)
+    async def get_player(self, board_id: str, player_id: str) -> Player:
+        return await self._read(lambda c: rows.player(c, board_id, player_id), share=board_id)
 
-        await self._write(work)
+    async def update_player(
+        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+    ) -> Submitted:
+        def work(c: sqlite3.Connection) -> Submitted:
+            return writes.patch_player(c, board_id, player_id, patch)
 
-    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
-        def work(c: sqlite3.Connection) -> Player:
-            # fetchall, since a statement that is not stepped to its end isn't carried out
-            changed = c.execute(_ADD, (board_id, player_id, amount)).fetchall()
-            if changed and (there := rows.player_of(changed[0])) is not None:
-                return there
-            player = rows.player(c, board_id, player_id)
-            raise OutOfRange(
-                f"the score is {player.score}; adding {amount} would leave ±2^53,"
-                " so nothing was added"
-            )
+        return await self._write(work, once, Submitted)
 
-        return await self._write(work)
+    async def delete_player(self, board_id: str, player_id: str) -> Player:
+        return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
+
+    async def add_score(
+        self,
+        board_id: str,
+        player_id: str,
+        amount: Number,
+        *,
+        create: bool = False,
+        once: Once | None = None,
+    ) -> Submitted:
+        def work(c: sqlite3.Connection) -> Submitted:
+            return writes.add_score(c, board_id, player_id, amount, create)
+
+        return await self._write(work, once, Submitted)
+
+    # Counts and ranks
+
+    async def count(self, board_id: str) -> int:
+        def work(c: sqlite3.Connection) -> int:
+            rows.board(c, board_id)
+            return pages.count(c, board_id)
+
+        return await self._read(work, share=board_id, slow=True, key=(board_id, None))
+
+    async def rank(self, board_id: str, score: Number) -> int:
+        # It counts the players above, of whom there may be a million.
+        return await self._read(
+            lambda c: pages.rank(c, rows.board(c, board_id), score),
+            share=board_id,
+            slow=True,
+            key=(board_id, score),
+        )
 
     # Changes
 
@@ -219,23 +231,23 @@ class SQLiteStore:
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        once: Once | None = None,
+        kind: type[T] | None = None,
+    ) -> T:
+        """Carry out `work`; with `once`, if it wasn't yet. `kind` is of what its outcome is."""
         if self._database.waiting_writes >= self._waiting_writes:
             raise StoreUnavailable("too many writes are waiting; nothing was changed")
+        if once is not None and kind is not None:
+            work = outcomes.carried_out_once(work, once, kind)
         try:
             return await self._database.write(work)
         except OutcomeUncertain as error:
             raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-
-
-#: Adds ?3 to a score, if the sum is one.
-_ADD = (
-    f"UPDATE players AS p SET score = score + ?3 WHERE {rows.IS_PLAYER}"
-    f" AND score + ?3 BETWEEN -{SCORE_LIMIT} AND {SCORE_LIMIT}"
-    f" RETURNING {', '.join(Player.__struct_fields__)}"
-)
 
 
 def _shown(path: Path) -> str:

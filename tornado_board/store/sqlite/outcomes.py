@@ -1,0 +1,70 @@
+"""Outcomes of writes, by the keys that make them happen once (`store.Once`).
+
+An outcome is stored in the transaction of its write. Those that are older than `Once.KEPT` go, and
+so do the oldest while all of them take more than `MOST_BYTES`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from tornado_board.store import KeyReused, Once
+
+T = TypeVar("T")
+
+#: What the outcomes that are kept take in the file at the most, about.
+MOST_BYTES = 256 * 1024 * 1024
+
+#: What one takes beside what it says: its key twice, the digest of its request, two times.
+_ROW_BYTES = 250
+
+#: Outcomes that one write deletes at the most.
+_PRUNED = 20
+
+_FIND = "SELECT request, outcome, at FROM outcomes WHERE key = ?"
+#: `size` is that of all up to this one, so that the oldest to be kept is known by the newest.
+_STORE = (
+    "INSERT INTO outcomes (key, request, at, outcome, size) VALUES"
+    " (?, ?, ?, ?, ? + coalesce((SELECT size FROM outcomes ORDER BY n DESC LIMIT 1), 0))"
+    " RETURNING size"
+)
+_PRUNE = (
+    "DELETE FROM outcomes WHERE n IN"
+    " (SELECT n FROM outcomes ORDER BY n LIMIT ?1) AND (at < ?2 OR size <= ?3)"
+)
+
+
+def carried_out_once(
+    work: Callable[[sqlite3.Connection], T], once: Once, kind: Any
+) -> Callable[[sqlite3.Connection], T]:
+    """`work` that is carried out unless the outcome of the write with `once` is known, of the type
+    `kind`: then it returns that. Raises `KeyReused`."""
+
+    def find_or_work(c: sqlite3.Connection) -> T:
+        now = time.time_ns() // 1_000_000
+        row = c.execute(_FIND, (once.key,)).fetchone()
+        if row is not None and now - row[2] <= 1000 * Once.KEPT:
+            if row[0] != once.request:
+                raise KeyReused("the idempotency key was used for another request")
+            outcome: T = msgspec.json.decode(row[1], type=kind)
+            once.replayed = True
+            return outcome
+        if row is not None:
+            c.execute("DELETE FROM outcomes WHERE key = ?", (once.key,))
+        outcome = work(c)
+        store(c, once, msgspec.json.encode(outcome), now)
+        return outcome
+
+    return find_or_work
+
+
+def store(c: sqlite3.Connection, once: Once, outcome: bytes, now: int) -> None:
+    """Keep `outcome`, and let go of a few of those that are not kept longer. `now` is in ms."""
+    values = (once.key, once.request, now, outcome, len(outcome) + _ROW_BYTES)
+    ((size,),) = c.execute(_STORE, values).fetchall()
+    c.execute(_PRUNE, (_PRUNED, now - int(1000 * Once.KEPT), size - MOST_BYTES))

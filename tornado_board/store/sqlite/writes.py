@@ -1,0 +1,178 @@
+"""What is written to the rows of boards and players, in the writer's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+
+import msgspec
+
+from tornado_board.inputs import BoardPatch, NewBoard, PlayerPatch
+from tornado_board.models import Board, Meta, Number, Ordering, Player, score_of
+from tornado_board.store import HasPlayers, Invalid, NotFound, OutOfRange, Submitted
+from tornado_board.store.sqlite import pages, rows, schema
+
+_INSERT_BOARD = (
+    f"INSERT INTO boards ({schema.quoted(schema.BOARD_FIELDS)})"
+    f" VALUES ({', '.join('?' * len(schema.BOARD_FIELDS))}) ON CONFLICT DO NOTHING"
+)
+_UPDATE_BOARD = (
+    f"UPDATE boards SET ({schema.quoted(schema.BOARD_FIELDS)})"
+    f" = ({', '.join('?' * len(schema.BOARD_FIELDS))}) WHERE id = ?"
+)
+_INSERT = (
+    f"INSERT INTO players (board, rules, {schema.quoted(schema.PLAYER_FIELDS)})"
+    f" VALUES (?, ?{', ?' * len(schema.PLAYER_FIELDS)}) ON CONFLICT DO NOTHING"
+)
+_UPDATE = (
+    "UPDATE players SET name = ?, score = ?, reached_at = ?, meta = ? WHERE board = ? AND id = ?"
+)
+_DELETE = (
+    f"DELETE FROM players AS p WHERE {rows.IS_PLAYER} RETURNING"
+    f" {schema.quoted(schema.PLAYER_FIELDS)}"
+)
+
+
+def now() -> int:
+    """Milliseconds since 1970, as `Player.reached_at` has them."""
+    return time.time_ns() // 1_000_000
+
+
+def insert_board(c: sqlite3.Connection, board: Board, new: NewBoard) -> bool:
+    """Add `board`, which is to be made for `new`; whether its id was free."""
+    # By its id it goes without a name.
+    return c.execute(_INSERT_BOARD, _board_values(board, new.name)).rowcount > 0
+
+
+def update_board(c: sqlite3.Connection, board: Board) -> None:
+    """Store `board` in place of the one with its id."""
+    c.execute(_UPDATE_BOARD, (*_board_values(board, board.name), board.id))
+
+
+def patch_board(c: sqlite3.Connection, board_id: str, patch: BoardPatch) -> Board:
+    """Change the board. Raises `NotFound`, `HasPlayers` or `Invalid`."""
+    before = rows.board(c, board_id)
+    board = patch.apply(before)
+    check_meta(board)
+    if board.ordering != before.ordering and pages.has_players(c, board_id):
+        raise HasPlayers(
+            f"board {board_id!r} has players; order and ties change only while it has none"
+        )
+    if _board_values(board, board.name) != _board_values(before, before.name):
+        update_board(c, board)
+    return board
+
+
+def insert_player(c: sqlite3.Connection, board: Board, player: Player) -> bool:
+    """Add `player` to the board; whether its id was free."""
+    values = (board.id, rules_of(board.ordering), *_player_values(player))
+    return c.execute(_INSERT, values).rowcount > 0
+
+
+def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
+    """Store `player` in place of the one with its id on the board."""
+    c.execute(_UPDATE, (*_player_values(player)[1:], board_id, player.id))
+
+
+def delete_player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
+    """Delete the player; as it was. Raises `NotFound`."""
+    # fetchall, since a statement that is not stepped to its end isn't carried out
+    for row in c.execute(_DELETE, (board_id, player_id)).fetchall():
+        if (player := rows.player_of(row)) is not None:
+            return player
+    raise rows.missing(c, board_id, player_id)
+
+
+def patch_player(
+    c: sqlite3.Connection, board_id: str, player_id: str, patch: PlayerPatch
+) -> Submitted:
+    """Change the player. Raises `NotFound`, `OutOfRange` or `Invalid`."""
+    board = rows.board(c, board_id)
+    before = rows.player(c, board_id, player_id)
+    player = patch.apply(before, board.ordering.reached_at(now()))
+    if player.score != before.score:
+        check_score(board, player.score)
+    # Not as Python compares: to it 1 and true are the same.
+    is_new_meta = _json(player.meta) != _json(before.meta)
+    if is_new_meta:
+        check_meta(player)
+    changed = is_new_meta or player.name != before.name or player.score != before.score
+    if changed:
+        update_player(c, board_id, player)
+    return Submitted(player, before.score, changed)
+
+
+def add_score(
+    c: sqlite3.Connection, board_id: str, player_id: str, amount: Number, create: bool
+) -> Submitted:
+    """Add to the player's score. Raises `NotFound` or `OutOfRange`."""
+    board = rows.board(c, board_id)
+    reached_at = board.ordering.reached_at(now())
+    try:
+        before = rows.player(c, board_id, player_id)
+    except NotFound:
+        if not create:
+            raise
+        score = score_of(amount)
+        check_score(board, score)
+        player = Player(player_id, player_id, score, reached_at)
+        insert_player(c, board, player)
+        return Submitted(player, None, True)
+    score = sum_of(before.score, amount)
+    if score == before.score:
+        return Submitted(before, before.score, False)
+    check_score(board, score)
+    player = msgspec.structs.replace(before, score=score, reached_at=reached_at)
+    update_player(c, board_id, player)
+    return Submitted(player, before.score, True)
+
+
+def sum_of(score: Number, amount: Number) -> Number:
+    """Their sum as a score. Raises `OutOfRange`."""
+    try:
+        return score_of(score + amount)
+    except ValueError as error:
+        raise OutOfRange(
+            f"the score is {score}; adding {amount} would leave ±2^53, so nothing was added"
+        ) from error
+
+
+def check_score(board: Board, score: Number) -> None:
+    """Raise `OutOfRange` if the board does not have such scores."""
+    if not board.allows(score):
+        low = "" if board.min is None else f" {board.min} or more"
+        high = "" if board.max is None else f" {board.max} or less"
+        between = " and" if low and high else ""
+        raise OutOfRange(
+            f"the score would be {score}, and those of board {board.id!r} are"
+            f"{low}{between}{high}; nothing was changed"
+        )
+
+
+def check_meta(thing: Board | Player) -> None:
+    """Raise `Invalid` for a board or a player that there can't be."""
+    try:
+        thing.check()
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from error
+
+
+def rules_of(ordering: Ordering) -> int:
+    """`schema.players.rules` of the players of a board in this order."""
+    return schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
+
+
+def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
+    values = {**msgspec.structs.asdict(board), "name": name}
+    values["meta"] = _json(board.meta)
+    values["show"] = msgspec.json.encode(board.show).decode()
+    return tuple(values.values())
+
+
+def _player_values(player: Player) -> tuple[Any, ...]:
+    return (player.id, player.name, player.score, player.reached_at, _json(player.meta))
+
+
+def _json(meta: Meta) -> str | None:
+    return msgspec.json.encode(meta).decode() if meta else None
