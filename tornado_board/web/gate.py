@@ -170,7 +170,7 @@ class Gate:
         """Raise `Problem` unless who was `allowed` something may do what is `asked` now. What it
         presents is not looked at, and the board is not asked of the store."""
         token: Token | Refused | None = allowed.token
-        if token is not None and not self._authority.still_good(token):
+        if allowed.token is not None and not self._authority.still_good(allowed.token):
             token = Refused("The token has expired.")
         private = bool(self._known_to_be_private(asked))
         _allowed(

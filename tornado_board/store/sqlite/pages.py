@@ -71,6 +71,4 @@ def is_entombed(c: sqlite3.Connection, board_id: str) -> bool:
 
 
 def _players(c: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Player]:
-    return [
-        there for row in c.execute(query, values) if (there := rows.player_of(row)) is not None
-    ]
+    return [there for row in c.execute(query, values) if (there := rows.player_of(row)) is not None]

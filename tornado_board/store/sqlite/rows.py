@@ -80,7 +80,8 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
     if not isinstance(id, str) or not is_id(id):
         return None
     name = text_of(stored.pop("name")) or id
-    return Board.of(id, name, {**stored, "meta": _json(row[-2]), "show": _json(row[-1])})
+    stored |= {"meta": _json(stored["meta"]), "show": _json(stored["show"])}
+    return Board.of(id, name, {**stored, "private": stored["private"] == 1})
 
 
 def player_of(row: tuple[Any, ...]) -> Player | None:
