@@ -254,6 +254,13 @@ class Settings:
     max_body: int = _setting(
         65_536, "largest request body", group="limits", low=1, high=100 * 2**20
     )
+    max_bulk_body: int = _setting(
+        4 * 2**20,
+        "largest body with many submissions, of POST /boards/{board}/scores/",
+        group="limits",
+        low=1,
+        high=100 * 2**20,
+    )
     max_header: int = _setting(
         16_384, "largest request header", group="limits", low=1024, high=2**20
     )

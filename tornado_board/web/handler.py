@@ -18,21 +18,13 @@ import ujson
 
 from tornado_board import models
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.replay import LogUnavailable, ReplayLog
+from tornado_board.realtime.hub import Hub
+from tornado_board.replay import ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
-    AlreadyExists,
-    HasPlayers,
-    Invalid,
-    KeyReused,
-    NotFound,
     Once,
-    OutcomeUnknown,
-    OutOfRange,
     Store,
     StoreError,
-    StoreUnavailable,
 )
 from tornado_board.tasks import succeed
 from tornado_board.web import bodies, idempotency, tornado_internals
@@ -42,30 +34,17 @@ from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.entrance import Entrance
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Answer, Repeat, Repeats
-from tornado_board.web.problems import CONTENT_TYPE, Problem
+from tornado_board.web.problems import CONTENT_TYPE, Problem, problem_of
 from tornado_board.web.ranks import Ranks, Standing
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger(__name__)
 
-_STATUSES: dict[type[Exception], int] = {
-    NotFound: 404,
-    AlreadyExists: 409,
-    HasPlayers: 409,
-    OutOfRange: 422,
-    Invalid: 422,
-    KeyReused: 422,
-    StoreUnavailable: 503,
-    OutcomeUnknown: 503,
-    LogUnavailable: 503,
-    LimitReached: 503,
-}
-
 ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: What resources can have beside OPTIONS.
-_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 
 #: The methods whose requests may have an idempotency key: the others do the same each time.
 _REPEATED = frozenset({"POST", "PATCH"})
@@ -132,7 +111,7 @@ class Handler(Entrance):
         if "allowed" in cls.__dict__:
             return
         missing = tornado.web.RequestHandler.get
-        methods = [n for n in _METHODS if n != "HEAD" and getattr(cls, n.lower()) is not missing]
+        methods = [n for n in METHODS if n != "HEAD" and getattr(cls, n.lower()) is not missing]
         if "GET" in methods:
             methods.insert(1, "HEAD")
         cls.allowed = (*methods, "OPTIONS")
@@ -393,34 +372,3 @@ class Handler(Entrance):
     def detach(self) -> tornado.iostream.IOStream:
         self._detached = True
         return super().detach()
-
-
-class ServerHandler(Handler):
-    """``*``, the server itself, which only OPTIONS can ask about (RFC 9110, section 9.3.7)."""
-
-    allowed = (*_METHODS, "OPTIONS")
-
-
-class NotFoundHandler(Handler):
-    """Whatever no route leads to."""
-
-    def _problem(self) -> Problem:
-        return Problem(404, f"There is nothing here; the boards are at {self.prefix}/boards/.")
-
-    def prepare(self) -> None:
-        raise self._problem()
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        super().write_error(404, exc_info=(Problem, self._problem(), None))
-
-
-def problem_of(error: BaseException | None, status: int) -> Problem:
-    """How a client is told of `error`; `status` is what Tornado would answer."""
-    if isinstance(error, Problem):
-        return error
-    for kind, mapped in _STATUSES.items():
-        if isinstance(error, kind):
-            return Problem(mapped, str(error))
-    if isinstance(error, tornado.web.HTTPError):
-        status = error.status_code
-    return Problem(status)

@@ -11,8 +11,8 @@ from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
 from tornado_board.web.bodies import JSON, content_type
 from tornado_board.web.bulk import NDJSON
-from tornado_board.web.handler import Handler, problem_of
-from tornado_board.web.problems import Problem
+from tornado_board.web.handler import Handler
+from tornado_board.web.problems import Problem, problem_of
 
 #: The type of an answer, by that of the request.
 _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson; charset=utf-8"}
