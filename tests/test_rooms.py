@@ -27,26 +27,32 @@ ROOMS: dict[str, set[str]] = {
     "tasks": set(),
     "models": set(),
     "keys": set(),
-    "settings": {"keys"},
+    "setting_checks": set(),
+    "settings": {"keys", "setting_checks"},
     "sqlite": set(),
     "processes": set(),
-    "command_line": {"settings"},
+    "command_line": {"setting_checks", "settings"},
     "store": {"models", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
     "cluster": {"keys", "settings", "replay"},
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
-    "web": {"models", "settings", "store", "replay", "realtime"},
+    "auth": {"keys", "replay", "settings"},
+    "web": {"models", "settings", "store", "replay", "realtime", "auth"},
+    "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {
-        *("command_line", "processes", "settings"),
-        *("store", "replay", "cluster", "realtime", "web"),
+        *("cli", "command_line", "processes", "settings"),
+        *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},
 }
 
 #: Rooms and modules that compute and do nothing else.
-PURE = ("models.py", "cluster/keys.py", "ranking")
+PURE = (
+    *("models.py", "cluster/keys.py", "ranking"),
+    *("auth/board_patterns.py", "auth/claims.py", "auth/policy.py", "auth/rates.py"),
+)
 
 #: What computing does not need: I/O, clocks, tasks, chance.
 IMPURE = {

@@ -76,6 +76,8 @@ everything in tornado_board.sqlite3, in the working folder.
 
 A setting is taken from the first of: a flag (--port=8000 or --port 8000), the environment variable
 in brackets (TORNADO_BOARD_PORT=8000), the file .env in the working folder, the default.
+
+tornado-board token makes a token; see tornado-board token --help.
 """
 
 #: What stands for a value in the help.

@@ -22,6 +22,7 @@ from tornado.ioloop import PeriodicCallback
 from tornado_board.auth.authority import Authority
 from tornado_board.auth.key_sources import KeysUnavailable
 from tornado_board.auth.tickets import open_tickets
+from tornado_board.cli import COMMANDS, run_command
 from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
 from tornado_board.processes import bind, supervise
@@ -65,12 +66,19 @@ class Running:
     server: Server
     #: What is odd and keeps nothing from running, a sentence each.
     notices: tuple[str, ...] = ()
+    #: Where others than this machine reach it though nobody needs a token; empty where that is not
+    #: so.
+    open_to: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until SIGTERM or Ctrl-C; the process's exit code."""
+    """Run the server until SIGTERM or Ctrl-C, or the command that the first of `arguments` names;
+    the process's exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     notices: list[str] = []
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return run_command(arguments)
         settings = load(arguments, notices=notices)
         _log_to_stderr(settings.log_level)
 
@@ -80,6 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 logger.warning("%s", notice)
             for notice in server.notices:
                 logger.info("%s", notice)
+            if server.open_to:
+                logger.warning(
+                    "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
+                    " docs/security.md says how to run in the open",
+                    server.open_to,
+                )
 
         if settings.processes > 1:
             return _serve_in_several(settings, announce)
@@ -282,7 +296,9 @@ async def running(
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)
         stack.callback(server.stop)
-        yield Running(_url(settings, bound), services, server, notices)
+        url = _url(settings, bound)
+        open_to = "" if settings.takes_tokens or hosts.on_loopback else url
+        yield Running(url, services, server, notices, open_to)
 
 
 async def _prune(log: ReplayLog) -> None:
