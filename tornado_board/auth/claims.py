@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -15,6 +14,9 @@ from tornado_board.auth.board_patterns import BoardPatterns
 #: How far clocks may be apart, in seconds: a token is taken for this long past its ``exp``, and
 #: before its ``nbf`` and ``iat``.
 LEEWAY = 10.0
+
+#: The latest time that a token may end at, in seconds since 1970: whatever is exact as a float.
+_LATEST = 2**53
 
 
 class Scope(StrEnum):
@@ -79,7 +81,8 @@ def token_of(claims: Mapping[str, Any], text: str, key: str) -> Token | Refused:
     what can't be read.
     """
     exp = claims.get("exp")
-    if isinstance(exp, bool) or not isinstance(exp, int | float) or not math.isfinite(exp):
+    # Not a number is not within any bounds.
+    if isinstance(exp, bool) or not isinstance(exp, int | float) or not 0 <= exp <= _LATEST:
         return Refused("The token's exp is not a number.")
     scopes = _texts(claims.get("scope", ()), " ")
     if scopes is None:

@@ -124,7 +124,7 @@ def decide(
     if isinstance(token, Refused):
         return Denied(401, token.reason, "invalid_token")
     reads = action in (Action.READ, Action.LIST)
-    if reads and not (policy.private or private):
+    if reads and not (policy.private or (private and action is Action.READ)):
         # The list of a public server still shows its private boards to who may read them.
         return Allowed(token) if action is Action.LIST and token is not None else ALLOWED
     needed = _NEEDED[action]
