@@ -82,7 +82,7 @@ class Served:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return [
                 repr(row)
-                for table in ("boards", "players", "changes", "sqlite_sequence")
+                for table in ("boards", "players", "outcomes", "sqlite_sequence")
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
             ]
 

@@ -26,19 +26,20 @@ ROOMS: dict[str, set[str]] = {
     "log_once": set(),
     "tasks": set(),
     "models": set(),
+    "inputs": {"models"},
     "keys": set(),
     "setting_checks": set(),
     "settings": {"keys", "setting_checks"},
     "sqlite": set(),
     "processes": set(),
     "command_line": {"setting_checks", "settings"},
-    "store": {"models", "settings", "sqlite"},
+    "store": {"models", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
     "cluster": {"keys", "settings", "replay"},
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
     "auth": {"keys", "replay", "settings"},
-    "web": {"models", "settings", "store", "replay", "realtime", "auth"},
+    "web": {"models", "inputs", "settings", "store", "replay", "realtime", "auth"},
     "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {
@@ -50,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
 
 #: Rooms and modules that compute and do nothing else.
 PURE = (
-    *("models.py", "cluster/keys.py", "ranking"),
+    *("models.py", "inputs.py", "cluster/keys.py", "ranking"),
     *("auth/board_patterns.py", "auth/claims.py", "auth/policy.py", "auth/rates.py"),
 )
 

@@ -153,10 +153,10 @@ class Handler(Entrance):
         key = request.headers.get(idempotency.KEY)
         if key is None:
             return
-        once = idempotency.once_of(
-            *(key, self.caller, request.method or "", request.path, request.query, request.body)
-        )
-        self._repeat = self.services.repeats.begin(once, tuple(self.path_args))
+        path = request.path.rstrip("/")
+        what = f"{request.method} {path}?{request.query}".encode(), request.body
+        once = idempotency.once_of(key, self.caller, self.path_args, what)
+        self._repeat = self.services.repeats.begin(once)
         if self._repeat.answer is not None:
             once.replayed = True
             status, headers, body = self._repeat.answer

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from tornado_board.store import KeyReused, Once
@@ -50,51 +50,51 @@ class Repeats:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        #: By the key of each, and what it is for: the request that is under way.
-        self._under_way: dict[tuple[str, ...], str] = {}
-        self._kept: OrderedDict[tuple[str, ...], _Kept] = OrderedDict()
+        #: By the key of each, the request that is under way.
+        self._under_way: dict[str, str] = {}
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
 
-    def begin(self, once: Once, resource: tuple[str, ...]) -> Repeat:
-        """A request with the key of `once`, to change something of `resource`, begins.
+    def begin(self, once: Once) -> Repeat:
+        """A request with the key of `once` begins.
 
         Raises `KeyReused` where the key was another request's, and `Problem` 409 where the same
         one is under way.
         """
-        name = (once.key, *resource)
-        kept = self._kept.get(name)
+        key = once.key
+        kept = self._kept.get(key)
         if kept is not None and kept.until <= self._clock():
-            self._forget(name)
+            self._forget(key)
             kept = None
-        request = self._under_way.get(name) or (kept.request if kept is not None else None)
+        request = self._under_way.get(key) or (kept.request if kept is not None else None)
         if request not in (None, once.request):
             raise KeyReused("this Idempotency-Key was used for another request; make a new one")
-        if name in self._under_way:
+        if key in self._under_way:
             raise Problem(
                 409,
                 "A request with this Idempotency-Key is under way; its answer will be given "
                 "to whoever asks again.",
             )
         if kept is None:
-            self._under_way[name] = once.request
-        return Repeat(self, name, once, kept.answer if kept is not None else None)
+            self._under_way[key] = once.request
+        return Repeat(self, once, kept.answer if kept is not None else None)
 
-    def keep(self, name: tuple[str, ...], request: str, answer: Answer) -> None:
+    def keep(self, once: Once, answer: Answer) -> None:
         """See `Repeat.keep`."""
         if len(answer.body) > _BYTES_OF_ONE:
             return
-        self._forget(name)
-        self._kept[name] = _Kept(request, answer, self._clock() + Once.KEPT)
+        self._forget(once.key)
+        self._kept[once.key] = _Kept(once.request, answer, self._clock() + Once.KEPT)
         self._bytes += len(answer.body)
         while len(self._kept) > MOST_ANSWERS or self._bytes > MOST_BYTES:
             self._forget(next(iter(self._kept)))
 
-    def end(self, name: tuple[str, ...]) -> None:
+    def end(self, once: Once) -> None:
         """See `Repeat.end`."""
-        self._under_way.pop(name, None)
+        self._under_way.pop(once.key, None)
 
-    def _forget(self, name: tuple[str, ...]) -> None:
-        kept = self._kept.pop(name, None)
+    def _forget(self, key: str) -> None:
+        kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= len(kept.answer.body)
 
@@ -102,11 +102,8 @@ class Repeats:
 class Repeat:
     """One request with a key."""
 
-    def __init__(
-        self, repeats: Repeats, name: tuple[str, ...], once: Once, answer: Answer | None
-    ) -> None:
+    def __init__(self, repeats: Repeats, once: Once, answer: Answer | None) -> None:
         self._repeats = repeats
-        self._name = name
         #: What the store is to be given.
         self.once = once
         #: The answer that was given before, if it is still in memory.
@@ -114,27 +111,25 @@ class Repeat:
 
     def keep(self, answer: Answer) -> None:
         """Keep the answer that is given to this request."""
-        self._repeats.keep(self._name, self.once.request, answer)
+        self._repeats.keep(self.once, answer)
 
     def end(self) -> None:
         """The request was answered. May be called twice."""
         if self.answer is None:
-            self._repeats.end(self._name)
+            self._repeats.end(self.once)
 
 
-def once_of(key: str, caller: str, method: str, path: str, query: str, body: bytes) -> Once:
+def once_of(key: str, caller: str, resource: Sequence[str], request: Sequence[bytes]) -> Once:
     """What the store is told of a request with this `key` of `caller`.
 
-    Raises `Problem` 400 for a key that is none.
+    `resource`: the ids of the board and the player that it is about, which have keys of their own;
+    `request`: all that makes it what it is. Raises `Problem` 400 for a key that is none.
     """
     if not 1 <= len(key) <= _LONGEST or not all("!" <= character <= "~" for character in key):
         raise Problem(
             400, f"{KEY}: must be 1 to {_LONGEST} visible ASCII characters, without spaces."
         )
-    return Once(
-        _digest(caller.encode(), key.encode()),
-        _digest(method.encode(), path.rstrip("/").encode(), query.encode(), body),
-    )
+    return Once(_digest(*(part.encode() for part in (caller, key, *resource))), _digest(*request))
 
 
 def id_of(once: Once) -> str:
