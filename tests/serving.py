@@ -18,6 +18,7 @@ from tornado_board.server import running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
 from tornado_board.web.connections import Server
+from tornado_board.web.ranks import Ranks
 
 #: Seconds after which a test that waits for an answer gives up.
 PATIENCE = 10
@@ -44,6 +45,7 @@ class Served:
     store: Store
     settings: Settings
     hub: Hub
+    ranks: Ranks
 
     async def request(
         self,
@@ -107,4 +109,5 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         async with asyncio.timeout(PATIENCE):
             while await server.services.readiness():
                 await asyncio.sleep(0.005)
-        yield Served(port, server.server, server.services.store, settings, server.services.hub)
+        services = server.services
+        yield Served(port, server.server, services.store, settings, services.hub, services.ranks)

@@ -16,7 +16,8 @@ from tornado_board.replay import LogUnavailable
 from tornado_board.settings import Settings
 from tornado_board.sqlite.files import APPLICATION_ID
 from tornado_board.store import StoreUnavailable, open_store
-from tornado_board.store.sqlite import migrations, schema
+from tornado_board.store.sqlite import migrations
+from tornado_board.store.sqlite.triggers import triggers
 
 from .conftest import Opened
 from .sqlite_files import EARLIER_PROGRAM, make_file, old_file
@@ -57,15 +58,16 @@ async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
     old_file(path, *OLD)
     os.chmod(path, 0o600)
     before = rows(path, "SELECT * FROM players")
+    known = "SELECT board, id, name, score FROM players"
     store = await opened.store(settings.database_url, settings)
     assert await store.list_boards(9) == [Board("cup", "The cup"), Board("nameless", "nameless")]
     # Ids that URLs can't name were given out then; they are kept, and not shown.
     assert (await store.ranking("cup", 9)).players == [Player("ann", "Ann", 2.5)]
-    assert (await store.get_player("cup", "ann")).rank == 1
-    assert rows(path, "SELECT * FROM players") == before
-    assert triggers_in(path) == schema.triggers()
+    assert await store.rank("cup", 2.5) == 1
+    assert rows(path, known) == before
+    assert triggers_in(path) == triggers()
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(3,)]
     log = await opened.log(settings.replay_url, settings)
     assert [event.data for event in await log.recent("cup", 9)] == ["{}"]
 
@@ -97,7 +99,7 @@ async def test_triggers_that_somebody_dropped_or_changed_are_made_anew(
     await opened.store(settings.database_url, settings)
     found = triggers_in(path)
     assert found.pop("theirs")
-    assert found == schema.triggers()
+    assert found == triggers()
 
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(
@@ -147,7 +149,7 @@ async def test_an_earlier_programs_tables_are_taken_over(
     players = (await store.ranking("1", 9)).players
     assert players == [Player("1", "Ann", 3), Player("2", "2", 0)]
     assert (await store.ranking("2", 9)).players == []
-    assert (await store.add_score("1", "2", 4)).score == 4
+    assert (await store.add_score("1", "2", 4)).player.score == 4
     assert "2 rows of the table players" in caplog.text
     copy = path.with_name(path.name + ".backup-v0")
     assert len(rows(copy, "SELECT * FROM players")) == 4
@@ -214,7 +216,7 @@ async def test_the_replay_log_refuses_it_as_well(
 async def test_an_old_file_may_hold_more(opened: Opened, settings: Settings, path: Path) -> None:
     old_file(path, *OLD, "ALTER TABLE players ADD COLUMN shirt TEXT", "CREATE TABLE notes (text)")
     store = await opened.store(settings.database_url, settings)
-    assert (await store.add_score("cup", "ann", 1)).score == 3.5
+    assert (await store.add_score("cup", "ann", 1)).player.score == 3.5
 
 
 async def test_a_file_with_the_mark_may_hold_more(

@@ -176,7 +176,7 @@ async def test_a_restored_file_that_can_not_be_used_is_told_until_it_can(
     await asyncio.sleep(0.3)  # in which it is tried again, and not told again
     restore(good, path)
     await pings(store, "")
-    assert (await store.add_score("demo", "mars", 1)).score == 20
+    assert (await store.add_score("demo", "mars", 1)).player.score == 20
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("tornado_board.sqlite")]
     assert len(ours) == 3, ours
 

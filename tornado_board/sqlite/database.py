@@ -106,10 +106,13 @@ class Database:
         """
         return self._writer.problem
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], quiet: bool = False) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], quiet: bool = False, weight: int = 1
+    ) -> T:
         """Run `work` in the writer thread and return its result once it is on disk.
 
-        A `quiet` write is none that `on_change` has to tell of.
+        A `quiet` write is none that `on_change` has to tell of. `weight` is how many plain writes
+        take as long.
         What `work` raises is raised here, and what it had done is undone, without harm to its
         neighbours in the transaction. Raises `DatabaseUnavailable` if nothing could be written,
         and `OutcomeUncertain` if that is not known.
@@ -118,7 +121,7 @@ class Database:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, quiet))
+        self._writer.put(Write(work, outcome, quiet, weight=weight))
         return await outcome
 
     async def read(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-#: Writes that share one transaction at the most, so that the first of them isn't kept waiting.
+#: Writes that share one transaction, so that the first of them isn't kept waiting: it ends with the
+#: one whose weight makes it so many or more.
 BATCH = 500
 
 #: Threads that read for clients, each with a connection of its own.

@@ -33,6 +33,8 @@ class Write:
     quiet: bool = False
     #: Whether it makes its own transactions.
     bare: bool = False
+    #: How many plain writes take as long.
+    weight: int = 1
 
 
 class Guard(Protocol):
@@ -106,9 +108,10 @@ class Writer:
         closing = False
         while not closing:
             batch: list[Write] = []
+            weight = 0
             with contextlib.suppress(queue.Empty):
                 write = self._queue.get(timeout=limits.POLL)
-                while write is not None and len(batch) < limits.BATCH - 1:
+                while write is not None and (weight := weight + write.weight) < limits.BATCH:
                     batch.append(write)
                     write = self._queue.get_nowait()
                 if write is None:

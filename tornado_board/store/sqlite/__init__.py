@@ -8,11 +8,12 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch
+from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
@@ -21,16 +22,23 @@ from tornado_board.store import (
     NotFound,
     Once,
     OutcomeUnknown,
+    Place,
+    Scores,
+    StoreError,
     StoreUnavailable,
     Submitted,
 )
-from tornado_board.store.sqlite import outcomes, pages, rows, schema, writes
+from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.bulk import Bulk
 from tornado_board.store.sqlite.feed import SQLiteFeed, version
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.tasks import Tasks
 
 T = TypeVar("T")
+
+#: Scores that one read has: some milliseconds.
+_SCORES = 5_000
 
 
 class SQLiteStore:
@@ -44,6 +52,7 @@ class SQLiteStore:
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
+        self._bulk = Bulk(self._write)
         self._tasks = Tasks()
         self._closed = False
         self.description = f"SQLite, {_shown(database.path)}"
@@ -111,7 +120,7 @@ class SQLiteStore:
                 raise AlreadyExists(f"there is a board {board.id!r} already")
             return board
 
-        return await self._write(work, once, Board)
+        return await self._write(work, once, outcomes.BOARD)
 
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
@@ -127,12 +136,16 @@ class SQLiteStore:
     async def update_board(
         self, board_id: str, patch: BoardPatch, once: Once | None = None
     ) -> Board:
-        return await self._write(lambda c: writes.patch_board(c, board_id, patch), once, Board)
+        return await self._write(
+            lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
+        )
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
             board = rows.board(c, board_id)
-            return Ranking(board, pages.best_players(c, board_id, board.depth(limit)), version(c))
+            return Ranking(
+                board, pages.players_after(c, board, None, board.depth(limit)), version(c)
+            )
 
         return await self._read(work, share=board_id)
 
@@ -150,7 +163,7 @@ class SQLiteStore:
                 raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
             return player
 
-        return await self._write(work, once, Player)
+        return await self._write(work, once, outcomes.PLAYER)
 
     async def get_player(self, board_id: str, player_id: str) -> Player:
         return await self._read(lambda c: rows.player(c, board_id, player_id), share=board_id)
@@ -161,7 +174,7 @@ class SQLiteStore:
         def work(c: sqlite3.Connection) -> Submitted:
             return writes.patch_player(c, board_id, player_id, patch)
 
-        return await self._write(work, once, Submitted)
+        return await self._write(work, once, outcomes.SUBMITTED)
 
     async def delete_player(self, board_id: str, player_id: str) -> Player:
         return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
@@ -176,27 +189,55 @@ class SQLiteStore:
         once: Once | None = None,
     ) -> Submitted:
         def work(c: sqlite3.Connection) -> Submitted:
-            return writes.add_score(c, board_id, player_id, amount, create)
+            return submissions.add(c, board_id, player_id, amount, create)
 
-        return await self._write(work, once, Submitted)
+        return await self._write(work, once, outcomes.SUBMITTED)
 
-    # Counts and ranks
+    async def submit(
+        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Submitted | StoreError]:
+        return await self._bulk.submit(board_id, submissions, once)
+
+    # Pages
+
+    async def players_after(
+        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+    ) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            return pages.players_after(c, rows.board(c, board_id), place, limit, backwards)
+
+        return await self._read(work, share=board_id)
+
+    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            rows.board(c, board_id)
+            return list(rows.players(c, board_id, set(ids)))
+
+        return await self._read(work, share=board_id)
+
+    async def player_at(self, board_id: str, rank: int) -> Player | None:
+        return await self._slow_read(
+            board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
+        )
+
+    # Counts and ranks: they count players, of whom there may be a million
 
     async def count(self, board_id: str) -> int:
-        def work(c: sqlite3.Connection) -> int:
-            rows.board(c, board_id)
-            return pages.count(c, board_id)
-
-        return await self._read(work, share=board_id, slow=True, key=(board_id, None))
+        return await self._slow_read(
+            board_id, lambda c: pages.count(c, rows.board(c, board_id)), ("count", None)
+        )
 
     async def rank(self, board_id: str, score: Number) -> int:
-        # It counts the players above, of whom there may be a million.
-        return await self._read(
-            lambda c: pages.rank(c, rows.board(c, board_id), score),
-            share=board_id,
-            slow=True,
-            key=(board_id, score),
+        return await self._slow_read(
+            board_id, lambda c: pages.rank(c, rows.board(c, board_id), score), ("rank", score)
         )
+
+    async def scores(self, board_id: str) -> AsyncIterator[Scores]:
+        after: str | None = ""
+        while after is not None:
+            work = partial(_piece_of_scores, board_id=board_id, after=after)
+            after, piece = await self._read(work, share=board_id)
+            yield piece
 
     # Changes
 
@@ -231,23 +272,39 @@ class SQLiteStore:
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
 
+    async def _slow_read(
+        self, board_id: str, work: Callable[[sqlite3.Connection], T], key: tuple[str, Hashable]
+    ) -> T:
+        return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
+
     async def _write(
         self,
         work: Callable[[sqlite3.Connection], T],
         once: Once | None = None,
-        kind: type[T] | None = None,
+        codec: outcomes.Codec[T] | None = None,
+        *,
+        weight: int = 1,
     ) -> T:
-        """Carry out `work`; with `once`, if it wasn't yet. `kind` is of what its outcome is."""
+        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome. `weight` as
+        `Database.write` has it."""
         if self._database.waiting_writes >= self._waiting_writes:
             raise StoreUnavailable("too many writes are waiting; nothing was changed")
-        if once is not None and kind is not None:
-            work = outcomes.carried_out_once(work, once, kind)
+        if once is not None and codec is not None:
+            work = outcomes.carried_out_once(work, once, codec)
         try:
-            return await self._database.write(work)
+            return await self._database.write(work, weight=weight)
         except OutcomeUncertain as error:
             raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
+
+
+def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
+    """The scores of players with ids after `after`, and the last one's id if there may be more."""
+    rows.board(c, board_id)
+    found = pages.scores(c, board_id, after, _SCORES)
+    ids, scores = zip(*found, strict=True) if found else ((), ())
+    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, version(c))
 
 
 def _shown(path: Path) -> str:

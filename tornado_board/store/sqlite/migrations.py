@@ -25,6 +25,7 @@ from tornado_board.store.sqlite.schema import (
     THIRD_COLUMNS,
     THIRD_TABLES,
     is_id,
+    merit,
 )
 from tornado_board.store.sqlite.triggers import set_triggers, triggers
 
@@ -158,6 +159,7 @@ def _third(c: sqlite3.Connection) -> None:
             c.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {definition}')
     for index in ("standing", "strays"):
         c.execute(f"DROP INDEX IF EXISTS {index}")
+    c.execute(f"UPDATE players SET merit = {merit('players', '0')}")
     c.execute(STANDING)
     number = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
     c.execute("DROP TABLE changes")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from tornado_board.store import KeyReused, Once
+from tornado_board.models import Board, Player
+from tornado_board.store import Invalid, KeyReused, Once, OutOfRange, StoreError, Submitted
 
 T = TypeVar("T")
 
@@ -25,6 +27,9 @@ _ROW_BYTES = 250
 
 #: Outcomes that one write deletes at the most.
 _PRUNED = 20
+
+#: How hard outcomes of many submissions are compressed: they are much alike.
+_LEVEL = 1
 
 _FIND = "SELECT request, outcome, at FROM outcomes WHERE key = ?"
 #: `size` is that of all up to this one, so that the oldest to be kept is known by the newest.
@@ -39,25 +44,65 @@ _PRUNE = (
 )
 
 
+class Codec(NamedTuple, Generic[T]):
+    """How outcomes of one type are kept."""
+
+    encode: Callable[[T], bytes]
+    decode: Callable[[bytes], T]
+
+
+def codec_of(kind: type[T]) -> Codec[T]:
+    """That of a struct."""
+    return Codec(msgspec.json.Encoder().encode, msgspec.json.Decoder(kind).decode)
+
+
+def _encode_results(results: Results) -> bytes:
+    told = [
+        (None, type(result).__name__, str(result))
+        if isinstance(result, StoreError)
+        else (result, "", "")
+        for result in results
+    ]
+    return zlib.compress(msgspec.json.encode(told), _LEVEL)
+
+
+def _decode_results(outcome: bytes) -> Results:
+    told = _results.decode(zlib.decompress(outcome))
+    return [
+        done if done is not None else _REFUSALS.get(name, StoreError)(text)
+        for done, name, text in told
+    ]
+
+
+Results = list[Submitted | StoreError]
+_results = msgspec.json.Decoder(list[tuple[Submitted | None, str, str]])
+_REFUSALS = {kind.__name__: kind for kind in (OutOfRange, Invalid)}
+
+BOARD, PLAYER, SUBMITTED = codec_of(Board), codec_of(Player), codec_of(Submitted)
+RESULTS = Codec(_encode_results, _decode_results)
+
+
 def carried_out_once(
-    work: Callable[[sqlite3.Connection], T], once: Once, kind: Any
+    work: Callable[[sqlite3.Connection], T], once: Once, codec: Codec[T]
 ) -> Callable[[sqlite3.Connection], T]:
-    """`work` that is carried out unless the outcome of the write with `once` is known, of the type
-    `kind`: then it returns that. Raises `KeyReused`."""
+    """`work` that is carried out unless the outcome of the write with `once` is known: then it
+    returns that. Raises `KeyReused`."""
 
     def find_or_work(c: sqlite3.Connection) -> T:
         now = time.time_ns() // 1_000_000
         row = c.execute(_FIND, (once.key,)).fetchone()
         if row is not None and now - row[2] <= 1000 * Once.KEPT:
             if row[0] != once.request:
-                raise KeyReused("the idempotency key was used for another request")
-            outcome: T = msgspec.json.decode(row[1], type=kind)
+                raise KeyReused(
+                    "the idempotency key was used for another request; nothing was changed"
+                )
+            outcome = codec.decode(row[1])
             once.replayed = True
             return outcome
         if row is not None:
             c.execute("DELETE FROM outcomes WHERE key = ?", (once.key,))
         outcome = work(c)
-        store(c, once, msgspec.json.encode(outcome), now)
+        store(c, once, codec.encode(outcome), now)
         return outcome
 
     return find_or_work

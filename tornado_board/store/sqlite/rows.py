@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,18 @@ IS_PLAYER = (
 _BOARD = f"SELECT {BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
 _PLAYER = f"SELECT {PLAYER_COLUMNS} FROM players p WHERE {IS_PLAYER}"
 
+#: Players that one statement reads: there are as many statements.
+_READ_AT_ONCE = (1, 16, 256)
+
+_PLAYERS = {
+    count: (
+        f"SELECT {PLAYER_COLUMNS} FROM players p WHERE p.board = ?1"
+        f" AND p.id IN ({', '.join(f'?{number}' for number in range(2, count + 2))})"
+        f" AND {IS_ALIVE}"
+    )
+    for count in _READ_AT_ONCE
+}
+
 #: Boards whose settings need not be looked at again.
 _KNOWN_BOARDS = 1_000
 
@@ -64,6 +77,20 @@ def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
     if there is None:
         raise missing(c, board_id, player_id)
     return there
+
+
+def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Iterator[Player]:
+    """Those of `ids` that there are, of a board that there is."""
+    waiting = list(ids)
+    while waiting:
+        count = next((n for n in _READ_AT_ONCE if n >= len(waiting)), _READ_AT_ONCE[-1])
+        part = waiting[:count]
+        del waiting[:count]
+        # The same one again does no harm.
+        part += part[-1:] * (count - len(part))
+        for row in c.execute(_PLAYERS[count], (board_id, *part)):
+            if (there := player_of(row)) is not None:
+                yield there
 
 
 def missing(c: sqlite3.Connection, board_id: str, player_id: str) -> NotFound:

@@ -97,13 +97,25 @@ THIRD_COLUMNS = {
         "reached_at": "INTEGER NOT NULL DEFAULT 0",
         "meta": "TEXT",
         "rules": "INTEGER NOT NULL DEFAULT 0",
-        # Numbers are compared as doubles, as Python does.
-        "merit": (
-            f"REAL AS (CASE WHEN score BETWEEN -{GREATEST} AND {GREATEST} AND {is_id('id')}"
-            f" THEN CASE rules & {ASCENDING} WHEN 0 THEN 0 - score ELSE score END END) VIRTUAL"
-        ),
+        # Numbers are compared as doubles, as Python does. Not a generated column: SQLite reads the
+        # table's row for each of those, where it counts what is in an index.
+        "merit": "REAL",
     },
 }
+
+
+def turned(score: str, rules: str) -> str:
+    """SQL for `models.Ordering.merit` of a score, of a board with these rules."""
+    return f"CAST(CASE ({rules}) & {ASCENDING} WHEN 0 THEN 0 - {score} ELSE {score} END AS REAL)"
+
+
+def merit(row: str, rules: str) -> str:
+    """SQL for ``players.merit`` of a row, with these rules: NULL of what is no player."""
+    return (
+        f"CASE WHEN {row}.score BETWEEN -{GREATEST} AND {GREATEST} AND {is_id(f'{row}.id')}"
+        f" THEN {turned(f'{row}.score', rules)} END"
+    )
+
 
 #: Those of the second version and of the third; of a table that they replace, the number goes on.
 CHANGES_BEFORE = """CREATE TABLE IF NOT EXISTS changes (

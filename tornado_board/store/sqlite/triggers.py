@@ -1,7 +1,7 @@
 """Triggers: whoever writes, the rows are in order and the change is noted.
 
-Programs may leave out the columns that they don't know. `players.rules`, `reached_at` and the rows
-of ``changes`` are made here then; this server's own statements bring their own.
+Programs may leave out the columns that they don't know: `rules`, `merit` and `reached_at` of
+players are set here then. This server's own statements set them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tornado_board.store.sqlite.schema import (
     DELETED,
     FIRST,
     SWEPT_AT_ONCE,
+    merit,
+    turned,
 )
 
 #: Rows of ``changes`` that are kept where no server takes them, and how many go at a time.
@@ -45,25 +47,28 @@ _RULES_OF_NEW = f"coalesce((SELECT {_RULES} FROM boards b WHERE b.id = NEW.board
 _NOW = "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER)"
 
 #: Gives the players of a board NEW its rules: those that were there before it or its change.
-_RULE = f"""
-    UPDATE players SET rules = (SELECT {_RULES} FROM boards b WHERE b.id = NEW.id),
-            reached_at = reached_at * (NEW.ties IS 'first')
-        WHERE board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")})
-            AND rules IS NOT (SELECT {_RULES} FROM boards b WHERE b.id = NEW.id);
-    UPDATE players SET rules = (SELECT {_RULES} FROM boards b WHERE b.id = NEW.id),
-            reached_at = reached_at * (NEW.ties IS 'first')
-        WHERE board = NEW.id AND id IN (SELECT player FROM made_since WHERE board = NEW.id)
-            AND rules IS NOT (SELECT {_RULES} FROM boards b WHERE b.id = NEW.id);
+_RULES_OF_BOARD = f"(SELECT {_RULES} FROM boards b WHERE b.id = NEW.id)"
+_RULE_SOME = f"""
+    UPDATE players SET rules = {_RULES_OF_BOARD},
+            reached_at = reached_at * (NEW.ties IS 'first'),
+            merit = {merit("players", _RULES_OF_BOARD)}
+        WHERE rules IS NOT {_RULES_OF_BOARD} AND"""
+_RULE = f"""{_RULE_SOME} board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")});
+{_RULE_SOME} board = NEW.id
+            AND id IN (SELECT player FROM made_since WHERE board = NEW.id);
 """
 
-#: Gives a player its board's rules, and a time.
+#: Gives a player its board's rules, a time and a merit.
 _OBEY = f"""
     UPDATE players SET rules = {_RULES_OF_NEW},
             reached_at = CASE WHEN {_RULES_OF_NEW} & {FIRST} = 0 THEN 0
                 WHEN typeof(NEW.reached_at) = 'integer' AND NEW.reached_at <> 0 THEN NEW.reached_at
-                ELSE {_NOW} END
-        WHERE board = NEW.board AND id = NEW.id
-            AND (NEW.rules IS NOT {_RULES_OF_NEW} OR typeof(NEW.reached_at) <> 'integer');
+                ELSE {_NOW} END,
+            merit = {merit("NEW", _RULES_OF_NEW)}
+        WHERE board = NEW.board AND id = NEW.id AND (
+            NEW.rules IS NOT {_RULES_OF_NEW} OR typeof(NEW.reached_at) <> 'integer'
+            OR NEW.merit IS NOT {turned("NEW.score", "NEW.rules")}
+        );
 """
 
 #: Makes room for a player where one of the same id waits to be swept.
@@ -80,6 +85,11 @@ _NOTE_REPLACED = """
 _REPLACES = (
     "EXISTS (SELECT 1 FROM players p WHERE p.board = NEW.board AND p.id = NEW.id)"
     f" AND {_alive('NEW')}"
+)
+
+#: Whether a score changed, and not the time, which counts on this board.
+_IS_LATE = (
+    f"(NEW.rules & {FIRST} AND OLD.score IS NOT NEW.score AND OLD.reached_at IS NEW.reached_at)"
 )
 
 # A conflict clause of the statement that fires a trigger overrides those in the trigger
@@ -127,11 +137,12 @@ player_updated AFTER UPDATE OF name, score, reached_at, meta ON players
 WHEN {_differ("name", "score", "reached_at", "meta")} AND NOT {_differ("board", "id")}
     AND {_alive("NEW")} BEGIN
     INSERT INTO changes (board, player, before) VALUES (NEW.board, NEW.id, OLD.score);
-    UPDATE players
-        SET reached_at = CASE typeof(NEW.reached_at) WHEN 'integer' THEN {_NOW} ELSE 0 END
+    UPDATE players SET reached_at = CASE WHEN typeof(NEW.reached_at) <> 'integer' THEN 0
+                WHEN {_IS_LATE} THEN {_NOW} ELSE NEW.reached_at END,
+            merit = {merit("NEW", "NEW.rules")}
         WHERE board = NEW.board AND id = NEW.id AND (
-            typeof(NEW.reached_at) <> 'integer' OR NEW.rules & {FIRST}
-                AND OLD.score IS NOT NEW.score AND OLD.reached_at IS NEW.reached_at
+            typeof(NEW.reached_at) <> 'integer' OR {_IS_LATE}
+            OR NEW.merit IS NOT {turned("NEW.score", "NEW.rules")}
         );
 END;
 -- Players that go with their board are told of by the board's own row.

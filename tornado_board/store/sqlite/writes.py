@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, PlayerPatch
-from tornado_board.models import Board, Meta, Number, Ordering, Player, score_of
-from tornado_board.store import HasPlayers, Invalid, NotFound, OutOfRange, Submitted
+from tornado_board.models import Board, Meta, Number, Player, score_of
+from tornado_board.store import HasPlayers, Invalid, OutOfRange, Submitted
 from tornado_board.store.sqlite import pages, rows, schema
 
 _INSERT_BOARD = (
@@ -21,13 +22,21 @@ _UPDATE_BOARD = (
     f"UPDATE boards SET ({schema.quoted(schema.BOARD_FIELDS)})"
     f" = ({', '.join('?' * len(schema.BOARD_FIELDS))}) WHERE id = ?"
 )
+_FIELDS = ("board", "rules", "merit", *schema.PLAYER_FIELDS)
 _INSERT = (
-    f"INSERT INTO players (board, rules, {schema.quoted(schema.PLAYER_FIELDS)})"
-    f" VALUES (?, ?{', ?' * len(schema.PLAYER_FIELDS)}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO players ({schema.quoted(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
+    " ON CONFLICT"
+)
+_IF_FREE = f"{_INSERT} DO NOTHING"
+#: What is there already is none that is a player, or one that waits to be swept.
+_OVER = f"{_INSERT} (board, id) DO UPDATE SET " + ", ".join(
+    f"{field} = excluded.{field}" for field in _FIELDS if field not in ("board", "id")
 )
 _UPDATE = (
-    "UPDATE players SET name = ?, score = ?, reached_at = ?, meta = ? WHERE board = ? AND id = ?"
+    "UPDATE players SET merit = ?, name = ?, score = ?, reached_at = ?, meta = ?"
+    " WHERE board = ? AND id = ?"
 )
+_SET_SCORE = "UPDATE players SET merit = ?, score = ?, reached_at = ? WHERE board = ? AND id = ?"
 _DELETE = (
     f"DELETE FROM players AS p WHERE {rows.IS_PLAYER} RETURNING"
     f" {schema.quoted(schema.PLAYER_FIELDS)}"
@@ -55,7 +64,7 @@ def patch_board(c: sqlite3.Connection, board_id: str, patch: BoardPatch) -> Boar
     before = rows.board(c, board_id)
     board = patch.apply(before)
     check_meta(board)
-    if board.ordering != before.ordering and pages.has_players(c, board_id):
+    if board.ordering != before.ordering and pages.has_players(c, before):
         raise HasPlayers(
             f"board {board_id!r} has players; order and ties change only while it has none"
         )
@@ -66,13 +75,26 @@ def patch_board(c: sqlite3.Connection, board_id: str, patch: BoardPatch) -> Boar
 
 def insert_player(c: sqlite3.Connection, board: Board, player: Player) -> bool:
     """Add `player` to the board; whether its id was free."""
-    values = (board.id, rules_of(board.ordering), *_player_values(player))
-    return c.execute(_INSERT, values).rowcount > 0
+    return c.execute(_IF_FREE, _player_values(board, player)).rowcount > 0
 
 
-def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
+def make_players(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -> None:
+    """Add `players`, whose ids are no player's, to the board."""
+    c.executemany(_OVER, [_player_values(board, player) for player in players])
+
+
+def update_player(c: sqlite3.Connection, board: Board, player: Player) -> None:
     """Store `player` in place of the one with its id on the board."""
-    c.execute(_UPDATE, (*_player_values(player)[1:], board_id, player.id))
+    _, _, merit, _, *values = _player_values(board, player)
+    c.execute(_UPDATE, (merit, *values, board.id, player.id))
+
+
+def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -> None:
+    """Store the scores of `players`, and when they reached them."""
+    merit = board.ordering.merit
+    c.executemany(
+        _SET_SCORE, [(merit(p.score), p.score, p.reached_at, board.id, p.id) for p in players]
+    )
 
 
 def delete_player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
@@ -93,39 +115,13 @@ def patch_player(
     player = patch.apply(before, board.ordering.reached_at(now()))
     if player.score != before.score:
         check_score(board, player.score)
-    # Not as Python compares: to it 1 and true are the same.
-    is_new_meta = _json(player.meta) != _json(before.meta)
+    is_new_meta = not are_same(player.meta, before.meta)
     if is_new_meta:
         check_meta(player)
     changed = is_new_meta or player.name != before.name or player.score != before.score
     if changed:
-        update_player(c, board_id, player)
+        update_player(c, board, player)
     return Submitted(player, before.score, changed)
-
-
-def add_score(
-    c: sqlite3.Connection, board_id: str, player_id: str, amount: Number, create: bool
-) -> Submitted:
-    """Add to the player's score. Raises `NotFound` or `OutOfRange`."""
-    board = rows.board(c, board_id)
-    reached_at = board.ordering.reached_at(now())
-    try:
-        before = rows.player(c, board_id, player_id)
-    except NotFound:
-        if not create:
-            raise
-        score = score_of(amount)
-        check_score(board, score)
-        player = Player(player_id, player_id, score, reached_at)
-        insert_player(c, board, player)
-        return Submitted(player, None, True)
-    score = sum_of(before.score, amount)
-    if score == before.score:
-        return Submitted(before, before.score, False)
-    check_score(board, score)
-    player = msgspec.structs.replace(before, score=score, reached_at=reached_at)
-    update_player(c, board_id, player)
-    return Submitted(player, before.score, True)
 
 
 def sum_of(score: Number, amount: Number) -> Number:
@@ -158,11 +154,6 @@ def check_meta(thing: Board | Player) -> None:
         raise Invalid(f"{error}; nothing was changed") from error
 
 
-def rules_of(ordering: Ordering) -> int:
-    """`schema.players.rules` of the players of a board in this order."""
-    return schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
-
-
 def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
     values = {**msgspec.structs.asdict(board), "name": name}
     values["meta"] = _json(board.meta)
@@ -170,8 +161,17 @@ def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
     return tuple(values.values())
 
 
-def _player_values(player: Player) -> tuple[Any, ...]:
-    return (player.id, player.name, player.score, player.reached_at, _json(player.meta))
+def _player_values(board: Board, player: Player) -> tuple[Any, ...]:
+    """The values of `_FIELDS`."""
+    ordering = board.ordering
+    rules = schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
+    stored = (player.id, player.name, player.score, player.reached_at, _json(player.meta))
+    return (board.id, rules, ordering.merit(player.score), *stored)
+
+
+def are_same(meta: Meta, other: Meta) -> bool:
+    """Whether they are the same as JSON, in which 1 and true are two things."""
+    return meta is other or _json(meta) == _json(other)
 
 
 def _json(meta: Meta) -> str | None:
