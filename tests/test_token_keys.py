@@ -364,7 +364,7 @@ async def test_a_server_without_keys_says_so_and_lets_nobody_in(
         port = urllib.parse.urlsplit(server.url).port
         assert port is not None
         services = server.services
-        served = Served(port, server.server, services.store, settings, services.hub)
+        served = Served(port, server.server, services.store, settings, services.hub, services.ranks)
         ready = await served.request("GET", "/readyz")
         assert ready.status == 503
         assert b"token_keys" in ready.body

@@ -122,7 +122,7 @@ class _Address:
             parts = urllib.parse.urlsplit(url)
             place = parts.netloc.rpartition("@")[2]
             plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
-            if not parts.hostname or (parts.scheme != "https" and not plain):
+            if parts.port == 0 or not parts.hostname or (parts.scheme != "https" and not plain):
                 raise ValueError
         except ValueError:
             raise SettingsError(
