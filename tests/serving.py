@@ -79,13 +79,15 @@ class Served:
             writer.close()
 
     def dump(self) -> list[str]:
-        """All rows of all of the store's tables, and how often they have been written."""
+        """All rows of all of the store's tables, and how often they have been written; but for the
+        mark of the last transaction."""
         path = self.settings.database_url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return [
                 repr(row)
                 for table in ("boards", "players", "outcomes", "sqlite_sequence")
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+                if row[0] != "store_epoch"
             ]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from tornado_board.inputs import NewBoard
-from tornado_board.models import Change, PlayerChanged
+from tornado_board.models import Change, Number, PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, Store
 
@@ -41,3 +44,34 @@ def told(change: Change) -> Any:
 async def rank_of(store: Store, board_id: str, player_id: str) -> int:
     """The rank of a player, by its score."""
     return await store.rank(board_id, (await store.get_player(board_id, player_id)).score)
+
+
+class Chain:
+    """What a feed has told of players' scores: each change tells what was there before it."""
+
+    def __init__(self) -> None:
+        self.scores: dict[tuple[str, str], Number] = {}
+
+    async def read(self, store: Store, *board_ids: str) -> None:
+        """Begin with what is there."""
+        for board_id in board_ids:
+            for player in await store.players_after(board_id, None, 10_000):
+                self.scores[board_id, player.id] = player.score
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change, PlayerChanged):
+                key = change.board_id, change.player_id
+                if change.before is not msgspec.UNSET:
+                    assert change.before == self.scores.get(key), change
+                self.scores.pop(key, None)
+                if change.player is not None:
+                    self.scores[key] = change.player.score
+            elif change.board is None:
+                self.scores = {k: v for k, v in self.scores.items() if k[0] != change.board_id}
+
+    async def follow_until(self, feed: Feed, wanted: list[Any]) -> list[Change]:
+        """`changes_until`, followed."""
+        changes = await changes_until(feed, wanted)
+        self.follow(changes)
+        return changes

@@ -59,7 +59,7 @@ WRONG_METAS = [
     ('{"a": {"b": 1, "b": 1}}', "b: is there twice"),
     ('{"$reql_type$": "TIME"}', "$reql_type$"),
     ('{"a": [{"$reql_type$": "BINARY"}]}', "$reql_type$"),
-    ('{"a": ' * 10 + "1" + "}" * 10, "deep"),
+    ('{"a": ' * 11 + "1" + "}" * 11, "deep"),
     ('{"a": ' + "[" * 10 + "]" * 10 + "}", "deep"),
     ('{"a": NaN}', "not JSON"),
 ]

@@ -103,12 +103,13 @@ async def test_a_feed_is_not_lost_by_what_others_write(opened: Opened, settings:
     store = await opened.store(settings.database_url, settings)
     path = Path(settings.database_url.removeprefix("sqlite:///"))
     feed = await store.changes()
+    before = 19
     for score in (100, 200, 300):
         edit(path, f"UPDATE players SET score = {score} WHERE id = 'mars'")
         (change,) = await asyncio.wait_for(feed.next(), PATIENCE)
-        assert change == PlayerChanged(
-            "demo", "mars", Player("mars", "Mars", score), change.version
-        )
+        player = Player("mars", "Mars", score)
+        assert change == PlayerChanged("demo", "mars", player, change.version, before)
+        before = score + 1
         await store.add_score("demo", "mars", 1)
         (change,) = await asyncio.wait_for(feed.next(), PATIENCE)
     edit(path, "VACUUM")

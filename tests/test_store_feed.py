@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 
 import pytest
 
-from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, BoardChanged, Change, Player, PlayerChanged
 from tornado_board.settings import Settings
+from tornado_board.store import NotFound
 
 from .conftest import Opened
-from .store_contract import changes_until, opened_store, told
+from .store_contract import Chain, changes_until, opened_store, told
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -98,3 +101,36 @@ async def test_a_cancelled_wait_for_changes_loses_none(
         await adding
         if not any(told(c) == ("b", "p", Player("p", "P", score)) for c in changes):
             await changes_until(feed, [("b", "p", Player("p", "P", score))])
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_each_change_tells_the_score_that_was_told_before(
+    opened: Opened, database_url: str, settings: Settings
+) -> None:
+    """Whatever happens to players, and however many changes become one."""
+    store = await opened_store(opened, database_url, settings)
+    await store.create_board(NewBoard(id="c", ties="first"))
+    await store.create_player("b", NewPlayer(id="p0", name="P", score=5))
+    feed, chain, chance = await store.changes(), Chain(), random.Random(3)
+    await chain.read(store, "b", "c", "demo")
+    for step in range(30):
+        for _ in range(chance.choice([1, 2, 10, 40])):
+            board, player = chance.choice("bc"), f"p{chance.randint(0, 4)}"
+            what = chance.randint(0, 3)
+            with contextlib.suppress(NotFound):
+                if what == 0:
+                    await store.submit(board, [Submission(id=player, score=step, operator="add")])
+                elif what == 1:
+                    await store.add_score(board, player, 0.5, create=True)
+                elif what == 2:
+                    await store.update_player(board, player, PlayerPatch(name=f"N{step}"))
+                else:
+                    await store.delete_player(board, player)
+        if step % 10 == 9:
+            await store.delete_board("c")
+            await store.create_board(NewBoard(id="c"))
+        last = await store.create_player("demo", NewPlayer(id=f"last{step}", name="Last"))
+        await chain.follow_until(feed, [("demo", last.id, last)])
+    there = Chain()
+    await there.read(store, "b", "c", "demo")
+    assert chain.scores == there.scores

@@ -63,7 +63,8 @@ class Once:
 
     A write that is given one stores its outcome with its change, in the same atomic step. One with
     a `key` that the store has for the same resource changes nothing and returns that outcome again;
-    then `replayed` is set. If it is another `request`, it raises `KeyReused`.
+    then `replayed` is set, for several submissions also where that is so of some of them only. If
+    it is another `request`, it raises `KeyReused`.
 
     Outcomes are kept for `KEPT` seconds or longer, unless `docs/` name a bound by number. A write
     that raises stores nothing.

@@ -145,7 +145,8 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
 def _is_bulk(method: str, target: str) -> bool:
     """Whether a request hands in many scores, and may be larger than others."""
     path = target.partition("?")[0].removesuffix("/")
-    return method == "POST" and path.endswith("/scores") and "/boards/" in path
+    board = path.partition("/boards/")[2].removesuffix("/scores")
+    return method == "POST" and path.endswith(f"/boards/{board}/scores") and "/" not in board
 
 
 def split_target(method: str, target: str) -> tuple[str, str | None]:

@@ -42,7 +42,7 @@ _NUMBERS = frozenset({"score", "amount", "min", "max"})
 
 # msgspec has no other way to tell which field is wrong than its message, and a message about an
 # unknown field has that field's name in it, which may look like another message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\[\.\.\.\])?`\Z")
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\[[0-9]+\])?`\Z")
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`\Z")
 
 

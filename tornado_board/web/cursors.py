@@ -29,7 +29,7 @@ def place_of(cursor: str) -> Place:
 
     Raises `ValueError` unless it is one that `cursor_of` can give.
     """
-    if len(cursor) > _LONGEST or not cursor.isascii():
+    if len(cursor) > _LONGEST or not cursor.isascii() or "=" in cursor:
         raise ValueError("is no cursor")
     padding = "=" * (-len(cursor) % 4)
     try:

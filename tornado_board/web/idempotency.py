@@ -68,7 +68,7 @@ class Repeats:
             kept = None
         request = self._under_way.get(key) or (kept.request if kept is not None else None)
         if request not in (None, once.request):
-            raise KeyReused("this Idempotency-Key was used for another request; make a new one")
+            raise KeyReused("the idempotency key was used for another request")
         if key in self._under_way:
             raise Problem(
                 409,

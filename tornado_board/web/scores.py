@@ -40,8 +40,10 @@ class ScoresHandler(Handler):
 
     async def post(self, board_id: str) -> None:
         """Hand in many scores; each stands for itself."""
-        kind = content_type(self.request.headers, (JSON, NDJSON))
-        found = await bulk.submissions(self.request.body, kind)
+        body = self.request.body
+        # An empty one needs no type, and is refused as what it is.
+        kind = content_type(self.request.headers, (JSON, NDJSON)) if body else JSON
+        found = await bulk.submissions(body, kind)
         self.charge_more(len(found) - 1)
         handed_in = [item for item in found if isinstance(item, Submission)]
         outcomes: Sequence[Submitted | StoreError] = ()
@@ -50,24 +52,23 @@ class ScoresHandler(Handler):
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
-            for outcome in some:
-                if isinstance(outcome, Submitted):
-                    player = outcome.player
-                    self.wrote(board_id, player.id, outcome.previous, player.score)
+            for done in some:
+                if isinstance(done, Submitted):
+                    self.wrote(board_id, done.player.id, done.previous, done.player.score)
         results = []
         stored = iter(outcomes)
         async for items in bulk.in_slices(found):
             for item in items:
-                told = item if isinstance(item, Problem) else _told(next(stored))
-                results.append(bulk.result(told))
-        body = await bulk.answer(results, kind)
+                outcome = item if isinstance(item, Problem) else _shown(next(stored))
+                results.append(bulk.result(outcome))
+        told = await bulk.answer(results, kind)
         self.set_header("Content-Type", _TYPES[kind])
         # What may go through later is to be tried again when the request comes again.
         final = not any(result.status == 503 for result in results)
-        self.send(body, final=final)
+        self.send(told, final=final)
 
 
-def _told(outcome: Submitted | StoreError) -> Submitted | Problem:
+def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:
     return outcome if isinstance(outcome, Submitted) else problem_of(outcome, 500)
 
 

@@ -27,6 +27,7 @@ from tornado_board.store import (
     StoreError,
     StoreUnavailable,
     Submitted,
+    scoring,
 )
 from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
 from tornado_board.store.sqlite.bulk import Bulk
@@ -115,7 +116,7 @@ class SQLiteStore:
         board = new.board()
 
         def work(c: sqlite3.Connection) -> Board:
-            writes.check_meta(board)
+            writes.check_board(board)
             if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
             return board
@@ -157,8 +158,8 @@ class SQLiteStore:
         def work(c: sqlite3.Connection) -> Player:
             board = rows.board(c, board_id)
             player = new.player(board.ordering.reached_at(writes.now()))
-            writes.check_score(board, player.score)
-            writes.check_meta(player)
+            scoring.check_bounds(board, player.score)
+            scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
                 raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
             return player

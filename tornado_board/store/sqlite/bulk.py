@@ -66,7 +66,6 @@ class Bulk:
         self, board_id: str, submissions: Sequence[Submission], once: Once | None
     ) -> list[Submitted | StoreError]:
         results: list[Submitted | StoreError] = []
-        replayed = True
         for start in range(0, max(len(submissions), 1), SLICE):
             part = submissions[start : start + SLICE]
             own = None if once is None else replace(once, key=f"{once.key}/{start}")
@@ -82,7 +81,6 @@ class Bulk:
                 # What stands in the way of this slice does so for the others.
                 results += [error] * (len(submissions) - start)
                 break
-            replayed = replayed and own is not None and own.replayed
-        if once is not None:
-            once.replayed = replayed
+            if once is not None and own is not None:
+                once.replayed = once.replayed or own.replayed
         return results

@@ -14,7 +14,7 @@ from tornado_board.models import BoardChanged, Change, PlayerChanged, is_id
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
 from tornado_board.store.sqlite import rows
-from tornado_board.store.sqlite.schema import DELETED
+from tornado_board.store.sqlite.schema import DELETED, MADE
 from tornado_board.tasks import Tasks
 
 #: Changes that the feed tells of at once, and rows that one write deletes.
@@ -160,7 +160,8 @@ def _changes(c: sqlite3.Connection, seen: int) -> _Found:
         if player_id == "":
             if before == DELETED:
                 deleted.append(BoardChanged(board_id, None, seq))
-                # Its players went with it.
+            if before in (DELETED, MADE):
+                # Its players went with it; and what there was before a board was none's.
                 players.pop(board_id, None)
             boards[board_id] = seq
         else:
@@ -177,6 +178,8 @@ def _changes(c: sqlite3.Connection, seen: int) -> _Found:
         if (board_id, seq) not in told or board is not None:
             changes.append(BoardChanged(board_id, board, seq))
     for board_id, of_board in players.items():
+        if c.execute(_BOARD, (board_id,)).fetchone() is None:
+            continue  # of no board
         for player_id, (seq, score) in of_board.items():
             if is_id(player_id):
                 row = c.execute(_PLAYER, (board_id, player_id)).fetchone()

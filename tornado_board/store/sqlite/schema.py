@@ -125,7 +125,7 @@ CHANGES_BEFORE = """CREATE TABLE IF NOT EXISTS changes (
     UNIQUE (board, player)
 )"""
 
-#: player = '' stands for the board itself; then `before` says whether it was deleted.
+#: player = '' stands for the board itself; then `before` may be one of those below.
 CHANGES = """CREATE TABLE changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     board TEXT NOT NULL,
@@ -133,8 +133,9 @@ CHANGES = """CREATE TABLE changes (
     before
 )"""
 
-#: `changes.before` of a board that was deleted.
-DELETED = 1
+#: `changes.before` of a board that was deleted; and of one that there was not before. Its players
+#: follow, if there were rows of theirs.
+DELETED, MADE = 1, 2
 
 #: What the third version added: outcomes of writes, see `once`.
 THIRD_TABLES = (

@@ -13,6 +13,7 @@ from tornado_board.store.sqlite.schema import (
     BOARD_FIELDS,
     DELETED,
     FIRST,
+    MADE,
     SWEPT_AT_ONCE,
     merit,
     turned,
@@ -58,6 +59,13 @@ _RULE = f"""{_RULE_SOME} board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")})
             AND id IN (SELECT player FROM made_since WHERE board = NEW.id);
 """
 
+#: Notes a board that there was not before.
+_NOTE_MADE = f"""
+    INSERT INTO changes (board, player, before) VALUES (NEW.id, '', {MADE});
+    INSERT INTO changes (board, player) SELECT p.board, p.id FROM players p
+        WHERE p.board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")});
+"""
+
 #: Gives a player its board's rules, a time and a merit.
 _OBEY = f"""
     UPDATE players SET rules = {_RULES_OF_NEW},
@@ -96,14 +104,17 @@ _IS_LATE = (
 # (https://www.sqlite.org/lang_createtrigger.html), so the triggers see to it that there is none.
 # Triggers for the same event run in any order; what has to follow the other is in the same one.
 _TRIGGERS = f"""
+board_made BEFORE INSERT ON boards
+WHEN NOT EXISTS (SELECT 1 FROM boards WHERE id = NEW.id) BEGIN{_NOTE_MADE}END;
 board_inserted AFTER INSERT ON boards BEGIN{_RULE}
     INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
 board_updated AFTER UPDATE ON boards WHEN {_differ(*BOARD_FIELDS)} BEGIN
-    INSERT INTO changes (board, player, before) SELECT OLD.id, '', {DELETED}
-        WHERE OLD.id IS NOT NEW.id;
     INSERT INTO changes (board, player) VALUES (NEW.id, '');
 END;
+board_renamed AFTER UPDATE OF id ON boards WHEN {_differ("id")} BEGIN
+    INSERT INTO changes (board, player, before) VALUES
+        (OLD.id, '', {DELETED}), (NEW.id, '', {DELETED});{_NOTE_MADE}END;
 board_ruled AFTER UPDATE OF id, "order", ties ON boards WHEN {_differ("id", "order", "ties")}
 BEGIN{_RULE}END;
 -- The subquery gives NULL where there is a tombstone: then no row is looked at.

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, PlayerPatch
-from tornado_board.models import Board, Meta, Number, Player, score_of
-from tornado_board.store import HasPlayers, Invalid, OutOfRange, Submitted
+from tornado_board.models import Board, Meta, Player
+from tornado_board.store import HasPlayers, Invalid, Submitted, scoring
 from tornado_board.store.sqlite import pages, rows, schema
 
 _INSERT_BOARD = (
@@ -54,6 +54,14 @@ def insert_board(c: sqlite3.Connection, board: Board, new: NewBoard) -> bool:
     return c.execute(_INSERT_BOARD, _board_values(board, new.name)).rowcount > 0
 
 
+def check_board(board: Board) -> None:
+    """Raise `Invalid` if there can't be such a board."""
+    try:
+        board.check()
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from error
+
+
 def update_board(c: sqlite3.Connection, board: Board) -> None:
     """Store `board` in place of the one with its id."""
     c.execute(_UPDATE_BOARD, (*_board_values(board, board.name), board.id))
@@ -63,7 +71,7 @@ def patch_board(c: sqlite3.Connection, board_id: str, patch: BoardPatch) -> Boar
     """Change the board. Raises `NotFound`, `HasPlayers` or `Invalid`."""
     before = rows.board(c, board_id)
     board = patch.apply(before)
-    check_meta(board)
+    check_board(board)
     if board.ordering != before.ordering and pages.has_players(c, before):
         raise HasPlayers(
             f"board {board_id!r} has players; order and ties change only while it has none"
@@ -114,44 +122,14 @@ def patch_player(
     before = rows.player(c, board_id, player_id)
     player = patch.apply(before, board.ordering.reached_at(now()))
     if player.score != before.score:
-        check_score(board, player.score)
+        scoring.check_bounds(board, player.score)
     is_new_meta = not are_same(player.meta, before.meta)
     if is_new_meta:
-        check_meta(player)
+        scoring.check_meta(player)
     changed = is_new_meta or player.name != before.name or player.score != before.score
     if changed:
         update_player(c, board, player)
     return Submitted(player, before.score, changed)
-
-
-def sum_of(score: Number, amount: Number) -> Number:
-    """Their sum as a score. Raises `OutOfRange`."""
-    try:
-        return score_of(score + amount)
-    except ValueError as error:
-        raise OutOfRange(
-            f"the score is {score}; adding {amount} would leave ±2^53, so nothing was added"
-        ) from error
-
-
-def check_score(board: Board, score: Number) -> None:
-    """Raise `OutOfRange` if the board does not have such scores."""
-    if not board.allows(score):
-        low = "" if board.min is None else f" {board.min} or more"
-        high = "" if board.max is None else f" {board.max} or less"
-        between = " and" if low and high else ""
-        raise OutOfRange(
-            f"the score would be {score}, and those of board {board.id!r} are"
-            f"{low}{between}{high}; nothing was changed"
-        )
-
-
-def check_meta(thing: Board | Player) -> None:
-    """Raise `Invalid` for a board or a player that there can't be."""
-    try:
-        thing.check()
-    except ValueError as error:
-        raise Invalid(f"{error}; nothing was changed") from error
 
 
 def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
