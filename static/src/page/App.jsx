@@ -103,6 +103,8 @@ export function App() {
           />
         ) : state === "missing" ? (
           <p className="empty">There is no board “{id}” here. Choose another one above.</p>
+        ) : state === "refused" ? (
+          <p className="empty">The board “{id}” is private: reading it needs a token.</p>
         ) : (
           <>
             <section className="standings" aria-label="Standings">
