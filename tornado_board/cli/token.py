@@ -43,7 +43,7 @@ _LONGEST_DAYS = 3660
 
 def main(arguments: Sequence[str]) -> int:
     """Print a token as `arguments` say; the exit code. Raises `SettingsError`."""
-    options, rest = _parser().parse_known_args(arguments)
+    options, rest = parser().parse_known_args(arguments)
     notices: list[str] = []
     settings = load(rest, notices=notices)
     for notice in notices:
@@ -63,17 +63,16 @@ def make(settings: Settings, claims: Mapping[str, Any], key_id: str | None = Non
 
 
 def _signing_key(settings: Settings) -> tuple[str, Any]:
-    named = [
-        name
-        for name in ("token_private_key", "token_secret", "token_secret_file")
-        if getattr(settings, name)
-    ]
-    if not named:
+    named = {
+        "token_private_key": settings.token_private_key,
+        "token_secret": settings.token_secret,
+        "token_secret_file": settings.token_secret_file,
+    }
+    name, value = next(((name, value) for name, value in named.items() if value), ("", ""))
+    if not name:
         raise SettingsError(
             "a token needs a key: set token_secret, token_secret_file or token_private_key"
         )
-    name = named[0]
-    value: str = getattr(settings, name)
     try:
         if name == "token_secret":
             return "HS256", secret_key(value).material
@@ -93,7 +92,8 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message.removeprefix('argument ')} (token --help shows how)")
 
 
-def _parser() -> _Parser:
+def parser() -> argparse.ArgumentParser:
+    """Takes the arguments of the command apart; settings are left over."""
     parser = _Parser(
         prog="tornado-board token",
         usage="%(prog)s --scope=SCOPE [--board=ID] [--player=ID] [--expires=1h] [--setting=value]",
