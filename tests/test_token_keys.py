@@ -7,6 +7,8 @@ import dataclasses
 import json
 import logging
 import re
+import subprocess
+import sys
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -379,3 +381,12 @@ async def test_a_server_without_keys_says_so_and_lets_nobody_in(
         while (await served.request("GET", "/readyz")).status != 200:
             await asyncio.sleep(0.01)
         assert (await served.request("DELETE", "/boards/demo/", headers=bearer)).status == 204
+
+
+def test_a_server_without_keys_does_without_the_libraries() -> None:
+    """They take more memory than a thousand streams."""
+    program = "import sys, tornado_board.server; print({'jwt', 'cryptography'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"

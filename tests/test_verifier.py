@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tornado_board.auth import verifier as verifier_module
-from tornado_board.auth.claims import LEEWAY, Refused, Scope, Token, token_of
+from tornado_board.auth.claims import LEEWAY, UNKNOWN_KEY, Refused, Scope, Token, token_of
 from tornado_board.auth.keys import public_keys, secret_key
-from tornado_board.auth.verifier import UNKNOWN_KEY, Verifier
+from tornado_board.auth.verifier import Verifier
 
 from .tokens import (
     PRIVATE,

@@ -14,13 +14,11 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
-from tornado_board.auth.authority import Authority
-from tornado_board.auth.key_sources import KeysUnavailable
 from tornado_board.auth.tickets import open_tickets
 from tornado_board.cli import COMMANDS, run_command
 from tornado_board.cluster import open_bus
@@ -40,6 +38,9 @@ from tornado_board.web.handler import Services
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.ranks import CountedRanks
+
+if TYPE_CHECKING:
+    from tornado_board.auth.authority import Authority
 
 logger = logging.getLogger(__name__)
 
@@ -226,12 +227,7 @@ async def running(
             hosts = Hosts(settings, bound)
         except ValueError as error:
             raise StartError(f"allowed_hosts: {error}") from error
-        try:
-            authority = Authority(settings)
-            stack.push_async_callback(authority.close)
-            await authority.start()
-        except (SettingsError, KeysUnavailable) as error:
-            raise StartError(str(error)) from error
+        authority = await _authority(settings, stack)
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
@@ -263,7 +259,8 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            return missing + log.missing() + boards.missing() + authority.missing()
+            keys = [] if authority is None else authority.missing()
+            return missing + log.missing() + boards.missing() + keys
 
         catch_ups = CatchUps(log)
         tickets = open_tickets(settings, store.identity)
@@ -299,6 +296,21 @@ async def running(
         url = _url(settings, bound)
         open_to = "" if settings.takes_tokens or hosts.on_loopback else url
         yield Running(url, services, server, notices, open_to)
+
+
+async def _authority(settings: Settings, stack: contextlib.AsyncExitStack) -> Authority | None:
+    """What verifies tokens, if `settings` name a key; `stack` closes it. Raises `StartError`."""
+    if not settings.takes_tokens:
+        return None
+    from tornado_board.auth.authority import Authority, KeysUnavailable
+
+    try:
+        authority = Authority(settings)
+        stack.push_async_callback(authority.close)
+        await authority.start()
+    except (SettingsError, KeysUnavailable) as error:
+        raise StartError(str(error)) from error
+    return authority
 
 
 async def _prune(log: ReplayLog) -> None:

@@ -1,12 +1,17 @@
-"""The keys and the verifier of one server, opened together."""
+"""The keys and the verifier of one server, opened together.
+
+This imports libraries that take 20 MB; a server without keys does without them.
+"""
 
 from __future__ import annotations
 
-from tornado_board.auth.claims import Refused, Token
+from tornado_board.auth.claims import UNKNOWN_KEY, Refused, Token
 from tornado_board.auth.key_ring import KeyRing
-from tornado_board.auth.key_sources import sources_of
-from tornado_board.auth.verifier import UNKNOWN_KEY, Verifier
+from tornado_board.auth.key_sources import KeysUnavailable, sources_of
+from tornado_board.auth.verifier import Verifier
 from tornado_board.settings import Settings
+
+__all__ = ["Authority", "KeysUnavailable"]
 
 
 class Authority:

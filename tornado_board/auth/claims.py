@@ -72,6 +72,10 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
+#: A token may be good, but of a key that this server does not have (any more, or yet).
+UNKNOWN_KEY = Refused("The token's key is none of this server's.")
+
+
 def token_of(claims: Mapping[str, Any], text: str, key: str) -> Token | Refused:
     """The token with these `claims`, of which `text` is what was presented.
 

@@ -11,7 +11,7 @@ import jwt
 import jwt.utils
 import msgspec
 
-from tornado_board.auth.claims import LEEWAY, Refused, Token, token_of
+from tornado_board.auth.claims import LEEWAY, UNKNOWN_KEY, Refused, Token, token_of
 from tornado_board.auth.keys import ALGORITHMS, Key
 
 #: The longest token, in characters. It is far more than the claims of this server need.
@@ -25,8 +25,6 @@ _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 _NOT_A_TOKEN = Refused("That is not a token.")
 _EXPIRED = Refused("The token has expired.")
-#: A token may be good, but of a key that this server does not have (any more, or yet).
-UNKNOWN_KEY = Refused("The token's key is none of this server's.")
 
 _REASONS: Mapping[type[Exception], Refused] = {
     jwt.ImmatureSignatureError: Refused("The token is not valid yet."),

@@ -12,20 +12,22 @@ import math
 import time
 import urllib.parse
 from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from tornado.httputil import HTTPServerRequest
 
-from tornado_board.auth.authority import Authority
-from tornado_board.auth.claims import Refused, Token
+from tornado_board.auth.claims import UNKNOWN_KEY, Refused, Token
 from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, decide
 from tornado_board.auth.rates import Rates
 from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
-from tornado_board.auth.verifier import UNKNOWN_KEY
 from tornado_board.settings import Settings
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.problems import Problem
 from tornado_board.web.shares import neighbourhood
+
+if TYPE_CHECKING:
+    from tornado_board.auth.authority import Authority
 
 _BAD_TICKET = Refused(
     f"The ticket is not good, or not any more: it is for one request within {LIFETIME} s."
@@ -91,12 +93,13 @@ class Gate:
     def __init__(
         self,
         settings: Settings,
-        authority: Authority,
+        authority: Authority | None,
         tickets: Tickets,
         privacy: Privacy,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._authority = authority
+        """`authority` is ``None`` where `settings` name no key."""
+        self._keys = authority
         self._tickets = tickets
         self.privacy = privacy
         self._clock = clock
@@ -232,6 +235,11 @@ class Gate:
         return counted
 
     # What is presented
+
+    @property
+    def _authority(self) -> Authority:
+        assert self._keys is not None, "without keys no token is looked at"
+        return self._keys
 
     def _known_to_be_private(self, asked: Asked) -> bool | None:
         if asked.action is not Action.READ or asked.board is None or self.policy.private:
