@@ -1,7 +1,7 @@
 """Reads of a large board over HTTP: ``python -m benchmarks.lookups``.
 
-What a player with its rank, and pages around one, from a rank, behind a cursor and of friends take at
-the median, in milliseconds above a request that does nothing (`/healthz`) in the same run.
+What a player with its rank takes, and pages around one, from a rank, behind a cursor, of friends:
+medians in milliseconds above a request that does nothing (`/healthz`) in the same run.
 """
 
 from __future__ import annotations

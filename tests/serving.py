@@ -14,11 +14,11 @@ import tornado.httputil
 import ujson
 
 from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.server import running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
 from tornado_board.web.connections import Server
-from tornado_board.web.ranks import Ranks
 
 #: Seconds after which a test that waits for an answer gives up.
 PATIENCE = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from .serving import PATIENCE, Answer, Served, serving
 SLASHES = pytest.mark.parametrize("slash", ["", "/"])
 
 #: What a board has that was made without settings.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     **{"order": "desc", "ties": "id", "operator": "best", "top": 5, "min": None, "max": None},
     **{"meta": {}, "show": [], "private": False},
 }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tornado_board.inputs import UNSET, Submission
 from tornado_board.models import Player
+from tornado_board.realtime.ranks import Standing
 from tornado_board.store import Submitted
 from tornado_board.web import bulk
 from tornado_board.web.bodies import JSON, decode_object
@@ -232,23 +233,27 @@ def test_results_come_in_order(content_type: str) -> None:
         Problem(422, "out of range"),
         *(Submitted(Player(f"p{i}", "P", i), i - 1, i % 2 == 0) for i in range(500)),
     ]
-    results = [bulk.result(outcome, i, 7) for i, outcome in enumerate(outcomes)]
+
+    def standing(*scores: float) -> Standing:
+        return Standing(700, tuple(int(2 * score) for score in scores))
+
+    results = bulk.results(outcomes, standing)
     body = asyncio.run(bulk.answer(results, content_type))
     assert body.endswith(b"\n")
     lines = json.loads(body) if content_type == JSON else [json.loads(x) for x in body.splitlines()]
     assert len(lines) == len(outcomes)
     assert lines[0] == {
         **{"status": 201, "id": "a", "name": "Ä/\u2028", "score": 0.5},
-        **{"changed": True, "previous": None, "rank": 1, "of": 7},
+        **{"changed": True, "previous": None, "rank": 2, "of": 700},
     }
     assert lines[1] == {"status": 422, "detail": "out of range"}
-    assert lines[5]["status"] == 200
-    assert lines[5]["previous"] == {"score": 2}
+    assert (lines[5]["status"], lines[5]["previous"], lines[5]["rank"]) == (200, {"score": 2}, 7)
 
 
 def test_a_rank_that_is_not_known_is_left_out() -> None:
     outcome = Submitted(Player("a", "A", 1), 0, True)
-    assert not {"rank", "of"} & set(msgspec.to_builtins(bulk.result(outcome)))
+    (result,) = bulk.results([outcome], lambda *_: None)
+    assert not {"rank", "of"} & set(msgspec.to_builtins(result))
 
 
 def test_plain_ones_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tornado_board.models import Order, Ordering, Player
+from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.store import NotFound, Place, Store
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.pages import Page, Pages, ranked_from
-from tornado_board.web.ranks import CountedRanks
 
 SCORES = st.integers(-3, 3) | st.sampled_from([-0.5, 0.5, 2.5])
 PLAYERS = st.dictionaries(
@@ -29,8 +29,8 @@ ORDERS = st.sampled_from(["desc", "asc"])
 
 
 class Listed:
-    """A store of one board that is a plain list; what happens to it is done by `between`, which is
-    called before each read."""
+    """A store of one board that is a plain list, and its ranks; what happens to it is done by
+    `between`, which is called before each read."""
 
     def __init__(self, players: dict[str, tuple[float, int]], order: str = "desc") -> None:
         self.ordering = Ordering(cast(Order, order))
@@ -63,21 +63,22 @@ class Listed:
             raise NotFound(f"there is no player {player_id}")
         return self.players[player_id]
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
-        return next((p for p in self.sorted() if self._rank(p.score) >= rank), None)
+    # As `Ranks` has it.
+
+    async def standing(self, board_id: str, *scores: float) -> Standing:
+        return Standing(len(self.players), tuple(self._rank(score) - 1 for score in scores))
+
+    async def score_at(self, board_id: str, rank: int) -> float | None:
+        return next((p.score for p in self.sorted() if self._rank(p.score) >= rank), None)
 
     async def count(self, board_id: str) -> int:
         return len(self.players)
-
-    async def rank(self, board_id: str, score: float) -> int:
-        return self._rank(score)
 
     def _rank(self, score: float) -> int:
         return 1 + sum(self.ordering.is_better(p.score, score) for p in self.players.values())
 
     def pages(self) -> Pages:
-        store = cast(Store, self)
-        return Pages(store, CountedRanks(store), "board")
+        return Pages(cast(Store, self), cast(Ranks, self), "board")
 
     def check(self, page: Page, expected: Sequence[Player]) -> None:
         """That a page of the board as it is has these players and their ranks, and says rightly

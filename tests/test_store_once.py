@@ -86,7 +86,8 @@ async def test_the_same_key_again_changes_nothing_and_gives_the_same(
     await undo(store)
     boards = await store.list_boards(10)
     board = await store.ranking("b", 10)
-    await changes_until(feed, [("b", "p1", Player("p1", "Other", 0, meta=meta_of(board.players)))])
+    player = Player("p1", "Other", 0, meta=meta_of(board.players))
+    await changes_until(feed, [("b", "p1", player), ("b", board.board)])
 
     for reopened in (False, True):
         if reopened:

@@ -159,7 +159,8 @@ async def test_what_is_refused_changes_nothing_and_spares_the_rest(
         with pytest.raises(Invalid, match="2048"):
             await invalid
     assert await store.count("b") == 2
-    told = await changes_until(feed, [("b", "other", Player("other", "other", -10))])
+    written = [Player("other", "other", -10), Player("p", "P", 10.5)]
+    told = await changes_until(feed, [("b", player.id, player) for player in written])
     assert {change.player_id for change in told if isinstance(change, PlayerChanged)} == {
         "p",
         "other",

@@ -185,6 +185,14 @@ class Settings:
         low=1,
         high=1_000_000,
     )
+    rank_entries: int = _setting(
+        20_000_000,
+        "scores kept in memory for ranks, of all boards, at 8 bytes each, and 32 for a minute after "
+        "a board was read; the longest unused board makes room; 0 for none: the database counts",
+        group="realtime",
+        low=0,
+        high=10_000_000_000,
+    )
     keepalive: float = _setting(
         15.0, "how often a quiet stream gets a comment line", group="realtime", low=0.05, high=300
     )

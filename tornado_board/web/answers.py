@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tornado_board.models import Board, Player, RankedPlayer, board_json, shown_player
+from tornado_board.realtime.ranks import Standing
 from tornado_board.store import Submitted
 from tornado_board.web.pages import ranked_from
-from tornado_board.web.ranks import Standing
 
 
 def settings(board: Board) -> dict[str, Any]:

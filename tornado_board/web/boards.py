@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 
 from tornado_board.auth.policy import Action, Actions
-from tornado_board.inputs import BoardPatch, NewBoard
+from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
@@ -68,6 +68,7 @@ class BoardsHandler(Handler):
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
         board = await self.store.create_board(new, once)
+        self.ranks.forget(board.id)
         self.created(path_of(board.id))
         await _send_whole(self, board, 201)
 
@@ -86,7 +87,7 @@ class BoardHandler(Handler):
         position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
         players = ranking.players[: limit or ranking.board.top]
-        count = await self.services.ranks.count(board_id) if "count" in fields else None
+        count = await self.ranks.count(board_id) if "count" in fields else None
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
@@ -103,11 +104,15 @@ class BoardHandler(Handler):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = self.body(BoardPatch)
-        await _send_whole(self, await self.store.update_board(board_id, patch, self.once))
+        board = await self.store.update_board(board_id, patch, self.once)
+        if patch.order is not UNSET:
+            self.ranks.forget(board_id)
+        await _send_whole(self, board)
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
         await self.store.delete_board(board_id)
+        self.ranks.forget(board_id)
         self.no_content()
 
 

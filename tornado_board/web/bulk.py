@@ -10,13 +10,14 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from tornado_board.inputs import UNSET, Submission
 from tornado_board.models import Number
+from tornado_board.realtime.ranks import Standing
 from tornado_board.store import Submitted
 from tornado_board.web.bodies import JSON, NotJSON, check_name, decode_object
 from tornado_board.web.problems import Problem
@@ -202,11 +203,28 @@ class _Refused(msgspec.Struct):
     detail: str
 
 
-def result(
-    outcome: Submitted | Problem, better: int | None = None, of: int | None = None
+def results(
+    outcomes: Sequence[Submitted | Problem], standing: Callable[..., Standing | None]
+) -> list[_Accepted | _Refused]:
+    """What the answer tells of `outcomes`. `standing` gives that of scores, if it is known."""
+    scores = [done.player.score for done in outcomes if isinstance(done, Submitted)]
+    known = standing(*scores)
+    if known is None:
+        return [_result(outcome) for outcome in outcomes]
+    better = iter(known.better)
+    return [
+        _result(outcome, next(better) + 1, known.of)
+        if isinstance(outcome, Submitted)
+        else _result(outcome)
+        for outcome in outcomes
+    ]
+
+
+def _result(
+    outcome: Submitted | Problem,
+    rank: int | msgspec.UnsetType = UNSET,
+    of: int | msgspec.UnsetType = UNSET,
 ) -> _Accepted | _Refused:
-    """One line of the answer. `better`: how many have a better score, of how many, if that is
-    known."""
     if isinstance(outcome, Problem):
         return _Refused(outcome.status_code, outcome.detail)
     player, before = outcome.player, outcome.previous
@@ -217,8 +235,8 @@ def result(
         player.score,
         outcome.changed,
         _Previous(before) if before is not None else None,
-        UNSET if better is None else better + 1,
-        UNSET if of is None else of,
+        rank,
+        of,
     )
 
 

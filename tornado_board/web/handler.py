@@ -19,6 +19,7 @@ import ujson
 from tornado_board import models
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.replay import ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
@@ -35,7 +36,6 @@ from tornado_board.web.entrance import Entrance
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Answer, Repeat, Repeats
 from tornado_board.web.problems import CONTENT_TYPE, Problem, problem_of
-from tornado_board.web.ranks import Ranks, Standing
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -103,6 +103,10 @@ class Handler(Entrance):
     @property
     def hub(self) -> Hub:
         return self.services.hub
+
+    @property
+    def ranks(self) -> Ranks:
+        return self.services.ranks
 
     #: The methods of this resource, as ``Allow`` lists them.
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
@@ -281,18 +285,20 @@ class Handler(Entrance):
         player_id: str,
         before: models.Number | None,
         after: models.Number | None,
+        since: int,
     ) -> None:
         """Tell the ranks what the store was just told, so that the caller's own write is in them:
-        the player's score `before` and `after`, ``None`` where it was not there."""
+        the player's score `before` and `after`, ``None`` where it was not there. `since`:
+        `Ranks.position` before the write began."""
         # What an earlier request wrote is in them already, and maybe no longer so.
-        if before != after and not (self._repeat is not None and self._repeat.once.replayed):
-            self.services.ranks.wrote(board_id, player_id, before, after)
+        if before != after and not (self.once is not None and self.once.replayed):
+            self.ranks.wrote(board_id, player_id, before, after, since)
 
     async def standing(self, board_id: str, *scores: models.Number) -> Standing | None:
         """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't
         tell it any more, since what was written was written all the same."""
         try:
-            return await self.services.ranks.standing(board_id, *scores)
+            return await self.ranks.standing(board_id, *scores)
         except StoreError:
             return None
 

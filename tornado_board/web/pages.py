@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from tornado_board.models import Number, Player, RankedPlayer
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.store import Place, Store
-from tornado_board.web.ranks import Ranks
 
 #: How many players a page has at the most, and unless the request says otherwise; how many can be
 #: asked for by their ids.

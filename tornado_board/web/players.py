@@ -31,7 +31,7 @@ class PlayersHandler(Handler):
         """A page of the board's players."""
         limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
         fields = self.fields_argument("meta")
-        page = await self._page(Pages(self.store, self.services.ranks, board_id), limit)
+        page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
@@ -73,8 +73,9 @@ class PlayersHandler(Handler):
         new, once = self.body(NewPlayer), self.once
         if once is not None:
             new.id = new.id or id_of(once)
+        since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
-        self.wrote(board_id, player.id, None, player.score)
+        self.wrote(board_id, player.id, None, player.score, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
 
@@ -86,21 +87,23 @@ class PlayerHandler(Handler):
         """The player with its rank."""
         fields = self.fields_argument("meta")
         player = await self.store.get_player(board_id, player_id)
-        standing = await self.services.ranks.standing(board_id, player.score)
+        standing = await self.ranks.standing(board_id, player.score)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(answers.player(answers.ranked_player(player, standing), fields))
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta."""
         patch = self.body(PlayerPatch)
+        since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
-        self.wrote(board_id, player_id, result.previous, result.player.score)
+        self.wrote(board_id, player_id, result.previous, result.player.score, since)
         self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
+        since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id)
-        self.wrote(board_id, player_id, player.score, None)
+        self.wrote(board_id, player_id, player.score, None, since)
         self.no_content()
 
 

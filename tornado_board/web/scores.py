@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
@@ -24,13 +25,14 @@ class ScoreHandler(Handler):
     async def post(self, board_id: str, player_id: str) -> None:
         """Hand in a score; make the player if there is none."""
         submission = self.body(Score).submission(player_id)
+        since = self.ranks.position
         (result,) = await self.store.submit(board_id, [submission], self.once)
         if not isinstance(result, Submitted):
             raise result
         scores = [result.player.score]
         if result.previous is not None:
             scores.append(result.previous)
-        self.wrote(board_id, player_id, result.previous, result.player.score)
+        self.wrote(board_id, player_id, result.previous, result.player.score, since)
         standing = await self.standing(board_id, *scores)
         self.send_json(answers.submitted(result, standing), _status(self, board_id, result))
 
@@ -47,6 +49,7 @@ class ScoresHandler(Handler):
         self.charge_more(len(found) - 1)
         handed_in = [item for item in found if isinstance(item, Submission)]
         outcomes: Sequence[Submitted | StoreError] = ()
+        since = self.ranks.position
         if handed_in:
             outcomes = await self.store.submit(board_id, handed_in, self.once)
         else:
@@ -54,13 +57,12 @@ class ScoresHandler(Handler):
         async for some in bulk.in_slices(outcomes):
             for done in some:
                 if isinstance(done, Submitted):
-                    self.wrote(board_id, done.player.id, done.previous, done.player.score)
+                    self.wrote(board_id, done.player.id, done.previous, done.player.score, since)
         results = []
         stored = iter(outcomes)
         async for items in bulk.in_slices(found):
-            for item in items:
-                outcome = item if isinstance(item, Problem) else _shown(next(stored))
-                results.append(bulk.result(outcome))
+            shown = [item if isinstance(item, Problem) else _shown(next(stored)) for item in items]
+            results += bulk.results(shown, partial(self.ranks.known, board_id))
         told = await bulk.answer(results, kind)
         self.set_header("Content-Type", _TYPES[kind])
         # What may go through later is to be tried again when the request comes again.
@@ -79,10 +81,11 @@ class ScoreAddHandler(Handler):
         """Add to the player's score; with ``create``, make the player if there is none."""
         create = self.flag_argument("create")
         amount = self.body(Addition, empty=True, form=True).amount
+        since = self.ranks.position
         result = await self.store.add_score(
             board_id, player_id, amount, create=create, once=self.once
         )
-        self.wrote(board_id, player_id, result.previous, result.player.score)
+        self.wrote(board_id, player_id, result.previous, result.player.score, since)
         standing = await self.standing(board_id, result.player.score)
         self.send_json(answers.added(result, standing), _status(self, board_id, result))
 
