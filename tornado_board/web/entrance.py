@@ -10,7 +10,7 @@ import tornado.web
 
 from tornado_board import models
 from tornado_board.auth.policy import ALLOWED, Actions, Allowed
-from tornado_board.web.gate import Asked, Gate, asked_of
+from tornado_board.web.gate import Attempt, Gate, attempt_of
 
 
 class Entrance(tornado.web.RequestHandler):
@@ -31,29 +31,29 @@ class Entrance(tornado.web.RequestHandler):
 
         Raises what `Gate.admit` and `Gate.charge` raise.
         """
-        asked = self.asked()
-        allowed = self.gate.at_once(asked)
+        attempt = self.attempt()
+        allowed = self.gate.at_once(attempt)
         if allowed is not None:
-            self._admit(asked, allowed)
+            self._admit(attempt, allowed)
             return None
 
         async def enter() -> None:
-            self._admit(asked, await self.gate.admit(asked))
+            self._admit(attempt, await self.gate.admit(attempt))
 
         return enter()
 
     def entered(self) -> None:
         """The request was let in."""
 
-    def _admit(self, asked: Asked, allowed: Allowed) -> None:
+    def _admit(self, attempt: Attempt, allowed: Allowed) -> None:
         self.admitted = allowed
-        self.gate.charge(asked, allowed)
+        self.gate.charge(attempt, allowed)
         self.entered()
 
-    def asked(self) -> Asked:
+    def attempt(self) -> Attempt:
         """What this request is about to do, and what it presents."""
         action = self.actions.of(self.request.method or "")
-        return asked_of(self.request, action, *self.path_args)
+        return attempt_of(self.request, action, *self.path_args)
 
     @property
     def caller(self) -> str:
@@ -69,8 +69,8 @@ class Entrance(tornado.web.RequestHandler):
     def check(self, board_id: str) -> None:
         """Raise `Problem` unless this request may do to this board what it does, which its path
         does not name; or, where it does, unless it still may."""
-        asked = msgspec.structs.replace(self.asked(), board=board_id)
-        self.gate.check(self.admitted, asked)
+        attempt = msgspec.structs.replace(self.attempt(), board=board_id)
+        self.gate.check(self.admitted, attempt)
 
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""
@@ -78,4 +78,4 @@ class Entrance(tornado.web.RequestHandler):
 
     def charge_more(self, amount: int) -> None:
         """Count so many writes more than the one that each request counts as."""
-        self.gate.charge_more(self.asked(), self.admitted, amount)
+        self.gate.charge_more(self.attempt(), self.admitted, amount)

@@ -24,7 +24,7 @@ from tornado_board.web import streams
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.cors import cors_headers
-from tornado_board.web.gate import Asked, Gate
+from tornado_board.web.gate import Attempt, Gate
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.problems import Problem
 from tornado_board.web.shares import Share
@@ -99,7 +99,7 @@ class Express:
         if topic is None:
             return False
         try:
-            allowed = self._gate.at_once(_asked(request, share.address))
+            allowed = self._gate.at_once(_attempt(request, share.address))
         except Problem:
             return False
         if allowed is None:
@@ -131,9 +131,9 @@ class Express:
         return True
 
 
-def _asked(request: Request, address: str) -> Asked:
+def _attempt(request: Request, address: str) -> Attempt:
     fields = request.fields
-    return Asked(
+    return Attempt(
         Action.READ,
         request.board_id,
         None,

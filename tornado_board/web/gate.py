@@ -39,7 +39,7 @@ _FOREIGN_PAGE = (
 )
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True):
     """What a request is about to do, and what it presents. Fields of its header are ``None`` where
     it has none."""
 
@@ -60,13 +60,13 @@ class Asked(msgspec.Struct, frozen=True):
     upgrades: bool = False
 
 
-def asked_of(
+def attempt_of(
     request: HTTPServerRequest, action: Action, board: str | None = None, player: str | None = None
-) -> Asked:
+) -> Attempt:
     """What a request of Tornado's asks for."""
     headers = request.headers
     ticket = request.query_arguments.get("ticket")
-    return Asked(
+    return Attempt(
         action,
         board,
         player,
@@ -115,53 +115,53 @@ class Gate:
             self._by_address: ("from this address", settings.writes_per_address),
         }
 
-    def at_once(self, asked: Asked) -> Allowed | None:
+    def at_once(self, attempt: Attempt) -> Allowed | None:
         """Let the request in, if that can be told without waiting for anything; otherwise ``None``,
         and `admit` has to be asked.
 
         Raises `Problem`: what it is refused with, or 503 where no token can be verified.
         """
-        if not self.policy.enforced or asked.action is Action.OPEN:
+        if not self.policy.enforced or attempt.action is Action.OPEN:
             return ALLOWED
-        private = self._known_to_be_private(asked)
+        private = self._known_to_be_private(attempt)
         if private is None:
             return None
-        presented = self._presented(asked)
-        if presented is None and asked.ticket is not None and _may_have_ticket(asked):
-            freely = decide(self.policy, None, asked.action, private=private)
+        presented = self._presented(attempt)
+        if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
+            freely = decide(self.policy, None, attempt.action, private=private)
             return freely if isinstance(freely, Allowed) else None
         if presented is not None and presented.token is UNKNOWN_KEY:
             return None
-        return _allowed(self._decided(asked, presented, private))
+        return _allowed(self._decided(attempt, presented, private))
 
-    async def admit(self, asked: Asked) -> Allowed:
+    async def admit(self, attempt: Attempt) -> Allowed:
         """The same, waiting for what has to be waited for.
 
         Also raises `StoreUnavailable`, and `LogUnavailable` where a ticket can't be looked up.
         """
-        allowed = self.at_once(asked)
+        allowed = self.at_once(attempt)
         if allowed is None:
-            allowed = _allowed(await self._decide_slowly(asked))
+            allowed = _allowed(await self._decide_slowly(attempt))
         return allowed
 
-    async def _decide_slowly(self, asked: Asked) -> Allowed | Denied:
-        private = self._known_to_be_private(asked)
+    async def _decide_slowly(self, attempt: Attempt) -> Allowed | Denied:
+        private = self._known_to_be_private(attempt)
         if private is None:
-            assert asked.board is not None
-            private = await self.privacy.find(asked.board)
-        presented = self._presented(asked)
-        if presented is None and asked.ticket is not None and _may_have_ticket(asked):
-            freely = decide(self.policy, None, asked.action, private=private)
+            assert attempt.board is not None
+            private = await self.privacy.find(attempt.board)
+        presented = self._presented(attempt)
+        if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
+            freely = decide(self.policy, None, attempt.action, private=private)
             if isinstance(freely, Allowed):
                 return freely  # and the ticket is still good
-            redeemed = await self._tickets.redeem(asked.ticket)
+            redeemed = await self._tickets.redeem(attempt.ticket)
             good = redeemed is not None and self._authority.still_good(redeemed)
             presented = _Presented(redeemed if redeemed is not None and good else _BAD_TICKET)
         elif presented is not None and presented.token is UNKNOWN_KEY:
-            text = self._text(asked)
+            text = self._text(attempt)
             assert text is not None
             presented = _Presented(await self._authority.verify_again(text[0]), text[1])
-        return self._decided(asked, presented, private)
+        return self._decided(attempt, presented, private)
 
     def may_read(self, allowed: Allowed, board_id: str, private: bool) -> bool:
         """Whether who was `allowed` something may read this board, too."""
@@ -169,15 +169,17 @@ class Gate:
         decision = decide(self.policy, token, Action.READ, board_id, private=private)
         return isinstance(decision, Allowed)
 
-    def check(self, allowed: Allowed, asked: Asked) -> None:
-        """Raise `Problem` unless who was `allowed` something may do what is `asked` now. What it
+    def check(self, allowed: Allowed, attempt: Attempt) -> None:
+        """Raise `Problem` unless who was `allowed` something may make this `attempt` now. What it
         presents is not looked at, and the board is not asked of the store."""
         token: Token | Refused | None = allowed.token
         if allowed.token is not None and not self._authority.still_good(allowed.token):
             token = Refused("The token has expired.")
-        private = bool(self._known_to_be_private(asked))
+        private = bool(self._known_to_be_private(attempt))
         _allowed(
-            decide(self.policy, token, asked.action, asked.board, asked.player, private=private)
+            decide(
+                self.policy, token, attempt.action, attempt.board, attempt.player, private=private
+            )
         )
 
     async def issue_ticket(self, allowed: Allowed) -> str | None:
@@ -194,11 +196,11 @@ class Gate:
 
     # How often
 
-    def charge(self, asked: Asked, allowed: Allowed, amount: float = 1.0) -> None:
+    def charge(self, attempt: Attempt, allowed: Allowed, amount: float = 1.0) -> None:
         """Count a write, or so many of them in one request. Raises `Problem` 429 where there were
         too many before; then it does not count."""
         now = self._clock()
-        counted = self._counted(asked, allowed.token)
+        counted = self._counted(attempt, allowed.token)
         for rates, who in counted:
             if wait := rates.wait(who, now):
                 whose, most = self._most[rates]
@@ -212,15 +214,15 @@ class Gate:
         for rates, who in counted:
             rates.take(who, now, amount)
 
-    def charge_more(self, asked: Asked, allowed: Allowed, amount: float) -> None:
+    def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
         """Count what has turned out to be more writes than the one that was charged."""
         now = self._clock()
-        for rates, who in self._counted(asked, allowed.token):
+        for rates, who in self._counted(attempt, allowed.token):
             rates.take(who, now, amount)
 
-    def _counted(self, asked: Asked, token: Token | None) -> Sequence[tuple[Rates, Hashable]]:
+    def _counted(self, attempt: Attempt, token: Token | None) -> Sequence[tuple[Rates, Hashable]]:
         """What the writes of a request are counted under."""
-        if not (asked.action.changes or asked.action is Action.TICKET):
+        if not (attempt.action.changes or attempt.action is Action.TICKET):
             return ()
         counted: list[tuple[Rates, Hashable]] = []
         if token is not None:
@@ -230,8 +232,8 @@ class Gate:
         # Programs of this machine's share the address, and so do all who come through a proxy on
         # it that does not tell theirs.
         anybody = token is None or token.only_player is not None
-        if anybody and not _is_own(asked.address):
-            counted.append((self._by_address, neighbourhood(asked.address)))
+        if anybody and not _is_own(attempt.address):
+            counted.append((self._by_address, neighbourhood(attempt.address)))
         return counted
 
     # What is presented
@@ -241,23 +243,23 @@ class Gate:
         assert self._keys is not None, "without keys no token is looked at"
         return self._keys
 
-    def _known_to_be_private(self, asked: Asked) -> bool | None:
-        if asked.action is not Action.READ or asked.board is None or self.policy.private:
+    def _known_to_be_private(self, attempt: Attempt) -> bool | None:
+        if attempt.action is not Action.READ or attempt.board is None or self.policy.private:
             return False
-        return self.privacy.known(asked.board)
+        return self.privacy.known(attempt.board)
 
-    def _text(self, asked: Asked) -> tuple[str, bool] | None:
+    def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
         """The token that the request presents, and whether it is a cookie's."""
-        bearer = _bearer(asked.authorization)
+        bearer = _bearer(attempt.authorization)
         if bearer is not None:
             return bearer, False
-        if asked.ticket is not None and _may_have_ticket(asked):
+        if attempt.ticket is not None and _may_have_ticket(attempt):
             return None
-        cookie = _cookie(asked.cookies, self._cookie)
+        cookie = _cookie(attempt.cookies, self._cookie)
         return None if cookie is None else (cookie, True)
 
-    def _presented(self, asked: Asked) -> _Presented | None:
-        text = self._text(asked)
+    def _presented(self, attempt: Attempt) -> _Presented | None:
+        text = self._text(attempt)
         if text is None:
             return None
         if not self._authority.has_keys:
@@ -265,46 +267,46 @@ class Gate:
         return _Presented(self._authority.verify(text[0]), text[1])
 
     def _decided(
-        self, asked: Asked, presented: _Presented | None, private: bool
+        self, attempt: Attempt, presented: _Presented | None, private: bool
     ) -> Allowed | Denied:
         token = None if presented is None else presented.token
         by_cookie = presented is not None and presented.by_cookie
         if by_cookie and isinstance(token, Refused):
             # A browser sends it whatever is asked for, and who may go in without it may.
-            freely = decide(self.policy, None, asked.action, private=private)
+            freely = decide(self.policy, None, attempt.action, private=private)
             if isinstance(freely, Allowed):
                 return freely
         decision = decide(
-            self.policy, token, asked.action, asked.board, asked.player, private=private
+            self.policy, token, attempt.action, attempt.board, attempt.player, private=private
         )
         if (
             by_cookie
             and isinstance(decision, Allowed)
             and decision.token is not None
-            and (asked.action not in (Action.READ, Action.LIST) or asked.upgrades)
-            and not self._is_of_trusted_page(asked)
+            and (attempt.action not in (Action.READ, Action.LIST) or attempt.upgrades)
+            and not self._is_of_trusted_page(attempt)
         ):
             return Denied(403, _FOREIGN_PAGE)
         return decision
 
-    def _is_of_trusted_page(self, asked: Asked) -> bool:
+    def _is_of_trusted_page(self, attempt: Attempt) -> bool:
         """Whether a browser says that the request comes from a page of this server's own, or of an
         origin that the settings name."""
-        if asked.fetch_site == "same-origin":
+        if attempt.fetch_site == "same-origin":
             return True
-        if asked.origin is None:
+        if attempt.origin is None:
             return False
-        if asked.origin in self._origins:
+        if attempt.origin in self._origins:
             return True
         try:
-            own = urllib.parse.urlsplit(asked.origin).netloc.lower() == asked.host.lower()
+            own = urllib.parse.urlsplit(attempt.origin).netloc.lower() == attempt.host.lower()
         except ValueError:
             return False
-        return own and asked.fetch_site is None
+        return own and attempt.fetch_site is None
 
 
-def _may_have_ticket(asked: Asked) -> bool:
-    return asked.action in (Action.READ, Action.LIST)
+def _may_have_ticket(attempt: Attempt) -> bool:
+    return attempt.action in (Action.READ, Action.LIST)
 
 
 def _bearer(authorization: str | None) -> str | None:
