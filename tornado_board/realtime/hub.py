@@ -110,6 +110,12 @@ class Hub:
         topic = self._topics.get(board_id)
         return None if topic is None else topic.current
 
+    def confirmed(self, board_id: str) -> Event | None:
+        """The same, if the store had the board like that a moment ago, as far as anybody can
+        tell."""
+        topic = self._topics.get(board_id)
+        return topic.current if topic is not None and self.is_confirmed(topic) else None
+
     def board_ids(self) -> Sequence[str]:
         """The live boards, the longest idle first."""
         return list(self._topics)

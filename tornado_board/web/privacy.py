@@ -41,7 +41,7 @@ class Privacy:
         until, private = self._noted.get(board_id, (0.0, False))
         if until > self._clock():
             return private
-        event = self._hub.current(board_id)
+        event = self._hub.confirmed(board_id)
         return None if event is None else shows_private(event.data)
 
     async def find(self, board_id: str) -> bool:
