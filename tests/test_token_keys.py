@@ -57,6 +57,8 @@ def test_a_file_has_a_secret_a_line() -> None:
         secret_keys("\n \n")
     with pytest.raises(BadKey, match="32 or more"):
         secret_keys(f"{SECRET}\nshort\n")
+    with pytest.raises(BadKey, match="4 lines"):
+        secret_keys(f"{SECRET}\n" * 4)
 
 
 @pytest.mark.parametrize("algorithm", PRIVATE)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -269,6 +270,28 @@ def test_no_more_tokens_are_remembered_than_the_bound(monkeypatch: pytest.Monkey
         check.verify(text)
         check.verify(texts[0])
     assert list(check._remembered) == [texts[3], texts[4], texts[0]]
+
+
+def test_few_keys_are_tried_with_a_token_that_names_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = [ed25519.Ed25519PrivateKey.generate() for _ in range(20)]
+    entries = [jwk("EdDSA", key, kid=str(number)) for number, key in enumerate(keys)]
+    check = verifier(*public_keys(jwks(*entries)))
+    tried = 0
+    decode = jwt.decode
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    assert isinstance(check.verify(signed("EdDSA", keys[19], kid="19")), Token)
+    assert tried == 1
+    assert isinstance(check.verify(signed("EdDSA", keys[3])), Token)
+    assert isinstance(check.verify(signed("EdDSA", keys[19])), Refused)
+    assert tried == 1 + 4 + verifier_module.MOST_TRIED
 
 
 def test_what_is_refused_is_not_remembered() -> None:

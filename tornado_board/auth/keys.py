@@ -23,8 +23,9 @@ SHORTEST_SECRET = 32
 #: The fewest bits of an RSA key (RFC 7518, section 3.3).
 SHORTEST_RSA = 2048
 
-#: The most keys that one source may have; a token that names none is tried with each.
+#: The most keys that a JWKS may have, and secrets that a file may have.
 MOST_KEYS = 32
+MOST_SECRETS = 3
 
 ALGORITHMS = ("HS256", "EdDSA", "ES256", "RS256")
 
@@ -73,7 +74,9 @@ def secret_keys(text: str) -> list[Key]:
     secrets = [line.strip() for line in text.splitlines() if line.strip()]
     if not secrets:
         raise BadKey("is empty; expected a secret, or one on each line")
-    return [secret_key(secret) for secret in secrets[:MOST_KEYS]]
+    if len(secrets) > MOST_SECRETS:
+        raise BadKey(f"has {len(secrets)} lines; {MOST_SECRETS} secrets are the most")
+    return [secret_key(secret) for secret in secrets]
 
 
 def public_keys(data: bytes, skipped: list[str] | None = None) -> list[Key]:

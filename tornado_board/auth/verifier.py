@@ -21,6 +21,9 @@ LONGEST = 4096
 #: again.
 MOST_REMEMBERED = 10_000
 
+#: Keys that a token is tried with which names none, or whose key has no name.
+MOST_TRIED = 4
+
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 _NOT_A_TOKEN = Refused("That is not a token.")
@@ -136,9 +139,8 @@ class Verifier:
         algorithm, key_id = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             return Refused("The token's algorithm is none that this server takes.")
-        found = [
-            key
-            for key in self._keys.get(algorithm, ())
-            if key_id is None or key.id is None or key.id == key_id
-        ]
-        return found or UNKNOWN_KEY
+        keys = self._keys.get(algorithm, ())
+        named = [key for key in keys if key.id is not None and key.id == key_id]
+        # Verifying is most of what a token costs, and whoever makes one up need not name a key.
+        others = [key for key in keys if key_id is None or key.id is None]
+        return named or others[:MOST_TRIED] or UNKNOWN_KEY
