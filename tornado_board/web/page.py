@@ -27,12 +27,11 @@ CONTENT_SECURITY_POLICY = (
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
-#: What else keeps a page to itself: its address from other sites, its window from those that opened
-#: it and from frames, and the machine's devices from whatever would get into it.
+#: What else keeps a page to itself: its address from other sites, the page from their frames and
+#: pages, and the machine's devices from whatever would get into it.
 PAGE_HEADERS = (
     ("Referrer-Policy", "same-origin"),
     ("X-Frame-Options", "DENY"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
