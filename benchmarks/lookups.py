@@ -10,13 +10,12 @@ import argparse
 import asyncio
 import random
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.bulk import fill
+from benchmarks.bulk import fill, until_known
 from benchmarks.peers.tornado_board import BOARD, WholeServer, call
 from benchmarks.processes import Failed
 from benchmarks.requests import send_for
@@ -26,12 +25,6 @@ PLAYERS = 1_000_000
 #: Players on a page, and friends that are asked for.
 LIMIT = 20
 FRIENDS = 20
-
-#: Seconds within which the server has to know the board's ranks once they are asked for.
-PATIENCE = 120.0
-
-#: How quick an answer is if ranks are known, in ms above `/healthz`.
-_QUICK_MS = 10.0
 
 
 def requests(players: int, cursors: list[str]) -> dict[str, Callable[[], str]]:
@@ -61,7 +54,7 @@ def requests(players: int, cursors: list[str]) -> dict[str, Callable[[], str]]:
 
 async def measure_at(port: int, players: int, seconds: float, rounds: int = 3) -> dict[str, float]:
     """The medians of each kind in ms, `/healthz` as it is and the others above it."""
-    await _until_known(port, players)
+    await until_known(port, f"player-{players // 2}")
     cursors = [await _cursor(port, players * part // 10 or 1) for part in range(10)]
     kinds = requests(players, cursors)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -76,21 +69,6 @@ async def measure_at(port: int, players: int, seconds: float, rounds: int = 3) -
     medians = {kind: median(some) for kind, some in times.items()}
     idle = medians["/healthz"]
     return {kind: ms if kind == "/healthz" else ms - idle for kind, ms in medians.items()}
-
-
-async def _until_known(port: int, players: int) -> None:
-    """Wait until ranks are answered from memory."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        began = time.monotonic()
-        found = await asyncio.to_thread(
-            call, port, "GET", f"/boards/{BOARD}/players/player-{players // 2}/"
-        )
-        if not found["rank"]:
-            raise Failed("a player without a rank")
-        if 1000 * (time.monotonic() - began) < _QUICK_MS:
-            return
-        await asyncio.sleep(0.1)
 
 
 async def _cursor(port: int, rank: int) -> str:

@@ -7,7 +7,6 @@ some time. What the index counts is compared with a plain count.
 """
 
 from __future__ import annotations
-import os
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -183,9 +182,9 @@ class RanksOfABoard(RuleBasedStateMachine):
     def meet_again(self, player: str) -> None:
         """A player who changes meanwhile may move to where the scan has still to come."""
         history = self.histories[player]
-        if player in self.read and self.read[player] < history.last and player not in self.unread:
-            if not any(player in piece for piece in self.pieces):
-                self.unread.append(player)
+        is_to_come = player in self.unread or any(player in piece for piece in self.pieces)
+        if not is_to_come and self.read.get(player, history.last) < history.last:
+            self.unread.append(player)
 
     @precondition(lambda self: not self.unread and not self.pieces)
     @rule(count=st.integers(1, 9))
@@ -235,7 +234,8 @@ class RanksOfABoard(RuleBasedStateMachine):
         if self.index.state is not State.LOST:
             self.compare(Counter(self.scores_of("last")))
         else:
-            assert self.is_few and any(history.is_mixed for history in self.histories.values())
+            assert self.is_few
+            assert any(history.is_mixed for history in self.histories.values())
             self.build()
         for history in self.histories.values():
             history.is_mixed = False
@@ -314,7 +314,7 @@ def _steps() -> Iterator[None]:
 TestRanks = RanksOfABoard.TestCase
 TestRanksWithNewScores = RanksOfABoardWithNewScores.TestCase
 TestRanks.settings = TestRanksWithNewScores.settings = settings(
-    max_examples=int(os.environ.get("EX", "100")),
+    max_examples=150,
     stateful_step_count=50,
     deadline=None,
     report_multiple_bugs=False,

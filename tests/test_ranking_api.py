@@ -348,6 +348,13 @@ async def test_large_bodies_are_only_for_many_scores(settings: Settings) -> None
         ):
             answer = await post(served, target, f'[{{"id": "mars", "score": 99}}]{pad}')
             assert answer.status == status, target
+        for size, status in ((4900, b"200"), (5100, b"413")):
+            chunked = (
+                b"POST /boards/demo/scores/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"2\r\n[]\r\n%x\r\n%s\r\n0\r\n\r\n"
+            ) % (size, b" " * size)
+            assert (await served.send(chunked)).startswith(b"HTTP/1.1 " + status)
         refused = await post(served, "/boards/demo/scores/", " " * 5001)
         assert "5,000" in problem(refused, 413)
         assert served.server.body_room.taken == 0

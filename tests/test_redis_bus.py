@@ -188,7 +188,7 @@ async def _freeze(node: Node) -> None:
     assert node.bus._task is not None
     node.bus._task.cancel()
     await asyncio.gather(node.bus._task, return_exceptions=True)
-    node.boards._stop_feed()
+    node.feed.detach(node.boards)
 
 
 async def _thaw(node: Node) -> None:

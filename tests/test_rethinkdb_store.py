@@ -20,7 +20,7 @@ from tornado_board.store import (
 )
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.documents import STANDING
+from tornado_board.store.rethinkdb.standing import STANDING
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
@@ -57,7 +57,7 @@ async def test_a_database_of_an_earlier_user_works_as_it_is(
     store = await opened_store(opened, either_url, settings)
     assert await store.list_boards(10) == [Board(board, board)]
     assert (await store.ranking(board, 5)).players == [Player(player["id"], "Old", 7)]
-    assert (await store.add_score(board, player["id"], 3)).score == 10
+    assert (await store.add_score(board, player["id"], 3)).player.score == 10
     await store.update_player(board, player["id"], PlayerPatch(name="New"))
     assert await document(admin, player["id"]) == {
         **player, "name": "New", "score": 10, "clan": {"tag": "x"}, "seen": [1, 2],
@@ -111,8 +111,8 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     ]
     assert sorted(ranking.players, key=ORDERING.key) == ranking.players
     assert (await store.get_player("b", "no-score")).rank == 5
-    assert (await store.add_score("b", "null", 2)).score == 2
-    assert (await store.add_score("b", "half", 1)).score == 1.5
+    assert (await store.add_score("b", "null", 2)).player.score == 2
+    assert (await store.add_score("b", "half", 1)).player.score == 1.5
     for player_id in ("text", "list", "other", "no-board"):
         before = await document(admin, player_id)
         for call in (
@@ -163,7 +163,7 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     await store.delete_player("b", "p")
     await store.create_player("c", NewPlayer(id="p", name="new"))
     assert (await document(admin, "p"))["board"] == "c"
-    assert (await store.add_score("c", "p", 1)).score == 1
+    assert (await store.add_score("c", "p", 1)).player.score == 1
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -177,10 +177,10 @@ async def test_ids_may_be_as_long_as_the_api_lets_them(
         await store.create_board(NewBoard(id=board))
         await store.create_player(board, NewPlayer(id=player_id, name=name, score=1))
         await store.create_player(board, NewPlayer(id="p", name="short", score=1))
-        assert (await store.add_score(board, player_id, 1)).name == name
+        assert (await store.add_score(board, player_id, 1)).player.name == name
         assert (await store.get_player(board, player_id)).rank == 1
         assert [p.id for p in (await store.ranking(board, 5)).players] == [player_id, "p"]
-        assert (await store.add_score(board, "p", 1)).score == 2
+        assert (await store.add_score(board, "p", 1)).player.score == 2
         assert [p.id for p in (await store.ranking(board, 5)).players] == ["p", player_id]
     await store.delete_board("b" * 64)
     await store.delete_player("c" * 64, player_id)
@@ -340,7 +340,7 @@ async def test_an_index_that_somebody_dropped_is_made_again(
     await admin.run(players.index_drop(STANDING))
     with pytest.raises(StoreUnavailable, match="standing"):
         await store.ranking("demo", 5)
-    assert (await store.add_score("demo", "venus", 1)).score == 32
+    assert (await store.add_score("demo", "venus", 1)).player.score == 32
     (change,) = await asyncio.wait_for(feed.next(), 10)
     assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 32))
     for _ in range(100):
@@ -371,7 +371,7 @@ async def test_an_account_with_rights_on_its_database_only(
         await admin.run(r.db(address.database).grant(account["id"], {"config": True}))
         store = await opened.store(url, settings)
         feed = await store.changes()
-        assert (await store.add_score("demo", "venus", 1)).score == 32
+        assert (await store.add_score("demo", "venus", 1)).player.score == 32
         assert await feed.next()
         with pytest.raises(StoreUnavailable, match="refused the user 'board server'"):
             await opened.store(url.replace("p%C3%A4", "wrong"), settings)

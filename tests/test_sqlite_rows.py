@@ -123,8 +123,9 @@ def test_rows_that_no_check_refused_are_shown_as_what_they_are(
     c.execute('INSERT INTO boards (id, "order", ties) VALUES (?, ?, ?)', ("b", order, ties))
     for id, name, score, meta in STRANGE:
         c.execute(
-            "INSERT INTO players (board, id, name, score, reached_at, meta) VALUES (?, ?, ?, ?, ?, ?)",
-            ("b", id, name, score, "soon", meta),
+            "INSERT INTO players (board, id, name, score, reached_at, meta)"
+            " VALUES ('b', ?, ?, ?, 'soon', ?)",
+            (id, name, score, meta),
         )
     board = rows.board(c, "b")
     everyone = pages.players_after(c, board, None, 50)

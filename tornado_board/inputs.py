@@ -172,8 +172,8 @@ class Score(msgspec.Struct, forbid_unknown_fields=True):
         return Submission(id=player_id, **_given(self))
 
 
-class Submission(Score, forbid_unknown_fields=True, kw_only=True):
+class Submission(Score, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One of those that ``POST /boards/{board}/scores/`` hands in: the score of the player `id`,
-    who is made if there is no such player."""
+    who is made if there is no such player. As `Player`, it is none of the garbage collector's."""
 
     id: _Id

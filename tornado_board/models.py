@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import ujson
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -265,11 +265,12 @@ _SETTINGS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-class Player(msgspec.Struct, frozen=True):
+class Player(msgspec.Struct, frozen=True, gc=False):
     """A player of one board. Ids are unique within a board.
 
     `reached_at` is when it reached its score, ms since 1970, on boards whose ties go to the first
-    (`Ordering.reached_at`), otherwise 0.
+    (`Ordering.reached_at`), otherwise 0. It is in no cycle of references, and there are many: the
+    garbage collector need not look at each.
     """
 
     id: str
@@ -285,7 +286,7 @@ class Player(msgspec.Struct, frozen=True):
             raise ValueError(f"meta has {size} bytes as JSON; a player's has at most {PLAYER_META}")
 
 
-class RankedPlayer(Player, frozen=True, kw_only=True):
+class RankedPlayer(Player, frozen=True, kw_only=True, gc=False):
     """A player with its rank: one more than the number of players with a better score."""
 
     rank: int
@@ -293,7 +294,7 @@ class RankedPlayer(Player, frozen=True, kw_only=True):
     @classmethod
     def of(cls, player: Player, rank: int) -> RankedPlayer:
         """`player`, who has this rank."""
-        return cls(**asdict(player), rank=rank)
+        return cls(*astuple(player), rank=rank)
 
 
 #: What `Ordering.key` gives. The last part is the player's id.

@@ -299,6 +299,8 @@ class Evaluator(Administration):
 
     def _coerce_to(self, env: Environment, args: list[Any], options: Row) -> Any:
         value, kind = self.data(args[0], env), args[1]
+        if kind == "binary":
+            return value.encode()
         if kind == "string":
             return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         if kind == "array" and isinstance(value, list):
@@ -331,6 +333,8 @@ class Evaluator(Administration):
         values = list(self.flat(args, env))
         if isinstance(values[0], list):
             return [item for value in values for item in value]
+        if isinstance(values[0], str):
+            return "".join(values)
         total, *rest = map(number, values)
         for item in rest:
             total += item

@@ -43,6 +43,7 @@ import enum
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 
@@ -348,7 +349,7 @@ class RankIndex:
             states.insert(0, found)  # an earlier write, whose answer was overtaken
             return
         if found != counted:
-            if (found, left) in zip(states, states[1:], strict=False):
+            if (found, left) in pairwise(states):
                 return  # so is this one's
             states.append(found)
         states.append(left)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import msgspec
-
-from tornado_board.models import BoardChanged, Change, Number, PlayerChanged
+from tornado_board.models import Change, Number, PlayerChanged
+from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.turns import Turns
@@ -33,37 +34,33 @@ _BUILDS = 2
 #: milliseconds.
 _PATIENCE = 0.05
 
-#: Numbers of 8 bytes that a board takes beside its players' scores, roughly.
+#: Numbers of 8 bytes that a board's index takes beside its players' scores, roughly.
 _EACH = 256
+
+#: Freed entries that are worth telling the C library.
+_MUCH = 1_000_000
 
 #: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
 #: which it may be dropped to make room.
 _IDLE, _UNUSED = 900, 10
-
-#: Ticks between two comparisons of a board with the store, at the least; within how many of them
-#: the feed tells what the store counted; and how much longer a comparison's pause is than itself.
-_COMPARED, _LAG, _PAUSE = 60, 3, 200
 
 #: A board whose index was lost is built again when this many times the seconds have passed that
 #: building it took, and one that could not be read, or finds no room, after these many ticks.
 _REST, _AGAIN, _NO_ROOM = 10, 2, 30
 
 
-class Standing(msgspec.Struct, frozen=True):
+def _give_memory_back() -> None:
+    """Have the C library give the system back what is free: by itself it keeps small pieces, of
+    which what is known of players for a while consists. Takes milliseconds."""
+    with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class Standing(NamedTuple):
     """How many players a board has, and how many of them are better than each of some scores."""
 
     of: int
     better: tuple[int, ...]
-
-
-@dataclass(eq=False)
-class _Comparison:
-    """The store's count of players, and the fewest and most that the index had since."""
-
-    count: int
-    fewest: int
-    most: int
-    ticks: int = 0
 
 
 @dataclass(eq=False)
@@ -82,11 +79,8 @@ class _Board:
     #: How long building it took, in seconds, and when that was done.
     seconds: float = 0.0
     ready_at: float = 0.0
-    weight: int = _EACH
-    compare_at: int = 0
-    comparison: _Comparison | None = None
-    #: Comparisons in a row that found another number.
-    differences: int = 0
+    weight: int = 0
+    check: CountCheck | None = None
 
 
 class Ranks:
@@ -107,7 +101,7 @@ class Ranks:
         self._weight = 0
         self._turns = Turns(_BUILDS)
         self._tasks = Tasks()
-        self._comparing: asyncio.Task[None] | None = None
+        self._counting: asyncio.Task[None] | None = None
         self._ticks = 0
         self._closed = False
 
@@ -199,12 +193,10 @@ class Ranks:
             if board.index is not None:
                 board.index.apply(change, self.position)
                 self._drop_if_lost(board)
-        elif isinstance(change, BoardChanged) and change.board is None:
+        elif change.board is None:
             self._remove(board.id)
-        else:
-            # Another order; or it was deleted and made again, of which a feed may tell in one, and
-            # it need not tell of each player that went with it.
-            self._drop(board, rest=True)
+        elif board.index is None or board.index.ordering != change.board.ordering:
+            self._drop(board)
 
     def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
@@ -218,62 +210,43 @@ class Ranks:
         """A second has passed."""
         self._ticks += 1
         for board in list(self._boards.values()):
-            if self._ticks - board.used_at > _IDLE:
+            if self._ticks - board.used_at > (_NO_ROOM if board.index is None else _IDLE):
                 self._remove(board.id)
             elif board.index is not None:
                 board.index.tick()
                 self._weigh(board)
-                if not self._drop_if_lost(board):
-                    self._compare(board, board.index)
+                self._drop_if_lost(board)
+                self._check(board)
         self._make_room()
         if not self._boards:
             self._feed.detach(self)
 
-    def _compare(self, board: _Board, index: RankIndex) -> None:
-        """Compare now and then how many players there are with the store's count."""
-        comparison = board.comparison
-        if comparison is not None:
-            comparison.ticks += 1
-            comparison.fewest = min(comparison.fewest, len(index))
-            comparison.most = max(comparison.most, len(index))
-            if comparison.ticks >= _LAG:
-                board.comparison = None
-                self._conclude(board, comparison)
-        elif (
-            self._ticks >= board.compare_at
-            and index.state is State.READY
-            and (self._comparing is None or self._comparing.done())
-        ):
-            self._comparing = self._tasks.start(self._count(board, index))
+    def _check(self, board: _Board) -> None:
+        """Compare now and then how many players are known with the store's count."""
+        index, check = board.index, board.check
+        if index is None or check is None:
+            return
+        count = check.difference(len(index), self._ticks)
+        if count is not None:
+            logger.warning(
+                "the store has %d players on board %s, not %d: its ranks are built again",
+                count,
+                board.id,
+                len(index),
+            )
+            self._drop(board, rest=True)
+        elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
+            self._counting = self._tasks.start(self._count(board.id, index, check))
 
-    async def _count(self, board: _Board, index: RankIndex) -> None:
+    async def _count(self, board_id: str, index: RankIndex, check: CountCheck) -> None:
         clock = asyncio.get_running_loop().time
         before, began = len(index), clock()
         try:
-            count = await self._store.count(board.id)
+            count = await self._store.count(board_id)
         except (NotFound, StoreUnavailable):
-            board.compare_at = self._ticks + _COMPARED
-            return
-        board.compare_at = self._ticks + max(_COMPARED, int(_PAUSE * (clock() - began)))
-        if board.index is index:
-            now = len(index)
-            board.comparison = _Comparison(count, min(before, now), max(before, now))
-
-    def _conclude(self, board: _Board, comparison: _Comparison) -> None:
-        if comparison.fewest <= comparison.count <= comparison.most:
-            board.differences = 0
-            return
-        board.differences += 1
-        if board.differences == 1:
-            board.compare_at = self._ticks  # many may have come and gone: look twice
+            check.failed(self._ticks)
         else:
-            logger.warning(
-                "the store has %d players on board %s, not %d: its ranks are built again",
-                comparison.count,
-                board.id,
-                comparison.most,
-            )
-            self._drop(board, rest=True)
+            check.counted(count, clock() - began, before, len(index), self._ticks)
 
     # Which boards have an index
 
@@ -286,7 +259,6 @@ class Ranks:
         board = self._boards.get(board_id)
         if board is None:
             board = self._boards[board_id] = _Board(board_id, self._ticks)
-            self._weight += board.weight
             self._feed.attach(self)
         self._use(board)
         if board.building is None and board.index is None and self._may_build(board):
@@ -341,7 +313,8 @@ class Ranks:
         ordering = (await self._store.get_board(board.id)).ordering
         # Whatever is written from now on, the feed tells it to this index.
         index = board.index = RankIndex(ordering)
-        async with contextlib.aclosing(self._store.scores(board.id)) as pieces:
+        pieces = self._store.scores(board.id)
+        try:
             async for piece in pieces:
                 for start in range(0, len(piece.ids), SCANNED_AT_ONCE):
                     stop = start + SCANNED_AT_ONCE
@@ -352,14 +325,17 @@ class Ranks:
                     logger.warning("there is no room for the ranks of board %s", board.id)
                     self._fail(board, _NO_ROOM)
                     return
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
         for _ in index.finish(self.position):
             await asyncio.sleep(0)
         board.ready_at = clock()
         board.seconds = board.ready_at - began
-        board.compare_at = self._ticks + _COMPARED
+        board.check = CountCheck(self._ticks)
         self._weigh(board)
-        if not self._drop_if_lost(board):
-            logger.debug("ranks of %d players of board %s are known", len(index), board.id)
+        self._drop_if_lost(board)
+        logger.debug("%d players of board %s were read", len(index), board.id)
 
     def _fail(self, board: _Board, ticks: int) -> None:
         """The board was not read: its ranks are not tried for a while."""
@@ -367,13 +343,11 @@ class Ranks:
         board.index = None
         self._weigh(board)
 
-    def _drop_if_lost(self, board: _Board) -> bool:
+    def _drop_if_lost(self, board: _Board) -> None:
         index = board.index
-        if index is None or index.state is not State.LOST:
-            return False
-        logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
-        self._drop(board, rest=True)
-        return True
+        if index is not None and index.state is State.LOST:
+            logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
+            self._drop(board, rest=True)
 
     def _drop(self, board: _Board, *, rest: bool = False) -> None:
         """Forget what is known of the board. `rest`: whatever made that necessary must not keep the
@@ -381,23 +355,24 @@ class Ranks:
         if board.building is not None and board.building is not asyncio.current_task():
             board.building.cancel()
             board.building = None
-        board.index = board.comparison = None
-        board.differences = 0
+        board.index = board.check = None
         if rest:
             board.rests_until = board.ready_at + _REST * board.seconds
         self._weigh(board)
 
     def _remove(self, board_id: str) -> None:
-        board = self._boards.pop(board_id, None)
+        board = self._boards.get(board_id)
         if board is not None:
             self._drop(board)
-            self._weight -= board.weight
+            del self._boards[board_id]
 
     def _weigh(self, board: _Board) -> None:
-        weight = _EACH + (0 if board.index is None else board.index.entries)
-        if self._boards.get(board.id) is board:
-            self._weight += weight - board.weight
+        weight = 0 if board.index is None else _EACH + board.index.entries
+        freed = board.weight - weight
+        self._weight -= freed
         board.weight = weight
+        if freed >= _MUCH and not self._closed:
+            self._tasks.start(asyncio.to_thread(_give_memory_back))
 
     def _make_room(self, wanted: _Board | None = None) -> bool:
         """Drop boards until all fit: first those that were not asked for the longest. Whether they

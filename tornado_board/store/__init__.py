@@ -80,7 +80,7 @@ class Once:
     KEPT: ClassVar[float] = 24 * 3600.0
 
 
-class Submitted(msgspec.Struct, frozen=True):
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """What a submission did, or an addition."""
 
     #: As it stands after this very submission.

@@ -56,7 +56,7 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
             if server.settings.trust_forwarded:
                 self._believe_proxy(headers)
             if _is_bulk(start_line.method, target):
-                self._most = server.settings.max_bulk_body
+                self._most = max(self._most, server.settings.max_bulk_body)
             length = headers.get("Content-Length", "")
             if length.isascii() and length.isdigit():  # Tornado refuses what isn't
                 self._check_size(int(length[:_DIGITS]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
+from tornado_board.models import Number
+from tornado_board.realtime.ranks import Standing
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
@@ -58,16 +60,23 @@ class ScoresHandler(Handler):
             for done in some:
                 if isinstance(done, Submitted):
                     self.wrote(board_id, done.player.id, done.previous, done.player.score, since)
+        known: Callable[..., Standing | None] = partial(self.ranks.known, board_id)
+        if self.once is not None and self.once.replayed:
+            known = _not_known  # nobody can tell which are old, so that the ranks may lack the rest
         results = []
         stored = iter(outcomes)
         async for items in bulk.in_slices(found):
             shown = [item if isinstance(item, Problem) else _shown(next(stored)) for item in items]
-            results += bulk.results(shown, partial(self.ranks.known, board_id))
+            results += bulk.results(shown, known)
         told = await bulk.answer(results, kind)
         self.set_header("Content-Type", _TYPES[kind])
         # What may go through later is to be tried again when the request comes again.
         final = not any(result.status == 503 for result in results)
         self.send(told, final=final)
+
+
+def _not_known(*_: Number) -> None:
+    return None
 
 
 def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:

@@ -31,43 +31,31 @@ def standing_key(document: Any) -> Any:
 
     Documents that are no players are in it too, at the end of their board, so that all that are to
     go with the board can be found without another index. It has to agree with `player_of`.
+
+    RethinkDB reads its definition anew for each document that is written, and carries it out twice:
+    each term costs, whether it is reached or not.
     """
-    board, score = document["board"], document["score"].default(0)
-    reached_at = document["reached_at"].default(0)
+    board, key = document["board"], document["id"]
+    score, reached_at = document["score"].default(0), document["reached_at"].default(0)
+    types = key.type_of().add(score.type_of(), reached_at.type_of())
 
-    def key_of(player_id: Any) -> Any:
-        ranked = r.and_(player_id.ne(""), score.type_of().eq("NUMBER"))
-        reached = r.branch(reached_at.type_of().eq("NUMBER"), reached_at, 0)
-        merit, *ties = ORDERING.parts(score, reached, player_id)
-        return [board, r.branch(ranked, merit, UNRANKED), *ties]
-
-    return _public_id_term(board, document["id"]).do(key_of)
-
-
-def _public_id_term(board: Any, key: Any) -> Any:
-    """`public_id` in ReQL; an empty string for none."""
-
-    def qualified_part(parts: Any) -> Any:
-        prefix, player_id = parts.nth(0), parts.nth(1)
-        is_whole = prefix.eq(board)
-        is_beginning = r.and_(
-            key.match(f"^.{{{KEY_LENGTH}}}$").ne(None),
-            prefix.ne(""),
-            # Split by what it begins with, the board's id gives nothing first.
-            board.split(prefix, 1).nth(0).eq(""),
+    def key_of(parts: Any) -> Any:
+        prefix, player_id = parts.nth(0), parts.nth(-1)
+        is_qualified = r.or_(
+            parts.count().eq(1),
+            prefix.eq(board),
+            # Of a board's id only the beginning is in it where both are too long. Split by what it
+            # begins with, the board's id gives nothing first.
+            r.and_(
+                key.coerce_to("binary").count().eq(KEY_LENGTH),
+                board.split(prefix, 1).nth(0).eq(""),
+            ),
         )
-        is_qualified = r.and_(
-            parts.count().eq(2), is_listed_term(player_id), r.or_(is_whole, is_beginning)
-        )
-        return r.branch(is_qualified, player_id, "")
+        is_ranked = r.and_(types.eq("STRINGNUMBERNUMBER"), is_listed_term(player_id), is_qualified)
+        merit, *ties = ORDERING.parts(score, reached_at, player_id)
+        return [board, r.branch(is_ranked, merit, UNRANKED), *ties]
 
-    return r.branch(
-        r.or_(key.type_of().ne("STRING"), board.type_of().ne("STRING")),
-        "",
-        is_listed_term(key),
-        key,
-        key.split("/", 1).do(qualified_part),
-    )
+    return key.coerce_to("string").split("/", 1).do(key_of)
 
 
 def merit_term(score: Any) -> Any:

@@ -51,7 +51,7 @@ async def submit(
             if key is not None and any(isinstance(result, Submitted) for result in found):
                 counted.append(key)
     if once is not None:
-        once.replayed = bool(counted) and all(key.replayed for key in counted)
+        once.replayed = any(key.replayed for key in counted)
     return [results[place] for place in range(len(submissions))]
 
 

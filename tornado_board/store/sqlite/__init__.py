@@ -8,10 +8,10 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking
@@ -31,12 +31,13 @@ from tornado_board.store import (
 )
 from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
 from tornado_board.store.sqlite.bulk import Bulk
-from tornado_board.store.sqlite.feed import SQLiteFeed, version
+from tornado_board.store.sqlite.feed import Found, SQLiteFeed, version
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.tasks import Tasks
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 #: Scores that one read has: some milliseconds.
 _SCORES = 5_000
@@ -189,10 +190,8 @@ class SQLiteStore:
         create: bool = False,
         once: Once | None = None,
     ) -> Submitted:
-        def work(c: sqlite3.Connection) -> Submitted:
-            return submissions.add(c, board_id, player_id, amount, create)
-
-        return await self._write(work, once, outcomes.SUBMITTED)
+        addition = submissions.Addition(board_id, player_id, amount, create, once)
+        return await self._written(self._database.write_one_of, submissions.add, addition)
 
     async def submit(
         self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
@@ -243,17 +242,21 @@ class SQLiteStore:
     # Changes
 
     async def changes(self) -> SQLiteFeed:
-        seen = await self._read(version, own=True)
         if self._feed is not None:
             await self._feed.close()
-        self._feed = SQLiteFeed(self._database, seen, self._sweeper.wake)
-        return self._feed
+        feed = self._feed = SQLiteFeed(self._database, self._sweeper.wake)
+        try:
+            await feed.open()
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        return feed
 
-    def _changed(self, restored: bool) -> None:
+    def _changed(self, restored: bool, found: Found | None) -> None:
         if self._feed is not None:
             if restored:
                 self._feed.lose("the file's content was replaced")
-            self._feed.wake()
+            elif found is not None:
+                self._feed.take(found)
         if restored:
             self._sweeper.wake()
 
@@ -288,16 +291,30 @@ class SQLiteStore:
     ) -> T:
         """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome. `weight` as
         `Database.write` has it."""
+        if once is not None and codec is not None:
+            work = partial(_once, work=work, key=once, codec=codec)
+        return await self._written(self._database.write, work, weight=weight)
+
+    async def _written(
+        self, write: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         if self._database.waiting_writes >= self._waiting_writes:
             raise StoreUnavailable("too many writes are waiting; nothing was changed")
-        if once is not None and codec is not None:
-            work = outcomes.carried_out_once(work, once, codec)
         try:
-            return await self._database.write(work, weight=weight)
+            return await write(*args, **kwargs)
         except OutcomeUncertain as error:
             raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
+
+
+def _once(
+    c: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], T],
+    key: Once,
+    codec: outcomes.Codec[T],
+) -> T:
+    return outcomes.once(c, key, codec, lambda: work(c))
 
 
 def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:

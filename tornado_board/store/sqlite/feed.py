@@ -42,70 +42,87 @@ _PLAYER = (
 
 
 class SQLiteFeed:
-    """The `Feed` of what was noted after the number `seen`."""
+    """The `Feed` of what is noted in the table. It is a `Tail` of `sqlite.writer`."""
 
-    def __init__(self, database: Database, seen: int, on_deletion: Callable[[], None]) -> None:
+    def __init__(self, database: Database, on_deletion: Callable[[], None]) -> None:
         """`on_deletion` is called when a board was deleted, by whomever."""
         self._database = database
-        self._seen = seen
         self._on_deletion = on_deletion
-        self._read: deque[Change] = deque()  # and not yet told of
+        # In the writer's thread: up to which number what was read was told, and was read.
+        self._seen = self._next = 0
+        # On the event loop.
+        self._waiting: deque[Change] = deque()  # what was read and not told yet
         self._taken = 0
         self._tasks = Tasks()
-        # What an earlier process left. Its readers are gone.
-        self._forgetting: asyncio.Task[None] | None = self._tasks.start(self._forget(seen))
+        self._forgetting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._wake = asyncio.Event()
-        self._wake.set()
 
-    def wake(self) -> None:
-        """There may be something new."""
+    async def open(self) -> None:
+        """Hold every change from now on. Raises `DatabaseUnavailable`."""
+        await self._database.follow(self)
+        # What an earlier process left, or an earlier feed: it is nobody's any more.
+        self._forgetting = self._tasks.start(self._forget(self._next))
+
+    # In the writer's thread
+
+    def begin(self, c: sqlite3.Connection) -> None:
+        self._seen = self._next = version(c)
+
+    def read(self, c: sqlite3.Connection) -> Found | None:
+        try:
+            newest = version(c)
+            if newest == self._seen:
+                return None
+            found = _changes(c, self._seen, newest)
+        except Exception as error:  # whatever it is, it must not stop the writer
+            found = Found(self._seen, lost=f"the changes can't be read: {error}")
+        self._next = found.newest
+        return found
+
+    def keep(self) -> None:
+        self._seen = self._next
+
+    # On the event loop
+
+    def take(self, found: Found) -> None:
+        """Take in what was read."""
+        if found.lost is not None:
+            self.lose(found.lost)
+            return
+        if len(self._waiting) + len(found.changes) > MOST_CHANGES:
+            self.lose("changes come faster than they are told of")
+            return
+        self._waiting.extend(found.changes)
+        if any(isinstance(change, BoardChanged) and not change.board for change in found.changes):
+            self._on_deletion()
+        self._taken += found.rows
+        if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
+            self._taken = 0
+            self._forgetting = self._tasks.start(self._forget(found.newest))
         self._wake.set()
 
     def lose(self, reason: str) -> None:
         """What the feed has told need no longer be so."""
         self._lost = self._lost or reason
+        self._waiting.clear()
         self._wake.set()
 
     async def next(self) -> Sequence[Change]:
-        while not self._read:
-            await self._wake.wait()
+        while not self._waiting:
             if self._lost is not None:
                 raise FeedLost(self._lost)
             self._wake.clear()
-            try:
-                found = await self._database.read(partial(_changes, seen=self._seen), own=True)
-            except BaseException as error:
-                self._wake.set()
-                if isinstance(error, DatabaseUnavailable):
-                    raise FeedLost(str(error)) from error
-                raise
-            if found.lost is not None:
-                self.lose(found.lost)
-                continue
-            taken = found.newest - self._seen
-            self._seen = found.newest
-            self._read.extend(found.changes)
-            if any(isinstance(c, BoardChanged) and c.board is None for c in found.changes):
-                self._on_deletion()
-            self._forget_taken(taken)
-        if self._lost is not None:
-            raise FeedLost(self._lost)
-        if len(self._read) <= _FEED_BATCH:
-            told = list(self._read)
-            self._read.clear()
+            await self._wake.wait()
+        if len(self._waiting) <= _FEED_BATCH:
+            told = list(self._waiting)
+            self._waiting.clear()
             return told
-        return [self._read.popleft() for _ in range(_FEED_BATCH)]
+        return [self._waiting.popleft() for _ in range(_FEED_BATCH)]
 
     async def close(self) -> None:
         self.lose("the feed was closed")
         await self._tasks.cancel()
-
-    def _forget_taken(self, count: int) -> None:
-        self._taken += count
-        if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
-            self._taken = 0
-            self._forgetting = self._tasks.start(self._forget(self._seen))
 
     async def _forget(self, seen: int) -> None:
         """Delete the rows up to the number `seen`, in pieces that keep no other write waiting.
@@ -133,22 +150,23 @@ def _forget(c: sqlite3.Connection, seen: int) -> int:
     ).rowcount
 
 
-class _Found(NamedTuple):
-    """What was read after a number: up to which, and the changes; or why the feed can't go on."""
+class Found(NamedTuple):
+    """What was read after a number: up to which, of how many rows, and the changes; or why the feed
+    can't go on."""
 
     newest: int
+    rows: int = 0
     changes: Sequence[Change] = ()
     lost: str | None = None
 
 
-def _changes(c: sqlite3.Connection, seen: int) -> _Found:
-    """What became of each board and player of whom there is a row after `seen`, in the order of the
-    last such rows."""
-    newest = version(c)
+def _changes(c: sqlite3.Connection, seen: int, newest: int) -> Found:
+    """What became of each board and player of whom there is a row after `seen` and up to `newest`,
+    the last one, in the order of their last rows."""
     if newest < seen:
-        return _Found(newest, lost="the file's content went back in time")
+        return Found(newest, lost="the file's content went back in time")
     if newest - seen > MOST_CHANGES:
-        return _Found(newest, lost=f"more than {MOST_CHANGES} changes were made at once")
+        return Found(newest, lost=f"more than {MOST_CHANGES} changes were made at once")
     count = 0
     deleted: list[Change] = []
     boards: dict[str, int] = {}
@@ -169,7 +187,7 @@ def _changes(c: sqlite3.Connection, seen: int) -> _Found:
             earlier = of_board.get(player_id)
             of_board[player_id] = (seq, before if earlier is None else earlier[1])
     if count != newest - seen:
-        return _Found(newest, lost="changes were deleted before they were read")
+        return Found(newest, lost="changes were deleted before they were read")
     changes = deleted
     told = {(change.board_id, change.version) for change in deleted}
     for board_id, seq in boards.items():
@@ -187,4 +205,4 @@ def _changes(c: sqlite3.Connection, seen: int) -> _Found:
                 before = rows.number_of(score)
                 changes.append(PlayerChanged(board_id, player_id, player, seq, before))
     changes.sort(key=attrgetter("version"))
-    return _Found(newest, changes)
+    return Found(newest, count, changes)

@@ -34,7 +34,7 @@ _LEVEL = 1
 _FIND = "SELECT request, outcome, at FROM outcomes WHERE key = ?"
 #: `size` is that of all up to this one, so that the oldest to be kept is known by the newest.
 _STORE = (
-    "INSERT INTO outcomes (key, request, at, outcome, size) VALUES"
+    "INSERT OR REPLACE INTO outcomes (key, request, at, outcome, size) VALUES"
     " (?, ?, ?, ?, ? + coalesce((SELECT size FROM outcomes ORDER BY n DESC LIMIT 1), 0))"
     " RETURNING size"
 )
@@ -82,34 +82,26 @@ BOARD, PLAYER, SUBMITTED = codec_of(Board), codec_of(Player), codec_of(Submitted
 RESULTS = Codec(_encode_results, _decode_results)
 
 
-def carried_out_once(
-    work: Callable[[sqlite3.Connection], T], once: Once, codec: Codec[T]
-) -> Callable[[sqlite3.Connection], T]:
-    """`work` that is carried out unless the outcome of the write with `once` is known: then it
-    returns that. Raises `KeyReused`."""
+def once(c: sqlite3.Connection, key: Once, codec: Codec[T], work: Callable[[], T]) -> T:
+    """Carry out `work`, unless the outcome of the write with `key` is known: then that is it.
 
-    def find_or_work(c: sqlite3.Connection) -> T:
-        now = time.time_ns() // 1_000_000
-        row = c.execute(_FIND, (once.key,)).fetchone()
-        if row is not None and now - row[2] <= 1000 * Once.KEPT:
-            if row[0] != once.request:
-                raise KeyReused(
-                    "the idempotency key was used for another request; nothing was changed"
-                )
-            outcome = codec.decode(row[1])
-            once.replayed = True
-            return outcome
-        if row is not None:
-            c.execute("DELETE FROM outcomes WHERE key = ?", (once.key,))
-        outcome = work(c)
-        store(c, once, codec.encode(outcome), now)
+    Raises `KeyReused`, and what `work` raises.
+    """
+    now = time.time_ns() // 1_000_000
+    row = c.execute(_FIND, (key.key,)).fetchone()
+    if row is not None and now - row[2] <= 1000 * Once.KEPT:
+        if row[0] != key.request:
+            raise KeyReused("the idempotency key was used for another request; nothing was changed")
+        outcome = codec.decode(row[1])
+        key.replayed = True
         return outcome
+    outcome = work()
+    _store(c, key, codec.encode(outcome), now)
+    return outcome
 
-    return find_or_work
 
-
-def store(c: sqlite3.Connection, once: Once, outcome: bytes, now: int) -> None:
+def _store(c: sqlite3.Connection, key: Once, outcome: bytes, now: int) -> None:
     """Keep `outcome`, and let go of a few of those that are not kept longer. `now` is in ms."""
-    values = (once.key, once.request, now, outcome, len(outcome) + _ROW_BYTES)
+    values = (key.key, key.request, now, outcome, len(outcome) + _ROW_BYTES)
     ((size,),) = c.execute(_STORE, values).fetchall()
     c.execute(_PRUNE, (_PRUNED, now - int(1000 * Once.KEPT), size - MOST_BYTES))

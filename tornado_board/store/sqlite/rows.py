@@ -61,12 +61,17 @@ _KNOWN_BOARDS = 1_000
 _decode = msgspec.json.Decoder().decode
 
 
+def find_board(c: sqlite3.Connection, board_id: str) -> Board | None:
+    """The board, if there is one."""
+    row = c.execute(_BOARD, (board_id,)).fetchone()
+    return None if row is None else board_of(row)
+
+
 def board(c: sqlite3.Connection, board_id: str) -> Board:
     """The board. Raises `NotFound`."""
-    row = c.execute(_BOARD, (board_id,)).fetchone()
-    there = None if row is None else board_of(row)
+    there = find_board(c, board_id)
     if there is None:
-        raise NotFound(f"there is no board {board_id!r}")
+        raise no_board(board_id)
     return there
 
 
@@ -95,7 +100,16 @@ def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Itera
 
 def missing(c: sqlite3.Connection, board_id: str, player_id: str) -> NotFound:
     """Why there is no such player: there is no such board, or the board has no such player."""
-    board(c, board_id)
+    return no_board(board_id) if find_board(c, board_id) is None else no_player(board_id, player_id)
+
+
+def no_board(board_id: str) -> NotFound:
+    """That there is no such board."""
+    return NotFound(f"there is no board {board_id!r}")
+
+
+def no_player(board_id: str, player_id: str) -> NotFound:
+    """That the board has no such player."""
     return NotFound(f"board {board_id!r} has no player {player_id!r}")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
-from tornado_board.store import StoreError, Submitted, scoring
-from tornado_board.store.sqlite import rows, writes
+from tornado_board.store import Once, StoreError, Submitted, scoring
+from tornado_board.store.sqlite import outcomes, rows, writes
 
 
 def submit(
@@ -34,20 +36,63 @@ def submit(
     return results
 
 
-def add(
-    c: sqlite3.Connection, board_id: str, player_id: str, amount: Number, create: bool
-) -> Submitted:
-    """Add to the player's score; `create`: make the player if there is none. Raises `NotFound` or
-    `OutOfRange`."""
-    board = rows.board(c, board_id)
-    there = {player.id: player for player in rows.players(c, board_id, [player_id])}
-    if not there and not create:
-        raise rows.missing(c, board_id, player_id)
-    addition = scoring.addition(player_id, amount)
-    done = _submitted(board, there.get(player_id), addition, writes.now())
-    if done.changed:
-        _store(c, board, there, {player_id: done.player})
-    return done
+class Addition(NamedTuple):
+    """One that `Store.add_score` is to carry out."""
+
+    board_id: str
+    player_id: str
+    amount: Number
+    create: bool
+    once: Once | None
+
+
+def add(c: sqlite3.Connection, additions: Sequence[Addition]) -> list[Submitted | StoreError]:
+    """What became of each."""
+    results: dict[int, Submitted | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, addition in enumerate(additions):
+        by_board.setdefault(addition.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        _add(c, board_id, {number: additions[number] for number in numbers}, results)
+    return [results[number] for number in range(len(additions))]
+
+
+def _add(
+    c: sqlite3.Connection,
+    board_id: str,
+    additions: dict[int, Addition],
+    results: dict[int, Submitted | StoreError],
+) -> None:
+    """Carry out those of one board."""
+    now = writes.now()
+    found = rows.find_board(c, board_id)
+    ids = {addition.player_id for addition in additions.values()} if found is not None else ()
+    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    after = dict(there)
+
+    def work(addition: Addition) -> Submitted:
+        player_id = addition.player_id
+        if found is None:
+            raise rows.no_board(board_id)
+        before = after.get(player_id)
+        if before is None and not addition.create:
+            raise rows.no_player(board_id, player_id)
+        done = _submitted(found, before, scoring.addition(player_id, addition.amount), now)
+        if done.changed:
+            after[player_id] = done.player
+        return done
+
+    for number, addition in additions.items():
+        try:
+            if addition.once is None:
+                results[number] = work(addition)
+            else:
+                do = partial(work, addition)
+                results[number] = outcomes.once(c, addition.once, outcomes.SUBMITTED, do)
+        except StoreError as refused:
+            results[number] = refused
+    if found is not None:
+        _store(c, found, there, after)
 
 
 def _submitted(board: Board, before: Player | None, submission: Submission, now: int) -> Submitted:

@@ -14,6 +14,7 @@ from tornado_board.store.sqlite.schema import (
     DELETED,
     FIRST,
     MADE,
+    PLAYER_FIELDS,
     SWEPT_AT_ONCE,
     merit,
     turned,
@@ -39,6 +40,9 @@ def _alive(row: str) -> str:
 def _differ(*columns: str) -> str:
     return "(" + " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in columns) + ")"
 
+
+#: What of a player a change is noted of.
+_SHOWN = [field for field in PLAYER_FIELDS if field != "id"]
 
 #: `schema.players.rules` of the players of the board `b`, and of the board in a row of players.
 _RULES = f"(b.\"order\" IS 'asc') * {ASCENDING} + (b.ties IS 'first') * {FIRST}"
@@ -144,8 +148,8 @@ player_moved AFTER UPDATE OF board, id ON players WHEN {_differ("board", "id")} 
         WHERE {_alive("OLD")};
     INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);{_OBEY}END;
 -- Times that are none would have no place behind which to read on.
-player_updated AFTER UPDATE OF name, score, reached_at, meta ON players
-WHEN {_differ("name", "score", "reached_at", "meta")} AND NOT {_differ("board", "id")}
+player_updated AFTER UPDATE OF {", ".join(_SHOWN)} ON players
+WHEN {_differ(*_SHOWN)} AND NOT {_differ("board", "id")}
     AND {_alive("NEW")} BEGIN
     INSERT INTO changes (board, player, before) VALUES (NEW.board, NEW.id, OLD.score);
     UPDATE players SET reached_at = CASE WHEN typeof(NEW.reached_at) <> 'integer' THEN 0
