@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import ujson
 
 from tornado_board.auth.policy import Action
+from tornado_board.inputs import NewBoard
 from tornado_board.settings import Settings
+from tornado_board.web import boards as boards_module
 from tornado_board.web.application import ROUTES
 from tornado_board.web.handler import Handler
 
@@ -367,6 +370,36 @@ async def test_the_list_shows_what_may_be_read(settings: Settings) -> None:
             body = f'{{"id": "{name}", "private": true}}'
             await served.request("POST", "/boards/", body, bearer(GOOD["write"]))
         assert await listed({}, "?limit=1") == ["demo"], "pages are full of what may be seen"
+
+
+@pytest.mark.gen_test
+async def test_a_list_does_not_look_for_ever_for_what_may_be_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards_module, "_LEAST_READ", 3)
+    monkeypatch.setattr(boards_module, "_MOST_READS", 2)
+    async with guarded(settings) as served:
+        for number in range(20):
+            await served.store.create_board(NewBoard(id=f"b{number:02}", private=True))
+        reads = 0
+        list_boards = served.store.list_boards
+
+        async def counted(limit: int, after: str = "") -> Any:
+            nonlocal reads
+            reads += 1
+            return await list_boards(limit, after)
+
+        monkeypatch.setattr(served.store, "list_boards", counted)
+        target, found, pages = "/boards/?limit=1", [], 0
+        while target:
+            answer = await served.request("GET", target)
+            assert reads <= 2
+            reads, pages = 0, pages + 1
+            found += [board["id"] for board in answer.json()["boards"]]
+            link = re.fullmatch(r'<(.*)>; rel="next"', answer.headers.get("Link", ""))
+            target = link[1] if link else ""
+        assert found == ["demo"]
+        assert pages == 4
 
 
 @pytest.mark.gen_test

@@ -18,6 +18,10 @@ from tornado_board.web.idempotency import id_of
 MOST_BOARDS = 1000
 MOST_PLAYERS = 100
 
+#: How often the store is asked for boards that may be listed, and for how many at least.
+_MOST_READS = 10
+_LEAST_READ = 200
+
 
 def path_of(board_id: str, player_id: str | None = None) -> str:
     """The path of a board or, with two ids, of a player, below the server's base path.
@@ -35,31 +39,35 @@ class BoardsHandler(Handler):
         """List the boards in the order of their ids, from the one after ``after``."""
         fields = self.fields_argument("settings")
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards = await self._listed(limit + 1, self.id_argument("after"))
+        boards, after = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
+            after = boards[-1].id
+        if after:
             query = urllib.parse.urlencode(
-                {"limit": limit, "after": boards[-1].id}
-                | ({"fields": ",".join(fields)} if fields else {})
+                {"limit": limit, "after": after} | ({"fields": ",".join(fields)} if fields else {})
             )
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [answers.listed_board(b, fields) for b in boards]})
 
-    async def _listed(self, count: int, after: str) -> list[Board]:
-        """The first `count` boards behind the id `after` that have an id of this API.
+    async def _listed(self, count: int, after: str) -> tuple[list[Board], str]:
+        """The first `count` boards behind the id `after` that have an id of this API, and that the
+        caller may read.
 
-        Another program may have stored others, or an earlier version: nothing leads to them. Those
-        that the caller may not read are left out.
+        Another program may have stored others, or an earlier version: nothing leads to them. Of
+        very many in a row that are left out only some are looked at; then there is an id to go on
+        after.
         """
         listed: list[Board] = []
-        while len(listed) < count:
-            boards = await self.store.list_boards(count, after)
+        size = max(count, _LEAST_READ)
+        for _ in range(_MOST_READS):
+            boards = await self.store.list_boards(size, after)
             listed += [board for board in boards if is_id(board.id) and self.may_read(board)]
-            if len(boards) < count:
-                break
+            if len(boards) < size or len(listed) >= count:
+                return listed[:count], ""
             after = boards[-1].id
-        return listed[:count]
+        return listed, after
 
     async def post(self) -> None:
         """Make a board."""
