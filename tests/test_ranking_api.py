@@ -241,6 +241,7 @@ async def test_a_write_is_answered_though_its_rank_is_not_known(
 
         monkeypatch.setattr(served.ranks, "standing", fail)
         monkeypatch.setattr(served.ranks, "count", fail)
+        monkeypatch.setattr(served.store, "count", fail)
         added = await served.request("POST", "/boards/demo/players/mars/score-add/")
         assert (added.status, added.json()) == (
             200,
@@ -251,6 +252,8 @@ async def test_a_write_is_answered_though_its_rank_is_not_known(
         assert score.json()["previous"] == {"score": 20, "rank": None}
         board = await post(served, "/boards/", {"id": "b"})
         assert (board.status, board.json()["players"]) == (201, None)
+        board = await served.request("PATCH", "/boards/b/", '{"top": 7}')
+        assert (board.status, board.json()["top"], board.json()["players"]) == (200, 7, None)
         # What is only read can't be answered then.
         status = 503 if isinstance(error, StoreUnavailable) else 404
         for target in ("/boards/demo/players/mars", "/boards/demo/?fields=count"):
@@ -348,13 +351,13 @@ async def test_large_bodies_are_only_for_many_scores(settings: Settings) -> None
         ):
             answer = await post(served, target, f'[{{"id": "mars", "score": 99}}]{pad}')
             assert answer.status == status, target
-        for size, status in ((4900, b"200"), (5100, b"413")):
+        for padding, answered in ((4900, b"200"), (5100, b"413")):
             chunked = (
                 b"POST /boards/demo/scores/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                 b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
                 b"2\r\n[]\r\n%x\r\n%s\r\n0\r\n\r\n"
-            ) % (size, b" " * size)
-            assert (await served.send(chunked)).startswith(b"HTTP/1.1 " + status)
+            ) % (padding, b" " * padding)
+            assert (await served.send(chunked)).startswith(b"HTTP/1.1 " + answered)
         refused = await post(served, "/boards/demo/scores/", " " * 5001)
         assert "5,000" in problem(refused, 413)
         assert served.server.body_room.taken == 0

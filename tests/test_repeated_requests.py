@@ -134,6 +134,18 @@ async def test_a_request_that_is_under_way(
 
 
 @pytest.mark.gen_test
+async def test_many_of_one_key_at_the_same_time(settings: Settings) -> None:
+    target, key = "/boards/demo/players/mars/score-add/", {"Idempotency-Key": "k"}
+    async with serving(settings) as served:
+        requests = [served.request("POST", target, None, key) for _ in range(20)]
+        statuses = {answer.status for answer in await asyncio.gather(*requests)}
+        assert 200 in statuses
+        assert statuses <= {200, 409}
+        last = await served.request("POST", target, None, key)
+        assert last.json()["score"] == 20
+
+
+@pytest.mark.gen_test
 async def test_a_bulk_that_was_stored_in_part_is_not_kept_in_memory(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

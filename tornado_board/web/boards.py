@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Awaitable
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
-from tornado_board.store import StoreUnavailable
+from tornado_board.store import StoreError, StoreUnavailable
 from tornado_board.web import answers, streams
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
@@ -32,7 +33,19 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
     return path if player_id is None else f"{path}players/{player_id}/"
 
 
-class BoardsHandler(Handler):
+class _Boards(Handler):
+    async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
+        """Answer with a board that was written, and with its `count` of players if the store can
+        tell it."""
+        self.gate.privacy.note(board.id, board.private)
+        try:
+            players = await count
+        except StoreError:
+            players = None  # the board was written all the same
+        self.send_json(answers.whole_board(board, players), status)
+
+
+class BoardsHandler(_Boards):
     actions = Actions(get=Action.LIST, post=Action.WRITE)
 
     async def get(self) -> None:
@@ -78,10 +91,11 @@ class BoardsHandler(Handler):
         board = await self.store.create_board(new, once)
         self.ranks.forget(board.id)
         self.created(path_of(board.id))
-        await _send_whole(self, board, 201)
+        # Not the ranks' count: who makes a board does not ask for its ranks yet.
+        await self.send_whole(board, self.store.count(board.id), 201)
 
 
-class BoardHandler(Handler):
+class BoardHandler(_Boards):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
 
     async def get(self, board_id: str) -> None:
@@ -115,7 +129,7 @@ class BoardHandler(Handler):
         board = await self.store.update_board(board_id, patch, self.once)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
-        await _send_whole(self, board)
+        await self.send_whole(board, self.ranks.count(board_id))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
@@ -136,14 +150,6 @@ class EventsHandler(Handler):
             return
         with self.holding(board_id):
             await streams.serve_poll(self, board_id)
-
-
-async def _send_whole(handler: Handler, board: Board, status: int = 200) -> None:
-    """Answer with a board that was written."""
-    handler.gate.privacy.note(board.id, board.private)
-    standing = await handler.standing(board.id)
-    count = None if standing is None else standing.of
-    handler.send_json(answers.whole_board(board, count), status)
 
 
 async def _serve_stream(handler: Handler, board_id: str) -> None:

@@ -2,7 +2,7 @@
 
 Each stands for itself. Nearly all are plain, and msgspec decodes those in a quarter of the time;
 what it can't judge as strictly as single bodies are judged, `bodies.decode_object` does (decision
-8).
+10).
 """
 
 from __future__ import annotations
