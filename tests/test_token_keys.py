@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -19,6 +20,8 @@ import tornado.httpserver
 import tornado.netutil
 import tornado.web
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tornado_board.auth import key_ring, key_sources
 from tornado_board.auth.authority import Authority
@@ -102,6 +105,24 @@ def test_what_is_no_key_for_signatures_is_passed_over(entry: Any) -> None:
     assert len(skipped) == 1
     with pytest.raises(BadKey, match="no key"):
         public_keys(jwks(entry))
+
+
+@given(
+    st.sampled_from(["RSA", "EC", "OKP"]),
+    st.dictionaries(
+        st.sampled_from(["crv", "x", "y", "n", "e", "d", "alg", "use", "kid", "key_ops"]),
+        st.one_of(
+            st.none(),
+            st.integers(),
+            st.text(max_size=60),
+            st.sampled_from(["P-256", "Ed25519", "AQAB", "", "A" * 43]),
+            st.lists(st.text(max_size=5), max_size=2),
+        ),
+    ),
+)
+def test_whatever_a_jwks_holds_is_a_key_or_none(kind: str, entry: dict[str, Any]) -> None:
+    with contextlib.suppress(BadKey):
+        public_keys(jwks({"kty": kind, **entry}))
 
 
 def test_a_private_key_in_a_jwks_serves_as_the_public_one() -> None:

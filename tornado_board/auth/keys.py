@@ -137,7 +137,9 @@ def _of_jwk(entry: Any) -> Key:
     public = {name: value for name, value in entry.items() if name in _PUBLIC_MEMBERS}
     try:
         key = _checked(_by_kind(public).from_jwk(public))
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+    except BadKey:
+        raise
+    except Exception:  # the libraries have many ways to say so
         raise BadKey("is not a key that is taken here") from None
     if entry.get("alg", _algorithm(key)) != _algorithm(key):
         raise BadKey("is for an algorithm that is not taken here")

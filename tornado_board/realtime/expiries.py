@@ -68,10 +68,12 @@ class Expiries:
     def _end(self) -> None:
         """End those whose time has come."""
         now = self._clock()
-        for _ in range(_AT_ONCE):
-            if not self._streams or self._streams[0][0] > now:
-                break
-            _, _, member, wire = heapq.heappop(self._streams)
-            if member.audience is not None:
-                member.finish(wire.message([expired()]) + wire.end)
-        self._schedule()
+        try:
+            for _ in range(_AT_ONCE):
+                if not self._streams or self._streams[0][0] > now:
+                    break
+                _, _, member, wire = heapq.heappop(self._streams)
+                if member.audience is not None:
+                    member.finish(wire.message([expired()]) + wire.end)
+        finally:
+            self._schedule()  # whatever became of one, the others end, too
