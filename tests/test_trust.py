@@ -454,12 +454,12 @@ async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Setti
         # A page may ask for a connection of another protocol on any host, and read what comes.
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", **given}
         for origin, status in (("https://evil.example", 403), ("https://named.example", 200)):
-            answer, _ = await ask(
+            got, _ = await ask(
                 served,
                 Request("GET", "/boards/{}/events", Action.READ),
                 {**upgrade, "Origin": origin, "Sec-Fetch-Site": "cross-site"},
             )
-            assert answer == status
+            assert got == status
         # A token that the page itself has is no browser's doing.
         page = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
         answer = await served.request(
