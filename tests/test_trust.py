@@ -20,7 +20,7 @@ from tornado_board.web import boards as boards_module
 from tornado_board.web.application import ROUTES
 from tornado_board.web.handler import Handler
 
-from .serving import PATIENCE, Served, serving
+from .serving import PATIENCE, Served, parse, serving
 from .tokens import PRIVATE, SECRET, claims, forged, public_pem, tampered, token
 
 #: A private board, and one that everybody may read.
@@ -335,6 +335,27 @@ async def test_a_refusal_looks_at_nothing_else(
                     )
                     assert answer.status in (401, 403), request
         monkeypatch.undo()
+
+
+@pytest.mark.gen_test
+async def test_a_large_body_is_not_read_of_who_may_not_send_it(settings: Settings) -> None:
+    """Its header is enough."""
+    head = (
+        "POST /boards/demo/scores/ HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\nContent-Length: 4000000\r\n%s\r\n"
+    )
+    async with guarded(settings) as served:
+        for field, status in (
+            ("", 401),
+            (f"Authorization: Bearer {BAD['wrong key']}\r\n", 401),
+            (f"Authorization: Bearer {GOOD['read']}\r\n", 403),
+            (f"Authorization: Bearer {OWN_PLAYER}\r\n", 403),
+            (f"Cookie: tornado_board_token={GOOD['write']}\r\n", 403),
+        ):
+            answer = parse(await served.send((head % field).encode()))
+            assert answer.status == status
+            assert ("WWW-Authenticate" in answer.headers) == ("Cookie" not in field)
+            assert served.server.body_room.taken == 0
 
 
 @pytest.mark.gen_test

@@ -50,6 +50,11 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 4096
 
 
+_OPEN = (
+    "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
+    " docs/security.md says how to run in the open"
+)
+
 #: Files that the process has open beside its connections: databases, refused connections that
 #: linger, sockets that change hands.
 _OTHER_FILES = 512
@@ -68,8 +73,7 @@ class Running:
     server: Server
     #: What is odd and keeps nothing from running, a sentence each.
     notices: tuple[str, ...] = ()
-    #: Where others than this machine reach it though nobody needs a token; empty where that is not
-    #: so.
+    #: Where others than this machine reach it without a token; empty where they don't.
     open_to: str = ""
 
 
@@ -91,11 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for notice in server.notices:
                 logger.info("%s", notice)
             if server.open_to:
-                logger.warning(
-                    "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
-                    " docs/security.md says how to run in the open",
-                    server.open_to,
-                )
+                logger.warning(_OPEN, server.open_to)
 
         if settings.processes > 1:
             return _serve_in_several(settings, announce)
@@ -289,6 +289,7 @@ async def running(
             ssl_options=tls,
             short_cut=Express(hub, catch_ups, settings, hosts, gate),
         )
+        server.gate = gate
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is
         # under way, and the streams end at last (`hub.close` above). Their clients come back a

@@ -52,8 +52,16 @@ class Entrance(tornado.web.RequestHandler):
 
     def attempt(self) -> Attempt:
         """What this request is about to do, and what it presents."""
-        action = self.actions.of(self.request.method or "")
-        return attempt_of(self.request, action, *self.path_args)
+        request = self.request
+        ticket = request.query_arguments.get("ticket")
+        return attempt_of(
+            request.headers,
+            self.actions.of(request.method or ""),
+            *self.path_args,
+            address=request.remote_ip or "",
+            # What is no text is no ticket, either.
+            ticket=ticket[-1].decode("latin-1") if ticket else None,
+        )
 
     @property
     def caller(self) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-from tornado.httputil import HTTPServerRequest
+from tornado.httputil import HTTPHeaders
 
 from tornado_board.auth.claims import UNKNOWN_KEY, Refused, Token
 from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, decide
@@ -61,20 +61,23 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def attempt_of(
-    request: HTTPServerRequest, action: Action, board: str | None = None, player: str | None = None
+    headers: HTTPHeaders,
+    action: Action,
+    board: str | None = None,
+    player: str | None = None,
+    *,
+    address: str = "",
+    ticket: str | None = None,
 ) -> Attempt:
-    """What a request of Tornado's asks for."""
-    headers = request.headers
-    ticket = request.query_arguments.get("ticket")
+    """The attempt of a request with these `headers`."""
     return Attempt(
         action,
         board,
         player,
-        request.remote_ip or "",
+        address,
         headers.get("Authorization"),
         headers.get("Cookie"),
-        # What is no text is no ticket, either.
-        ticket[-1].decode("latin-1") if ticket else None,
+        ticket,
         headers.get("Host", ""),
         headers.get("Origin"),
         headers.get("Sec-Fetch-Site"),
