@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 #: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
 _BACKLOG = 4096
 
-
+#: What is said, with where, to who runs a server that anybody may change.
 _OPEN = (
     "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
     " docs/security.md says how to run in the open"
@@ -73,7 +73,7 @@ class Running:
     server: Server
     #: What is odd and keeps nothing from running, a sentence each.
     notices: tuple[str, ...] = ()
-    #: Where others than this machine reach it without a token; empty where they don't.
+    #: Where others reach it without a token; empty where they don't.
     open_to: str = ""
 
 
@@ -300,9 +300,8 @@ async def running(
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)
         stack.callback(server.stop)
-        url = _url(settings, bound)
-        open_to = "" if settings.takes_tokens or hosts.on_loopback else url
-        yield Running(url, services, server, notices, open_to)
+        url, asks = _url(settings, bound), settings.takes_tokens or hosts.on_loopback
+        yield Running(url, services, server, notices, "" if asks else url)
 
 
 async def _authority(settings: Settings, stack: contextlib.AsyncExitStack) -> Authority | None:
