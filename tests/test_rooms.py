@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "settings": {"keys", "setting_checks"},
     "sqlite": set(),
     "processes": set(),
+    "listening": {"processes", "settings"},
     "command_line": {"setting_checks", "settings"},
     "store": {"models", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
@@ -43,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {
-        *("cli", "command_line", "processes", "settings"),
+        *("cli", "command_line", "listening", "processes", "settings"),
         *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},

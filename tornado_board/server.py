@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
-import resource
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.auth.tickets import open_tickets
 from tornado_board.cli import COMMANDS, run_command
 from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
-from tornado_board.processes import bind, supervise
+from tornado_board.listening import (
+    StartError,
+    bind_sockets,
+    tls_context,
+    url_of,
+    within_open_files,
+)
+from tornado_board.processes import supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
@@ -43,25 +46,15 @@ from tornado_board.web.privacy import Privacy
 if TYPE_CHECKING:
     from tornado_board.auth.authority import Authority
 
-logger = logging.getLogger(__name__)
+__all__ = ["Running", "StartError", "main", "running", "serve_until_stopped"]
 
-#: Connections that the kernel holds for us until we accept them; a storm of clients that come
-#: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
-_BACKLOG = 4096
+logger = logging.getLogger(__name__)
 
 #: What is said, with where, to who runs a server that anybody may change.
 _OPEN = (
     "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
     " docs/security.md says how to run in the open"
 )
-
-#: Files that the process has open beside its connections: databases, refused connections that
-#: linger, sockets that change hands.
-_OTHER_FILES = 512
-
-
-class StartError(Exception):
-    """The server can't start. `str(error)` is the line that says why."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ def _serve_in_several(settings: Settings, announce: Callable[[Running], None]) -
             "processes: several processes need a store and a log that they share; set"
             " --database-url=rethinkdb://host:port/db and --redis-url=redis://host:port/db"
         )
-    sockets = _bind(settings)
+    sockets = bind_sockets(settings)
 
     def serve(index: int, ready: Callable[[], None]) -> int:
         def on_serving(server: Running) -> None:
@@ -218,10 +211,10 @@ async def running(
 
     Raises `StartError`.
     """
-    tls = _tls(settings)
-    settings, notices = _within_open_files(settings)
+    tls = tls_context(settings)
+    settings, notices = within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
-        bound = list(sockets) if sockets is not None else _bind(settings)[0]
+        bound = list(sockets) if sockets is not None else bind_sockets(settings)[0]
         for sock in bound:
             stack.callback(sock.close)
         try:
@@ -300,7 +293,7 @@ async def running(
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)
         stack.callback(server.stop)
-        url, asks = _url(settings, bound), settings.takes_tokens or hosts.on_loopback
+        url, asks = url_of(settings, bound), settings.takes_tokens or hosts.on_loopback
         yield Running(url, services, server, notices, "" if asks else url)
 
 
@@ -326,70 +319,6 @@ async def _prune(log: ReplayLog) -> None:
         logger.warning("the replay log was not pruned: %s", error)
     else:
         logger.debug("%d events past the retention were dropped", pruned)
-
-
-def _bind(settings: Settings) -> list[list[socket.socket]]:
-    """The listening sockets of each process."""
-    try:
-        if settings.processes > 1:
-            return bind(settings.address, settings.port, settings.processes, _BACKLOG)
-        return [tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)]
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StartError(
-            f"can't listen on {settings.address} port {settings.port}: {reason};"
-            " choose another with --port or --address"
-        ) from error
-
-
-def _within_open_files(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """`settings` with as many connections as the process may have files open, and what there is to
-    say about that.
-
-    Raises the soft limit as far as needed; without this a 1025th client would find a server that
-    can't accept.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_connections + _OTHER_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    room = settings.max_connections if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES
-    if room >= settings.max_connections:
-        return settings, ()
-    most = max(room, 1)
-    notice = (
-        f"at most {most} connections, not {settings.max_connections}:"
-        f" the process may have {soft} files open (ulimit -n)"
-    )
-    return dataclasses.replace(settings, max_connections=most), (notice,)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_certificate:
-        return None
-    for name in ("tls_certificate", "tls_key"):
-        path = getattr(settings, name)
-        try:
-            open(path, "rb").close()  # what the ssl module says does not name the file
-        except (OSError, ValueError) as error:
-            raise StartError(f"{name}: {path!r}: {getattr(error, 'strerror', error)}") from error
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ValueError) as error:
-        raise StartError(f"tls_certificate or tls_key can't be used: {error}") from error
-    return context
-
-
-def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
-    scheme = "https" if settings.tls_certificate else "http"
-    host = settings.address or "localhost"
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}{settings.path_prefix}/"
 
 
 def _log_to_stderr(level: str) -> None:
