@@ -178,7 +178,7 @@ class Gate:
         token: Token | Refused | None = allowed.token
         if allowed.token is not None and not self._authority.still_good(allowed.token):
             token = Refused("The token has expired.")
-        private = bool(self._known_to_be_private(attempt))
+        private = attempt.board is not None and self.privacy.last_known(attempt.board)
         _allowed(
             decide(
                 self.policy, token, attempt.action, attempt.board, attempt.player, private=private

@@ -44,6 +44,11 @@ class Privacy:
         event = self._hub.confirmed(board_id)
         return None if event is None else shows_private(event.data)
 
+    def last_known(self, board_id: str) -> bool:
+        """Whether it was private when it was last heard of; for who may have read it then."""
+        event = self._hub.current(board_id)
+        return self.known(board_id) or (event is not None and shows_private(event.data))
+
     async def find(self, board_id: str) -> bool:
         """The same, asked of the store. A board that is not there is not private.
 
