@@ -69,7 +69,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_LONGEST", 0.01)
     clock, audience = Clock(), Audience()
@@ -94,7 +94,7 @@ async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch)
     expiries.close()
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_SPARE", 10)
     audience = Audience()
@@ -113,7 +113,7 @@ async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPa
     expiries.close()
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_many_end_at_once_in_pieces() -> None:
     audience = Audience()
     expiries = Expiries(Clock())

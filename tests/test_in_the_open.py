@@ -42,7 +42,7 @@ def test_a_server_in_the_open_that_asks_for_no_tokens_says_so_once(
     assert server.text.count("docs/security.md") == loud
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_the_page_keeps_to_itself(settings: Settings) -> None:
     for secret in ("", SECRET):
         async with serving(dataclasses.replace(settings, token_secret=secret)) as served:
@@ -58,7 +58,7 @@ async def test_the_page_keeps_to_itself(settings: Settings) -> None:
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_without_a_key_pages_of_other_sites_change_nothing_on_loopback(
     settings: Settings,
 ) -> None:
@@ -84,7 +84,7 @@ async def test_without_a_key_pages_of_other_sites_change_nothing_on_loopback(
         assert answer.status == 200
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_board_is_private_in_each_store(
     database_url: str, settings: Settings, opened: Opened
 ) -> None:

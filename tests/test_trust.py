@@ -312,7 +312,7 @@ async def test_without_keys_all_is_open(settings: Settings) -> None:
                 assert status not in (401, 403), request
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_refusal_looks_at_nothing_else(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,7 +337,7 @@ async def test_a_refusal_looks_at_nothing_else(
         monkeypatch.undo()
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_large_body_is_not_read_of_who_may_not_send_it(settings: Settings) -> None:
     """Its header is enough."""
     head = (
@@ -358,7 +358,7 @@ async def test_a_large_body_is_not_read_of_who_may_not_send_it(settings: Setting
             assert served.server.body_room.taken == 0
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_board_is_made_by_who_may_have_it(settings: Settings) -> None:
     """Its id stands in the body, not in the path."""
     async with guarded(settings) as served:
@@ -372,7 +372,7 @@ async def test_a_board_is_made_by_who_may_have_it(settings: Settings) -> None:
         assert (await served.request("POST", "/boards/", "{}", bearer(GOOD["write"]))).status == 201
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_the_list_shows_what_may_be_read(settings: Settings) -> None:
     async with guarded(settings) as served:
 
@@ -393,7 +393,7 @@ async def test_the_list_shows_what_may_be_read(settings: Settings) -> None:
         assert await listed({}, "?limit=1") == ["demo"], "pages are full of what may be seen"
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_list_does_not_look_for_ever_for_what_may_be_shown(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,7 +423,7 @@ async def test_a_list_does_not_look_for_ever_for_what_may_be_shown(
         assert pages == 4
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_the_scheme_is_written_in_any_case_and_others_are_no_ones(
     settings: Settings,
 ) -> None:
@@ -445,7 +445,7 @@ async def test_the_scheme_is_written_in_any_case_and_others_are_no_ones(
             assert answer.status == status, field
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Settings) -> None:
     settings = dataclasses.replace(settings, allowed_origins=("https://named.example", "*"))
     async with guarded(settings) as served:
@@ -489,7 +489,7 @@ async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Setti
         assert answer.status == 201
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_cookie_can_have_another_name_or_none(settings: Settings) -> None:
     target = f"/boards/{PRIVATE_BOARD}/"
     async with guarded(dataclasses.replace(settings, token_cookie="__Host-board")) as served:
@@ -509,7 +509,7 @@ async def test_a_cookie_can_have_another_name_or_none(settings: Settings) -> Non
         assert answer.status == 401
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_ticket_opens_one_stream(settings: Settings) -> None:
     events = f"/boards/{PRIVATE_BOARD}/events/"
     reading = Request("GET", "/boards/{}/events", Action.READ)
@@ -550,7 +550,7 @@ async def test_a_ticket_opens_one_stream(settings: Settings) -> None:
             assert (await served.request("POST", "/tickets/", "", headers)).status == status
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_without_keys_a_ticket_is_had_and_not_looked_at(settings: Settings) -> None:
     """So that a page need not know whether there are keys."""
     async with serving(dataclasses.replace(settings, token_secret="")) as served:
@@ -561,7 +561,7 @@ async def test_without_keys_a_ticket_is_had_and_not_looked_at(settings: Settings
             assert (await served.request("GET", target)).status == 200
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_refusal_can_be_read_by_the_pages_that_may_call(settings: Settings) -> None:
     settings = dataclasses.replace(settings, allowed_origins=("https://game.example",))
     async with guarded(settings) as served:
@@ -579,7 +579,7 @@ async def test_a_refusal_can_be_read_by_the_pages_that_may_call(settings: Settin
         assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=30)
 async def test_a_board_that_becomes_private_is_so_at_once(settings: Settings) -> None:
     async with guarded(settings) as served:
         admin = bearer(GOOD["admin"])
