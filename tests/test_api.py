@@ -24,7 +24,7 @@ SLASHES = pytest.mark.parametrize("slash", ["", "/"])
 #: What a board has that was made without settings.
 SETTINGS: dict[str, Any] = {
     **{"order": "desc", "ties": "id", "operator": "best", "top": 5, "min": None, "max": None},
-    **{"meta": {}, "show": []},
+    **{"meta": {}, "show": [], "private": False},
 }
 
 DEMO = [("venus", 31), ("earth", 27), ("jupiter", 23), ("mars", 19), ("mercury", 12)]
@@ -477,6 +477,7 @@ async def test_an_allowed_origin_may_call(settings: Settings) -> None:
                 "link",
                 "location",
                 "retry-after",
+                "www-authenticate",
             }
             assert answer.headers["Access-Control-Allow-Credentials"] == "true"
             assert "Origin" in answer.headers["Vary"]

@@ -101,6 +101,8 @@ def check(result: Any) -> None:
             assert is_id(value)
         elif name in CHOICES:
             assert value in CHOICES[name]
+        elif name == "private":
+            assert type(value) is bool
         elif name == "top":
             assert type(value) is int
             assert 1 <= value <= 100

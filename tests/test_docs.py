@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tornado_board.cli import token
 from tornado_board.command_line import flag, variables
 from tornado_board.settings import FIELDS
 from tornado_board.web import problems
@@ -46,9 +47,13 @@ def test_every_route_is_in_the_docs_and_the_other_way_round() -> None:
 
 def test_every_status_of_an_error_is_in_the_docs_and_the_other_way_round() -> None:
     sources = "".join(
-        path.read_text("utf-8") for path in (ROOT / "tornado_board" / "web").glob("*.py")
+        path.read_text("utf-8")
+        for room in ("auth", "web")
+        for path in (ROOT / "tornado_board" / room).glob("*.py")
     )
-    given = {int(status) for status in re.findall(r"(?:Problem|HTTPError)\(\s*(\d{3})\b", sources)}
+    given = {
+        int(status) for status in re.findall(r"(?:Problem|HTTPError|Denied)\(\s*(\d{3})\b", sources)
+    }
     given |= {*problems.STATUSES.values(), *problems._TITLES, *problems._DETAILS}
     errors = HTTP_API.partition("\n## Errors\n")[2]
     named = {
@@ -83,6 +88,7 @@ def test_every_setting_that_the_docs_name_exists(doc: Path) -> None:
     assert {name.replace("_", "-") for name in named} <= {
         "--help",
         "--version",
+        *(option for action in token.parser()._actions for option in action.option_strings),
         *map(flag, FIELDS),
     }
     known = {name for field in FIELDS for name in variables(field)}

@@ -28,26 +28,33 @@ ROOMS: dict[str, set[str]] = {
     "models": set(),
     "inputs": {"models"},
     "keys": set(),
-    "settings": {"keys"},
+    "setting_checks": set(),
+    "settings": {"keys", "setting_checks"},
     "sqlite": set(),
     "processes": set(),
-    "command_line": {"settings"},
+    "listening": {"processes", "settings"},
+    "command_line": {"setting_checks", "settings"},
     "store": {"models", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
     "cluster": {"keys", "settings", "replay"},
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
-    "web": {"models", "inputs", "settings", "store", "replay", "realtime"},
+    "auth": {"keys", "replay", "settings"},
+    "web": {"models", "inputs", "settings", "store", "replay", "realtime", "auth"},
+    "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {
-        *("command_line", "processes", "settings"),
-        *("store", "replay", "cluster", "realtime", "web"),
+        *("cli", "command_line", "listening", "processes", "settings"),
+        *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},
 }
 
 #: Rooms and modules that compute and do nothing else.
-PURE = ("models.py", "inputs.py", "cluster/keys.py", "ranking")
+PURE = (
+    *("models.py", "inputs.py", "cluster/keys.py", "ranking"),
+    *("auth/board_patterns.py", "auth/claims.py", "auth/policy.py", "auth/rates.py"),
+)
 
 #: What computing does not need: I/O, clocks, tasks, chance.
 IMPURE = {

@@ -160,7 +160,7 @@ def test_every_setting_has_a_flag_a_variable_and_a_line_in_the_file(
     field: Any, dotenv_file: Path
 ) -> None:
     """The flag works with hyphens and with underscores, with ``=`` and without."""
-    value: Any = "/some/file"
+    value: Any = "a.cookie" if field.name == "token_cookie" else "/some/file"
     if field.metadata["choices"]:
         value = field.metadata["choices"][-1]
     elif TYPES[field.name] is bool:
@@ -171,8 +171,12 @@ def test_every_setting_has_a_flag_a_variable_and_a_line_in_the_file(
         value = ("https://a.example", "https://b.example")
     text = ",".join(value) if isinstance(value, tuple) else str(value)
     hyphens = field.name.replace("_", "-")
-    # These two go together.
-    other = {"tls_key": "tls_certificate", "tls_certificate": "tls_key"}.get(field.name)
+    # These go together.
+    other = {
+        "tls_key": "tls_certificate",
+        "tls_certificate": "tls_key",
+        "private": "token_keys",
+    }.get(field.name)
     more = [f"--{other}=/other"] if other else []
     for arguments, environ, line in (
         ([f"--{field.name}={text}"], {}, ""),
@@ -245,6 +249,9 @@ def test_checked_refuses_what_no_text_can_spell() -> None:
         ),
         (["--tls-key=key.pem"], "tls_certificate and tls_key go together"),
         (["--tls-certificate=chain.pem"], "tls_certificate and tls_key go together"),
+        (["--private"], "private: without token_secret, token_secret_file or token_keys nobody"),
+        (["--token-cookie=a=b"], "token_cookie: 'a=b' is no name of a cookie"),
+        (["--token-cookie", "c" * 65], "is no name of a cookie; expected 64 characters"),
     ],
 )
 def test_bad_arguments_are_errors_that_name_them(

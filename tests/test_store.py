@@ -255,6 +255,7 @@ def filled(kind: type[NewBoard | NewPlayer | BoardPatch | PlayerPatch], number: 
         "min": [-1, 0.5],
         "max": [100, None],
         "show": [["meta"], []],
+        "private": [True, False],
     }
     return kind(**{field.name: values[field.name][number] for field in fields(kind)})
 

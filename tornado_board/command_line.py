@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import dotenv
 
 from tornado_board import __version__
+from tornado_board.setting_checks import shown
 from tornado_board.settings import (
     FIELDS,
     TYPES,
@@ -25,7 +26,6 @@ from tornado_board.settings import (
     check,
     checked,
     expected,
-    shown,
 )
 
 #: What the names of this server's environment variables begin with.
@@ -78,6 +78,8 @@ everything in tornado_board.sqlite3, in the working folder.
 
 A setting is taken from the first of: a flag (--port=8000 or --port 8000), the environment variable
 in brackets (TORNADO_BOARD_PORT=8000), the file .env in the working folder, the default.
+
+tornado-board token makes a token; see tornado-board token --help.
 """
 
 #: What stands for a value in the help.

@@ -58,6 +58,7 @@ _Operator = Annotated[Operator, msgspec.Meta(description="best, set or add")]
 _Show = Annotated[
     list[Shown], msgspec.Meta(max_length=1, description='an empty array, or ["meta"]')
 ]
+_Private = Annotated[bool, msgspec.Meta(description="true or false")]
 _Meta = Annotated[Meta, msgspec.Meta(description="an object")]
 
 #: What is left out of a body.
@@ -83,6 +84,7 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
     max: _Bound = None
     meta: _Meta = msgspec.field(default_factory=dict)
     show: _Show = msgspec.field(default_factory=list)
+    private: _Private = False
 
     def board(self) -> Board:
         """The board that is to be made; another one each time if it has no id yet."""
@@ -104,6 +106,7 @@ class BoardPatch(msgspec.Struct, forbid_unknown_fields=True):
     max: _Bound | Unset = UNSET
     meta: _Meta | Unset = UNSET
     show: _Show | Unset = UNSET
+    private: _Private | Unset = UNSET
 
     def apply(self, board: Board) -> Board:
         """`board` with these changes."""

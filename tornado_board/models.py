@@ -194,6 +194,8 @@ class Board(msgspec.Struct, frozen=True):
     meta: Meta = msgspec.field(default_factory=dict)
     #: What of the players the events show beside id, name and score.
     show: tuple[Shown, ...] = ()
+    #: Whether reading it needs a token, where the server takes tokens.
+    private: bool = False
 
     @property
     def ordering(self) -> Ordering:
@@ -259,6 +261,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "max": _is_bound,
     "meta": lambda value: isinstance(value, dict),
     "show": lambda value: isinstance(value, list | tuple) and list(value) in ([], ["meta"]),
+    "private": lambda value: isinstance(value, bool),
 }
 
 
@@ -363,6 +366,7 @@ def board_json(
     fields = (*board.show, *fields)
     text: str = ujson.dumps(
         {
+            **({"private": True} if board.private else {}),
             "id": board.id,
             "name": board.name,
             **extra,
@@ -372,3 +376,8 @@ def board_json(
         escape_forward_slashes=False,
     )
     return text
+
+
+def shows_private(json: str) -> bool:
+    """Whether `json`, which `board_json` gave, is of a private board."""
+    return json.startswith('{"private":true,')

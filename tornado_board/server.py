@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import os
-import resource
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tornado.netutil
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.auth.tickets import open_tickets
+from tornado_board.cli import COMMANDS, run_command
 from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
-from tornado_board.processes import bind, supervise
+from tornado_board.listening import (
+    StartError,
+    bind_sockets,
+    tls_context,
+    url_of,
+    within_open_files,
+)
+from tornado_board.processes import supervise
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
@@ -33,23 +38,23 @@ from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web.application import make_application
 from tornado_board.web.connections import Server
 from tornado_board.web.express import Express
+from tornado_board.web.gate import Gate
 from tornado_board.web.handler import Services
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.privacy import Privacy
+
+if TYPE_CHECKING:
+    from tornado_board.auth.authority import Authority
+
+__all__ = ["Running", "StartError", "main", "running", "serve_until_stopped"]
 
 logger = logging.getLogger(__name__)
 
-#: Connections that the kernel holds for us until we accept them; a storm of clients that come
-#: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
-_BACKLOG = 4096
-
-
-#: Files that the process has open beside its connections: databases, refused connections that
-#: linger, sockets that change hands.
-_OTHER_FILES = 512
-
-
-class StartError(Exception):
-    """The server can't start. `str(error)` is the line that says why."""
+#: What is said, with where, to who runs a server that anybody may change.
+_OPEN = (
+    "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
+    " docs/security.md says how to run in the open"
+)
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,18 @@ class Running:
     server: Server
     #: What is odd and keeps nothing from running, a sentence each.
     notices: tuple[str, ...] = ()
+    #: Where others reach it without a token; empty where they don't.
+    open_to: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until SIGTERM or Ctrl-C; the process's exit code."""
+    """Run the server until SIGTERM or Ctrl-C, or the command that the first of `arguments` names;
+    the process's exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     notices: list[str] = []
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return run_command(arguments)
         settings = load(arguments, notices=notices)
         _log_to_stderr(settings.log_level)
 
@@ -76,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 logger.warning("%s", notice)
             for notice in server.notices:
                 logger.info("%s", notice)
+            if server.open_to:
+                logger.warning(_OPEN, server.open_to)
 
         if settings.processes > 1:
             return _serve_in_several(settings, announce)
@@ -113,7 +126,7 @@ def _serve_in_several(settings: Settings, announce: Callable[[Running], None]) -
             "processes: several processes need a store and a log that they share; set"
             " --database-url=rethinkdb://host:port/db and --redis-url=redis://host:port/db"
         )
-    sockets = _bind(settings)
+    sockets = bind_sockets(settings)
 
     def serve(index: int, ready: Callable[[], None]) -> int:
         def on_serving(server: Running) -> None:
@@ -198,16 +211,17 @@ async def running(
 
     Raises `StartError`.
     """
-    tls = _tls(settings)
-    settings, notices = _within_open_files(settings)
+    tls = tls_context(settings)
+    settings, notices = within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
-        bound = list(sockets) if sockets is not None else _bind(settings)[0]
+        bound = list(sockets) if sockets is not None else bind_sockets(settings)[0]
         for sock in bound:
             stack.callback(sock.close)
         try:
             hosts = Hosts(settings, bound)
         except ValueError as error:
             raise StartError(f"allowed_hosts: {error}") from error
+        authority = await _authority(settings, stack)
         try:
             store = await open_store(settings.database_url, settings)
             stack.push_async_callback(store.close)
@@ -244,15 +258,20 @@ async def running(
                 await asyncio.wait_for(store.ping(), settings.database_timeout)
             except (StoreUnavailable, TimeoutError) as error:
                 missing.append(f"the store: {error or 'no answer'}")
-            return missing + log.missing() + boards.missing()
+            keys = [] if authority is None else authority.missing()
+            return missing + log.missing() + boards.missing() + keys
 
         catch_ups = CatchUps(log)
+        tickets = open_tickets(settings, store.identity)
+        stack.push_async_callback(tickets.close)
+        gate = Gate(settings, authority, tickets, Privacy(hub, store))
         services = Services(
             store=store,
             log=log,
             hub=hub,
             catch_ups=catch_ups,
             ranks=ranks,
+            gate=gate,
             settings=settings,
             readiness=readiness,
         )
@@ -261,8 +280,9 @@ async def running(
             settings,
             hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings, hosts),
+            short_cut=Express(hub, catch_ups, settings, hosts, gate),
         )
+        server.gate = gate
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is
         # under way, and the streams end at last (`hub.close` above). Their clients come back a
@@ -273,7 +293,23 @@ async def running(
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)
         stack.callback(server.stop)
-        yield Running(_url(settings, bound), services, server, notices)
+        url, asks = url_of(settings, bound), settings.takes_tokens or hosts.on_loopback
+        yield Running(url, services, server, notices, "" if asks else url)
+
+
+async def _authority(settings: Settings, stack: contextlib.AsyncExitStack) -> Authority | None:
+    """What verifies tokens, if `settings` name a key; `stack` closes it. Raises `StartError`."""
+    if not settings.takes_tokens:
+        return None
+    from tornado_board.auth.authority import Authority, KeysUnavailable
+
+    try:
+        authority = Authority(settings)
+        stack.push_async_callback(authority.close)
+        await authority.start()
+    except (SettingsError, KeysUnavailable) as error:
+        raise StartError(str(error)) from error
+    return authority
 
 
 async def _prune(log: ReplayLog) -> None:
@@ -283,70 +319,6 @@ async def _prune(log: ReplayLog) -> None:
         logger.warning("the replay log was not pruned: %s", error)
     else:
         logger.debug("%d events past the retention were dropped", pruned)
-
-
-def _bind(settings: Settings) -> list[list[socket.socket]]:
-    """The listening sockets of each process."""
-    try:
-        if settings.processes > 1:
-            return bind(settings.address, settings.port, settings.processes, _BACKLOG)
-        return [tornado.netutil.bind_sockets(settings.port, settings.address, backlog=_BACKLOG)]
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StartError(
-            f"can't listen on {settings.address} port {settings.port}: {reason};"
-            " choose another with --port or --address"
-        ) from error
-
-
-def _within_open_files(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """`settings` with as many connections as the process may have files open, and what there is to
-    say about that.
-
-    Raises the soft limit as far as needed; without this a 1025th client would find a server that
-    can't accept.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_connections + _OTHER_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    room = settings.max_connections if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES
-    if room >= settings.max_connections:
-        return settings, ()
-    most = max(room, 1)
-    notice = (
-        f"at most {most} connections, not {settings.max_connections}:"
-        f" the process may have {soft} files open (ulimit -n)"
-    )
-    return dataclasses.replace(settings, max_connections=most), (notice,)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_certificate:
-        return None
-    for name in ("tls_certificate", "tls_key"):
-        path = getattr(settings, name)
-        try:
-            open(path, "rb").close()  # what the ssl module says does not name the file
-        except (OSError, ValueError) as error:
-            raise StartError(f"{name}: {path!r}: {getattr(error, 'strerror', error)}") from error
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ValueError) as error:
-        raise StartError(f"tls_certificate or tls_key can't be used: {error}") from error
-    return context
-
-
-def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
-    scheme = "https" if settings.tls_certificate else "http"
-    host = settings.address or "localhost"
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{scheme}://{host}:{sockets[0].getsockname()[1]}{settings.path_prefix}/"
 
 
 def _log_to_stderr(level: str) -> None:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from tornado_board.cluster.keys import check_prefix
+from tornado_board.setting_checks import check_base_path, check_cookie_name, shown
 
 
 class SettingsError(ValueError):
@@ -26,8 +26,10 @@ def _setting(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     bare: bool = False,
+    secret: bool = False,
 ) -> Any:
-    """A setting. `bare`: its environment variable is also known without the prefix."""
+    """A setting. `bare`: its environment variable is also known without the prefix. `secret`: it
+    may hold one, and is left out where settings are printed."""
     metadata = {
         "help": help,
         "group": group,
@@ -36,7 +38,7 @@ def _setting(
         "choices": choices,
         "bare": bare,
     }
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ class Settings:
         "where boards and players live: sqlite:///file or rethinkdb://[user:password@]host:port/db",
         group="storage",
         bare=True,
+        secret=True,
     )
     redis_url: str = _setting(
         "",
@@ -115,6 +118,7 @@ class Settings:
         "by default the SQLite file of database_url, or tornado_board.sqlite3",
         group="storage",
         bare=True,
+        secret=True,
     )
     redis_prefix: str = _setting(
         "tornado_board:",
@@ -205,6 +209,64 @@ class Settings:
         3.0, "how long the publishing lease lasts unless renewed", group="realtime", low=1, high=60
     )
 
+    # trust
+    token_secret: str = _setting(
+        "",
+        "secret that tokens are signed with (HS256), 32 bytes or more; others on this machine see"
+        " flags, so give it in the environment or in token_secret_file",
+        group="trust",
+        secret=True,
+    )
+    token_secret_file: str = _setting(
+        "",
+        "file with such a secret, or with one on each line: the first one signs, all verify",
+        group="trust",
+    )
+    token_keys: str = _setting(
+        "",
+        "public keys that tokens are verified with (EdDSA, ES256, RS256): PEM or JWKS, in a file or"
+        " at an https:// address",
+        group="trust",
+        secret=True,
+    )
+    token_private_key: str = _setting(
+        "",
+        "PEM file with the private key that the command token signs with; the server does not read"
+        " it",
+        group="trust",
+    )
+    token_issuer: str = _setting("", "what a token's iss has to be", group="trust")
+    token_audience: str = _setting("", "what a token's aud has to name", group="trust")
+    token_cookie: str = _setting(
+        "tornado_board_token",
+        "name of the cookie that may hold a token; empty for none",
+        group="trust",
+    )
+    private: bool = _setting(
+        False, "reading needs a token, on every board; without it, on private ones", group="trust"
+    )
+    writes_per_token: float = _setting(
+        1000.0,
+        "writes a second with one token, and ten times as many at once; 0 for any number",
+        group="trust",
+        low=0,
+        high=1_000_000,
+    )
+    writes_per_player: float = _setting(
+        10.0,
+        "the same, with tokens that are for one player only",
+        group="trust",
+        low=0,
+        high=1_000_000,
+    )
+    writes_per_address: float = _setting(
+        200.0,
+        "the same, from one address other than loopback, without a token or with such ones",
+        group="trust",
+        low=0,
+        high=1_000_000,
+    )
+
     # limits
     max_body: int = _setting(
         65_536, "largest request body", group="limits", low=1, high=100 * 2**20
@@ -260,6 +322,11 @@ class Settings:
     )
 
     @property
+    def takes_tokens(self) -> bool:
+        """Whether there are keys, so that tokens decide who may do what."""
+        return bool(self.token_secret or self.token_secret_file or self.token_keys)
+
+    @property
     def path_prefix(self) -> str:
         """What public paths begin with: `base_path` without its last slash."""
         return self.base_path.rstrip("/")
@@ -277,9 +344,6 @@ class Settings:
 #: The fields of `Settings`, and their types, by name.
 TYPES = get_type_hints(Settings)
 FIELDS = {f.name: f for f in dataclasses.fields(Settings)}
-
-#: How much of a wrong value a message shows, in characters.
-_SHOWN = 60
 
 
 def check(name: str, where: str, value: Any) -> None:
@@ -315,43 +379,16 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError(f"redis_prefix: {settings.redis_prefix!r} {error}") from None
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together; one of them is not set")
-    _check_base_path(settings.base_path)
-    return settings
-
-
-def shown(text: str) -> str:
-    """`text` for a message: not much of it, on one line, and nothing of a URL's password."""
-    scheme, separator, _ = text.partition("://")
-    if separator:
-        return repr(f"{scheme[:_SHOWN]}://...")
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
-
-
-#: What the server itself has at its root. A base path that began with one of these could not be
-#: told from a path without it.
-_OWN_PATHS = frozenset({"boards", "static", "healthz", "readyz"})
-
-#: The longest base path, in characters.
-_BASE_PATH_LENGTH = 200
-
-
-def _check_base_path(path: str) -> None:
-    """Raise `SettingsError` unless `path` is ``/``, or segments that need no escape in a URL."""
-    segments = path.removesuffix("/").split("/")
-    if (
-        len(path) > _BASE_PATH_LENGTH
-        or segments.pop(0)
-        or path == ""
-        or not all(re.fullmatch(r"[A-Za-z0-9._~-]+", segment, re.ASCII) for segment in segments)
-        or not {".", ".."}.isdisjoint(segments)
+    for name, check_text in (
+        ("base_path", check_base_path),
+        ("token_cookie", check_cookie_name),
     ):
+        try:
+            check_text(getattr(settings, name))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    if settings.private and not settings.takes_tokens:
         raise SettingsError(
-            f"base_path: {shown(path)} is not a path; expected / or, as in"
-            f" /our/boards/, segments of A-Z a-z 0-9 . _ ~ -, {_BASE_PATH_LENGTH} characters at"
-            " most"
+            "private: without token_secret, token_secret_file or token_keys nobody could read"
         )
-    if segments and segments[0] in _OWN_PATHS:
-        raise SettingsError(
-            f"base_path: {path!r} begins with a path of the server's own; expected anything but"
-            f" {', '.join(sorted(_OWN_PATHS))}"
-        )
+    return settings

@@ -17,6 +17,13 @@
  *     stream.addEventListener("state", () => showState(stream.state));
  *     ...
  *     stream.close();
+ *
+ * Where reading needs a token, give a function that gets one. It is asked for each connection and
+ * each poll, and told to renew what the server does not take any more:
+ *
+ *     new BoardStream(url, { token: ({ renew }) => session.token(renew) });
+ *
+ * No token ever stands in an address: an EventSource, which can set no header, gets a ticket for it.
  */
 
 import { slotsOf } from "./slots.js";
@@ -31,6 +38,7 @@ import { slotsOf } from "./slots.js";
  *   | "reconnecting"        // the server did not answer; trying again
  *   | "offline"             // the same, and the browser says it has no network
  *   | "missing"             // the server has no such board; asking again now and then
+ *   | "refused"             // reading needs a token, or another one; asking again now and then
  *   | "paused"              // the page has been hidden for long; goes on when it is shown
  *   | "closed"              // close() was called
  * } State
@@ -50,11 +58,22 @@ import { slotsOf } from "./slots.js";
  *   ten times this. 60,000.
  * @property {number} [hiddenAfter]  a page hidden for this long stops listening; `Infinity`: never.
  *   60,000.
+ * @property {Credential} [token]    gets the token that polls and requests for tickets carry
+ * @property {Credential} [ticket]   gets a ticket, where only somebody else has the token: another
+ *   one each time, since each is good once
+ * @property {string | URL} [tickets]  where a ticket is given for a token; by default `tickets/`
+ *   beside the `boards/` of the board's address
+ * @property {boolean} [withCredentials]  send cookies to another origin, too. false.
  * @property {() => number} [random] draws the jitter, from 0 to 1
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.EventSource | null} [EventSource]  null: poll only
  * @property {import("./slots.js").Slots | null} [slots]  who gives out connections to the host;
  *   null: nobody has to be asked
+ *
+ * @typedef {(asked: {renew: boolean}) => string | Promise<string>} Credential  `renew`: the last one
+ *   was refused or has expired
+ *
+ * @typedef {{query: Record<string, string>, headers: Record<string, string>}} Pass  what lets in
  *
  * @typedef {{id: string | null, event: string, data: unknown}} LoggedEvent
  * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
@@ -71,8 +90,12 @@ const DEFAULTS = {
   wait: 25_000,
   tryStreamEvery: 60_000,
   hiddenAfter: 60_000,
+  withCredentials: false,
   random: Math.random,
 };
+
+/** @type {Pass} */
+const NO_PASS = { query: {}, headers: {} };
 
 /** Whoever is given a slot within this does not poll for one moment first. */
 const SLOT_GRACE = 250;
@@ -116,6 +139,8 @@ export class BoardStream extends EventTarget {
   #unnumbered = "";
   /** @type {import("./slots.js").Slots | null} */
   #slots;
+  /** Whether what let the last request in is no longer good. */
+  #renew = false;
   /** How long polling goes on before the stream is tried; grows while streams prove unreliable. */
   #tryStreamIn;
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
@@ -230,7 +255,7 @@ export class BoardStream extends EventTarget {
 
   /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
   async #listen(signal) {
-    const { EventSource, failures, stableAfter, tryStreamEvery } = this.#options;
+    const { EventSource, failures, stableAfter, tryStreamEvery, retryMin } = this.#options;
     let broken = 0;
     while (!signal.aborted) {
       if (!EventSource) {
@@ -240,10 +265,12 @@ export class BoardStream extends EventTarget {
       const opened = Date.now();
       const end = await this.#stream(signal, EventSource);
       if (signal.aborted) return;
-      const stable = end === "broken" && Date.now() - opened >= stableAfter;
+      const lasted = Date.now() - opened;
+      if (end === "expired" && lasted >= retryMin) continue; // with a new token it goes on at once
+      const stable = end === "broken" && lasted >= stableAfter;
       if (stable) this.#tryStreamIn = tryStreamEvery;
       broken = stable ? 1 : broken + 1;
-      if (end === "broken") {
+      if (end === "broken" || end === "expired") {
         this.#setLost();
         if (broken < failures) {
           await this.#pause(this.#backoff(broken), signal);
@@ -269,13 +296,22 @@ export class BoardStream extends EventTarget {
    *
    * @param {AbortSignal} signal
    * @param {typeof globalThis.EventSource} EventSource
-   * @returns {Promise<"broken" | "refused" | "held back">}
+   * @returns {Promise<"broken" | "refused" | "held back" | "expired">}
    */
-  #stream(signal, EventSource) {
+  async #stream(signal, EventSource) {
+    let pass = NO_PASS;
+    if (this.#needsPass) {
+      try {
+        pass = await this.#pass(signal, true);
+      } catch {
+        return "refused"; // a poll finds out what the matter is
+      }
+      if (signal.aborted) return "broken";
+    }
     return new Promise((resolve) => {
       // EventSource would come back by itself, but neither with our back-off nor after an HTTP
       // error, nor can it be told where to go on; so each one lives for one connection.
-      const source = new EventSource(this.#address({ lastEventId: this.#lastEventId }));
+      const source = this.#source(EventSource, { lastEventId: this.#lastEventId, ...pass.query });
       let open = false;
       let heard = 0; // events
       let ended = false;
@@ -284,7 +320,7 @@ export class BoardStream extends EventTarget {
       /** @type {ReturnType<typeof setTimeout>} */
       let timer;
 
-      /** @param {"broken" | "refused" | "held back"} how */
+      /** @param {"broken" | "refused" | "held back" | "expired"} how */
       const end = (how) => {
         ended = true;
         clearTimeout(timer);
@@ -325,6 +361,7 @@ export class BoardStream extends EventTarget {
         quiet = this.#options.checkEvery;
         clearTimeout(timer);
         timer = setTimeout(check, quiet);
+        this.#renew = false;
         this.#setState("live");
         this.#deliver([{ id: message.lastEventId, event, data: message.data }]);
       };
@@ -334,6 +371,10 @@ export class BoardStream extends EventTarget {
       this.#wake = () => void (heard > 0 && check());
       source.addEventListener("update", take("update"));
       source.addEventListener("reset", take("reset"));
+      source.addEventListener("expired", () => {
+        this.#renew = true;
+        if (!ended) end("expired");
+      });
       source.addEventListener("open", () => {
         open = true;
         // Who goes on after an id may have missed nothing, and then nothing comes for a while.
@@ -393,6 +434,7 @@ export class BoardStream extends EventTarget {
         if (done.signal.aborted) break;
         const nothing = answer.events.length === 0 || this.#sameAsBefore(answer);
         const waited = answer.events.length > 0 ? WAITED : longest / 10;
+        this.#renew = false;
         this.#setState("polling");
         this.#deliverAnswer(answer);
         // A server that was away and is back may well stream again.
@@ -411,7 +453,12 @@ export class BoardStream extends EventTarget {
             this.#dispatch("reset", { reason: "the server did not know the last event id" });
           }
         }
-        if (error instanceof PollError && (error.status === 404 || error.status === 410)) {
+        if (error instanceof PollError && (error.status === 401 || error.status === 403)) {
+          // What expired a moment ago is renewed at once; what is refused then is no good.
+          if (this.#needsPass && !this.#renew && error.status === 401) pause = POLL_PAUSE;
+          else this.#setState("refused");
+          this.#renew = true;
+        } else if (error instanceof PollError && (error.status === 404 || error.status === 410)) {
           this.#setState("missing");
         } else {
           this.#setLost();
@@ -432,9 +479,11 @@ export class BoardStream extends EventTarget {
    * @param {AbortSignal} signal
    * @returns {Promise<boolean>}
    */
-  #streamWorks(EventSource, signal) {
+  async #streamWorks(EventSource, signal) {
+    const pass = this.#needsPass ? await this.#pass(signal, true) : NO_PASS;
+    if (signal.aborted) return false;
     return new Promise((resolve) => {
-      const source = new EventSource(this.#address({}));
+      const source = this.#source(EventSource, pass.query);
       /** @param {boolean} works */
       const end = (works) => {
         clearTimeout(timer);
@@ -464,19 +513,81 @@ export class BoardStream extends EventTarget {
     const timer = setTimeout(abort, wait + POLL_GRACE);
     signal.addEventListener("abort", abort);
     try {
-      const answer = await this.#options.fetch(
-        this.#address({ since: this.#lastEventId, wait: String(wait / 1_000) }),
-        { headers: { Accept: "application/json" }, cache: "no-store", signal: timeout.signal },
+      const { query, headers } = this.#needsPass ? await this.#pass(timeout.signal) : NO_PASS;
+      const answer = await this.#fetch(
+        this.#address({ since: this.#lastEventId, wait: String(wait / 1_000), ...query }),
+        { headers: { Accept: "application/json", ...headers }, signal: timeout.signal },
       );
-      if (!answer.ok) {
-        const seconds = Number(answer.headers.get("Retry-After"));
-        throw new PollError(answer.status, seconds > 0 ? Math.min(seconds, 3_600) * 1_000 : 0);
-      }
       return await answer.json();
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
     }
+  }
+
+  /** Whether somebody has to be asked for what lets requests in. */
+  get #needsPass() {
+    return Boolean(this.#options.token || this.#options.ticket);
+  }
+
+  /**
+   * What lets one request in.
+   *
+   * @param {AbortSignal} signal
+   * @param {boolean} [streaming]  it can set no header
+   * @returns {Promise<Pass>}
+   * @throws {PollError} if the server gives no ticket; what the page's own function throws
+   */
+  async #pass(signal, streaming = false) {
+    const { token, ticket } = this.#options;
+    const asked = { renew: this.#renew };
+    if (ticket) return { query: { ticket: await ticket(asked) }, headers: {} };
+    const text = await token?.(asked);
+    if (!text) return NO_PASS;
+    const headers = { Authorization: `Bearer ${text}` };
+    if (!streaming) return { query: {}, headers };
+    try {
+      const answer = await this.#fetch(this.#tickets(), { method: "POST", headers, signal });
+      return { query: { ticket: (await answer.json()).ticket }, headers: {} };
+    } catch (error) {
+      if (error instanceof PollError && error.status === 401) this.#renew = true;
+      throw error;
+    }
+  }
+
+  /** Where tickets are given. @returns {string} */
+  #tickets() {
+    const { tickets } = this.#options;
+    if (tickets) return new URL(tickets, this.#url).href;
+    const end = this.#url.pathname.lastIndexOf("/boards/");
+    return new URL(`${this.#url.pathname.slice(0, Math.max(end, 0))}/tickets/`, this.#url).href;
+  }
+
+  /**
+   * An answer that is a success.
+   *
+   * @param {string} url
+   * @param {RequestInit} init
+   * @throws {PollError} if it is none; what `fetch` throws, if there was none
+   */
+  async #fetch(url, init) {
+    const { fetch, withCredentials } = this.#options;
+    const answer = await fetch(url, {
+      cache: "no-store",
+      ...(withCredentials && { credentials: "include" }),
+      ...init,
+    });
+    if (!answer.ok) {
+      const seconds = Number(answer.headers.get("Retry-After"));
+      throw new PollError(answer.status, seconds > 0 ? Math.min(seconds, 3_600) * 1_000 : 0);
+    }
+    return answer;
+  }
+
+  /** @param {typeof globalThis.EventSource} EventSource @param {Record<string, string>} query */
+  #source(EventSource, query) {
+    const { withCredentials } = this.#options;
+    return new EventSource(this.#address(query), { withCredentials });
   }
 
   /** @param {Record<string, string>} query @returns {string} */

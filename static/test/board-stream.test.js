@@ -412,3 +412,167 @@ for (const [state, prepare] of Object.entries({
     assert.equal(server.sources.size, 0);
   });
 }
+
+// Where reading needs a token
+
+test("gets a ticket for each stream, and polls with the token", async () => {
+  server.tokens = new Set(["t1"]);
+  const asked = [];
+  const told = listen({
+    token: async (how) => {
+      asked.push(how);
+      return "t1";
+    },
+  });
+  await advance(100);
+  server.change(1);
+  await advance(61_000); // a quiet stream is checked by a poll
+  assert.deepEqual(told.scores, [0, 1]);
+  assert.deepEqual(told.states, ["connecting", "live"]);
+  assert.equal(server.count("ticket"), 1);
+  assert.ok(server.count("poll") >= 1);
+  assert.ok(asked.every(({ renew }) => !renew));
+  for (const request of server.requests) {
+    if (request.kind !== "stream") assert.equal(request.authorization, "Bearer t1");
+    assert.ok(!request.url?.includes("t1"), "no token stands in an address");
+  }
+});
+
+test("a stream whose token runs out goes on with a new one, and misses nothing", async () => {
+  server.tokens = new Set(["t1"]);
+  let token = "t1";
+  const asked = [];
+  const told = listen({
+    token: ({ renew }) => {
+      asked.push(renew);
+      if (renew) server.tokens.add((token = "t2"));
+      return token;
+    },
+  });
+  await advance(5_000);
+  server.change(1);
+  await advance(100);
+  server.expire("t1");
+  server.change(2);
+  await advance(300);
+  server.change(3);
+  await advance(100);
+  assert.deepEqual(told.scores, [0, 1, 2, 3]);
+  assert.deepEqual(told.resets, []);
+  assert.deepEqual(told.states, ["connecting", "live"], "it is no failure");
+  assert.deepEqual(asked, [false, true]);
+});
+
+test("a poll that is refused is sent again at once with a new token", async () => {
+  server.tokens = new Set(["t1"]);
+  let token = "t1";
+  const told = listen({
+    EventSource: null,
+    token: ({ renew }) => {
+      if (renew) server.tokens.add((token = "t2"));
+      return token;
+    },
+  });
+  await advance(200);
+  server.tokens.delete("t1");
+  server.change(1);
+  await advance(1_000);
+  assert.deepEqual(told.scores, [0, 1]);
+  assert.deepEqual(told.states, ["connecting", "polling"]);
+});
+
+test("says that it is refused, and asks again in growing pauses", async () => {
+  server.tokens = new Set(["t1"]);
+  const told = listen({ token: () => "bad" });
+  await advance(10 * 60_000, 500);
+  assert.deepEqual(told.states, ["connecting", "refused"]);
+  assert.ok(server.requests.length < 100, `${server.requests.length} requests in 10 minutes`);
+  server.tokens.add("bad");
+  await advance(60_000, 500);
+  assert.deepEqual(told.scores, [0]);
+  assert.equal(told.stream.state, "live");
+});
+
+test("is refused without a token as well, as where a cookie has run out", async () => {
+  server.tokens = new Set(["t1"]);
+  const told = listen();
+  await advance(5_000);
+  assert.deepEqual(told.states, ["connecting", "refused"]);
+});
+
+test("somebody else's tickets let in streams and polls, each once", async () => {
+  server.tokens = new Set();
+  let given = 0;
+  const told = listen({
+    ticket: async () => {
+      given += 1;
+      server.tickets.add(`x${given}`);
+      return `x${given}`;
+    },
+  });
+  await advance(61_000);
+  server.stop();
+  server.change(1);
+  await advance(3_000);
+  server.start();
+  await advance(30_000);
+  assert.deepEqual(told.scores, [0, 1]);
+  assert.equal(told.stream.state, "live");
+  assert.ok(given >= 3);
+  assert.equal(server.count("ticket"), 0);
+});
+
+test("a function that fails is a failure like any other", async () => {
+  server.tokens = new Set(["t1"]);
+  let works = false;
+  const told = listen({
+    token: async () => {
+      if (!works) throw new Error("not logged in yet");
+      return "t1";
+    },
+  });
+  await advance(10_000);
+  assert.deepEqual(told.states, ["connecting", "reconnecting"]);
+  works = true;
+  await advance(60_000);
+  assert.equal(told.stream.state, "live");
+  assert.deepEqual(told.scores, [0]);
+});
+
+test("tokens that are at their end already are no endless loop", async () => {
+  server.tokens = new Set(["t1"]);
+  const told = listen({ token: () => "t1" });
+  for (let i = 0; i < 60; i += 1) {
+    await advance(500);
+    for (const source of [...server.sources]) {
+      source.dispatchEvent(new MessageEvent("expired", { data: "{}" }));
+      source.fail(false);
+    }
+  }
+  assert.ok(server.requests.length < 60, `${server.requests.length} requests in 30 s`);
+  told.stream.close();
+});
+
+test("finds where tickets are given", async () => {
+  server.tokens = new Set(["t1"]);
+  const urls = [];
+  const fetch = (url, init) => {
+    urls.push(String(url));
+    return server.fetch(url, init);
+  };
+  const { EventSource } = server;
+  for (const [url, tickets] of [
+    ["/boards/b/events/", undefined],
+    ["/below/boards/b/", undefined],
+    ["/boards/b/", "https://tickets.test/t"],
+  ]) {
+    const stream = new BoardStream(url, { EventSource, fetch, tickets, slots: null, token: () => "t1" });
+    await advance(20);
+    stream.close();
+  }
+  assert.deepEqual(urls, [
+    "http://board.test/tickets/",
+    "http://board.test/below/tickets/",
+    "https://tickets.test/t",
+  ]);
+});

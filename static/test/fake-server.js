@@ -26,6 +26,9 @@ export class FakeServer {
     /** "open", "down", or a status. */
     this.polls = "open";
     this.retryAfter = "";
+    /** The tokens that are good, if any are asked for; and the tickets that were given for them. */
+    this.tokens = null;
+    this.tickets = new Set();
     this.log = [];
     this.counter = 0;
     /** Whether events get ids. While they don't, the server can prove nothing. */
@@ -83,11 +86,44 @@ export class FakeServer {
     return this.requests.filter((request) => request.kind === kind).length;
   }
 
-  async #poll(url, { signal }) {
-    const { searchParams } = url;
+  /** Whether a request may come in, with the `Authorization` and the ticket that it has. */
+  admits(authorization, ticket) {
+    if (!this.tokens || this.tokens.has(authorization?.replace("Bearer ", ""))) return true;
+    return this.tickets.delete(ticket);
+  }
+
+  /** The token runs out that somebody's streams were opened with. */
+  expire(token) {
+    this.tokens.delete(token);
+    for (const source of [...this.sources]) {
+      source.dispatchEvent(new MessageEvent("expired", { data: '{"reason": "late"}' }));
+      source.fail(false);
+    }
+  }
+
+  async #ticket(authorization) {
+    this.requests.push({ kind: "ticket", authorization, at: Date.now() });
+    await sleep(DELAY);
+    if (this.polls === "down") throw new TypeError("fetch failed");
+    if (!authorization || !this.admits(authorization)) {
+      return { ok: false, status: 401, headers: new Headers() };
+    }
+    const ticket = `ticket-${this.requests.length}`;
+    this.tickets.add(ticket);
+    return { ok: true, status: 201, json: async () => ({ ticket, expires_in: 30 }) };
+  }
+
+  async #poll(url, { method, headers = {}, signal }) {
+    const { searchParams, pathname } = url;
+    if (method === "POST" && pathname === "/tickets/") return this.#ticket(headers.Authorization);
     const since = searchParams.get("since");
     const wait = Number(searchParams.get("wait")) * 1_000;
-    this.requests.push({ kind: "poll", since, wait, at: Date.now() });
+    const authorization = headers.Authorization;
+    this.requests.push({ kind: "poll", since, wait, authorization, url: url.href, at: Date.now() });
+    if (!this.admits(authorization, searchParams.get("ticket"))) {
+      await sleep(DELAY);
+      return { ok: false, status: 401, headers: new Headers() };
+    }
     this.polling += 1;
     this.mostPolling = Math.max(this.mostPolling, this.polling);
     try {
@@ -138,13 +174,15 @@ class FakeEventSource extends EventTarget {
     super();
     this.server = server;
     this.readyState = this.CONNECTING;
-    const since = new URL(address).searchParams.get("lastEventId");
-    server.requests.push({ kind: "stream", since, at: Date.now() });
-    setTimeout(() => this.#connect(since), DELAY);
+    const { searchParams } = new URL(address);
+    const since = searchParams.get("lastEventId");
+    server.requests.push({ kind: "stream", since, url: address, at: Date.now() });
+    setTimeout(() => this.#connect(since, searchParams.get("ticket")), DELAY);
   }
 
-  #connect(since) {
+  #connect(since, ticket) {
     const { server } = this;
+    if (!server.admits("", ticket)) return this.fail(true);
     if (this.readyState === this.CLOSED || server.streams === "held") return;
     if (server.streams === "down") return this.fail(false);
     if (server.streams !== "open" && server.streams !== "mute") return this.fail(true);

@@ -38,11 +38,16 @@ class Keys:
         self.lease_channel = f"{root}{database}:lease"
         #: The channel on which processes ask the publishing one for a board.
         self.wanted = f"{root}{database}:wanted"
+        self._ticket = f"{root}ticket:"
         self._stream = f"{root}replay:"
         self._channel = f"{root}{database}:events:"
         #: What `SCAN` finds the streams by, and ``PUBSUB CHANNELS`` the channels of events.
         self.streams = f"{self._stream}*"
         self.channels = f"{self._channel}*"
+
+    def ticket(self, digest: str) -> str:
+        """The key of what a ticket stands for, whose digest this is."""
+        return self._ticket + digest
 
     def stream(self, board_id: str) -> str:
         """The key of the board's events."""

@@ -46,6 +46,12 @@ class Member(Protocol):
         """Close it; it then calls `Audience.discard`."""
 
 
+#: What a stream ends with: by `Member.joined`, and what the client is sent last before the end.
+EndOf = Callable[[Joined | None, Message], bytes]
+
+NOTHING = Message()
+
+
 class Audience:
     """Subscribers, in an order that broadcasts go through in slices while they come and go.
 
@@ -54,8 +60,8 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self, end_of: Callable[[Joined | None], bytes]) -> None:
-        """`end_of` gives what the stream of a member ends with: see `Member.joined`."""
+    def __init__(self, end_of: EndOf) -> None:
+        """`end_of` gives what the stream of a member ends with."""
         self.end_of = end_of
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
@@ -99,7 +105,7 @@ class Audience:
         """Close every member; those that can take it are sent the stream's end before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(self.end_of(member.joined))
+                member.finish(self.end_of(member.joined, NOTHING))
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""

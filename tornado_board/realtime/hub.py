@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.realtime.expiries import Expiries
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.replay import Event
@@ -62,6 +63,8 @@ class Hub:
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
         self.poller = Poller()
+        #: Ends the streams of those who may listen for a time only.
+        self.expiries = Expiries()
         self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
 
@@ -107,6 +110,12 @@ class Hub:
         topic = self._topics.get(board_id)
         return None if topic is None else topic.current
 
+    def confirmed(self, board_id: str) -> Event | None:
+        """The same, if the store had the board like that a moment ago, as far as anybody can
+        tell."""
+        topic = self._topics.get(board_id)
+        return topic.current if topic is not None and self.is_confirmed(topic) else None
+
     def board_ids(self) -> Sequence[str]:
         """The live boards, the longest idle first."""
         return list(self._topics)
@@ -147,6 +156,7 @@ class Hub:
         self._keepalives.stop()
         while self._topics:
             self._topics.popitem()[1].end()
+        self.expiries.close()
         self.poller.close()
 
     async def _watch(self, board_id: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from tornado import iostream
 
-from tornado_board.realtime.audience import Audience, nowhere
+from tornado_board.realtime.audience import NOTHING, Audience, nowhere
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, Message
 from tornado_board.realtime.wires.checksum import Joined
@@ -156,7 +156,7 @@ class Subscriber:
             self.close()
             return
         # It may have ended only its own side, and still read.
-        self.finish(b"" if self.audience is None else self.audience.end_of(self.joined))
+        self.finish(b"" if self.audience is None else self.audience.end_of(self.joined, NOTHING))
 
     def on_writable(self) -> None:
         """The socket takes bytes again."""

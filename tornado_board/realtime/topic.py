@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
+from tornado_board.models import shows_private
 from tornado_board.realtime.audience import Audience, Member, broadcast
 from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
 from tornado_board.realtime.wires.checksum import Content, Joined
@@ -48,6 +49,7 @@ class Topic:
         #: Held while something is sent.
         self._turn = asyncio.Lock()
         self._sent_at = self._checked_at = time.monotonic()
+        self._private = shows_private(event.data)
 
     @property
     def streams(self) -> int:
@@ -113,6 +115,11 @@ class Topic:
         pauses.
         """
         async with self._turn:
+            private = shows_private(event.data)
+            if private and not self._private:
+                # Who may go on listening comes back at once; nobody else is sent what follows.
+                self._finish()
+            self._private = private
             self.current = event
             self._encoded.clear()
             self._sent_at = time.monotonic()
@@ -150,8 +157,11 @@ class Topic:
             if message.content is not None:
                 self._content[wire] = self._content.get(wire, Content()) + message.content
 
-    def _end_of(self, wire: Wire, joined: Joined | None) -> bytes:
-        return wire.end(None if joined is None else joined.at(self._content.get(wire, Content())))
+    def _end_of(self, wire: Wire, joined: Joined | None, last: Message) -> bytes:
+        sent = None if joined is None else joined.at(self._content.get(wire, Content()))
+        if sent is not None and last.content is not None:
+            sent += last.content
+        return last + wire.end(sent)
 
     def _all(self) -> list[tuple[Wire, Audience]]:
         groups = (self._audiences, self._joining, self._falling_in)
@@ -177,9 +187,12 @@ class Topic:
     def end(self) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
+        self._finish()
+        self.wake()
+
+    def _finish(self) -> None:
         for _, audience in self._all():
             audience.finish()
-        self.wake()
 
     async def _drop_dead(self, patience: float) -> None:
         async with self._turn:

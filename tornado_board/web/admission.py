@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import tornado.httputil
 
+from tornado_board.auth.policy import Action
 from tornado_board.web.cors import cors_headers
+from tornado_board.web.gate import attempt_of
 from tornado_board.web.hosts import host_name
 from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem
@@ -56,6 +58,9 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
             if server.settings.trust_forwarded:
                 self._believe_proxy(headers)
             if _is_bulk(start_line.method, target):
+                if server.gate is not None:
+                    # Before its body is read. Which board it is, the handler looks at.
+                    server.gate.at_once(attempt_of(headers, Action.SUBMIT))
                 self._most = max(self._most, server.settings.max_bulk_body)
             length = headers.get("Content-Length", "")
             if length.isascii() and length.isdigit():  # Tornado refuses what isn't

@@ -22,6 +22,7 @@ def settings(board: Board) -> dict[str, Any]:
         "max": board.max,
         "meta": board.meta,
         "show": board.show,
+        "private": board.private,
     }
 
 

@@ -16,6 +16,7 @@ from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
+from tornado_board.web.tickets import TicketsHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
@@ -29,6 +30,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
+    (r"/tickets/?", TicketsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
     (r"\*", ServerHandler),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Awaitable
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
@@ -17,6 +18,10 @@ from tornado_board.web.idempotency import id_of
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
 MOST_PLAYERS = 100
+
+#: How often the store is asked for boards that may be listed, and for how many at least.
+_MOST_READS = 10
+_LEAST_READ = 200
 
 
 def path_of(board_id: str, player_id: str | None = None) -> str:
@@ -32,6 +37,7 @@ class _Boards(Handler):
     async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
         """Answer with a board that was written, and with its `count` of players if the store can
         tell it."""
+        self.gate.privacy.note(board.id, board.private)
         try:
             players = await count
         except StoreError:
@@ -40,40 +46,48 @@ class _Boards(Handler):
 
 
 class BoardsHandler(_Boards):
+    actions = Actions(get=Action.LIST, post=Action.WRITE)
+
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
         fields = self.fields_argument("settings")
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards = await self._listed(limit + 1, self.id_argument("after"))
+        boards, after = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
+            after = boards[-1].id
+        if after:
             query = urllib.parse.urlencode(
-                {"limit": limit, "after": boards[-1].id}
-                | ({"fields": ",".join(fields)} if fields else {})
+                {"limit": limit, "after": after} | ({"fields": ",".join(fields)} if fields else {})
             )
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"boards": [answers.listed_board(b, fields) for b in boards]})
 
-    async def _listed(self, count: int, after: str) -> list[Board]:
-        """The first `count` boards behind the id `after` that have an id of this API.
+    async def _listed(self, count: int, after: str) -> tuple[list[Board], str]:
+        """The first `count` boards behind the id `after` that have an id of this API, and that the
+        caller may read.
 
-        Another program may have stored others, or an earlier version: nothing leads to them.
+        Another program may have stored others, or an earlier version: nothing leads to them. Of
+        very many in a row that are left out only some are looked at; then there is an id to go on
+        after.
         """
         listed: list[Board] = []
-        while len(listed) < count:
-            boards = await self.store.list_boards(count, after)
-            listed += [board for board in boards if is_id(board.id)]
-            if len(boards) < count:
-                break
+        size = max(count, _LEAST_READ)
+        for _ in range(_MOST_READS):
+            boards = await self.store.list_boards(size, after)
+            listed += [board for board in boards if is_id(board.id) and self.may_read(board)]
+            if len(boards) < size or len(listed) >= count:
+                return listed[:count], ""
             after = boards[-1].id
-        return listed[:count]
+        return listed, after
 
     async def post(self) -> None:
         """Make a board."""
         new, once = self.body(NewBoard, empty=True), self.once
         if once is not None:
             new.id = new.id or id_of(once)
+        self.check(new.id or "")  # an id that is made up only a token for every board covers
         board = await self.store.create_board(new, once)
         self.ranks.forget(board.id)
         self.created(path_of(board.id))
@@ -82,6 +96,8 @@ class BoardsHandler(_Boards):
 
 
 class BoardHandler(_Boards):
+    actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
         if self.wants_event_stream:
@@ -124,6 +140,8 @@ class BoardHandler(_Boards):
 
 class EventsHandler(Handler):
     """``/boards/{board}/events/``"""
+
+    actions = Actions(get=Action.READ)
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""

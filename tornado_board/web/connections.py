@@ -24,6 +24,7 @@ from tornado_board.settings import Settings
 from tornado_board.tasks import Tasks
 from tornado_board.web.admission import Admission
 from tornado_board.web.body_room import BodyRoom, Reservation
+from tornado_board.web.gate import Gate
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem
@@ -179,6 +180,8 @@ class Server(HTTPServer):
         self.limit(settings.max_header)
         self.settings = settings
         self.hosts = hosts
+        #: What looks at requests before their bodies are read, if anything does.
+        self.gate: Gate | None = None
         #: Whether it was logged that a request was refused for its host.
         self.host_refused = False
         self.short_cut = short_cut

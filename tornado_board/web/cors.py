@@ -12,7 +12,9 @@ REQUEST_HEADERS = (
     "Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
     "X-Requested-With"
 )
-_RESPONSE_HEADERS = "ETag, Idempotency-Replayed, Last-Event-ID, Link, Location, Retry-After"
+_RESPONSE_HEADERS = (
+    "ETag, Idempotency-Replayed, Last-Event-ID, Link, Location, Retry-After, WWW-Authenticate"
+)
 
 
 def cors_headers(allowed: Sequence[str], origin: str | None) -> tuple[tuple[str, str], ...]:

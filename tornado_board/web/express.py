@@ -15,6 +15,7 @@ import urllib.parse
 import httptools
 import msgspec
 
+from tornado_board.auth.policy import Action
 from tornado_board.models import is_id
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
@@ -23,7 +24,9 @@ from tornado_board.web import streams
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.cors import cors_headers
+from tornado_board.web.gate import Attempt, Gate
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.problems import Problem
 from tornado_board.web.shares import Share
 
 #: The largest request that is looked at, in bytes.
@@ -63,8 +66,11 @@ class Request(msgspec.Struct, frozen=True):
 class Express:
     """Takes requests for the streams of live boards straight from accepted sockets."""
 
-    def __init__(self, hub: Hub, catch_ups: CatchUps, settings: Settings, hosts: Hosts) -> None:
+    def __init__(
+        self, hub: Hub, catch_ups: CatchUps, settings: Settings, hosts: Hosts, gate: Gate
+    ) -> None:
         self._hub = hub
+        self._gate = gate
         self._catch_ups = catch_ups
         self._allowed_origins = settings.allowed_origins
         self._compress = settings.compress_streams
@@ -93,6 +99,12 @@ class Express:
         topic = self._hub.live(request.board_id)
         if topic is None:
             return False
+        try:
+            allowed = self._gate.at_once(_attempt(request, share.address))
+        except Problem:
+            return False
+        if allowed is None:
+            return False
         last_event_id = (
             request.fields.get(b"last-event-id")
             or request.query.get("lastEventId")
@@ -116,8 +128,24 @@ class Express:
             cors_headers(self._allowed_origins, request.fields.get(b"origin")), wire
         )
         log_stream_started(request.path, share.address)
-        streams.subscribe(self._hub, topic, sock, share.leave, head, first, wire)
+        until = None if allowed.token is None else allowed.token.until
+        streams.subscribe(self._hub, topic, sock, share.leave, head, first, wire, until=until)
         return True
+
+
+def _attempt(request: Request, address: str) -> Attempt:
+    fields = request.fields
+    return Attempt(
+        Action.READ,
+        request.board_id,
+        None,
+        address,
+        fields.get(b"authorization"),
+        fields.get(b"cookie"),
+        host=fields[b"host"],
+        origin=fields.get(b"origin"),
+        fetch_site=fields.get(b"sec-fetch-site"),
+    )
 
 
 def parse(data: bytes) -> Request | None:

@@ -32,6 +32,8 @@ from tornado_board.web import bodies, idempotency, tornado_internals
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.connections import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
+from tornado_board.web.entrance import Entrance
+from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Answer, Repeat, Repeats
 from tornado_board.web.problems import CONTENT_TYPE, Problem, problem_of
 
@@ -63,13 +65,14 @@ class Services:
     hub: Hub
     catch_ups: CatchUps
     ranks: Ranks
+    gate: Gate
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
 
 
-class Handler(tornado.web.RequestHandler):
+class Handler(Entrance):
     """A resource. Its path arguments are ids of boards and players, checked before a method
     runs."""
 
@@ -87,6 +90,10 @@ class Handler(tornado.web.RequestHandler):
     @property
     def store(self) -> Store:
         return self.services.store
+
+    @property
+    def gate(self) -> Gate:
+        return self.services.gate
 
     @property
     def prefix(self) -> str:
@@ -120,9 +127,12 @@ class Handler(tornado.web.RequestHandler):
             for value in self.path_args:
                 if not models.is_id(value):
                     raise Problem(400, f"An id {ID_RULE}.")
+            return self.enter()
+        return None
+
+    def entered(self) -> None:
         if self.request.method in _REPEATED:
             self._begin_once()
-        return None
 
     async def head(self, *ids: str) -> None:
         """The headers of GET; Tornado leaves the body out."""
@@ -157,11 +167,6 @@ class Handler(tornado.web.RequestHandler):
             for name, value in headers:
                 self.set_header(name, value)
             self.send(body, status)
-
-    @property
-    def caller(self) -> str:
-        """Who asks: nobody in particular, as long as there are no tokens."""
-        return ""
 
     @property
     def once(self) -> Once | None:

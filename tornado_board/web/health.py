@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
 
 class HealthHandler(Handler):
+    actions = Actions(get=Action.OPEN)
+
     async def get(self) -> None:
         """200 while the process lives."""
         self.set_header("Cache-Control", "no-store")
@@ -14,6 +17,8 @@ class HealthHandler(Handler):
 
 
 class ReadinessHandler(Handler):
+    actions = Actions(get=Action.OPEN)
+
     async def get(self) -> None:
         """200 while it can serve, else 503 with what is missing."""
         missing = await self.services.readiness()

@@ -48,8 +48,9 @@ class Hosts:
             self._names.add(wildcard + name)
         self._suffixes = tuple(name[1:] for name in self._names if name.startswith("*."))
         addresses = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
-        on_loopback = bool(addresses) and all(_is_loopback(name[0]) for name in addresses)
-        self._any = "*" in self._names or not (self._names or on_loopback)
+        #: Whether only programs of this machine's reach the server.
+        self.on_loopback = bool(addresses) and all(_is_loopback(name[0]) for name in addresses)
+        self._any = "*" in self._names or not (self._names or self.on_loopback)
         if settings.address not in _WILDCARDS:
             self._names.add(settings.address.lower())
         self.allows = functools.lru_cache(maxsize=64)(self._allows)

@@ -13,6 +13,7 @@ import tornado.template
 import tornado.web
 import ujson
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
@@ -24,6 +25,15 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+#: What else keeps a page to itself: its address from other sites, the page from their frames and
+#: pages, and the machine's devices from whatever would get into it.
+PAGE_HEADERS = (
+    ("Referrer-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 
 #: What builds the page, in the folder of the sources.
@@ -169,13 +179,15 @@ def warn_unless_built() -> None:
 class PageHandler(Handler):
     """``/``."""
 
+    actions = Actions(get=Action.OPEN)
     files = PAGE
 
     async def get(self) -> None:
         """The page, or one that says how to build it."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        self.set_header("Referrer-Policy", "same-origin")
+        for name, value in PAGE_HEADERS:
+            self.set_header(name, value)
         self.set_header("Cache-Control", "no-cache")
         try:
             page = self.files.page()
@@ -189,6 +201,7 @@ class PageHandler(Handler):
 class AssetHandler(Handler):
     """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
 
+    actions = Actions(get=Action.OPEN)
     files = PAGE
     etag: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from typing import Any
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import NewPlayer, PlayerPatch
 from tornado_board.models import is_id, shown_player
 from tornado_board.store import Place
@@ -24,6 +25,8 @@ _MOST_RANK = 999_999_999
 
 
 class PlayersHandler(Handler):
+    actions = Actions(get=Action.READ, post=Action.WRITE)
+
     async def get(self, board_id: str) -> None:
         """A page of the board's players."""
         limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
@@ -78,6 +81,8 @@ class PlayersHandler(Handler):
 
 
 class PlayerHandler(Handler):
+    actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
         fields = self.fields_argument("meta")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
 from tornado_board.models import Number
 from tornado_board.realtime.ranks import Standing
@@ -21,6 +22,8 @@ _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson
 
 
 class ScoreHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str, player_id: str) -> None:
         """Hand in a score; make the player if there is none."""
         submission = self.body(Score).submission(player_id)
@@ -37,12 +40,15 @@ class ScoreHandler(Handler):
 
 
 class ScoresHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str) -> None:
         """Hand in many scores; each stands for itself."""
         body = self.request.body
         # An empty one needs no type, and is refused as what it is.
         kind = content_type(self.request.headers, (JSON, NDJSON)) if body else JSON
         found = await bulk.submissions(body, kind)
+        self.charge_more(len(found) - 1)
         handed_in = [item for item in found if isinstance(item, Submission)]
         outcomes: Sequence[Submitted | StoreError] = ()
         since = self.ranks.position
@@ -78,6 +84,8 @@ def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:
 
 
 class ScoreAddHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+
     async def post(self, board_id: str, player_id: str) -> None:
         """Add to the player's score; with ``create``, make the player if there is none."""
         create = self.flag_argument("create")

@@ -66,10 +66,11 @@ async def serve_stream(handler: Handler, board_id: str) -> None:
     log_stream_started(handler.request.path, handler.request.remote_ip)
     head = response_head(_cors(handler), wire)
     if connection.is_secure:
-        _begin(SecureSubscriber(connection), topic, wire, head, first)
+        subscriber = SecureSubscriber(connection)
+        _begin(handler.hub, subscriber, topic, wire, head, first, handler.until)
     else:
         sock, release = connection.hand_over()
-        subscribe(handler.hub, topic, sock, release, head, first, wire)
+        subscribe(handler.hub, topic, sock, release, head, first, wire, until=handler.until)
 
 
 def _wire(handler: Handler) -> StreamWire:
@@ -160,21 +161,25 @@ def subscribe(
     head: bytes,
     first: Message,
     wire: StreamWire = CHUNKED,
+    *,
+    until: float | None = None,
 ) -> None:
     """Send `head`, `first` and then every event of `topic` to `sock`.
 
     `head` is the response's, `first` what `first_events` gave for the same `wire`; `release` is
-    called at the end.
+    called at the end, which comes when the client may listen no longer, `until` seconds since 1970.
     """
-    _begin(Subscriber(sock, hub.poller, release), topic, wire, head, first)
+    _begin(hub, Subscriber(sock, hub.poller, release), topic, wire, head, first, until)
 
 
 def _begin(
+    hub: Hub,
     subscriber: Subscriber | SecureSubscriber,
     topic: Topic,
     wire: StreamWire,
     head: bytes,
     first: Message,
+    until: float | None,
 ) -> None:
     opening = wire.opening()
     own = opening.content
@@ -183,6 +188,8 @@ def _begin(
     # Who has seen the current event before is not sent it here.
     topic.add(subscriber, wire, in_step=bool(first), own=own)
     subscriber.begin(head + opening, first)
+    if until is not None:
+        hub.expiries.add(subscriber, wire, until)
 
 
 def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire = CHUNKED) -> bytes:
@@ -264,6 +271,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         # the log may be back by then.
         hub.check_room(topic)
         await topic.wait(min(wait, _RESET_WAIT), handler.gone)
+        handler.check(board_id)
         catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     while not (catch_up.encoded or topic.ended or hub.stopping or handler.client_gone):
         left = deadline - time.monotonic()
@@ -271,6 +279,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
             break
         hub.check_room(topic)
         await topic.wait(left, handler.gone)
+        handler.check(board_id)  # while it waited, its token may have expired
         if not topic.ended:
             catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     _answer(handler, catch_up.encoded or poll.nothing(since))

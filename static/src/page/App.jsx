@@ -11,7 +11,7 @@ import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "./colours.js";
 import { pointAdder } from "./points.js";
-import { useReadOnly } from "./readOnly.js";
+import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
 
 /** How often the list of boards is read again while the page is shown. */
@@ -39,7 +39,18 @@ export function App() {
   const [said, say] = useState("");
   const colourOf = useMemo(() => coloursOf(board?.players), [board]);
 
-  const readBoards = useCallback(() => getBoards().then(setBoards, () => {}), []);
+  const [shut, setShut] = useState(false); // the list of boards is not for everybody
+  const readBoards = useCallback(
+    () =>
+      getBoards().then(
+        (list) => {
+          setBoards(list);
+          setShut(false);
+        },
+        (error) => setShut(isRefusal(error)),
+      ),
+    [],
+  );
   useEffect(() => {
     void readBoards();
     const timer = setInterval(() => document.hidden || readBoards(), BOARDS_EVERY);
@@ -83,7 +94,7 @@ export function App() {
     <>
       <header className="top">
         <h1 dir="auto">{name || "tornado_board"}</h1>
-        <State state={id ? state : "connecting"} />
+        <State state={id ? state : shut ? "refused" : "connecting"} />
         <div className="display">
           <WallButton />
           <ThemeButton />
@@ -91,7 +102,9 @@ export function App() {
         <Boards boards={tabs} chosen={id} onChoose={choose} />
       </header>
       <main>
-        {boards?.length === 0 && !chosen && readOnly ? (
+        {shut && !id ? (
+          <p className="empty">Reading the boards here needs a token.</p>
+        ) : boards?.length === 0 && !chosen && readOnly ? (
           <p className="empty">There is no board here yet.</p>
         ) : boards?.length === 0 && !chosen ? (
           <NoBoard
@@ -103,6 +116,8 @@ export function App() {
           />
         ) : state === "missing" ? (
           <p className="empty">There is no board “{id}” here. Choose another one above.</p>
+        ) : state === "refused" ? (
+          <p className="empty">The board “{id}” is private: reading it needs a token.</p>
         ) : (
           <>
             <section className="standings" aria-label="Standings">

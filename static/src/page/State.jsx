@@ -8,6 +8,7 @@ const TEXTS = {
   reconnecting: ["Reconnecting", "The server does not answer; trying again"],
   offline: ["Offline", "This device has no network; trying again when it has"],
   missing: ["No such board", "The server has no such board"],
+  refused: ["Private", "Reading this board needs a token"],
   paused: ["Paused", "The page was hidden for long"],
   closed: ["Closed", ""],
 };

@@ -29,6 +29,8 @@ class EventType(NamedTuple):
 UPDATE = EventType("update", state=True, logged=True)
 #: A client's history is gone; what follows is a new beginning.
 RESET = EventType("reset", state=False, logged=False)
+#: The client may listen no longer: what let it in has run out. The stream ends.
+EXPIRED = EventType("expired", state=False, logged=False)
 
 
 class Sent(NamedTuple):
@@ -47,6 +49,11 @@ def update(event: Event) -> Sent:
 def reset(reason: str) -> Sent:
     """The ``reset`` that gives `reason`."""
     return Sent(RESET, ujson.dumps({"reason": reason}, ensure_ascii=False))
+
+
+def expired() -> Sent:
+    """The ``expired`` that a stream ends with."""
+    return Sent(EXPIRED, ujson.dumps({"reason": "the token has expired"}))
 
 
 class Message(bytes):

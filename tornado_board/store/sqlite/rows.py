@@ -122,7 +122,7 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
         return None
     name = text_of(stored.pop("name")) or id
     stored |= {"meta": _json(stored["meta"]), "show": _json(stored["show"])}
-    return Board.of(id, name, stored)
+    return Board.of(id, name, {**stored, "private": stored["private"] == 1})
 
 
 def player_of(row: tuple[Any, ...]) -> Player | None:

@@ -91,6 +91,7 @@ THIRD_COLUMNS = {
         # JSON
         "meta": "TEXT CHECK (typeof(meta) IN ('null', 'text'))",
         "show": "TEXT CHECK (typeof(show) IN ('null', 'text'))",
+        "private": "INTEGER CHECK (private IN (0, 1))",
     },
     # Without checks, for which SQLite would read the whole table once a column. See `triggers`.
     "players": {

@@ -1,0 +1,419 @@
+"""Keys: which are taken, and how they are had, lost and rotated while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import logging
+import re
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tornado_board.auth import key_ring, key_sources
+from tornado_board.auth.authority import Authority
+from tornado_board.auth.claims import Refused, Token
+from tornado_board.auth.key_sources import MOST_BYTES, KeysUnavailable
+from tornado_board.auth.keys import (
+    MOST_KEYS,
+    BadKey,
+    private_key,
+    public_keys,
+    secret_key,
+    secret_keys,
+)
+from tornado_board.server import running
+from tornado_board.settings import Settings, SettingsError
+
+from .serving import Served
+from .tokens import PRIVATE, SECRET, jwk, jwks, private_pem, public_pem, signed, token
+
+OTHER = ed25519.Ed25519PrivateKey.generate()
+
+
+@pytest.mark.parametrize(
+    "weak", ["", "a", "x" * 31, "ab" * 30, " " * 40, public_pem(PRIVATE["RS256"]).decode()]
+)
+def test_a_weak_secret_is_refused_and_not_shown(weak: str) -> None:
+    with pytest.raises(BadKey) as caught:
+        secret_key(weak)
+    assert len(weak) < 2 or weak not in str(caught.value)
+
+
+def test_a_file_has_a_secret_a_line() -> None:
+    first, second = secret_keys(f"\n{SECRET}\n  {SECRET[::-1]}\r\n\n")
+    assert (first, second) == (secret_key(SECRET), secret_key(SECRET[::-1]))
+    with pytest.raises(BadKey, match="empty"):
+        secret_keys("\n \n")
+    with pytest.raises(BadKey, match="32 or more"):
+        secret_keys(f"{SECRET}\nshort\n")
+    with pytest.raises(BadKey, match="4 lines"):
+        secret_keys(f"{SECRET}\n" * 4)
+
+
+@pytest.mark.parametrize("algorithm", PRIVATE)
+def test_the_kind_of_a_key_says_its_algorithm(algorithm: str) -> None:
+    (of_pem,) = public_keys(public_pem(PRIVATE[algorithm]))
+    (of_jwk,) = public_keys(json.dumps(jwk(algorithm, kid="1")).encode())
+    assert of_pem.algorithm == of_jwk.algorithm == algorithm
+    assert of_pem.thumbprint == of_jwk.thumbprint
+    assert (of_pem.id, of_jwk.id) == (None, "1")
+    assert private_key(private_pem(PRIVATE[algorithm]))[0] == algorithm
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        7,
+        {},
+        {"kty": "oct", "k": "c2VjcmV0"},
+        {"kty": "EC"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "Ed25519", "x": 7},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {"kty": ["RSA"]},
+        jwk("ES256", use="enc"),
+        jwk("ES256", key_ops=["sign"]),
+        jwk("ES256", key_ops="verify"),
+        jwk("RS256", alg="HS256"),
+        jwk("RS256", alg="PS256"),
+        jwk("RS256", alg=["RS256"]),
+        jwk("ES256", kid=7),
+        jwk("ES256", ec.generate_private_key(ec.SECP384R1())),
+        jwk("EdDSA", ed448.Ed448PrivateKey.generate()),
+        jwk("RS256", rsa.generate_private_key(65537, 1024)),
+    ],
+)
+def test_what_is_no_key_for_signatures_is_passed_over(entry: Any) -> None:
+    skipped: list[str] = []
+    (found,) = public_keys(jwks(entry, jwk("EdDSA")), skipped)
+    assert found.algorithm == "EdDSA"
+    assert len(skipped) == 1
+    with pytest.raises(BadKey, match="no key"):
+        public_keys(jwks(entry))
+
+
+@given(
+    st.sampled_from(["RSA", "EC", "OKP"]),
+    st.dictionaries(
+        st.sampled_from(["crv", "x", "y", "n", "e", "d", "alg", "use", "kid", "key_ops"]),
+        st.one_of(
+            st.none(),
+            st.integers(),
+            st.text(max_size=60),
+            st.sampled_from(["P-256", "Ed25519", "AQAB", "", "A" * 43]),
+            st.lists(st.text(max_size=5), max_size=2),
+        ),
+    ),
+)
+def test_whatever_a_jwks_holds_is_a_key_or_none(kind: str, entry: dict[str, Any]) -> None:
+    with contextlib.suppress(BadKey):
+        public_keys(jwks({"kty": kind, **entry}))
+
+
+def test_a_private_key_in_a_jwks_serves_as_the_public_one() -> None:
+    secret = json.loads(json.dumps(jwk("EdDSA")))
+    (found,) = public_keys(jwks(secret | {"d": "AA"}))
+    assert (found,) == tuple(public_keys(jwks(jwk("EdDSA"))))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nothing",
+        b"[]",
+        b"7",
+        b'{"keys": 7}',
+        b'{"keys": []}',
+        b'{"keys": [' + b"[" * 50_000,
+        b"\xff\xfe",
+        b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+        private_pem(PRIVATE["ES256"]),
+        jwks(*[jwk("EdDSA")] * (MOST_KEYS + 1)),
+    ],
+)
+def test_what_is_no_file_of_keys(data: bytes) -> None:
+    with pytest.raises(BadKey):
+        public_keys(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", public_pem(PRIVATE["ES256"])])
+def test_what_is_no_private_key(data: bytes) -> None:
+    with pytest.raises(BadKey):
+        private_key(data)
+
+
+# Where they come from
+
+
+class KeyServer:
+    """Serves `body` with `status` under ``/keys``."""
+
+    def __init__(self) -> None:
+        self.body = jwks(jwk("EdDSA", kid="1"))
+        self.status = 200
+        self.asked = 0
+        self.hangs: asyncio.Event | None = None
+        server = self
+
+        class Keys(tornado.web.RequestHandler):
+            async def get(self) -> None:
+                server.asked += 1
+                if server.hangs is not None:
+                    await server.hangs.wait()
+                self.set_status(server.status)
+                if server.status == 302:
+                    self.set_header("Location", "/elsewhere")
+                self.finish(server.body)
+
+        (sock,) = tornado.netutil.bind_sockets(0, "127.0.0.1")
+        self.server = tornado.httpserver.HTTPServer(
+            tornado.web.Application([("/keys", Keys)], log_function=lambda handler: None)
+        )
+        self.server.add_socket(sock)
+        self.url = f"http://user:hidden@127.0.0.1:{sock.getsockname()[1]}/keys?hidden=1"
+
+    async def was_asked(self, times: int) -> None:
+        """Return when it was asked so many times more."""
+        wanted = self.asked + times
+        await until(lambda: self.asked >= wanted)
+
+
+@pytest.fixture
+def key_server(io_loop: Any) -> Iterator[KeyServer]:
+    async def start() -> KeyServer:
+        return KeyServer()
+
+    server: KeyServer = io_loop.run_sync(start)
+    yield server
+    if server.hangs is not None:
+        server.hangs.set()
+    server.server.stop()
+    io_loop.run_sync(server.server.close_all_connections)
+
+
+Open = Callable[..., Awaitable[Authority]]
+
+
+@pytest.fixture
+def authority(io_loop: Any) -> Iterator[Open]:
+    opened: list[Authority] = []
+
+    async def start(**settings: Any) -> Authority:
+        opened.append(Authority(dataclasses.replace(Settings(), **settings)))
+        await opened[-1].start()
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        io_loop.run_sync(one.close)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and addresses are looked at again at once."""
+    monkeypatch.setattr(key_sources._File, "interval", 0.02)
+    monkeypatch.setattr(key_sources._Address, "interval", 0.02)
+    monkeypatch.setattr(key_ring, "RETRY", 0.01)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_keys_of_all_places_together(
+    authority: Open, key_server: KeyServer, tmp_path: Path
+) -> None:
+    (tmp_path / "secrets").write_text(f"{SECRET[::-1]}\n")
+    one = await authority(
+        token_secret=SECRET, token_secret_file=str(tmp_path / "secrets"), token_keys=key_server.url
+    )
+    for text in (
+        token(scope="read"),
+        token(SECRET[::-1], scope="read"),
+        signed("EdDSA", kid="1", scope="read"),
+    ):
+        assert isinstance(one.verify(text), Token)
+    assert one.missing() == []
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_file_that_cannot_be_used_ends_the_start(authority: Open, tmp_path: Path) -> None:
+    (tmp_path / "private.pem").write_bytes(private_pem(PRIVATE["ES256"]))
+    (tmp_path / "large").write_bytes(b" " * (MOST_BYTES + 1))
+    (tmp_path / "weak").write_text("weak")
+    for setting, name, message in (
+        ("token_keys", "none.pem", "No such file"),
+        ("token_keys", "private.pem", "private key"),
+        ("token_keys", "large", "larger than"),
+        ("token_keys", "weak", "neither PEM nor JSON"),
+        ("token_secret_file", "none", "No such file"),
+        ("token_secret_file", "weak", "32 or more"),
+    ):
+        with pytest.raises(KeysUnavailable, match=f"^{setting}: '.*{name}'.*{message}"):
+            await authority(**{setting: str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://keys.example/jwks", "ftp://127.0.0.1/", "https://", "https://[", "x://a", "http:///k"],
+)
+def test_an_address_has_to_be_one_that_nobody_can_tamper_with(url: str) -> None:
+    with pytest.raises(SettingsError, match="token_keys: expected a file, or an address"):
+        Authority(dataclasses.replace(Settings(), token_keys=url))
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.usefixtures("often")
+async def test_files_are_rotated_while_the_server_runs(authority: Open, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(SECRET)
+    one = await authority(token_secret_file=str(file))
+    old, new = token(scope="read"), token(SECRET[::-1], scope="read")
+    assert isinstance(one.verify(old), Token)
+    file.write_text(f"{SECRET[::-1]}\n{SECRET}\n")
+    await until(lambda: isinstance(one.verify(new), Token))
+    assert isinstance(one.verify(old), Token)
+    file.write_text(SECRET[::-1])
+    await until(lambda: isinstance(one.verify(old), Refused))
+    assert isinstance(one.verify(new), Token)
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.usefixtures("often")
+async def test_a_server_that_fails_leaves_the_keys_that_there_are(
+    authority: Open, key_server: KeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = await authority(token_keys=key_server.url)
+    text = signed("EdDSA", kid="1", scope="read")
+    for status, body, message in (
+        (500, b"", "HTTP 500"),
+        (302, b"", "HTTP 302"),
+        (200, b"<html>", "neither PEM nor JSON"),
+        (200, b'{"keys":[]}', "no key"),
+        (200, b" " * (MOST_BYTES + 1), "closed|too large|long"),
+    ):
+        key_server.status, key_server.body = status, body
+        await until(one.missing)
+        await key_server.was_asked(3)
+        assert isinstance(one.verify(text), Token)
+        (missing,) = one.missing()
+        assert re.search(message, missing), missing
+        assert "hidden" not in missing
+        key_server.status, key_server.body = 200, jwks(jwk("EdDSA", kid="1"))
+        await until(lambda: not one.missing())
+    assert "hidden" not in caplog.text
+    said = [
+        record
+        for record in caplog.records
+        if record.levelno == logging.ERROR and record.name == key_ring.__name__
+    ]
+    assert len(said) == 5, "once each time, not each time that it is asked"
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.usefixtures("often")
+async def test_a_server_that_is_away_at_the_start_is_waited_for(
+    authority: Open, key_server: KeyServer
+) -> None:
+    key_server.status = 503
+    one = await authority(token_keys=key_server.url)
+    assert not one.has_keys
+    assert one.missing()
+    key_server.status = 200
+    await until(lambda: one.has_keys)
+    assert isinstance(one.verify(signed("EdDSA", kid="1", scope="read")), Token)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_answer_that_does_not_come_holds_nothing_up(
+    authority: Open, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_sources, "FETCH_TIMEOUT", 0.1)
+    key_server.hangs = asyncio.Event()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    counting = asyncio.ensure_future(count())
+    one = await authority(token_keys=key_server.url)
+    counting.cancel()
+    assert turns > 10, "the event loop went on"
+    assert "imeout" in one.missing()[0]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_unknown_key_is_asked_for_at_once_and_then_not_for_a_while(
+    authority: Open, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await authority(token_keys=key_server.url)
+    assert key_server.asked == 1
+    text = signed("EdDSA", OTHER, kid="2", scope="read")
+    assert isinstance(one.verify(text), Refused)
+    assert isinstance(await one.verify_again(text), Refused)
+    assert key_server.asked == 1, "it was asked a moment ago"
+    key_server.body = jwks(jwk("EdDSA", kid="1"), jwk("EdDSA", OTHER, kid="2"))
+    monkeypatch.setattr(key_ring, "EARLIEST", 0.0)
+    found = await asyncio.gather(*(one.verify_again(text) for _ in range(50)))
+    assert all(isinstance(one_of_them, Token) for one_of_them in found)
+    assert key_server.asked == 2, "once for all who ask at the same time"
+
+
+@pytest.mark.gen_test(timeout=30)
+@pytest.mark.usefixtures("often")
+async def test_a_server_without_keys_says_so_and_lets_nobody_in(
+    settings: Settings, key_server: KeyServer
+) -> None:
+    key_server.status = 500
+    bearer = {"Authorization": f"Bearer {signed('EdDSA', kid='1', scope='write')}"}
+    settings = dataclasses.replace(settings, token_keys=key_server.url)
+    async with running(settings) as server:
+        port = urllib.parse.urlsplit(server.url).port
+        assert port is not None
+        services = server.services
+        served = Served(port, server.server, services.store, settings, services.hub, services.ranks)
+        ready = await served.request("GET", "/readyz")
+        assert ready.status == 503
+        assert b"token_keys" in ready.body
+        assert b"HTTP 500" in ready.body
+        assert b"hidden" not in ready.body
+        assert (await served.request("GET", "/boards/demo/")).status == 200
+        assert (await served.request("DELETE", "/boards/demo/")).status == 401
+        refused = await served.request("DELETE", "/boards/demo/", headers=bearer)
+        assert refused.status == 503, "its token may be good"
+        assert "Retry-After" in refused.headers
+        key_server.status = 200
+        while (await served.request("GET", "/readyz")).status != 200:
+            await asyncio.sleep(0.01)
+        assert (await served.request("DELETE", "/boards/demo/", headers=bearer)).status == 204
+
+
+def test_a_server_without_keys_does_without_the_libraries() -> None:
+    """They take more memory than a thousand streams."""
+    program = "import sys, tornado_board.server; print({'jwt', 'cryptography'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,355 @@
+"""Where requests are let in or refused: one place for every way in which they come.
+
+It finds what a request presents (a token in ``Authorization``, a ticket in the address, a cookie),
+has `auth.policy.decide` decide, and counts writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import math
+import time
+import urllib.parse
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from tornado.httputil import HTTPHeaders
+
+from tornado_board.auth.claims import UNKNOWN_KEY, Refused, Token
+from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, decide
+from tornado_board.auth.rates import Rates
+from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
+from tornado_board.settings import Settings
+from tornado_board.web.privacy import Privacy
+from tornado_board.web.problems import Problem
+from tornado_board.web.shares import neighbourhood
+
+if TYPE_CHECKING:
+    from tornado_board.auth.authority import Authority
+
+_BAD_TICKET = Refused(
+    f"The ticket is not good, or not any more: it is for one request within {LIFETIME} s."
+)
+
+_FOREIGN_PAGE = (
+    "A page may change boards with a cookie only where it is this server's own, or of an origin "
+    "that the server's allowed_origins setting names; others send a token."
+)
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What a request is about to do, and what it presents. Fields of its header are ``None`` where
+    it has none."""
+
+    action: Action
+    board: str | None
+    player: str | None
+    #: The client's address.
+    address: str
+    authorization: str | None = None
+    cookies: str | None = None
+    #: The parameter ``ticket`` of the query.
+    ticket: str | None = None
+    #: Where it comes from, as a browser says.
+    host: str = ""
+    origin: str | None = None
+    fetch_site: str | None = None
+    #: Whether it asks for a connection of another protocol, which pages of any site may do.
+    upgrades: bool = False
+
+
+def attempt_of(
+    headers: HTTPHeaders,
+    action: Action,
+    board: str | None = None,
+    player: str | None = None,
+    *,
+    address: str = "",
+    ticket: str | None = None,
+) -> Attempt:
+    """The attempt of a request with these `headers`."""
+    return Attempt(
+        action,
+        board,
+        player,
+        address,
+        headers.get("Authorization"),
+        headers.get("Cookie"),
+        ticket,
+        headers.get("Host", ""),
+        headers.get("Origin"),
+        headers.get("Sec-Fetch-Site"),
+        "Upgrade" in headers,
+    )
+
+
+class _Presented(msgspec.Struct, frozen=True):
+    token: Token | Refused
+    by_cookie: bool = False
+
+
+class Gate:
+    """Lets requests in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        authority: Authority | None,
+        tickets: Tickets,
+        privacy: Privacy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`authority` is ``None`` where `settings` name no key."""
+        self._keys = authority
+        self._tickets = tickets
+        self.privacy = privacy
+        self._clock = clock
+        self._origins = frozenset(settings.allowed_origins) - {"*"}
+        self._cookie = settings.token_cookie
+        self.policy = Policy(enforced=settings.takes_tokens, private=settings.private)
+        self._by_token = Rates(settings.writes_per_token)
+        self._by_player = Rates(settings.writes_per_player)
+        self._by_address = Rates(settings.writes_per_address)
+        self._most = {
+            self._by_token: ("with this token", settings.writes_per_token),
+            self._by_player: ("for this player", settings.writes_per_player),
+            self._by_address: ("from this address", settings.writes_per_address),
+        }
+
+    def at_once(self, attempt: Attempt) -> Allowed | None:
+        """Let the request in, if that can be told without waiting for anything; otherwise ``None``,
+        and `admit` has to be asked.
+
+        Raises `Problem`: what it is refused with, or 503 where no token can be verified.
+        """
+        if not self.policy.enforced or attempt.action is Action.OPEN:
+            return ALLOWED
+        private = self._known_to_be_private(attempt)
+        if private is None:
+            return None
+        presented = self._presented(attempt)
+        if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
+            freely = decide(self.policy, None, attempt.action, private=private)
+            return freely if isinstance(freely, Allowed) else None
+        if presented is not None and presented.token is UNKNOWN_KEY:
+            return None
+        return _allowed(self._decided(attempt, presented, private))
+
+    async def admit(self, attempt: Attempt) -> Allowed:
+        """The same, waiting for what has to be waited for.
+
+        Also raises `StoreUnavailable`, and `LogUnavailable` where a ticket can't be looked up.
+        """
+        allowed = self.at_once(attempt)
+        if allowed is None:
+            allowed = _allowed(await self._decide_slowly(attempt))
+        return allowed
+
+    async def _decide_slowly(self, attempt: Attempt) -> Allowed | Denied:
+        private = self._known_to_be_private(attempt)
+        if private is None:
+            assert attempt.board is not None
+            private = await self.privacy.find(attempt.board)
+        presented = self._presented(attempt)
+        if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
+            freely = decide(self.policy, None, attempt.action, private=private)
+            if isinstance(freely, Allowed):
+                return freely  # and the ticket is still good
+            redeemed = await self._tickets.redeem(attempt.ticket)
+            good = redeemed is not None and self._authority.still_good(redeemed)
+            presented = _Presented(redeemed if redeemed is not None and good else _BAD_TICKET)
+        elif presented is not None and presented.token is UNKNOWN_KEY:
+            text = self._text(attempt)
+            assert text is not None
+            presented = _Presented(await self._authority.verify_again(text[0]), text[1])
+        return self._decided(attempt, presented, private)
+
+    def may_read(self, allowed: Allowed, board_id: str, private: bool) -> bool:
+        """Whether who was `allowed` something may read this board, too."""
+        token = allowed.token
+        decision = decide(self.policy, token, Action.READ, board_id, private=private)
+        return isinstance(decision, Allowed)
+
+    def check(self, allowed: Allowed, attempt: Attempt) -> None:
+        """Raise `Problem` unless who was `allowed` something may make this `attempt` now. What it
+        presents is not looked at, and the board is not asked of the store."""
+        token: Token | Refused | None = allowed.token
+        if allowed.token is not None and not self._authority.still_good(allowed.token):
+            token = Refused("The token has expired.")
+        private = attempt.board is not None and self.privacy.last_known(attempt.board)
+        _allowed(
+            decide(
+                self.policy, token, attempt.action, attempt.board, attempt.player, private=private
+            )
+        )
+
+    async def issue_ticket(self, allowed: Allowed) -> str | None:
+        """A ticket that stands for the token; ``None`` where nobody needs one.
+
+        Raises `Problem` 503, and `LogUnavailable`.
+        """
+        if allowed.token is None:
+            return None
+        try:
+            return await self._tickets.issue(allowed.token)
+        except TooManyTickets:
+            raise Problem(503, "As many tickets are out as there may be; try later.") from None
+
+    # How often
+
+    def charge(self, attempt: Attempt, allowed: Allowed, amount: float = 1.0) -> None:
+        """Count a write, or so many of them in one request. Raises `Problem` 429 where there were
+        too many before; then it does not count."""
+        now = self._clock()
+        counted = self._counted(attempt, allowed.token)
+        for rates, who in counted:
+            if wait := rates.wait(who, now):
+                whose, most = self._most[rates]
+                seconds = math.ceil(wait)
+                raise Problem(
+                    429,
+                    f"Too many writes {whose}: the most is {most:g} a second; "
+                    f"go on in {seconds} s.",
+                    {"Retry-After": str(seconds)},
+                )
+        for rates, who in counted:
+            rates.take(who, now, amount)
+
+    def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
+        """Count what has turned out to be more writes than the one that was charged."""
+        now = self._clock()
+        for rates, who in self._counted(attempt, allowed.token):
+            rates.take(who, now, amount)
+
+    def _counted(self, attempt: Attempt, token: Token | None) -> Sequence[tuple[Rates, Hashable]]:
+        """What the writes of a request are counted under."""
+        if not (attempt.action.changes or attempt.action is Action.TICKET):
+            return ()
+        counted: list[tuple[Rates, Hashable]] = []
+        if token is not None:
+            counted.append((self._by_token, token.id))
+            if token.only_player is not None:
+                counted.append((self._by_player, token.only_player))
+        # Programs of this machine's share the address, and so do all who come through a proxy on
+        # it that does not tell theirs.
+        anybody = token is None or token.only_player is not None
+        if anybody and not _is_own(attempt.address):
+            counted.append((self._by_address, neighbourhood(attempt.address)))
+        return counted
+
+    # What is presented
+
+    @property
+    def _authority(self) -> Authority:
+        assert self._keys is not None, "without keys no token is looked at"
+        return self._keys
+
+    def _known_to_be_private(self, attempt: Attempt) -> bool | None:
+        if attempt.action is not Action.READ or attempt.board is None or self.policy.private:
+            return False
+        return self.privacy.known(attempt.board)
+
+    def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
+        """The token that the request presents, and whether it is a cookie's."""
+        bearer = _bearer(attempt.authorization)
+        if bearer is not None:
+            return bearer, False
+        if attempt.ticket is not None and _may_have_ticket(attempt):
+            return None
+        cookie = _cookie(attempt.cookies, self._cookie)
+        return None if cookie is None else (cookie, True)
+
+    def _presented(self, attempt: Attempt) -> _Presented | None:
+        text = self._text(attempt)
+        if text is None:
+            return None
+        if not self._authority.has_keys:
+            raise Problem(503, "The keys that tokens are verified with can't be had; try later.")
+        return _Presented(self._authority.verify(text[0]), text[1])
+
+    def _decided(
+        self, attempt: Attempt, presented: _Presented | None, private: bool
+    ) -> Allowed | Denied:
+        token = None if presented is None else presented.token
+        by_cookie = presented is not None and presented.by_cookie
+        if by_cookie and isinstance(token, Refused):
+            # A browser sends it whatever is asked for, and who may go in without it may.
+            freely = decide(self.policy, None, attempt.action, private=private)
+            if isinstance(freely, Allowed):
+                return freely
+        decision = decide(
+            self.policy, token, attempt.action, attempt.board, attempt.player, private=private
+        )
+        if (
+            by_cookie
+            and isinstance(decision, Allowed)
+            and decision.token is not None
+            and (attempt.action not in (Action.READ, Action.LIST) or attempt.upgrades)
+            and not self._is_of_trusted_page(attempt)
+        ):
+            return Denied(403, _FOREIGN_PAGE)
+        return decision
+
+    def _is_of_trusted_page(self, attempt: Attempt) -> bool:
+        """Whether a browser says that the request comes from a page of this server's own, or of an
+        origin that the settings name."""
+        if attempt.fetch_site == "same-origin":
+            return True
+        if attempt.origin is None:
+            return False
+        if attempt.origin in self._origins:
+            return True
+        try:
+            own = urllib.parse.urlsplit(attempt.origin).netloc.lower() == attempt.host.lower()
+        except ValueError:
+            return False
+        return own and attempt.fetch_site is None
+
+
+def _may_have_ticket(attempt: Attempt) -> bool:
+    return attempt.action in (Action.READ, Action.LIST)
+
+
+def _bearer(authorization: str | None) -> str | None:
+    """The token in an ``Authorization`` field (RFC 6750, section 2.1); ``None`` where it is of
+    another scheme: a proxy in front may have one of its own."""
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.strip(" \t").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else None
+
+
+def _cookie(field: str | None, name: str) -> str | None:
+    """The value of the cookie `name` in a ``Cookie`` field (RFC 6265, section 5.4), the first one
+    if there are several; empty ones are none."""
+    if not field or not name or name not in field:
+        return None
+    for pair in field.split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip(" \t") == name:
+            return value.strip(' \t"') or None
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_own(address: str) -> bool:
+    """Whether the address is one of loopback, or none at all, as of a Unix socket."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback
+
+
+def _allowed(decision: Allowed | Denied) -> Allowed:
+    """`decision`, if the request is let in; otherwise raises the `Problem` that it is not."""
+    if isinstance(decision, Allowed):
+        return decision
+    # Where the token is not what is wrong, there is none to ask for.
+    told = decision.status == 401 or decision.error
+    headers = {"WWW-Authenticate": decision.challenge} if told else {}
+    raise Problem(decision.status, decision.detail, headers)
