@@ -17,6 +17,7 @@ from tornado_board.realtime import expiries as expiries_module
 from tornado_board.realtime.audience import Audience
 from tornado_board.realtime.expiries import Expiries
 from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires.checksum import Joined
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.settings import Settings
 
@@ -25,6 +26,14 @@ from .test_tls import connected, secure
 from .tokens import SECRET, token
 
 __all__ = ["secure"]  # a fixture
+
+
+def end_of(joined: Joined | None, last: Message) -> bytes:
+    return last + CHUNKED.end(None)
+
+
+def raw_end_of(joined: Joined | None, last: Message) -> bytes:
+    return last + RAW.end(None)
 
 
 class Clock:
@@ -41,6 +50,7 @@ class Listener:
     def __init__(self, audience: Audience) -> None:
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self.ended: bytes | None = None
         audience.add(self)
 
@@ -72,9 +82,9 @@ async def until(condition: Callable[[], object]) -> None:
 @pytest.mark.gen_test(timeout=30)
 async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_LONGEST", 0.01)
-    clock, audience = Clock(), Audience()
+    clock, audience, raw_audience = Clock(), Audience(end_of), Audience(raw_end_of)
     expiries = Expiries(clock)
-    late, soon, gone = (Listener(audience) for _ in range(3))
+    late, soon, gone = (Listener(of) for of in (audience, raw_audience, raw_audience))
     expiries.add(late, CHUNKED, 1020)
     expiries.add(gone, RAW, 1010)
     expiries.add(soon, RAW, 1010)
@@ -90,14 +100,14 @@ async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch)
     assert late.ended is not None
     assert late.ended.endswith(b"\n\n\r\n0\r\n\r\n")
     assert len(expiries) == 0
-    assert len(audience) == 0
+    assert len(audience) == len(raw_audience) == 0
     expiries.close()
 
 
 @pytest.mark.gen_test(timeout=30)
 async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_SPARE", 10)
-    audience = Audience()
+    audience = Audience(end_of)
     expiries = Expiries(Clock())
     expiries._purge_at = 10
     staying = [Listener(audience) for _ in range(5)]
@@ -115,7 +125,7 @@ async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.gen_test(timeout=30)
 async def test_many_end_at_once_in_pieces() -> None:
-    audience = Audience()
+    audience = Audience(end_of)
     expiries = Expiries(Clock())
     listeners = [Listener(audience) for _ in range(1000)]
     for listener in listeners:

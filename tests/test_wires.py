@@ -221,7 +221,8 @@ def join(
     topic: Topic, client: PlainClient | SecureClient, wire: StreamWire, first: Message
 ) -> None:
     """As `streams.serve_stream` does it."""
-    streams._begin(client.subscriber, topic, wire, b"", first)
+    hub = cast(Any, None)  # which is needed for streams that end at a time
+    streams._begin(hub, client.subscriber, topic, wire, b"", first, None)
 
 
 async def keep_alive(topic: Topic) -> None:
