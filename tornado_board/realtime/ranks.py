@@ -118,11 +118,12 @@ class Ranks:
         better = [await self._store.rank(board_id, score) - 1 for score in scores]
         return Standing(of, tuple(better))
 
-    def known(self, board_id: str, *scores: Number) -> Standing | None:
-        """The same, if nobody has to be asked; otherwise the board is read, for later."""
+    def known(self, board_id: str, *scores: Number, wanted: bool = True) -> Standing | None:
+        """The same, if nobody has to be asked; `wanted`: otherwise the board is read, for later."""
         index = self._index(board_id)
         if index is None:
-            self._want(board_id)
+            if wanted:
+                self._want(board_id)
             return None
         return Standing(len(index), tuple(map(index.better_than, scores)))
 
