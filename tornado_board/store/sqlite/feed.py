@@ -34,12 +34,6 @@ _VERSION = (
     " coalesce((SELECT max(seq) FROM changes), 0))"
 )
 
-_BOARD = f"SELECT {rows.BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
-_PLAYER = (
-    f"SELECT {rows.PLAYER_COLUMNS} FROM players p"
-    f" WHERE p.board = ? AND p.id = ? AND {rows.IS_ALIVE}"
-)
-
 
 class SQLiteFeed:
     """The `Feed` of what is noted in the table. It is a `Tail` of `sqlite.writer`."""
@@ -49,7 +43,7 @@ class SQLiteFeed:
         self._database = database
         self._on_deletion = on_deletion
         # In the writer's thread: up to which number what was read was told, and was read.
-        self._seen = self._next = 0
+        self._begun = self._seen = self._next = 0
         # On the event loop.
         self._waiting: deque[Change] = deque()  # what was read and not told yet
         self._taken = 0
@@ -62,12 +56,12 @@ class SQLiteFeed:
         """Hold every change from now on. Raises `DatabaseUnavailable`."""
         await self._database.follow(self)
         # What an earlier process left, or an earlier feed: it is nobody's any more.
-        self._forgetting = self._tasks.start(self._forget(self._next))
+        self._forgetting = self._tasks.start(self._forget(self._begun))
 
     # In the writer's thread
 
     def begin(self, c: sqlite3.Connection) -> None:
-        self._seen = self._next = version(c)
+        self._begun = self._seen = self._next = version(c)
 
     def read(self, c: sqlite3.Connection) -> Found | None:
         try:
@@ -191,18 +185,17 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int) -> Found:
     changes = deleted
     told = {(change.board_id, change.version) for change in deleted}
     for board_id, seq in boards.items():
-        row = c.execute(_BOARD, (board_id,)).fetchone()
-        board = None if row is None else rows.board_of(row)
+        board = rows.find_board(c, board_id)
         if (board_id, seq) not in told or board is not None:
             changes.append(BoardChanged(board_id, board, seq))
     for board_id, of_board in players.items():
-        if c.execute(_BOARD, (board_id,)).fetchone() is None:
+        if rows.find_board(c, board_id) is None:
             continue  # of no board
-        for player_id, (seq, score) in of_board.items():
-            if is_id(player_id):
-                row = c.execute(_PLAYER, (board_id, player_id)).fetchone()
-                player = None if row is None else rows.player_of(row)
-                before = rows.number_of(score)
-                changes.append(PlayerChanged(board_id, player_id, player, seq, before))
+        ids = [player_id for player_id in of_board if is_id(player_id)]
+        now = {player.id: player for player in rows.players(c, board_id, ids)}
+        for player_id in ids:
+            seq, score = of_board[player_id]
+            before = rows.number_of(score)
+            changes.append(PlayerChanged(board_id, player_id, now.get(player_id), seq, before))
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes)
