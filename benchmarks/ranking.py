@@ -1,12 +1,15 @@
-"""What ranks in memory cost: ``python -m benchmarks.ranking [memory] [stores]``.
+"""What ranks cost: ``python -m benchmarks.ranking [memory] [stores] [http]``.
 
 * ``memory``: a million scores, their memory, an update and a rank, beside the same in Redis over a
   socket (``ZADD``, ``ZREVRANK``), one at a time and many in a pipeline.
 * ``stores``: a board of a million players on each store: the store's own count and rank, and how
   long after a resync the board's ranks are known again, with how much of the event loop's thread.
 
-Times are of the processor in this process, unless it says otherwise. ``benchmarks.lookups`` has
-reads over HTTP. Needs ``redis-server``, and for the second store ``rethinkdb``, on PATH.
+* ``http``: reads of such a board over HTTP (``benchmarks.lookups``), and many submissions in a
+  request (``benchmarks.bulk``), on each store.
+
+Times are of the processor in this process, unless it says otherwise. Needs ``redis-server``, and
+for the second store ``rethinkdb``, on PATH.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks import bulk, lookups
 from benchmarks.processes import memory_bytes
 from benchmarks.rethinkdb_store import make_board
 from tests.nodes import until
@@ -238,17 +242,32 @@ def stores(names: Sequence[str], players: int, rounds: int) -> str:
     return table
 
 
+def over_http(names: Sequence[str], players: int, seconds: float) -> str:
+    """Reads and submissions over HTTP on each store, as Markdown."""
+    parts = []
+    with _urls() as urls:
+        for name in names:
+            option = f"--database-url={urls[name]}"
+            reads = lookups.measure(players, seconds, option, board="lookups")
+            parts.append(f"{name}:\n\n{lookups.table(reads, players)}")
+            parts.append(bulk.report(seconds, option, players=min(players, bulk.PLAYERS)))
+    return "\n".join(parts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["memory", "stores"])
+    parser.add_argument("parts", nargs="*", default=["memory", "stores", "http"])
     parser.add_argument("--players", type=int, default=PLAYERS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3, help="for each figure over HTTP")
     parser.add_argument("--stores", nargs="*", default=["SQLite", "RethinkDB"])
     options = parser.parse_args()
     if "memory" in options.parts:
         print(memory(options.players), flush=True)
     if "stores" in options.parts:
         print(stores(options.stores, options.players, options.rounds), flush=True)
+    if "http" in options.parts:
+        print(over_http(options.stores, options.players, options.seconds), flush=True)
 
 
 if __name__ == "__main__":
