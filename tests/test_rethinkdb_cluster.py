@@ -17,6 +17,7 @@ from tornado_board.models import PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
+from tornado_board.store.rethinkdb.standing import STANDING
 
 from .conftest import Opened
 from .reql import ReQLServer
@@ -69,7 +70,7 @@ async def test_a_feed_of_tables_that_moved_or_were_made_anew_is_lost(
     tables["players"] = type(tables["players"])("players")  # nobody told the feed
     assert "made anew" in await lost(feed.next())
 
-    await Admin(reql.url()).run(players.index_create("standing2"))
+    await Admin(reql.url()).run(players.index_create(STANDING))
     feed = await store.changes()
     await Admin(reql.url()).run(r.table_drop("boards"))
     assert await lost(feed.next())

@@ -98,7 +98,7 @@ class Pages:
         while True:
             size = wanted - len(players) + _SPARE
             order = self._rules.get(board_id).board.order if board is None else board.order
-            query = _PAGES[order, backwards]
+            query = PAGES[order, backwards]
             start = None if place is None else [place.score, place.reached_at, place.id]
             found = await self._run(query(board=board_id, place=start, limit=size))
             board = board_of(found["board"])
@@ -173,7 +173,7 @@ class Pages:
     async def rank(self, board_id: str, score: float) -> int:
         """See `Store.rank`."""
         async with self._turns.turn(board_id):
-            found = await self._run(_better(board=board_id, score=score))
+            found = await self._run(count_better(board=board_id, score=score))
         return self._counted(board_id, found) + 1
 
     @staticmethod
@@ -302,7 +302,7 @@ def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
 #: ``rules`` as `rules.KnownRules` has them; and of those of the documents that have a qualified key
 #: the plain ones that count in their stead (``shadows``). More documents may be in there, in any
 #: order.
-_PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
+PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
     ("desc", False): prepared(lambda p: _page(p, _straight, False)),
     ("desc", True): prepared(lambda p: _page(p, _straight, True)),
     ("asc", False): prepared(lambda p: _page(p, _crossed, False)),
@@ -341,7 +341,7 @@ _scores_at = prepared(_scores_behind)
 _count = prepared(lambda p: {"board": _board(p), "count": ranked_players(p["board"]).count()})
 
 #: The ``board``, and how many players have a better score than `score`.
-_better = prepared(
+count_better = prepared(
     lambda p: _board(p).do(
         lambda board: {
             "board": board,
