@@ -419,6 +419,40 @@ async def test_a_deleted_board_ends_and_a_new_one_of_that_name_starts_anew(rig: 
 
 
 @pytest.mark.gen_test
+async def test_who_comes_while_the_store_is_read_waits_for_the_next_read(rig: Make) -> None:
+    r = await rig()
+    await board(r)
+    topic = await r.hub.open("b")
+    r.boards.take_role(Role.FOLLOWER)
+    r.boards.on_following("b")
+    await r.hub.confirm(topic, strictly=True)
+    ranking = r.store.to.ranking
+    reading: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def held(board_id: str, limit: int) -> Ranking:
+        result: Ranking = await ranking(board_id, limit)
+        go_on = asyncio.Event()
+        reading.put_nowait(go_on)
+        await go_on.wait()
+        return result
+
+    r.store.to.ranking = held
+    first = asyncio.ensure_future(r.hub.confirm(topic, strictly=True))
+    go_on = await reading.get()
+    await r.store.add_score("b", "p0", 99)
+    second = asyncio.ensure_future(r.hub.confirm(topic, strictly=True))
+    given_up = asyncio.ensure_future(r.hub.confirm(topic, strictly=True))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    go_on.set()
+    await first
+    assert r.scores("b")["p0"] == 0
+    (await reading.get()).set()
+    await second
+    assert r.scores("b")["p0"] == 99
+
+
+@pytest.mark.gen_test
 async def test_a_board_ends_once_though_its_log_can_not_be_deleted(rig: Make) -> None:
     r = await rig()
     await r.hub.open("demo")

@@ -127,7 +127,8 @@ def test_who_works_on_boards_knows_data_and_protocols_of_the_rooms_before(name: 
             if parts[0] == PACKAGE.name and room_of(*parts[1:]) in {"store", "replay", "cluster"}:
                 found = getattr(importlib.import_module(".".join(parts[:-1])), parts[-1])
                 is_protocol = name != "ranking" and getattr(found, "_is_protocol", False)
-                assert is_protocol or issubclass(found, data), f"{path.name} imports {full}"
+                kind = found if isinstance(found, type) else type(found)
+                assert is_protocol or issubclass(kind, data), f"{path.name} imports {full}"
 
 
 @pytest.mark.parametrize("part", PURE)

@@ -1,4 +1,4 @@
-"""The bus of a process that is alone: it publishes, always."""
+"""The bus of a process without others: it publishes, always."""
 
 from __future__ import annotations
 

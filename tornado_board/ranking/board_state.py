@@ -152,10 +152,11 @@ class BoardState(FollowingBoard):
         """The event was sent."""
         event, broken, heard = self._outbox.sent(now)
         self.ready = True
+        is_following = self.role is Role.FOLLOWER
         # What was found in the log proves nothing: the publisher may be cut off from it.
-        if heard or (self.role is not Role.FOLLOWER and self._stored.shows(event)):
+        if heard if is_following else self._stored.shows(event):
             self._comparison.confirm(now)
-        elif self.role is Role.FOLLOWER and self._stored.shows(event):
+        elif is_following and self._stored.shows(event):
             self._comparison.confirm_as_read()
         if event.id is None:
             return
