@@ -41,6 +41,10 @@ logger = logging.getLogger(__name__)
 _BACKLOG = 4096
 
 
+#: Seconds that clients wait at the most for the boards of the replay log to be live. A storm that
+#: finds its board live costs half as much.
+_WARM_UP = 0.5
+
 #: Files that the process has open beside its connections: databases, refused connections that
 #: linger, sockets that change hands.
 _OTHER_FILES = 512
@@ -255,6 +259,7 @@ async def running(
             ssl_options=tls,
             short_cut=Express(hub, catch_ups, settings, hosts),
         )
+        await boards.shown(_WARM_UP)
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is
         # under way, and the streams end at last (`hub.close` above). Their clients come back a

@@ -27,7 +27,7 @@ from tornado_board.realtime.wires import Comment, Message
 #: ones. Bytes under way to the client are not counted, so that a long way costs no throughput.
 _UNSENT = 16_384
 
-#: The largest first message, in bytes, that is sent together with what stands before it. A larger
+#: The largest first message, in bytes, that is put together with what stands before it. A larger
 #: one is shared by all who are sent it, and not copied for each.
 _COPIED = 4_096
 
@@ -70,7 +70,7 @@ class Subscriber:
     def __init__(self, sock: socket.socket, poller: Poller, release: Callable[[], None]) -> None:
         """Take over `sock`; `release` is called once it is closed."""
         sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):  # no TCP
             # An event must not wait for the acknowledgement of the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _NOTSENT_LOWAT is not None:
@@ -94,11 +94,18 @@ class Subscriber:
         if len(first) <= _COPIED:
             self.deliver(Message(head + first))
             return
-        self.deliver(Message(head))
-        if self._unfinished is None:
-            self.deliver(first)
-        else:
+        try:
+            count = self._socket.sendmsg((head, first))
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        except OSError:
+            self.close()
+            return
+        if count < len(head):
+            self.sent(Message(head), count)
             self._pending = (first,)
+        elif count - len(head) < len(first):
+            self.sent(first, count - len(head))
         if (replay := self.replay) is not None:
             replay.held_by(self)
 

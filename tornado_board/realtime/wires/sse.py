@@ -39,7 +39,8 @@ class EventStream:
         The line stands in the first event's block, whenever that comes, since there are clients
         that take a block of its own for an event without data.
         """
-        return self._framed(b"retry: %d\n" % random.randint(*_RETRY))
+        least, most = _RETRY
+        return self._framed(b"retry: %d\n" % random.uniform(least, most))
 
     def message(self, events: Sequence[Sent]) -> Message:
         data = b"".join(map(_block, events))
