@@ -19,24 +19,37 @@ _PATH_LENGTH = 200
 
 def log_request(handler: tornado.web.RequestHandler) -> None:
     """Log an answered request; Tornado's ``log_function``."""
-    status = handler.get_status()
     request = handler.request
+    log_answer(
+        request.method or "",
+        request.path,
+        handler.get_status(),
+        request.request_time(),
+        request.remote_ip,
+        quiet=getattr(handler, "client_gone", False),
+    )
+
+
+def log_answer(
+    method: str, path: str, status: int, seconds: float, address: str | None, *, quiet: bool
+) -> None:
+    """Log an answered request; `quiet`: the client did not wait for it."""
     if status >= 500 and status != 503:
         level = logging.ERROR
     elif status == 503:
         level = logging.WARNING
-    elif getattr(handler, "client_gone", False) or request.path in _HEALTH_CHECKS:
+    elif quiet or path in _HEALTH_CHECKS:
         level = logging.DEBUG
     else:
         level = logging.INFO
     logger.log(
         level,
         "%s %s %d %.1fms %s",
-        request.method,
-        _printable(request.path),
+        method,
+        _printable(path),
         status,
-        1000 * request.request_time(),
-        request.remote_ip,
+        1000 * seconds,
+        address,
     )
 
 

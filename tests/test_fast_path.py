@@ -13,7 +13,7 @@ import pytest
 
 from tornado_board.server import Running
 from tornado_board.settings import Settings
-from tornado_board.web import express
+from tornado_board.web import fast_request
 
 Serve = Callable[[Settings], Awaitable[Running]]
 
