@@ -193,7 +193,12 @@ class Server(HTTPServer):
         """See `FastPath.look`."""
         if self.fast_path is None or self.stopping:
             return Outcome.LEFT
-        return self.fast_path.look(link)
+        try:
+            return self.fast_path.look(link)
+        except Exception:
+            logger.exception("can't serve a connection from %s", link.share.address)
+            link.close()
+            return Outcome.TAKEN
 
     def _too_many(self) -> Problem:
         return Problem(
