@@ -196,7 +196,7 @@ def score(answer: bytes) -> int:
     """Of mars, in an answer with it alone, or a board."""
     value = json.loads(answer.partition(b"\r\n\r\n")[2])
     players = value.get("players", [value])
-    return next(player["score"] for player in players if player["id"] == "mars")
+    return int(next(player["score"] for player in players if player["id"] == "mars"))
 
 
 async def until(condition: Callable[[], object]) -> None:
