@@ -28,6 +28,7 @@ from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
+from tornado_board.web import access_log
 from tornado_board.web.application import ROUTES, make_application
 from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.connections import Server
@@ -254,6 +255,7 @@ async def running(
             settings=settings,
             readiness=readiness,
         )
+        stack.callback(access_log.flush)
         fast_path = FastPath(services, hosts, ROUTES) if settings.fast_path else None
         if fast_path is not None:
             stack.push_async_callback(fast_path.close)
@@ -352,8 +354,6 @@ def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=level.upper(), handlers=[access_log.Handler()])
     # Clients that go away in the middle of something are no news.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)
