@@ -61,6 +61,8 @@ class Exchange:
 
     version = "HTTP/1.1"
 
+    __slots__ = ("_gone", "address", "client_gone", "headers", "link", "path", "services")
+
     def __init__(self, path: FastPath, link: Link, request: PlainRequest, address: str) -> None:
         self.services = path.services
         self.link = link

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.exchange import Asked
 from tornado_board.web.problems import Problem
+
+#: The longest ``Accept`` that is remembered; browsers send some 140 characters at the most.
+_LONGEST_KEPT = 200
+
+_wants_event_stream = functools.lru_cache(maxsize=64)(wants_event_stream)
 
 
 def integer(asked: Asked, name: str, default: int, low: int, high: int) -> int:
@@ -33,6 +39,9 @@ def seconds(asked: Asked, name: str, default: float, most: float) -> float:
 def wants_stream(asked: Asked) -> bool:
     """Whether the request asks for an event stream rather than JSON. Raises `Problem` 400."""
     try:
-        return wants_event_stream(asked.headers.get("Accept", ""), asked.argument("stream"))
+        accept, stream = asked.headers.get("Accept", ""), asked.argument("stream")
+        if len(accept) > _LONGEST_KEPT:
+            return wants_event_stream(accept, stream)
+        return _wants_event_stream(accept, stream)
     except ValueError as error:
         raise Problem(400, f"stream: {error}.") from None

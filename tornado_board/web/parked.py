@@ -25,6 +25,17 @@ class ParkedPoll:
     the same event get the same bytes.
     """
 
+    __slots__ = (
+        "_exchange",
+        "_ids",
+        "_path",
+        "_resource",
+        "_since",
+        "_timer",
+        "audience",
+        "place",
+    )
+
     def __init__(
         self,
         path: FastPath,

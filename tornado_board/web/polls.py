@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ _RESET_WAIT = 1.0
 
 #: The most events that ``history`` gives.
 _HISTORY = 1_000
+
+#: The longest event id that is remembered.
+_LONGEST_KEPT = 64
 
 _FIELDS = (("Cache-Control", "no-store"), ("Vary", "Accept"))
 
@@ -98,11 +102,18 @@ def _question(asked: Asked) -> _Question:
     text = asked.argument("since") or last_event_id(asked)
     wait = seconds(asked, "wait", _USUAL_WAIT, _LONGEST_WAIT)
     history = integer(asked, "history", 0, 0, _HISTORY)
+    return _Question(_event_id(text) if text else None, wait, history)
+
+
+def _event_id(text: str) -> EventId:
     try:
-        since = EventId.parse(text) if text else None
+        # All who wait have seen the same event.
+        return _parsed(text) if len(text) <= _LONGEST_KEPT else EventId.parse(text)
     except ValueError as error:
         raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
-    return _Question(since, wait, history)
+
+
+_parsed = functools.lru_cache(maxsize=64)(EventId.parse)
 
 
 async def _caught_up(hub: Hub, topic: Topic, since: EventId, catch_ups: CatchUps) -> CatchUp:
