@@ -54,7 +54,7 @@ def flush() -> None:
         return
     for created, level, message, arguments in lines:
         record = logger.makeRecord(logger.name, level, __file__, 0, message, arguments, None)
-        record.created, record.msecs = created, created % 1 * 1000
+        record.__dict__.update(created=created, msecs=created % 1 * 1000)
         logger.handle(record)
 
 
