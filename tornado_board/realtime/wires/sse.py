@@ -27,6 +27,8 @@ class EventStream:
     Without chunks, the end of the stream is the end of the connection.
     """
 
+    once = False
+
     def __init__(self, *, chunked: bool) -> None:
         self.chunked = chunked
         # No empty line behind it: that would be no event either, but some clients take it for one.
@@ -39,7 +41,8 @@ class EventStream:
         The line stands in the first event's block, whenever that comes, since there are clients
         that take a block of its own for an event without data.
         """
-        return self._framed(b"retry: %d\n" % random.randint(*_RETRY))
+        least, most = _RETRY
+        return self._framed(b"retry: %d\n" % random.uniform(least, most))
 
     def message(self, events: Sequence[Sent]) -> Message:
         data = b"".join(map(_block, events))
