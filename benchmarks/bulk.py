@@ -32,6 +32,9 @@ PLAYERS = 100_000
 PATIENCE = 120.0
 _QUICK, _QUICK_SECONDS = 5, 0.02
 
+#: Players that one request makes.
+_FILLED_AT_ONCE = 5_000
+
 #: Different bodies; they are sent in turn.
 _BODIES = 64
 
@@ -50,13 +53,13 @@ def bodies(each: int = EACH, players: int = PLAYERS) -> list[bytes]:
     ]
 
 
-async def until_known(port: int, player_id: str) -> None:
+async def until_known(port: int, board: str, player_id: str) -> None:
     """Wait until ranks are answered from memory: soon, or Failed."""
     deadline = time.monotonic() + PATIENCE
     quick = 0
     while quick < _QUICK:
         began = time.monotonic()
-        found = await asyncio.to_thread(call, port, "GET", f"/boards/{BOARD}/players/{player_id}/")
+        found = await asyncio.to_thread(call, port, "GET", f"/boards/{board}/players/{player_id}/")
         if not found["rank"]:
             raise Failed("a player without a rank")
         if time.monotonic() > deadline:
@@ -65,12 +68,13 @@ async def until_known(port: int, player_id: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def fill(port: int, players: int) -> None:
-    """Make the players, 10,000 a request."""
+async def fill(port: int, board: str, players: int) -> None:
+    """Make the board and its players, some thousands a request."""
+    call(port, "POST", "/boards/", {"id": board})
     numbers = iter(range(players))
-    while some := list(itertools.islice(numbers, 10_000)):
+    while some := list(itertools.islice(numbers, _FILLED_AT_ONCE)):
         items = [{"id": f"player-{i}", "score": (i * 7919) % 1_000_003} for i in some]
-        await asyncio.to_thread(call, port, "POST", f"/boards/{BOARD}/scores/", items)
+        await asyncio.to_thread(call, port, "POST", f"/boards/{board}/scores/", items)
 
 
 def measure(
@@ -91,18 +95,18 @@ async def _measure(
     server: WholeServer, seconds: float, each: int, players: int, ranked: bool
 ) -> dict[str, Any]:
     port = server.port
-    call(port, "POST", "/boards/", {"id": BOARD})
-    await fill(port, players)
+    board = f"{BOARD}-ranked" if ranked else BOARD
+    await fill(port, board, players)
     if ranked:
-        await until_known(port, "player-1")
+        await until_known(port, board, "player-1")
     idle = await send_for(1, port, lambda: b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     requests = itertools.cycle(
-        [post(f"/boards/{BOARD}/scores/", body) for body in bodies(each, players)]
+        [post(f"/boards/{board}/scores/", body) for body in bodies(each, players)]
     )
     before, loop_before = server.cpu_seconds(), _event_loop_seconds(server)
     answers = await send_for(seconds, port, lambda: next(requests), connections=CLIENTS)
     cpu, loop = server.cpu_seconds() - before, _event_loop_seconds(server) - loop_before
-    count = call(port, "GET", f"/boards/{BOARD}/?fields=count")["count"]
+    count = call(port, "GET", f"/boards/{board}/?fields=count")["count"]
     if count != players:
         raise Failed(f"{count} players, not {players}")
     number = len(answers.times) * each

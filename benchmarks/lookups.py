@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bulk import fill, until_known
-from benchmarks.peers.tornado_board import BOARD, WholeServer, call
+from benchmarks.peers.tornado_board import BOARD, WholeServer
 from benchmarks.processes import Failed
 from benchmarks.requests import send_for
 
@@ -27,10 +27,10 @@ LIMIT = 20
 FRIENDS = 20
 
 
-def requests(players: int, cursors: list[str]) -> dict[str, Callable[[], str]]:
+def requests(board_id: str, players: int, cursors: list[str]) -> dict[str, Callable[[], str]]:
     """Targets of each kind, another one each time."""
     chance = random.Random(7)
-    board = f"/boards/{BOARD}/players/"
+    board = f"/boards/{board_id}/players/"
 
     def anyone() -> str:
         return f"player-{chance.randrange(players)}"
@@ -52,11 +52,13 @@ def requests(players: int, cursors: list[str]) -> dict[str, Callable[[], str]]:
     }
 
 
-async def measure_at(port: int, players: int, seconds: float, rounds: int = 3) -> dict[str, float]:
+async def measure_at(
+    port: int, board: str, players: int, seconds: float, rounds: int = 3
+) -> dict[str, float]:
     """The medians of each kind in ms, `/healthz` as it is and the others above it."""
-    await until_known(port, f"player-{players // 2}")
-    cursors = [await _cursor(port, players * part // 10 or 1) for part in range(10)]
-    kinds = requests(players, cursors)
+    await until_known(port, board, f"player-{players // 2}")
+    cursors = [await _cursor(port, board, players * part // 10 or 1) for part in range(10)]
+    kinds = requests(board, players, cursors)
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, target in kinds.items():
@@ -71,9 +73,9 @@ async def measure_at(port: int, players: int, seconds: float, rounds: int = 3) -
     return {kind: ms if kind == "/healthz" else ms - idle for kind, ms in medians.items()}
 
 
-async def _cursor(port: int, rank: int) -> str:
+async def _cursor(port: int, board: str, rank: int) -> str:
     """The cursor behind a page that begins at `rank`."""
-    target = f"/boards/{BOARD}/players/?from_rank={rank}&limit=1"
+    target = f"/boards/{board}/players/?from_rank={rank}&limit=1"
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = (await reader.read()).decode()
@@ -84,15 +86,14 @@ async def _cursor(port: int, rank: int) -> str:
     return rest.partition("&")[0]
 
 
-def measure(players: int, seconds: float, *options: str) -> dict[str, float]:
-    """As `measure_at`, of a server with a board of `players` players."""
+def measure(players: int, seconds: float, *options: str, board: str = BOARD) -> dict[str, float]:
+    """As `measure_at`, of a server with a board of `players` players that is made first."""
     server = WholeServer(*options)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         try:
             server.serve(Path(folder))
-            call(server.port, "POST", "/boards/", {"id": BOARD})
-            asyncio.run(fill(server.port, players))
-            return asyncio.run(measure_at(server.port, players, seconds))
+            asyncio.run(fill(server.port, board, players))
+            return asyncio.run(measure_at(server.port, board, players, seconds))
         finally:
             server.stop()
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Number, Ordering, Player
@@ -62,6 +63,7 @@ def test_the_key_orders_as_a_plain_sort_does(ordering: Ordering, found: dict[str
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)
+@examples(deadline=None, max_examples=50)
 @given(found=PLAYERS, strange=st.lists(st.sampled_from(["text", b"blob"]), max_size=2))
 @example(found={"a": 0, "b": 1, "c": -1}, strange=["text"])
 def test_sql_orders_and_counts_as_a_plain_sort_does(

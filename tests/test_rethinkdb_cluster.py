@@ -241,9 +241,8 @@ async def test_a_primary_that_a_partition_cut_off_is_left(
         server.signal(signal.SIGCONT)
     feed = await eventually(store.changes)
     before = (await eventually(lambda: store.get_player("demo", "venus"))).score
-    assert (
-        await eventually(lambda: store.add_score("demo", "venus", 5))
-    ).player.score >= before + 5
+    added = await eventually(lambda: store.add_score("demo", "venus", 5))
+    assert added.player.score >= before + 5
     change = (await asyncio.wait_for(feed.next(), 20))[0]
     assert isinstance(change, PlayerChanged)
 

@@ -28,6 +28,9 @@ pytestmark = pytest.mark.usefixtures("io_loop")
 
 boards, players = r.table("boards"), r.table("players")
 
+#: What others may have stored for a time.
+REACHED: list[Any] = [7, 0.5, "7", [], True]
+
 #: Ids that no path of the API names.
 STRANGE = [3, 1.5, True, ["x"], "", " ", "a b", "a/b", "ü", ".", "..", "x" * 65, "a\n", "%41"]
 
@@ -111,8 +114,7 @@ async def test_the_index_agrees_with_the_documents(
         for score in (1, "1")
     ]
     cases += [
-        {"id": "p", "board": "bcd", "score": 1, "reached_at": reached_at}
-        for reached_at in (7, 0.5, "7", [], True)
+        {"id": "p", "board": "bcd", "score": 1, "reached_at": reached_at} for reached_at in REACHED
     ]
     for case in cases:
         board, place, reached_at, key = await admin.run(r.expr(case).do(standing_key))

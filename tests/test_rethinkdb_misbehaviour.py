@@ -305,7 +305,7 @@ async def test_callers_that_go_away_free_their_places(
         await asyncio.sleep(0.05)
         waiting = [asyncio.ensure_future(store.add_score("demo", player_id, 1)) for _ in range(3)]
         await asyncio.sleep(0)
-        with pytest.raises(StoreUnavailable, match="too many additions"):
+        with pytest.raises(StoreUnavailable, match="too many writes"):
             await store.add_score("demo", player_id, 1)
         for adding in sent + waiting:
             adding.cancel()
@@ -350,6 +350,6 @@ async def test_close_finishes_the_additions_under_way(settings: Settings, reql: 
     await asyncio.sleep(0)
     await store.close()
     await store.close()
-    assert [player.score for player in await asyncio.gather(*adding)] == [32, 33, 34, 35, 36]
+    assert [done.player.score for done in await asyncio.gather(*adding)] == [32, 33, 34, 35, 36]
     with pytest.raises(StoreUnavailable):
         await store.ping()

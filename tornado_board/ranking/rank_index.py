@@ -17,6 +17,7 @@ The build
     by which time the feed has told everything that was written before the scan's end. From then on
     a player counts with what the feed last told, or would have told, and that is
     `PlayerChanged.before`. So it need not be known any more, and 8 bytes a player remain.
+    (A feed that is behind when the scan begins sets a player back until it has caught up.)
 
 Writes of this process
     A write is told by its answer (`wrote`) and by the feed, in either order, and the feed may merge
@@ -29,6 +30,8 @@ Writes of this process
     is the state that the write found, then the write is ahead; otherwise the feed has passed it.
     Where nothing is remembered of the player, the write found what the feed has told; if another
     process wrote in between, then the change that tells so also tells what counted really.
+    A player may be written back to what the feed told last, and the feed may merge that to nothing.
+    So the store is asked for who is ahead for `DOUBT` seconds (`doubtful`, `settle`).
 
 When it can't know
     The state becomes `LOST`, and the index has to be built anew, if a change does not say what was
@@ -42,14 +45,14 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import msgspec
 
 from tornado_board.models import SCORE_LIMIT, Number, Ordering, PlayerChanged
+from tornado_board.ranking.ahead import Ahead
 from tornado_board.ranking.counted import UNKNOWN, Counted, Unknown
 from tornado_board.ranking.ranks import Merits, Sorting
+from tornado_board.ranking.told import Told
 
 #: Players that `RankIndex.scanned` takes at a time: less than a millisecond.
 SCANNED_AT_ONCE = 1000
@@ -58,18 +61,13 @@ SCANNED_AT_ONCE = 1000
 #: counts with: longer than any feed is behind that is not lost.
 HELD = 60
 
-#: Ticks within which the feed has to tell a write, or another state of that player.
-PATIENCE = 10
+#: Ticks within which the feed has to tell a write, or another state of that player; after how many
+#: of them the store is asked for the player, and how many players at a time.
+PATIENCE, DOUBT, DOUBTED_AT_ONCE = 10, 2, 100
 
 #: Players who may be ahead of the feed at a time. Beyond it those that are ahead the longest count
 #: as the feed says.
 MOST_AHEAD = 100_000
-
-#: States that are known of a player who is ahead.
-MOST_STATES = 1000
-
-#: Players of whom it is remembered what the feed told last, and for how many ticks.
-MOST_REMEMBERED, REMEMBERED = 20_000, 10
 
 #: Late changes that are made up for in one step of the build.
 _LATE_AT_ONCE = 500
@@ -82,26 +80,6 @@ class State(enum.Enum):
     BUILDING = "the board is being read"
     READY = "ranks are known"
     LOST = "what counts is not known any more"
-
-
-@dataclass(slots=True)
-class _Ahead:
-    """A player whose last answered write the feed has not told yet."""
-
-    #: Merits that its writes found and left, the newest last: that counts. ``None``: no player.
-    states: list[float | None]
-    #: What the feed has told last; `UNKNOWN` in a build, and where it is not what the write found.
-    told: float | Unknown | None
-    #: `told` is only what the write found.
-    is_assumed: bool
-    #: Since which tick nothing was heard of it.
-    since: int
-    #: Whether the feed has told anything since.
-    is_heard: bool = False
-
-    @property
-    def counts(self) -> float | None:
-        return self.states[-1]
 
 
 class RankIndex:
@@ -118,9 +96,8 @@ class RankIndex:
         self.ordering = ordering
         self._ticks = 0
         self._counted: Counted | None = Counted()
-        self._ahead: dict[str, _Ahead] = {}
-        #: What the feed told last of a player, at which position and tick; the oldest first.
-        self._remembered: dict[str, tuple[float | None, int, int]] = {}
+        self._ahead: dict[str, Ahead] = {}
+        self._remembered = Told()
         self._merits = Merits()
         #: Players who are ahead and whose `told` is still in the multiset, unknown which it is.
         self._owed = 0
@@ -243,7 +220,7 @@ class RankIndex:
             return
         else:
             before = self._merit(change.before)
-        self._remember(player_id, after, position)
+        self._remembered.add(player_id, after, position, self._ticks)
         ahead = self._ahead.get(player_id)
         if ahead is None:
             self._move(before, after)
@@ -263,11 +240,18 @@ class RankIndex:
             return
         ahead = self._ahead.get(player_id)
         if ahead is not None:
-            self._extend(player_id, ahead, found, left)
+            counted = ahead.counts
+            ahead.write(found, left)
+            if ahead.told is not UNKNOWN or self.state is State.READY:
+                self._move(counted, ahead.counts)
+            self._renew(player_id, ahead)
             return
         told, position = self._told(player_id)
-        if told is not UNKNOWN and told != found and position > since:
-            return  # the feed has passed it
+        if told is not UNKNOWN and position > since:
+            if told != found:
+                return  # the feed has passed it
+            if since >= 0 and self._remembered.has_told(player_id, left, since):
+                return  # so it has, and then it told what had been before
         is_assumed = told is UNKNOWN and self.state is State.READY
         if is_assumed:
             told = found
@@ -277,7 +261,7 @@ class RankIndex:
             self._move(None, left)
         elif told is not UNKNOWN:
             self._move(told, left)
-        self._ahead[player_id] = _Ahead([found, left], told, is_assumed, self._ticks)
+        self._ahead[player_id] = Ahead([found, left], told, is_assumed, self._ticks)
         if len(self._ahead) > MOST_AHEAD:
             self._undo(next(iter(self._ahead)))
 
@@ -288,13 +272,7 @@ class RankIndex:
             return
         if self._ticks - self._ready_since >= HELD:
             self.release()
-        forgotten = []
-        for player_id, (_, _, ticks) in self._remembered.items():
-            if self._ticks - ticks < REMEMBERED:
-                break
-            forgotten.append(player_id)
-        for player_id in forgotten:
-            del self._remembered[player_id]
+        self._remembered.forget(self._ticks)
         late = []
         for player_id, ahead in self._ahead.items():
             if self._ticks - ahead.since < PATIENCE:
@@ -307,6 +285,24 @@ class RankIndex:
             else:
                 self._lose("the feed does not tell a write")
 
+    def doubtful(self) -> dict[str, int]:
+        """Players who are ahead for so long that the store is to be asked for them, and since when;
+        for `settle`."""
+        found: dict[str, int] = {}
+        for player_id, ahead in self._ahead.items():
+            if self._ticks - ahead.since < DOUBT or len(found) == DOUBTED_AT_ONCE:
+                break
+            if ahead.told != ahead.counts:
+                found[player_id] = ahead.since
+        return found
+
+    def settle(self, player_id: str, score: Number | None, since: int) -> None:
+        """The store has this score of a doubtful player. If the feed has told the same last, then
+        it has nothing more to tell: the player was written again, back to that."""
+        ahead = self._ahead.get(player_id)
+        if ahead is not None and ahead.since == since and ahead.told == self._merit(score):
+            self._undo(player_id)
+
     def release(self) -> None:
         """The feed has told everything that was written before the end of the scan."""
         self._counted = None
@@ -317,7 +313,7 @@ class RankIndex:
         return None if score is None else self.ordering.merit(score)
 
     def _hear(
-        self, player_id: str, ahead: _Ahead, before: float | None, after: float | None
+        self, player_id: str, ahead: Ahead, before: float | None, after: float | None
     ) -> None:
         """The feed told that a player who is ahead is `after`; `before` it counted before."""
         if ahead.told is UNKNOWN and self.state is State.READY:
@@ -330,36 +326,13 @@ class RankIndex:
                 self._lose("a change says of a player what the feed did not tell")
                 return
             self._move(before, ahead.told)
-        ahead.told, ahead.is_assumed, ahead.is_heard = after, False, True
-        try:
-            at = ahead.states.index(after, 0, len(ahead.states) - 1)
-        except ValueError:
+        if ahead.hear(after):
+            self._renew(player_id, ahead)
+        else:
             del self._ahead[player_id]
             self._move(ahead.counts, after)
-        else:
-            del ahead.states[:at]
-            self._renew(player_id, ahead)
 
-    def _extend(
-        self, player_id: str, ahead: _Ahead, found: float | None, left: float | None
-    ) -> None:
-        """A player who is ahead was written again."""
-        states, counted = ahead.states, ahead.counts
-        if left == states[0] and found != counted:
-            states.insert(0, found)  # an earlier write, whose answer was overtaken
-            return
-        if found != counted:
-            if (found, left) in pairwise(states):
-                return  # so is this one's
-            states.append(found)
-        states.append(left)
-        if len(states) > MOST_STATES:
-            del states[: MOST_STATES // 2]
-        if ahead.told is not UNKNOWN or self.state is State.READY:
-            self._move(counted, left)
-        self._renew(player_id, ahead)
-
-    def _renew(self, player_id: str, ahead: _Ahead) -> None:
+    def _renew(self, player_id: str, ahead: Ahead) -> None:
         del self._ahead[player_id]
         self._ahead[player_id] = ahead
         ahead.since = self._ticks
@@ -374,21 +347,15 @@ class RankIndex:
 
     def _told(self, player_id: str) -> tuple[float | Unknown | None, int]:
         """What the feed has told last of the player, and at which position."""
-        remembered = self._remembered.get(player_id)
+        remembered = self._remembered.last(player_id)
         if remembered is not None:
-            return remembered[0], remembered[1]
+            return remembered
         if self._counted is None:
             return UNKNOWN, 0
         counted = self._counted.get(player_id)
         if counted is UNKNOWN and self._scanned_at != _NOW:
             return None, self._scanned_at
         return counted, self._scanned_at
-
-    def _remember(self, player_id: str, merit: float | None, position: int) -> None:
-        self._remembered.pop(player_id, None)
-        self._remembered[player_id] = merit, position, self._ticks
-        if len(self._remembered) > MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
 
     def _move(self, old: float | None, new: float | None) -> None:
         """Count a player with `new` instead of `old`."""

@@ -195,11 +195,13 @@ class Sorting:
                     start, stop = stop, bisect_right(run, pivot, stop)
                     equal += stop - start
                 starts[i] = stop
-            yield array("d", sorted(between))
+            step = array("d", sorted(between))
             while equal:
                 count = min(equal, SORTED_AT_ONCE)
                 equal -= count
-                yield array("d", (pivot,)) * count
+                step.extend(array("d", (pivot,)) * count)
+                yield step
+                step = array("d")
         rest = array("d")
         for start, run in zip(starts, runs, strict=True):
             rest.extend(run[start:])

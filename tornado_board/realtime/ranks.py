@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ _IDLE, _UNUSED = 900, 10
 _REST, _AGAIN, _NO_ROOM = 10, 2, 30
 
 
-def _give_memory_back() -> None:
+def give_memory_back() -> None:
     """Have the C library give the system back what is free: by itself it keeps small pieces, of
     which what is known of players for a while consists. Takes milliseconds."""
     with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
@@ -216,10 +216,24 @@ class Ranks:
                 board.index.tick()
                 self._weigh(board)
                 self._drop_if_lost(board)
+                self._ask_about_doubtful(board)
                 self._check(board)
         self._make_room()
         if not self._boards:
             self._feed.detach(self)
+
+    def _ask_about_doubtful(self, board: _Board) -> None:
+        if board.index is not None and (doubtful := board.index.doubtful()):
+            self._tasks.start(self._settle(board.id, board.index, doubtful))
+
+    async def _settle(self, board_id: str, index: RankIndex, doubtful: Mapping[str, int]) -> None:
+        try:
+            found = await self._store.players_by_id(board_id, list(doubtful))
+        except (NotFound, StoreUnavailable):
+            return
+        scores = {player.id: player.score for player in found}
+        for player_id, since in doubtful.items():
+            index.settle(player_id, scores.get(player_id), since)
 
     def _check(self, board: _Board) -> None:
         """Compare now and then how many players are known with the store's count."""
@@ -372,7 +386,7 @@ class Ranks:
         self._weight -= freed
         board.weight = weight
         if freed >= _MUCH and not self._closed:
-            self._tasks.start(asyncio.to_thread(_give_memory_back))
+            self._tasks.start(asyncio.to_thread(give_memory_back))
 
     def _make_room(self, wanted: _Board | None = None) -> bool:
         """Drop boards until all fit: first those that were not asked for the longest. Whether they

@@ -37,6 +37,15 @@ class Apart(Exception):
     them can't be, and nothing was done."""
 
 
+def together(batch: list[Write]) -> list[Write]:
+    """`batch` with the writes that one call carries out beside each other. None of those who wait
+    has been answered, so that each order is as good."""
+    kinds: dict[object, list[Write]] = {}
+    for write in batch:
+        kinds.setdefault(_kind(write), []).append(write)
+    return [write for run in kinds.values() for write in run]
+
+
 def carry_out(batch: list[Write], connection: sqlite3.Connection, name: str) -> list[Outcome]:
     """What became of each of `batch`, in the transaction that has begun. Where nothing was to be
     done, that is over.

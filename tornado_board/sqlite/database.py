@@ -54,6 +54,7 @@ class Database:
                 refused = True
                 raise
             prepare(first)
+            first.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE}")
             # All of them now: later, another file may be in this one's place.
             for _ in range(limits.READERS + 1):
                 connections.append(connect(path, limits.BUSY))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tornado_board.sqlite import limits
-from tornado_board.sqlite.batches import Apart, Outcome, Write, carry_out, code_of
+from tornado_board.sqlite.batches import Apart, Outcome, Write, carry_out, code_of, together
 from tornado_board.sqlite.files import DatabaseUnavailable, OutcomeUncertain, Place, transaction
 
 logger = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class Writer:
                     batch.remove(write)
                     self._carry_out_bare(write)
                 if batch:
-                    self._commit(batch)
+                    self._commit(together(batch))
                 elif not closing:
                     self._look_after()
             except Exception:

@@ -66,23 +66,34 @@ class Pages:
         where there are fewer on one side."""
         player = await self._store.get_player(self._board_id, player_id)
         place = Place(player.score, player.reached_at, player.id)
-        # As many on either side as may be needed, and one more, which tells of others beyond.
+        half = (limit - 1) // 2
+        rest = limit - 1 - half
+        # One more on either side tells of others beyond.
         before, behind = await asyncio.gather(
-            self._store.players_after(self._board_id, place, limit, backwards=True),
-            self._store.players_after(self._board_id, place, limit),
+            self._beside(place, half + 1, backwards=True), self._beside(place, rest + 1)
         )
+        # At an end of the board the other side fills the page.
+        if len(behind) < rest and len(before) > half:
+            before = await self._beside(place, limit - len(behind), backwards=True)
+        elif len(before) < half and len(behind) > rest:
+            behind = await self._beside(place, limit - len(before))
         # Who moved between these reads was seen twice.
         seen = {player_id}
         before = [other for other in before if other.id not in seen]
         seen.update(other.id for other in before)
         behind = [other for other in behind if other.id not in seen]
-        above = min(len(before), max((limit - 1) // 2, limit - 1 - len(behind)))
+        above = min(len(before), max(half, limit - 1 - len(behind)))
         below = min(len(behind), limit - 1 - above)
         return await self._page(
             [*before[:above][::-1], player, *behind[:below]],
             has_previous=len(before) > above,
             has_next=len(behind) > below,
         )
+
+    async def _beside(
+        self, place: Place, limit: int, *, backwards: bool = False
+    ) -> Sequence[Player]:
+        return await self._store.players_after(self._board_id, place, limit, backwards=backwards)
 
     async def of(self, ids: Sequence[str]) -> Page:
         """Those of `ids` that there are."""

@@ -22,8 +22,6 @@ from tornado_board.inputs import (
 )
 from tornado_board.models import Board, Number, Player, Ranking, score_of
 from tornado_board.store import (
-    Invalid,
-    KeyReused,
     NotFound,
     Once,
     OutcomeUnknown,

@@ -176,9 +176,10 @@ class Connection:
                 if not self._running:
                     self._idle.set()
 
-    async def stream(self, term: Any, **options: Any) -> AsyncIterator[list[Any]]:
+    async def stream(self, term: Any, size: int, **options: Any) -> AsyncIterator[list[Any]]:
         """Run the ReQL `term`, a read whose result is a stream, with the driver's `options`, and
-        give its elements in batches as they come. Each may take as long as a query.
+        give its elements as they come, at most `size` at a time. Each time may take as long as a
+        query.
 
         Raises `StoreUnavailable`, also in the middle.
         """
@@ -190,8 +191,8 @@ class Connection:
                 cursor = await run(driver, term, self._timeout, lost, **options)
                 while True:
                     batch = [await _first(cursor, self._timeout, lost)]
-                    batch.extend(cursor.items)
-                    cursor.items.clear()
+                    while cursor.items and len(batch) < size:
+                        batch.append(cursor.items.popleft())
                     yield batch
             except ReqlCursorEmpty:
                 return

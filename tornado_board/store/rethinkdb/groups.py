@@ -88,7 +88,12 @@ def _update_players(p: Any) -> Any:
         return {
             "plain": plain,
             "result": players.get_all(r.args(p["runs"].keys())).replace(
-                lambda document: _changed(document, p["runs"][document["id"]], plain),
+                # Another process may delete a document between its finding and its update.
+                lambda document: r.branch(
+                    document.eq(None),
+                    None,
+                    _changed(document, p["runs"][document["id"]], plain),
+                ),
                 return_changes="always",
             ),
         }

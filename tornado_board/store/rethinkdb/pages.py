@@ -188,6 +188,7 @@ class Pages:
             raise no_board(board_id)
         pieces = self._connection.stream(
             _all_players(board=board_id),
+            _PIECE,
             max_batch_rows=_PIECE,
             min_batch_rows=_PIECE,
             max_batch_bytes=_PIECE_BYTES,
@@ -296,8 +297,8 @@ def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
 
 
 #: By the board's order, and whether it goes backwards: the first `limit` of the ranked documents of
-#: `board` behind `place` (a list of score, time and id), or of all; the ``board``, and its ``rules``
-#: as `rules.KnownRules` has them; and of those of the documents that have a qualified key the plain
+#: `board` behind `place` (a list of score, time and id), or of all; the ``board``, and its
+#: ``rules`` as `rules.KnownRules` has them; and of those of the documents that have a qualified key the plain
 #: ones that count in their stead (``shadows``). More documents may be in there, in any order.
 _PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
     ("desc", False): prepared(lambda p: _page(p, _straight, False)),

@@ -49,7 +49,7 @@ class SQLiteFeed:
         self._database = database
         self._on_deletion = on_deletion
         # In the writer's thread: up to which number what was read was told, and was read.
-        self._seen = self._next = 0
+        self._begun = self._seen = self._next = 0
         # On the event loop.
         self._waiting: deque[Change] = deque()  # what was read and not told yet
         self._taken = 0
@@ -62,12 +62,12 @@ class SQLiteFeed:
         """Hold every change from now on. Raises `DatabaseUnavailable`."""
         await self._database.follow(self)
         # What an earlier process left, or an earlier feed: it is nobody's any more.
-        self._forgetting = self._tasks.start(self._forget(self._next))
+        self._forgetting = self._tasks.start(self._forget(self._begun))
 
     # In the writer's thread
 
     def begin(self, c: sqlite3.Connection) -> None:
-        self._seen = self._next = version(c)
+        self._begun = self._seen = self._next = version(c)
 
     def read(self, c: sqlite3.Connection) -> Found | None:
         try:
