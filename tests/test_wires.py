@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Never, cast
 
 import pytest
 from hypothesis import given
@@ -141,7 +141,7 @@ class PlainClient:
         return self.subscriber._unfinished is not None
 
 
-class NarrowTLS(NarrowSocket, ssl.SSLSocket):  # type: ignore[misc]
+class NarrowTLS(NarrowSocket, ssl.SSLSocket):
     """A TLS socket that takes a record at a time, and has to be given again what it did not take.
 
     See SSL_write in OpenSSL's manual: with partial writes enabled it tells how much was taken; what
@@ -151,7 +151,7 @@ class NarrowTLS(NarrowSocket, ssl.SSLSocket):  # type: ignore[misc]
     RECORD = 40
     _owed: bytes | None = None
 
-    def send(self, data: Any) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         record = bytes(data[: self.RECORD])
         assert self._owed in (None, record), "another message than the one that was refused"
         if self.room < len(record):
@@ -160,7 +160,7 @@ class NarrowTLS(NarrowSocket, ssl.SSLSocket):  # type: ignore[misc]
         self._owed = None
         return super().send(record)
 
-    def sendmsg(self, *_: object) -> int:
+    def sendmsg(self, *_: object) -> Never:  # type: ignore[override]
         raise NotImplementedError("sendmsg not allowed on instances of SSLSocket")
 
 
