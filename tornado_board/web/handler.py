@@ -16,7 +16,7 @@ import tornado.web
 from tornado_board import models
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.ranks import Ranks
-from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
 from tornado_board.tasks import succeed
@@ -236,11 +236,8 @@ class Handler(tornado.web.RequestHandler):
             connection.close()
             return
         log_stream_started(request.path, request.remote_ip)
-        if connection.is_secure:
-            streams.begin(opened, SecureSubscriber(connection), cors)
-        else:
-            sock, release = connection.hand_over()
-            streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
+        sock, release = connection.hand_over()
+        streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
 
     def send(self, answer: Answer, *, final: bool = True) -> None:
         """Answer with `answer`. `final`: whether it is to be given again to a request that comes
