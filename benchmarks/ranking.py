@@ -30,14 +30,16 @@ from statistics import median
 
 from benchmarks import bulk, lookups
 from benchmarks.processes import memory_bytes
+from benchmarks.rethinkdb_store import make_board
 from tests.redis_server import RedisServer
-from tests.rethinkdb_server import PROGRAM, RethinkDBServer
+from tests.rethinkdb_server import RethinkDBServer
 from tornado_board.inputs import NewBoard, Submission
 from tornado_board.ranking.ranks import Merits, Sorting
 from tornado_board.realtime.feed import Changefeed
-from tornado_board.realtime.ranks import Ranks, give_memory_back
+from tornado_board.realtime.rank_scan import give_memory_back
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.settings import Settings
-from tornado_board.store import Store, open_store
+from tornado_board.store import AlreadyExists, Store, open_store
 
 PLAYERS = 1_000_000
 
@@ -162,9 +164,6 @@ def _urls() -> Iterator[dict[str, str]]:
     """An empty database of each store there is."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         urls = {"SQLite": f"sqlite:///{folder}/board.sqlite3"}
-        if PROGRAM is None:
-            yield urls
-            return
         server = RethinkDBServer(Path(folder))
         server.start()
         try:
@@ -175,9 +174,13 @@ def _urls() -> Iterator[dict[str, str]]:
 
 @contextlib.asynccontextmanager
 async def _filled(url: str, players: int) -> AsyncIterator[Store]:
+    if url.startswith("rethinkdb:"):
+        await make_board(url, players)
+        players = 0
     store = await open_store(url, Settings())
     try:
-        await store.create_board(NewBoard(id="b"))
+        with contextlib.suppress(AlreadyExists):
+            await store.create_board(NewBoard(id="b"))
         chance = random.Random(4)
         for start in range(0, players, _FILLED_AT_ONCE):
             many = [
@@ -206,8 +209,7 @@ async def _measure(name: str, url: str, players: int, rounds: int) -> str:
                 ranks.resync()
                 began, thread = time.perf_counter(), time.thread_time()
                 while ranks.known("b") is None:
-                    await ranks.count("b")
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.02)
                 known.append(time.perf_counter() - began)
                 busy.append(time.thread_time() - thread)
             scores = range(0, 10**6, 1000)
@@ -224,7 +226,7 @@ async def _measure(name: str, url: str, players: int, rounds: int) -> str:
     )
 
 
-def stores(players: int, rounds: int) -> str:
+def stores(names: Sequence[str], players: int, rounds: int) -> str:
     """How the stores count, and how soon ranks are known, as Markdown."""
     table = (
         f"| {players:,} players | the store's count | the store's rank | from memory "
@@ -232,17 +234,17 @@ def stores(players: int, rounds: int) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |\n"
     )
     with _urls() as urls:
-        for name, url in urls.items():
-            table += asyncio.run(_measure(name, url, players, rounds))
+        for name in names:
+            table += asyncio.run(_measure(name, urls[name], players, rounds))
     return table
 
 
-def over_http(players: int, seconds: float) -> str:
+def over_http(names: Sequence[str], players: int, seconds: float) -> str:
     """Reads and submissions over HTTP on each store, as Markdown."""
     parts = []
     with _urls() as urls:
-        for name, url in urls.items():
-            option = f"--database-url={url}"
+        for name in names:
+            option = f"--database-url={urls[name]}"
             reads = lookups.measure(players, seconds, option, board="lookups")
             parts.append(f"{name}:\n\n{lookups.table(reads, players)}")
             parts.append(bulk.report(seconds, option, players=min(players, bulk.PLAYERS)))
@@ -255,13 +257,14 @@ def main() -> None:
     parser.add_argument("--players", type=int, default=PLAYERS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="for each figure over HTTP")
+    parser.add_argument("--stores", nargs="*", default=["SQLite", "RethinkDB"])
     options = parser.parse_args()
     if "memory" in options.parts:
         print(memory(options.players), flush=True)
     if "stores" in options.parts:
-        print(stores(options.players, options.rounds), flush=True)
+        print(stores(options.stores, options.players, options.rounds), flush=True)
     if "http" in options.parts:
-        print(over_http(options.players, options.seconds), flush=True)
+        print(over_http(options.stores, options.players, options.seconds), flush=True)
 
 
 if __name__ == "__main__":

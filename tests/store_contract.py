@@ -49,7 +49,8 @@ async def rank_of(store: Store, board_id: str, player_id: str) -> int:
 class Chain:
     """What a feed has told of players' scores: each change tells what was there before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exact: bool = True) -> None:
+        self._exact = exact
         self.scores: dict[tuple[str, str], Number] = {}
 
     async def read(self, store: Store, *board_ids: str) -> None:
@@ -62,7 +63,7 @@ class Chain:
         for change in changes:
             if isinstance(change, PlayerChanged):
                 key = change.board_id, change.player_id
-                if change.before is not msgspec.UNSET:
+                if self._exact and change.before is not msgspec.UNSET:
                     assert change.before == self.scores.get(key), change
                 self.scores.pop(key, None)
                 if change.player is not None:

@@ -32,9 +32,10 @@ PLAYERS = st.dictionaries(IDS, SCORES)
 
 
 def plainly(players: list[Player], order: Literal["desc", "asc"]) -> list[Player]:
-    """In order, by a sort that takes two steps and no key of ours."""
+    """In order, by a sort that takes three steps and no key of ours."""
     by_id = sorted(players, key=lambda player: player.id.encode())
-    return sorted(by_id, key=lambda player: player.score, reverse=order == "desc")
+    by_time = sorted(by_id, key=lambda player: player.reached_at)
+    return sorted(by_time, key=lambda player: player.score, reverse=order == "desc")
 
 
 def better(players: list[Player], score: Number, order: Literal["desc", "asc"]) -> int:
@@ -98,11 +99,15 @@ async def test_an_index_of_rethinkdb_orders_and_counts_as_a_plain_sort_does(
     await opened_store(opened, either_url, settings)
     admin = Admin(either_url)
     scores = [0, 1, 1, -1, -1, 0.5, -0.5, 0, SCORE_LIMIT, -SCORE_LIMIT]
-    players = [Player(f"p{9 - i}", "P", score) for i, score in enumerate(scores)]
+    players = [Player(f"p{9 - i}", "P", score, i % 2) for i, score in enumerate(scores)]
     table = r.table("players")
     await admin.run(table.delete())
-    await admin.run(table.insert([{"id": p.id, "score": p.score} for p in players]))
-    await admin.run(table.index_create("ours", lambda d: [*ordering.parts(d["score"], d["id"])]))
+    rows = [{"id": p.id, "score": p.score, "reached_at": p.reached_at} for p in players]
+    await admin.run(table.insert(rows))
+    key = ("score", "reached_at", "id")
+    await admin.run(
+        table.index_create("ours", lambda d: [*ordering.parts(*(d[name] for name in key))])
+    )
     while not (await admin.run(table.index_status("ours")))[0]["ready"]:
         await asyncio.sleep(0.01)
     found = await admin.run(table.order_by(index="ours").coerce_to("array"))

@@ -49,7 +49,7 @@ class Cluster:
 
     async def add(self, amount: int = 1, board: str = "b") -> str:
         """Add to the score of player ``p``; what the board shows then."""
-        player = await self.store.add_score(board, "p", amount)
+        player = (await self.store.add_score(board, "p", amount)).player
         return f'"score":{player.score}'
 
     async def all_show(self, text: str, board: str = "b", *nodes: Node) -> None:

@@ -262,7 +262,8 @@ async def test_start_and_feed_while_a_primary_is_elected(
     feed = await eventually(store.changes)
     late = await starting
     assert late.identity == store.identity
-    assert (await eventually(lambda: late.add_score("demo", "venus", 1))).score == 32
+    added = await eventually(lambda: late.add_score("demo", "venus", 1))
+    assert added.player.score == 32
     assert await asyncio.wait_for(feed.next(), 20)
     third.kill()  # one of three is left: it can't even be started with
     hurried = dataclasses.replace(settings, database_wait=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -47,3 +48,57 @@ async def test_clients_that_read_too_much_stop_neither_feed_nor_log(
     await log.ping()
     assert await log.head("demo") == Event(event_id, "{}")
     assert await log.board_ids() == ["demo"]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_heavy_writes_have_transactions_of_their_own(settings: Settings) -> None:
+    database = Database.open(settings.database_url)
+    gate = threading.Event()
+    calls: list[list[str]] = []
+
+    def work(_: sqlite3.Connection, items: list[str]) -> list[str]:
+        calls.append(items)
+        return items
+
+    waiting: list[asyncio.Future[object]] = [
+        asyncio.ensure_future(database.write(lambda c: gate.wait(10)))
+    ]
+    await asyncio.sleep(0.05)
+    for item in ("a", "b", "A", "B", "C", "D", "c", "E"):
+        weight = 1_000 if item.isupper() else 1
+        waiting.append(asyncio.ensure_future(database.write_one_of(work, item, weight)))
+    await asyncio.sleep(0)
+    gate.set()
+    assert (await asyncio.gather(*waiting))[1:] == ["a", "b", "A", "B", "C", "D", "c", "E"]
+    assert calls == [["a", "b"], ["A", "B", "C"], ["D"], ["c"], ["E"]]
+    await database.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_writes_that_one_call_takes_are_together_whatever_waits_between(
+    settings: Settings,
+) -> None:
+    database = Database.open(settings.database_url)
+    gate = threading.Event()
+    calls: list[list[int]] = []
+
+    def work(_: sqlite3.Connection, items: list[int]) -> list[int | ValueError]:
+        calls.append(items)
+        if 3 in items and len(items) > 1:
+            raise ValueError("not three with others")
+        return [ValueError("two") if item == 2 else 10 * item for item in items]
+
+    waiting: list[asyncio.Future[object]] = [
+        asyncio.ensure_future(database.write(lambda c: gate.wait(10)))
+    ]
+    await asyncio.sleep(0.05)
+    for item in (1, 2, 3, 4):
+        waiting.append(asyncio.ensure_future(database.write_one_of(work, item)))
+        waiting.append(asyncio.ensure_future(database.write(lambda c: "other")))
+    await asyncio.sleep(0)
+    gate.set()
+    results = (await asyncio.gather(*waiting, return_exceptions=True))[1:]
+    assert [str(result) for result in results[::2]] == ["10", "two", "30", "40"]
+    assert results[1::2] == ["other"] * 4
+    assert calls == [[1, 2, 3, 4], [1], [2], [3], [4]]
+    await database.close()

@@ -16,6 +16,7 @@ from tornado_board.inputs import NewBoard, PlayerPatch, Submission
 from tornado_board.models import Board, Order, Player, Ties, is_id
 from tornado_board.store import NotFound, Place, Submitted
 from tornado_board.store.sqlite import migrations, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.written import Written
 
 TEXTS = st.one_of(
     st.text(max_size=70),
@@ -75,7 +76,9 @@ def test_everything_of_a_board_is_read_from_an_index(
     pages.scores(c, "b", "a", 5)
     pages.has_players(c, board)
     list(rows.players(c, "b", ["p", "q"]))
-    submissions.submit(c, "b", [Submission(id="p", score=5), Submission(id="new", score=5)])
+    submissions.submit(
+        c, "b", [Submission(id="p", score=5), Submission(id="new", score=5)], Written()
+    )
     writes.patch_player(c, "b", "p", PlayerPatch(name="N"))
     writes.delete_player(c, "b", "p")
     c.set_trace_callback(None)
@@ -148,7 +151,7 @@ def test_rows_that_no_check_refused_are_shown_as_what_they_are(
         with pytest.raises(NotFound):
             rows.player(c, "b", id)
     # A score that is handed in makes a player of what is none.
-    (made,) = submissions.submit(c, "b", [Submission(id="text", score=3)])
+    (made,) = submissions.submit(c, "b", [Submission(id="text", score=3)], Written())
     assert isinstance(made, Submitted)
     assert made.previous is None
     assert rows.player(c, "b", "text") == made.player

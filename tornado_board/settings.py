@@ -189,7 +189,7 @@ class Settings:
     )
     rank_entries: int = _setting(
         20_000_000,
-        "scores in memory for ranks, of all boards: 8 bytes each, 32 for a minute after a board was "
+        "scores in memory for ranks, of all boards: 8 bytes each, 32 for a minute after a board is "
         "read; the longest unused board makes room; 0 for none: the database counts",
         group="realtime",
         low=0,

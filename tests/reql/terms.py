@@ -134,6 +134,8 @@ class Evaluator(Administration):
 
     def _has_fields(self, env: Environment, args: list[Any], options: Row) -> bool:
         value = self.data(args[0], env)
+        if not isinstance(value, dict):
+            raise ReQLError(f"Cannot perform has_fields on a non-object `{value}`.")
         return all(value.get(name) is not None for name in args[1:])
 
     def _limit(self, env: Environment, args: list[Any], options: Row) -> Rows:

@@ -145,8 +145,8 @@ class RankIndex:
 
     @property
     def entries(self) -> int:
-        """Numbers of 8 bytes that it holds, roughly."""
-        return len(self._merits) + (0 if self._counted is None else 3 * len(self._counted))
+        """Players of whom it holds something, during the build too."""
+        return max(len(self._merits), 0 if self._counted is None else len(self._counted))
 
     # The build
 
@@ -265,12 +265,14 @@ class RankIndex:
         if len(self._ahead) > MOST_AHEAD:
             self._undo(next(iter(self._ahead)))
 
-    def tick(self) -> None:
-        """A second has passed."""
+    def tick(self) -> int:
+        """A second has passed. Of how many players less is held in memory than before."""
         self._ticks += 1
         if self.state is not State.READY:
-            return
-        if self._ticks - self._ready_since >= HELD:
+            return 0
+        released = 0
+        if self._counted is not None and self._ticks - self._ready_since >= HELD:
+            released = len(self._counted)
             self.release()
         self._remembered.forget(self._ticks)
         late = []
@@ -284,6 +286,7 @@ class RankIndex:
                 self._undo(player_id)
             else:
                 self._lose("the feed does not tell a write")
+        return released
 
     def doubtful(self) -> dict[str, int]:
         """Players who are ahead for so long that the store is to be asked for them, and since when;

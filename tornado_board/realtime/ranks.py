@@ -8,18 +8,17 @@ there are many players, and right.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tornado_board.models import Change, Number, PlayerChanged
 from tornado_board.ranking.count_check import CountCheck
-from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex, State
+from tornado_board.ranking.rank_index import RankIndex, State
 from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.rank_scan import give_memory_back, scan
 from tornado_board.realtime.turns import Turns
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, Store, StoreUnavailable
@@ -34,26 +33,20 @@ _BUILDS = 2
 #: milliseconds.
 _PATIENCE = 0.05
 
-#: Numbers of 8 bytes that a board's index takes beside its players' scores, roughly.
+#: As how many scores a board's index counts, in memory, beside its players'.
 _EACH = 256
 
-#: Freed entries that are worth telling the C library.
-_MUCH = 1_000_000
+#: Players in memory that are many, so that the C library is to be told where their number falls.
+_MANY = 100_000
 
 #: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
 #: which it may be dropped to make room.
 _IDLE, _UNUSED = 900, 10
 
 #: A board whose index was lost is built again when this many times the seconds have passed that
-#: building it took, and one that could not be read, or finds no room, after these many ticks.
-_REST, _AGAIN, _NO_ROOM = 10, 2, 30
-
-
-def give_memory_back() -> None:
-    """Have the C library give the system back what is free: by itself it keeps small pieces, of
-    which what is known of players for a while consists. Takes milliseconds."""
-    with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
-        ctypes.CDLL(None).malloc_trim(0)
+#: building it took, and one that could not be read, or finds no room, after these many ticks; the
+#: last at least so many times as long as it took to find that.
+_REST, _AGAIN, _NO_ROOM, _PAUSE = 10, 2, 30, 100
 
 
 class Standing(NamedTuple):
@@ -125,10 +118,12 @@ class Ranks:
         better = [await self._store.rank(board_id, score) - 1 for score in scores]
         return Standing(of, tuple(better))
 
-    def known(self, board_id: str, *scores: Number) -> Standing | None:
-        """The same, if nobody has to be asked."""
+    def known(self, board_id: str, *scores: Number, wanted: bool = True) -> Standing | None:
+        """The same, if nobody has to be asked; `wanted`: otherwise the board is read, for later."""
         index = self._index(board_id)
         if index is None:
+            if wanted:
+                self._want(board_id)
             return None
         return Standing(len(index), tuple(map(index.better_than, scores)))
 
@@ -213,7 +208,8 @@ class Ranks:
             if self._ticks - board.used_at > (_NO_ROOM if board.index is None else _IDLE):
                 self._remove(board.id)
             elif board.index is not None:
-                board.index.tick()
+                if board.index.tick() >= _MANY:
+                    self._trim()
                 self._weigh(board)
                 self._drop_if_lost(board)
                 self._ask_about_doubtful(board)
@@ -268,8 +264,19 @@ class Ranks:
         """The board's index; ``None`` while the store has to be asked. If there is none it is
         built, and waited for where that takes no time."""
         index = self._index(board_id)
-        if index is not None or self._closed or not self._limit:
+        if index is not None:
             return index
+        board = self._want(board_id)
+        if board is not None and board.building is not None and not board.is_slow:
+            # Those who wait do not cancel it.
+            _, pending = await asyncio.wait({board.building}, timeout=_PATIENCE)
+            board.is_slow = bool(pending)
+        return self._index(board_id)
+
+    def _want(self, board_id: str) -> _Board | None:
+        """Have the board's index built, if there is none; ``None`` where there is to be none."""
+        if self._closed or not self._limit:
+            return None
         board = self._boards.get(board_id)
         if board is None:
             board = self._boards[board_id] = _Board(board_id, self._ticks)
@@ -278,11 +285,7 @@ class Ranks:
         if board.building is None and board.index is None and self._may_build(board):
             board.is_slow = False
             board.building = self._tasks.start(self._build(board))
-        if board.building is not None and not board.is_slow:
-            # Those who wait do not cancel it.
-            _, pending = await asyncio.wait({board.building}, timeout=_PATIENCE)
-            board.is_slow = bool(pending)
-        return self._index(board_id)
+        return board
 
     def _index(self, board_id: str) -> RankIndex | None:
         board = self._boards.get(board_id)
@@ -318,30 +321,21 @@ class Ranks:
                 board.building = None
 
     async def _read(self, board: _Board) -> None:
-        """Read the board, in slices that take the event loop no more than a millisecond or two.
-
-        Raises `NotFound` or `StoreUnavailable`.
-        """
+        """Raises `NotFound` or `StoreUnavailable`."""
         clock = asyncio.get_running_loop().time
         began = clock()
         ordering = (await self._store.get_board(board.id)).ordering
         # Whatever is written from now on, the feed tells it to this index.
         index = board.index = RankIndex(ordering)
-        pieces = self._store.scores(board.id)
-        try:
-            async for piece in pieces:
-                for start in range(0, len(piece.ids), SCANNED_AT_ONCE):
-                    stop = start + SCANNED_AT_ONCE
-                    index.scanned(piece.ids[start:stop], piece.scores[start:stop])
-                    await asyncio.sleep(0)
-                self._weigh(board)
-                if not self._make_room(board):
-                    logger.warning("there is no room for the ranks of board %s", board.id)
-                    self._fail(board, _NO_ROOM)
-                    return
-        finally:
-            if isinstance(pieces, AsyncGenerator):
-                await pieces.aclose()
+
+        def has_room() -> bool:
+            self._weigh(board)
+            return self._make_room(board)
+
+        if not await scan(self._store, board.id, index, has_room):
+            logger.warning("there is no room for the ranks of board %s", board.id)
+            self._fail(board, max(_NO_ROOM, int(_PAUSE * (clock() - began))))
+            return
         for _ in index.finish(self.position):
             await asyncio.sleep(0)
         board.ready_at = clock()
@@ -382,10 +376,13 @@ class Ranks:
 
     def _weigh(self, board: _Board) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries
-        freed = board.weight - weight
-        self._weight -= freed
+        if board.weight - weight >= _MANY:
+            self._trim()
+        self._weight += weight - board.weight
         board.weight = weight
-        if freed >= _MUCH and not self._closed:
+
+    def _trim(self) -> None:
+        if not self._closed:
             self._tasks.start(asyncio.to_thread(give_memory_back))
 
     def _make_room(self, wanted: _Board | None = None) -> bool:

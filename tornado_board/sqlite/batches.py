@@ -46,17 +46,19 @@ def together(batch: list[Write]) -> list[Write]:
     return [write for run in kinds.values() for write in run]
 
 
-def carry_out(batch: list[Write], connection: sqlite3.Connection, name: str) -> list[Outcome]:
+def carry_out(
+    batch: list[Write], connection: sqlite3.Connection, name: str, undone: Callable[[], None]
+) -> list[Outcome]:
     """What became of each of `batch`, in the transaction that has begun. Where nothing was to be
     done, that is over.
 
-    `name` is the file's, for messages. Raises `Apart`, and `sqlite3.Error` where SQLite gave up the
-    whole transaction.
+    `name` is the file's, for messages; `undone` is called when something was. Raises `Apart`, and
+    `sqlite3.Error` where SQLite gave up the whole transaction.
     """
     runs = [list(run) for _, run in groupby(batch, _kind)]
     if len(runs) == 1:
         return _carry_out_alone(runs[0], connection, name)
-    return [outcome for run in runs for outcome in _carry_out(run, connection, name)]
+    return [outcome for run in runs for outcome in _carry_out(run, connection, name, undone)]
 
 
 def code_of(error: sqlite3.Error) -> int | None:
@@ -87,7 +89,9 @@ def _carry_out_alone(run: list[Write], connection: sqlite3.Connection, name: str
         return [_failed(run[0], error, name)]
 
 
-def _carry_out(run: list[Write], connection: sqlite3.Connection, name: str) -> list[Outcome]:
+def _carry_out(
+    run: list[Write], connection: sqlite3.Connection, name: str, undone: Callable[[], None]
+) -> list[Outcome]:
     """What became of the writes of a run, one of several."""
     connection.execute("SAVEPOINT write")
     try:
@@ -97,9 +101,14 @@ def _carry_out(run: list[Write], connection: sqlite3.Connection, name: str) -> l
             raise  # SQLite gave up the whole transaction (a full disk, say); so must the batch
         connection.execute("ROLLBACK TO write")
         connection.execute("RELEASE write")
+        undone()
         if len(run) > 1:
             # It is one's fault; not the others'.
-            return [outcome for write in run for outcome in _carry_out([write], connection, name)]
+            return [
+                outcome
+                for write in run
+                for outcome in _carry_out([write], connection, name, undone)
+            ]
         return [_failed(run[0], error, name)]
     connection.execute("RELEASE write")
     return outcomes

@@ -109,13 +109,10 @@ class Database:
         """
         return self._writer.problem
 
-    async def write(
-        self, work: Callable[[sqlite3.Connection], T], quiet: bool = False, weight: int = 1
-    ) -> T:
+    async def write(self, work: Callable[[sqlite3.Connection], T], quiet: bool = False) -> T:
         """Run `work` in the writer thread and return its result once it is on disk.
 
-        A `quiet` write is none that the tail has to read. `weight` is how many plain writes
-        take as long.
+        A `quiet` write is none that the tail has to read.
         What `work` raises is raised here, and what it had done is undone, without harm to its
         neighbours in the transaction. Raises `DatabaseUnavailable` if nothing could be written,
         and `OutcomeUncertain` if that is not known.
@@ -124,22 +121,26 @@ class Database:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, quiet, weight=weight))
+        self._writer.put(Write(work, outcome, quiet))
         return await outcome
 
     async def write_one_of(
-        self, work: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
+        self,
+        work: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]],
+        item: Item,
+        weight: int = 1,
     ) -> T:
         """Have `work` carry out `item`, with others that wait for the same `work`: it is given all
         of them, and returns for each its result, or the exception that is raised here.
 
-        As `write` otherwise. If `work` raises, it is called again with each alone.
+        `weight` is how many plain writes take as long. As `write` otherwise. If `work` raises, it
+        is called again with each alone.
         """
         if self._users <= 0:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, item=item))
+        self._writer.put(Write(work, outcome, item=item, weight=weight))
         return await outcome
 
     async def read(

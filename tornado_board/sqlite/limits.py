@@ -6,6 +6,10 @@ from __future__ import annotations
 #: one whose weight makes it so many or more.
 BATCH = 500
 
+#: Those that weigh so much each have transactions of their own, each up to this weight: some forty
+#: milliseconds.
+HEAVY_BATCH = 3_000
+
 #: KiB of pages that the writer keeps in memory. Updates of 200,000 players, 1,000 at a time, took
 #: 10 % less of the CPU than with SQLite's 2,000.
 WRITER_CACHE = 16_000

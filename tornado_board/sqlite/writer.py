@@ -44,6 +44,9 @@ class Tail(Protocol):
     def begin(self, connection: sqlite3.Connection) -> None:
         """What is new is new from here on. Raises `sqlite3.Error`."""
 
+    def start(self) -> None:
+        """A transaction begins, or something in it was undone."""
+
     def read(self, connection: sqlite3.Connection) -> Any:
         """What is new, within a transaction; ``None`` if there is nothing."""
 
@@ -133,12 +136,13 @@ class Writer:
             write = self._held or self._queue.get(timeout=limits.POLL)
             self._held = None
             while write is not None:
-                if batch and write.weight >= limits.BATCH:
-                    self._held = write  # it has a transaction to itself
+                heavy = write.weight >= limits.BATCH
+                if batch and heavy is not (batch[0].weight >= limits.BATCH):
+                    self._held = write  # it goes with others of its kind
                     break
                 batch.append(write)
                 weight += write.weight
-                if weight >= limits.BATCH:
+                if weight >= (limits.HEAVY_BATCH if heavy else limits.BATCH):
                     break
                 write = self._queue.get_nowait()
             return batch, write is None
@@ -169,7 +173,8 @@ class Writer:
                 connection.execute("ROLLBACK")
                 restored = self._adopt_if_replaced()
                 self._begin()
-            outcomes = carry_out(batch, connection, self._path.name)
+            self._start()
+            outcomes = carry_out(batch, connection, self._path.name, self._start)
             changed = any(
                 outcome[2] is None and not write.quiet
                 for write, outcome in zip(batch, outcomes, strict=True)
@@ -231,12 +236,17 @@ class Writer:
                 if not busy or self._closing or time.monotonic() >= deadline:
                     raise
 
+    def _start(self) -> None:
+        if self._tail is not None:
+            self._tail.start()
+
     def _tell_of_others(self, *, restored: bool) -> None:
         """Tell of what others have written."""
         found: Any = None
         if self._tail is not None:
             with contextlib.suppress(sqlite3.Error):  # the next time
                 self._connection.execute("BEGIN")
+                self._start()
                 try:
                     if (found := self._tail.read(self._connection)) is not None:
                         self._tail.keep()

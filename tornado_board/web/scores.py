@@ -94,7 +94,8 @@ class ScoresHandler(Handler):
                 if isinstance(done, Submitted):
                     score = done.player.score
                     wrote(self, board_id, done.player.id, done.previous, score, since)
-        known: Callable[..., Standing | None] = partial(self.ranks.known, board_id)
+        # Who only hands in scores shall not pay for the board's ranks.
+        known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
         if self.once is not None and self.once.replayed:
             known = _not_known  # nobody can tell which are old, so that the ranks may lack the rest
         results = []

@@ -5,38 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from tornado_board.store.rethinkdb.address import r
-from tornado_board.store.rethinkdb.documents import ONCE, PLAYERS, is_on_board, is_player_of
+from tornado_board.store.rethinkdb.documents import (
+    ONCE,
+    PLAYERS,
+    is_on_board,
+    is_player_of,
+    or_zero,
+)
 from tornado_board.store.rethinkdb.once import entries_term, has_entry_term
 from tornado_board.store.rethinkdb.queries import prepared
 from tornado_board.store.rethinkdb.rules import rules_term
 
 
-def _changed(document: Any, run: Any, plain: Any) -> Any:
-    """What `run` makes of `document`, which may be any."""
-    score = document["score"].default(0)
+def _changed(document: Any, score: Any, run: Any, plain: Any) -> Any:
+    """What `run` makes of `document`, which may be any and has that for a score."""
     holds = r.and_(
         is_on_board(run["board"], document),
         # Nothing is between two numbers that is not one.
         score.ge(run["low"]),
         score.le(run["high"]),
-        r.or_(r.not_(run["whole"]), score.floor().eq(score)),
         r.or_(run["plain"].eq(""), plain[run["plain"]].default(None).ne(run["board"])),
-        r.or_(r.not_(run.has_fields("more")), _holds_more(document, run["more"])),
     )
 
     def written(new: Any) -> Any:
-        reached_at = r.branch(
-            r.or_(new.eq(score), document["reached_at"].default(0).eq(run["reached_at"])),
-            {},
-            {"reached_at": run["reached_at"]},
-        )
-        changed = document.merge({"score": new}, reached_at)
+        with_score = document.merge({"score": new}, _reached_at(document, score, new, run))
+        more = run["more"]
         return r.branch(
-            r.or_(new.lt(run["least"]), new.gt(run["most"])),
+            r.not_(run.has_fields("more")),
+            with_score,
+            _holds_more(document, score, new, more),
+            _with_more(with_score, document, more),
             document,
-            run.has_fields("more"),
-            _with_more(changed, document, run["more"]),
-            changed,
         )
 
     return r.branch(holds, _clamped(score.add(run["add"]), run).do(written), document)
@@ -50,9 +49,23 @@ def _clamped(score: Any, run: Any) -> Any:
     )
 
 
-def _holds_more(document: Any, more: Any) -> Any:
+def _reached_at(document: Any, score: Any, new: Any, run: Any) -> Any:
+    """The time of a score that has changed, if it is another than before."""
+    return r.branch(
+        r.or_(new.eq(score), or_zero(document, "reached_at").eq(run["reached_at"])),
+        {},
+        {"reached_at": run["reached_at"]},
+    )
+
+
+def _holds_more(document: Any, score: Any, new: Any, more: Any) -> Any:
     """Whether the rarer conditions of a run hold."""
     return r.and_(
+        r.or_(r.not_(more.has_fields("whole")), score.floor().eq(score)),
+        r.or_(
+            r.not_(more.has_fields("within")),
+            r.and_(new.ge(more["within"].nth(0)), new.le(more["within"].nth(1))),
+        ),
         r.or_(
             r.not_(more.has_fields("meta")),
             document["meta"].default(None).eq(more["meta"].nth(0)),
@@ -92,7 +105,11 @@ def _update_players(p: Any) -> Any:
                 lambda document: r.branch(
                     document.eq(None),
                     None,
-                    _changed(document, p["runs"][document["id"]], plain),
+                    r.do(
+                        p["runs"][document["id"]],
+                        or_zero(document, "score"),
+                        lambda run, score: _changed(document, score, run, plain),
+                    ),
                 ),
                 return_changes="always",
             ),

@@ -29,6 +29,7 @@ from tornado_board.store.rethinkdb.documents import (
     board_of,
     counting_among,
     is_player_of,
+    or_zero,
     player_of,
     qualified,
     score_in,
@@ -257,7 +258,7 @@ def _crossed(p: Any, backwards: bool) -> Any:
         return _rows(selection.order_by(index=scores).limit(limit)).do(with_last)
 
     def with_last(more: Any) -> Any:
-        last = of_one_score(merit_term(more.nth(-1)["score"].default(0)), None)
+        last = of_one_score(merit_term(or_zero(more.nth(-1), "score")), None)
         return r.branch(more.is_empty(), [], more.add(last))
 
     first = _rows(ranked_players(board).order_by(index=scores).limit(limit)).do(with_last)
@@ -298,8 +299,9 @@ def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
 
 #: By the board's order, and whether it goes backwards: the first `limit` of the ranked documents of
 #: `board` behind `place` (a list of score, time and id), or of all; the ``board``, and its
-#: ``rules`` as `rules.KnownRules` has them; and of those of the documents that have a qualified key the plain
-#: ones that count in their stead (``shadows``). More documents may be in there, in any order.
+#: ``rules`` as `rules.KnownRules` has them; and of those of the documents that have a qualified key
+#: the plain ones that count in their stead (``shadows``). More documents may be in there, in any
+#: order.
 _PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
     ("desc", False): prepared(lambda p: _page(p, _straight, False)),
     ("desc", True): prepared(lambda p: _page(p, _straight, True)),

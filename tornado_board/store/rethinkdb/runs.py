@@ -116,12 +116,13 @@ class Run:
             "ceiling": self.ceiling,
             "low": self.low,
             "high": self.high,
-            "whole": self.whole,
-            "least": self.least,
-            "most": self.most,
             "reached_at": self.rules.board.ordering.reached_at(self.now),
         }
         more: dict[str, Any] = {}
+        if self.whole:
+            more["whole"] = True
+        if (self.least, self.most) != (_LEAST, _MOST):
+            more["within"] = [self.least, self.most]
         if self.put:
             more["put"] = self.put
         if self.meta:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tornado_board.models import ORDERING
 from tornado_board.store.rethinkdb.address import r
-from tornado_board.store.rethinkdb.documents import KEY_LENGTH, PLAYERS, is_listed_term
+from tornado_board.store.rethinkdb.documents import KEY_LENGTH, PLAYERS, is_listed_term, or_zero
 
 STANDING = "standing3"
 EARLIER_STANDINGS = ("standing", "standing2")
@@ -33,14 +33,13 @@ def standing_key(document: Any) -> Any:
     go with the board can be found without another index. It has to agree with `player_of`.
 
     RethinkDB reads its definition anew for each document that is written, and carries it out twice:
-    each term costs, whether it is reached or not.
+    each term costs, whether it is reached or not, and what `or_zero` spares costs most.
     """
     board, key = document["board"], document["id"]
-    score, reached_at = document["score"].default(0), document["reached_at"].default(0)
-    types = key.type_of().add(score.type_of(), reached_at.type_of())
 
-    def key_of(parts: Any) -> Any:
+    def key_of(parts: Any, score: Any, reached_at: Any) -> Any:
         prefix, player_id = parts.nth(0), parts.nth(-1)
+        types = key.type_of().add(score.type_of(), reached_at.type_of())
         is_qualified = r.or_(
             parts.count().eq(1),
             prefix.eq(board),
@@ -55,7 +54,12 @@ def standing_key(document: Any) -> Any:
         merit, *ties = ORDERING.parts(score, reached_at, player_id)
         return [board, r.branch(is_ranked, merit, UNRANKED), *ties]
 
-    return key.coerce_to("string").split("/", 1).do(key_of)
+    return r.do(
+        key.coerce_to("string").split("/", 1),
+        or_zero(document, "score"),
+        or_zero(document, "reached_at"),
+        key_of,
+    )
 
 
 def merit_term(score: Any) -> Any:

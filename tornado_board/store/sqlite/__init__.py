@@ -31,9 +31,10 @@ from tornado_board.store import (
 )
 from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
 from tornado_board.store.sqlite.bulk import Bulk
-from tornado_board.store.sqlite.feed import Found, SQLiteFeed, version
+from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
+from tornado_board.store.sqlite.written import Written
 from tornado_board.tasks import Tasks
 
 T = TypeVar("T")
@@ -54,7 +55,10 @@ class SQLiteStore:
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
-        self._bulk = Bulk(self._write)
+        self._written = Written()
+        self._bulk = Bulk(self._write_slice)
+        self._submit = partial(submissions.submit_slices, written=self._written)
+        self._add = partial(submissions.add, written=self._written)
         self._tasks = Tasks()
         self._closed = False
         self.description = f"SQLite, {_shown(database.path)}"
@@ -146,7 +150,7 @@ class SQLiteStore:
         def work(c: sqlite3.Connection) -> Ranking:
             board = rows.board(c, board_id)
             return Ranking(
-                board, pages.players_after(c, board, None, board.depth(limit)), version(c)
+                board, pages.players_after(c, board, None, board.depth(limit)), schema.version(c)
             )
 
         return await self._read(work, share=board_id)
@@ -191,7 +195,7 @@ class SQLiteStore:
         once: Once | None = None,
     ) -> Submitted:
         addition = submissions.Addition(board_id, player_id, amount, create, once)
-        return await self._written(self._database.write_one_of, submissions.add, addition)
+        return await self._settled(self._database.write_one_of, self._add, addition)
 
     async def submit(
         self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
@@ -244,7 +248,7 @@ class SQLiteStore:
     async def changes(self) -> SQLiteFeed:
         if self._feed is not None:
             await self._feed.close()
-        feed = self._feed = SQLiteFeed(self._database, self._sweeper.wake)
+        feed = self._feed = SQLiteFeed(self._database, self._written, self._sweeper.wake)
         try:
             await feed.open()
         except DatabaseUnavailable as error:
@@ -286,16 +290,17 @@ class SQLiteStore:
         work: Callable[[sqlite3.Connection], T],
         once: Once | None = None,
         codec: outcomes.Codec[T] | None = None,
-        *,
-        weight: int = 1,
     ) -> T:
-        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome. `weight` as
-        `Database.write` has it."""
+        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome."""
         if once is not None and codec is not None:
             work = partial(_once, work=work, key=once, codec=codec)
-        return await self._written(self._database.write, work, weight=weight)
+        return await self._settled(self._database.write, work)
 
-    async def _written(
+    async def _write_slice(self, part: submissions.Slice) -> outcomes.Results:
+        weight = max(len(part.submissions), 1)
+        return await self._settled(self._database.write_one_of, self._submit, part, weight=weight)
+
+    async def _settled(
         self, write: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         if self._database.waiting_writes >= self._waiting_writes:
@@ -322,7 +327,7 @@ def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[
     rows.board(c, board_id)
     found = pages.scores(c, board_id, after, _SCORES)
     ids, scores = zip(*found, strict=True) if found else ((), ())
-    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, version(c))
+    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, schema.version(c))
 
 
 def _shown(path: Path) -> str:

@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Protocol
 
 from tornado_board.inputs import Submission
+from tornado_board.sqlite import limits
 from tornado_board.store import Once, OutcomeUnknown, StoreError, StoreUnavailable, Submitted
-from tornado_board.store.sqlite import submissions as one_transaction
-from tornado_board.store.sqlite.outcomes import RESULTS, Codec, Results
+from tornado_board.store.sqlite.outcomes import Results
+from tornado_board.store.sqlite.submissions import Slice
 
 #: Submissions that one write carries out: ten to twenty milliseconds.
 SLICE = 1_000
 
-#: Slices of all requests that are carried out or next: the writer always has one to go on with, and
-#: a single write waits for few.
-SLICES = 2
+#: Slices of all requests that are carried out or next: as many as two transactions take, so that
+#: the writer can go on, and a single write waits for few.
+SLICES = 2 * limits.HEAVY_BATCH // SLICE
 
 #: Submissions of all requests that wait or are carried out; more are refused.
 WAITING = 200_000
 
 
-class Write(Protocol):
-    """Carries out a write as `SQLiteStore` does."""
-
-    def __call__(
-        self,
-        work: Callable[[sqlite3.Connection], Results],
-        once: Once | None,
-        codec: Codec[Results],
-        *,
-        weight: int,
-    ) -> Awaitable[Results]: ...
-
-
 class Bulk:
     """Carries out `Store.submit`.
 
-    Each slice is a transaction's. With a key each has one of its own, made of the request's, so
-    that a request that comes again carries out the slices that were not, and no other.
+    Each slice is carried out in one transaction, maybe with others. With a key each has a key of
+    its own, made of the request's, so that a request that comes again carries out the slices that
+    were not, and no other.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Callable[[Slice], Awaitable[Results]]) -> None:
+        """`write` carries out a slice, and raises as `Store.submit`, `OutcomeUnknown` too."""
         self._write = write
         self._slices = asyncio.Semaphore(SLICES)
         self._waiting = 0
@@ -69,10 +56,9 @@ class Bulk:
         for start in range(0, max(len(submissions), 1), SLICE):
             part = submissions[start : start + SLICE]
             own = None if once is None else replace(once, key=f"{once.key}/{start}")
-            work = partial(one_transaction.submit, board_id=board_id, submissions=part)
             try:
                 async with self._slices:
-                    results += await self._write(work, own, RESULTS, weight=max(len(part), 1))
+                    results += await self._write(Slice(board_id, part, own))
             except OutcomeUnknown as error:
                 results += [error] * len(part)
             except StoreError as error:

@@ -14,7 +14,8 @@ from tornado_board.models import BoardChanged, Change, PlayerChanged, is_id
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
 from tornado_board.store.sqlite import rows
-from tornado_board.store.sqlite.schema import DELETED, MADE
+from tornado_board.store.sqlite.schema import DELETED, MADE, version
+from tornado_board.store.sqlite.written import Written
 from tornado_board.tasks import Tasks
 
 #: Changes that the feed tells of at once, and rows that one write deletes.
@@ -28,25 +29,16 @@ _TAKEN_CHANGES = 5_000
 
 _CHANGES = "SELECT seq, board, player, before FROM changes WHERE seq > ? ORDER BY seq"
 
-#: A statement that failed with OR FAIL leaves rows behind, and not their number.
-_VERSION = (
-    "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0),"
-    " coalesce((SELECT max(seq) FROM changes), 0))"
-)
-
-_BOARD = f"SELECT {rows.BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
-_PLAYER = (
-    f"SELECT {rows.PLAYER_COLUMNS} FROM players p"
-    f" WHERE p.board = ? AND p.id = ? AND {rows.IS_ALIVE}"
-)
-
 
 class SQLiteFeed:
     """The `Feed` of what is noted in the table. It is a `Tail` of `sqlite.writer`."""
 
-    def __init__(self, database: Database, on_deletion: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, written: Written, on_deletion: Callable[[], None]
+    ) -> None:
         """`on_deletion` is called when a board was deleted, by whomever."""
         self._database = database
+        self._written = written
         self._on_deletion = on_deletion
         # In the writer's thread: up to which number what was read was told, and was read.
         self._begun = self._seen = self._next = 0
@@ -69,12 +61,15 @@ class SQLiteFeed:
     def begin(self, c: sqlite3.Connection) -> None:
         self._begun = self._seen = self._next = version(c)
 
+    def start(self) -> None:
+        self._written.clear()
+
     def read(self, c: sqlite3.Connection) -> Found | None:
         try:
             newest = version(c)
             if newest == self._seen:
                 return None
-            found = _changes(c, self._seen, newest)
+            found = _changes(c, self._seen, newest, self._written)
         except Exception as error:  # whatever it is, it must not stop the writer
             found = Found(self._seen, lost=f"the changes can't be read: {error}")
         self._next = found.newest
@@ -137,12 +132,6 @@ class SQLiteFeed:
             return
 
 
-def version(c: sqlite3.Connection) -> int:
-    """The number of the newest change."""
-    number: int = c.execute(_VERSION).fetchone()[0]
-    return number
-
-
 def _forget(c: sqlite3.Connection, seen: int) -> int:
     return c.execute(
         "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE seq <= ? LIMIT ?)",
@@ -160,7 +149,7 @@ class Found(NamedTuple):
     lost: str | None = None
 
 
-def _changes(c: sqlite3.Connection, seen: int, newest: int) -> Found:
+def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) -> Found:
     """What became of each board and player of whom there is a row after `seen` and up to `newest`,
     the last one, in the order of their last rows."""
     if newest < seen:
@@ -191,18 +180,23 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int) -> Found:
     changes = deleted
     told = {(change.board_id, change.version) for change in deleted}
     for board_id, seq in boards.items():
-        row = c.execute(_BOARD, (board_id,)).fetchone()
-        board = None if row is None else rows.board_of(row)
+        board = rows.find_board(c, board_id)
         if (board_id, seq) not in told or board is not None:
             changes.append(BoardChanged(board_id, board, seq))
     for board_id, of_board in players.items():
-        if c.execute(_BOARD, (board_id,)).fetchone() is None:
+        if rows.find_board(c, board_id) is None:
             continue  # of no board
-        for player_id, (seq, score) in of_board.items():
-            if is_id(player_id):
-                row = c.execute(_PLAYER, (board_id, player_id)).fetchone()
-                player = None if row is None else rows.player_of(row)
-                before = rows.number_of(score)
-                changes.append(PlayerChanged(board_id, player_id, player, seq, before))
+        ids = [player_id for player_id in of_board if is_id(player_id)]
+        now = {
+            player_id: player
+            for player_id in ids
+            if (player := written.find(board_id, player_id, of_board[player_id][0])) is not None
+        }
+        unknown = [player_id for player_id in ids if player_id not in now]
+        now.update((player.id, player) for player in rows.players(c, board_id, unknown))
+        for player_id in ids:
+            seq, score = of_board[player_id]
+            before = rows.number_of(score)
+            changes.append(PlayerChanged(board_id, player_id, now.get(player_id), seq, before))
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes)

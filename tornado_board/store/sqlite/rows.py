@@ -128,10 +128,18 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
 def player_of(row: tuple[Any, ...]) -> Player | None:
     """The player in a row of `PLAYER_COLUMNS`, if any."""
     id, name, score, reached_at, meta = row
-    number = number_of(score)
-    if number is None or not isinstance(id, str) or not is_id(id):
+    if type(id) is not str or not is_id(id):
         return None
-    return Player(id, text_of(name), number, time_of(reached_at), meta_of(meta))
+    # It is called for each player that is read, so that what nearly all are goes without calls.
+    if type(score) is not int or not -SCORE_LIMIT <= score <= SCORE_LIMIT:
+        score = number_of(score)
+        if score is None:
+            return None
+    if type(name) is not str:
+        name = text_of(name)
+    if type(reached_at) is not int:
+        reached_at = 0
+    return Player(id, name, score, reached_at, {} if meta is None else meta_of(meta))
 
 
 def number_of(value: Any) -> Number | None:
@@ -143,14 +151,9 @@ def number_of(value: Any) -> Number | None:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def time_of(value: Any) -> int:
-    """`value` as a time of `Player.reached_at`."""
-    return value if isinstance(value, int) else 0
-
-
 def meta_of(value: Any) -> Meta:
     """The object that `value` is as JSON; an empty one if it is none."""
-    found = None if value is None else _json(value)
+    found = _json(value)
     return found if isinstance(found, dict) else {}
 
 

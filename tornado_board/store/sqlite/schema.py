@@ -15,6 +15,7 @@ belong to a board that was made under the same id since.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 
 from tornado_board.models import SCORE_LIMIT, Board, Player
@@ -160,3 +161,15 @@ def quoted(fields: tuple[str, ...], table: str = "") -> str:
 
 BOARD_FIELDS = Board.__struct_fields__
 PLAYER_FIELDS = Player.__struct_fields__
+
+#: A statement that failed with OR FAIL leaves rows behind, and not their number.
+_VERSION = (
+    "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0),"
+    " coalesce((SELECT max(seq) FROM changes), 0))"
+)
+
+
+def version(c: sqlite3.Connection) -> int:
+    """The number of the newest change."""
+    number: int = c.execute(_VERSION).fetchone()[0]
+    return number

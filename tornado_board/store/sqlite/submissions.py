@@ -11,10 +11,34 @@ from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
 from tornado_board.store.sqlite import outcomes, rows, writes
+from tornado_board.store.sqlite.outcomes import Results
+from tornado_board.store.sqlite.written import Written
+
+
+class Slice(NamedTuple):
+    """Some submissions of one request, and the key of theirs."""
+
+    board_id: str
+    submissions: Sequence[Submission]
+    once: Once | None
+
+
+def submit_slices(
+    c: sqlite3.Connection, slices: Sequence[Slice], written: Written
+) -> list[Results | StoreError]:
+    """What became of each: its results, or why it was not carried out."""
+    results: list[Results | StoreError] = []
+    for board_id, submissions, key in slices:
+        work = partial(submit, c, board_id, submissions, written)
+        try:
+            results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
+        except StoreError as refused:
+            results.append(refused)
+    return results
 
 
 def submit(
-    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission]
+    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission], written: Written
 ) -> list[Submitted | StoreError]:
     """What became of each. Raises `NotFound` (the board)."""
     board = rows.board(c, board_id)
@@ -32,7 +56,7 @@ def submit(
             if done.changed:
                 after[submission.id] = done.player
             results.append(done)
-    _store(c, board, there, after)
+    _store(c, board, there, after, written)
     return results
 
 
@@ -46,14 +70,17 @@ class Addition(NamedTuple):
     once: Once | None
 
 
-def add(c: sqlite3.Connection, additions: Sequence[Addition]) -> list[Submitted | StoreError]:
+def add(
+    c: sqlite3.Connection, additions: Sequence[Addition], written: Written
+) -> list[Submitted | StoreError]:
     """What became of each."""
     results: dict[int, Submitted | StoreError] = {}
     by_board: dict[str, list[int]] = {}
     for number, addition in enumerate(additions):
         by_board.setdefault(addition.board_id, []).append(number)
     for board_id, numbers in by_board.items():
-        _add(c, board_id, {number: additions[number] for number in numbers}, results)
+        of_board = {number: additions[number] for number in numbers}
+        _add(c, board_id, of_board, results, written)
     return [results[number] for number in range(len(additions))]
 
 
@@ -62,6 +89,7 @@ def _add(
     board_id: str,
     additions: dict[int, Addition],
     results: dict[int, Submitted | StoreError],
+    written: Written,
 ) -> None:
     """Carry out those of one board."""
     now = writes.now()
@@ -92,7 +120,7 @@ def _add(
         except StoreError as refused:
             results[number] = refused
     if found is not None:
-        _store(c, found, there, after)
+        _store(c, found, there, after, written)
 
 
 def _submitted(board: Board, before: Player | None, submission: Submission, now: int) -> Submitted:
@@ -108,19 +136,25 @@ def _submitted(board: Board, before: Player | None, submission: Submission, now:
 
 
 def _store(
-    c: sqlite3.Connection, board: Board, there: dict[str, Player], after: dict[str, Player]
+    c: sqlite3.Connection,
+    board: Board,
+    there: dict[str, Player],
+    after: dict[str, Player],
+    written: Written,
 ) -> None:
     """Write the players that are others now."""
+    others = {id: player for id, player in after.items() if there.get(id) is not player}
+    written.begin(c, others)
     scores: list[Player] = []
     made: list[Player] = []
-    for player in after.values():
+    for player in others.values():
         before = there.get(player.id)
         if before is None:
             made.append(player)
-        elif before is not player:
-            if player.name == before.name and player.meta is before.meta:
-                scores.append(player)
-            else:
-                writes.update_player(c, board, player)
+        elif player.name == before.name and player.meta is before.meta:
+            scores.append(player)
+        else:
+            writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
+    written.end(c, board.id, others)
