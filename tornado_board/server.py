@@ -28,10 +28,12 @@ from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
-from tornado_board.web.application import make_application
+from tornado_board.web import access_log
+from tornado_board.web.application import ROUTES, make_application
+from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.connections import Server
-from tornado_board.web.express import Express
-from tornado_board.web.handler import Services
+from tornado_board.web.exchange import Services
+from tornado_board.web.fast_path import FastPath
 from tornado_board.web.hosts import Hosts
 
 logger = logging.getLogger(__name__)
@@ -249,15 +251,20 @@ async def running(
             log=log,
             hub=hub,
             catch_ups=catch_ups,
+            reads=BoardReads(store, hub),
             settings=settings,
             readiness=readiness,
         )
+        stack.callback(access_log.flush)
+        fast_path = FastPath(services, hosts, ROUTES) if settings.fast_path else None
+        if fast_path is not None:
+            stack.push_async_callback(fast_path.close)
         server = Server(
             make_application(services),
             settings,
             hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings, hosts),
+            fast_path=fast_path,
         )
         await boards.shown(_WARM_UP)
         server.add_sockets(bound)
@@ -347,8 +354,6 @@ def _url(settings: Settings, sockets: Sequence[socket.socket]) -> str:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=level.upper(), handlers=[access_log.Handler()])
     # Clients that go away in the middle of something are no news.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)

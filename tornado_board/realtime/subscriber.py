@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from typing import Protocol
 
 from tornado import iostream
 
@@ -324,8 +325,19 @@ def _is_dead(sock: socket.socket, patience: float) -> bool:
     return bool(unacknowledged and silent)
 
 
+class Polled(Protocol):
+    """Who is told of a socket."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    def on_readable(self) -> None: ...
+
+    def on_writable(self) -> None: ...
+
+
 class Poller:
-    """Tells subscribers when their sockets can be read or written.
+    """Tells subscribers, and other owners of sockets, when their sockets can be read or written.
 
     One selector for them all, itself watched by the event loop, costs a quiet subscriber a tenth
     of what a handler on the loop does.
@@ -336,10 +348,19 @@ class Poller:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)
 
-    def add(self, sock: socket.socket, subscriber: Subscriber) -> None:
+    def add(self, sock: socket.socket, subscriber: Polled) -> None:
         self._selector.register(sock, selectors.EVENT_READ, subscriber)
 
-    def want_write(self, sock: socket.socket, subscriber: Subscriber, wanted: bool) -> None:
+    def want(self, sock: socket.socket, subscriber: Polled, before: int, events: int) -> None:
+        """Tell of `events` (those of `selectors`, or 0) from now on; it was of `before`."""
+        if not before:
+            self._selector.register(sock, events, subscriber)
+        elif events:
+            self._selector.modify(sock, events, subscriber)
+        else:
+            self.remove(sock)
+
+    def want_write(self, sock: socket.socket, subscriber: Polled, wanted: bool) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
         self._selector.modify(sock, events, subscriber)
 
@@ -358,7 +379,7 @@ class Poller:
             # hundred who never stop sending don't keep the rest out.
             ready = random.sample(ready, _AT_ONCE)
         for key, events in ready:
-            subscriber: Subscriber = key.data
+            subscriber: Polled = key.data
             if events & selectors.EVENT_WRITE and not subscriber.closed:
                 subscriber.on_writable()
             if events & selectors.EVENT_READ and not subscriber.closed:

@@ -10,7 +10,8 @@ from tornado.httputil import HTTPServerRequest
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
-from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler, Services
+from tornado_board.web.exchange import Services
+from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler

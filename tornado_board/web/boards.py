@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.parse
+from typing import ClassVar
 
 from msgspec.structs import asdict
 
@@ -10,8 +12,11 @@ from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
-from tornado_board.web import streams
+from tornado_board.web import polls, streams
+from tornado_board.web.board_reads import BoardRead
+from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
+from tornado_board.web.parameters import integer, wants_stream
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -60,28 +65,56 @@ class BoardsHandler(Handler):
         self.send_json(asdict(board), status=201)
 
 
+async def board(asked: Asked, board_id: str) -> Answer | Opened:
+    """The board and its best players, or its event stream."""
+    if wants_stream(asked):
+        return await streams.stream(asked, board_id)
+    limit = integer(asked, "limit", TOP, 1, MOST_PLAYERS)
+    services = asked.services
+    if limit != TOP:
+        # Taken before the board is read: a stream from here may repeat a change, but misses none.
+        position = await _position(services, board_id)
+        ranking = await services.store.ranking(board_id, limit)
+        return _shown(BoardRead(board_json(ranking.board, ranking.players), position))
+    return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
+
+
+def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
+    """The same, where that takes no waiting."""
+    if wants_stream(asked):
+        return streams.stream_at_once(asked, board_id)
+    if _wants_anew(asked) or asked.argument("limit") is not None:
+        return None
+    read = asked.services.reads.known(board_id)
+    return None if read is None else _shown(read)
+
+
+def _wants_anew(asked: Asked) -> bool:
+    return "no-cache" in asked.headers.get("Cache-Control", "").lower()
+
+
+async def _position(services: Services, board_id: str) -> EventId | None:
+    """The id of the board's newest event, if it has one."""
+    try:
+        return (await services.hub.open(board_id)).current.id
+    except (LimitReached, StoreUnavailable):
+        return None  # a board may be readable without being live; reading it will tell
+
+
+@functools.lru_cache(maxsize=256)
+def _shown(read: BoardRead) -> Answer:
+    fields: tuple[tuple[str, str], ...] = (("Cache-Control", "no-cache"), ("Vary", "Accept"))
+    if read.position is not None:
+        fields = (("Last-Event-ID", str(read.position)), *fields)
+    return Answer(200, f"{read.json}\n".encode(), fields=fields)
+
+
 class BoardHandler(Handler):
+    resources: ClassVar = {"GET": Resource(board, board_at_once)}
+
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
-        if self.wants_event_stream:
-            await _serve_stream(self, board_id)
-            return
-        limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
-        # Taken before the board is read: a stream from here may repeat a change, but misses none.
-        position = await self.position(board_id)
-        ranking = await self.store.ranking(board_id, limit)
-        if position is not None:
-            self.set_header("Last-Event-ID", str(position))
-        self.set_header("Cache-Control", "no-cache")
-        self.add_header("Vary", "Accept")
-        self.send_json(board_json(ranking.board, ranking.players))
-
-    async def position(self, board_id: str) -> EventId | None:
-        """The id of the board's newest event, if it has one."""
-        try:
-            return (await self.hub.open(board_id)).current.id
-        except (LimitReached, StoreUnavailable):
-            return None  # a board may be readable without being live; reading it will tell
+        await _serve(self, board_id)
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
@@ -89,21 +122,43 @@ class BoardHandler(Handler):
         self.no_content()
 
 
+async def events(asked: Asked, board_id: str) -> Answer | Opened:
+    """Long-poll, or the event stream."""
+    serve = streams.stream if wants_stream(asked) else polls.long_poll
+    return await serve(asked, board_id)
+
+
+def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
+    """The same, where that takes no waiting."""
+    if wants_stream(asked):
+        return streams.stream_at_once(asked, board_id)
+    return polls.poll_at_once(asked, board_id)
+
+
 class EventsHandler(Handler):
     """``/boards/{board}/events/``"""
 
+    resources: ClassVar = {"GET": Resource(events, events_at_once)}
+
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
-        if self.wants_event_stream:
-            await _serve_stream(self, board_id)
-            return
-        with self.holding(board_id):
-            await streams.serve_poll(self, board_id)
+        await _serve(self, board_id)
 
 
-async def _serve_stream(handler: Handler, board_id: str) -> None:
-    if handler.request.method == "HEAD":
-        await streams.serve_stream_head(handler, board_id)
-        return
-    with handler.holding(board_id):
-        await streams.serve_stream(handler, board_id)
+async def _serve(handler: Handler, board_id: str) -> None:
+    if handler.request.method == "HEAD" and wants_stream(handler):
+        await _serve_stream_head(handler, board_id)
+    else:
+        await handler.serve("GET", board_id)
+
+
+async def _serve_stream_head(handler: Handler, board_id: str) -> None:
+    await handler.store.get_board(board_id)
+    for name, value in streams.fields(streams.wire_of(handler)):
+        if name == "Vary":
+            handler.add_header(name, value)
+        else:
+            handler.set_header(name, value)
+    # Before `finish`, which would say that the stream has a length, and an ETag.
+    await handler.flush()
+    handler.finish()

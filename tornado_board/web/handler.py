@@ -1,80 +1,58 @@
-"""What every handler shares: its collaborators, CORS, checked ids, JSON out and problems."""
+"""What every handler shares: its collaborators, CORS, checked ids, answers and problems out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
+import tornado.httputil
 import tornado.iostream
 import tornado.web
-import ujson
 
 from tornado_board import models
-from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.replay import LogUnavailable, ReplayLog
+from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.settings import Settings
-from tornado_board.store import (
-    AlreadyExists,
-    NotFound,
-    OutcomeUnknown,
-    OutOfRange,
-    Store,
-    StoreUnavailable,
-)
+from tornado_board.store import Store
 from tornado_board.tasks import succeed
-from tornado_board.web import bodies, tornado_internals
-from tornado_board.web.accept import wants_event_stream
-from tornado_board.web.connections import Connection
+from tornado_board.web import bodies, parameters, streams, tornado_internals
+from tornado_board.web.access_log import log_stream_started
+from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
-from tornado_board.web.problems import CONTENT_TYPE, Problem
+from tornado_board.web.exchange import (
+    Answer,
+    Opened,
+    Resource,
+    Services,
+    json_answer,
+    problem_answer,
+    problem_of,
+)
+from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger(__name__)
-
-_STATUSES: dict[type[Exception], int] = {
-    NotFound: 404,
-    AlreadyExists: 409,
-    OutOfRange: 422,
-    StoreUnavailable: 503,
-    OutcomeUnknown: 503,
-    LogUnavailable: 503,
-    LimitReached: 503,
-}
 
 _ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: What resources can have beside OPTIONS.
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 
+#: Methods that change nothing.
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
 #: Seconds a browser may remember what OPTIONS said.
 _PREFLIGHT_MAX_AGE = 600
 
 
-@dataclass(frozen=True)
-class Services:
-    """What handlers work with; made in one place and passed to each of them."""
-
-    store: Store
-    log: ReplayLog
-    hub: Hub
-    catch_ups: CatchUps
-    settings: Settings
-    #: What is missing to serve requests, a sentence each; empty when all is well.
-    readiness: Callable[[], Awaitable[list[str]]]
-
-
 class Handler(tornado.web.RequestHandler):
     """A resource. Its path arguments are ids of boards and players, checked before a method
-    runs."""
+    runs. It is what such a resource is `Asked`, too."""
 
     #: Whether the client went away before it was answered. Once `gone` was asked for, also whether
     #: it has ended its side of the connection: it may still read an answer then, which can't be
@@ -98,6 +76,9 @@ class Handler(tornado.web.RequestHandler):
     @property
     def hub(self) -> Hub:
         return self.services.hub
+
+    #: Methods that are served by functions which the fast path calls as well.
+    resources: ClassVar[Mapping[str, Resource]] = {}
 
     #: The methods of this resource, as ``Allow`` lists them.
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
@@ -137,6 +118,18 @@ class Handler(tornado.web.RequestHandler):
 
     # What comes in
 
+    @property
+    def version(self) -> str:
+        return self.request.version
+
+    @property
+    def headers(self) -> tornado.httputil.HTTPHeaders:
+        return self.request.headers
+
+    def argument(self, name: str) -> str | None:
+        """A query parameter. Raises `Problem` 400."""
+        return self.get_query_argument(name, None, strip=False)
+
     def body(self, expected: type[T], *, empty: bool = False, form: bool = False) -> T:
         """The request's body as `expected`; see `bodies.decode`."""
         return bodies.decode(
@@ -145,12 +138,7 @@ class Handler(tornado.web.RequestHandler):
 
     def integer_argument(self, name: str, default: int, low: int, high: int) -> int:
         """A query parameter that is a whole number from `low` to `high`. Raises `Problem` 400."""
-        text = self.get_query_argument(name, None, strip=False)
-        if text is None:
-            return default
-        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
-            raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
-        return int(text)
+        return parameters.integer(self, name, default, low, high)
 
     def id_argument(self, name: str) -> str:
         """A query parameter that is an id, or an empty string. Raises `Problem` 400."""
@@ -158,17 +146,6 @@ class Handler(tornado.web.RequestHandler):
         if text and not models.is_id(text):
             raise Problem(400, f"{name}: {_ID_RULE}.")
         return text
-
-    @property
-    def wants_event_stream(self) -> bool:
-        """Whether the request asks for an event stream rather than JSON. Raises `Problem` 400."""
-        try:
-            return wants_event_stream(
-                self.request.headers.get("Accept", ""),
-                self.get_query_argument("stream", None, strip=False),
-            )
-        except ValueError as error:
-            raise Problem(400, f"stream: {error}.") from None
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         try:
@@ -195,13 +172,45 @@ class Handler(tornado.web.RequestHandler):
         allowed = self.services.settings.allowed_origins
         return "*" in allowed or origin in allowed
 
+    async def serve(self, method: str, *ids: str) -> None:
+        """Answer as the resource of `method` does."""
+        try:
+            answer = await self.resources[method].answer(self, *ids)
+            if isinstance(answer, Opened):
+                self._open(answer)
+            else:
+                self.send(answer)
+        finally:
+            connection = tornado_internals.stream_of(self.request)
+            if not self._detached and isinstance(connection, Connection):
+                connection.share.drop()
+
+    def _open(self, opened: Opened) -> None:
+        """Hand the connection to the hub."""
+        request, cors = self.request, self._cors()
+        connection = self.detach()
+        assert isinstance(connection, Connection)
+        if connection.closed() or self.client_gone:
+            connection.close()
+            return
+        log_stream_started(request.path, request.remote_ip)
+        if connection.is_secure:
+            streams.begin(opened, SecureSubscriber(connection), cors)
+        else:
+            sock, release = connection.hand_over()
+            streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
+
+    def send(self, answer: Answer) -> None:
+        """Answer with `answer`."""
+        self.set_status(answer.status)
+        self.set_header("Content-Type", answer.content_type)
+        for name, value in answer.fields:
+            (self.add_header if name == "Vary" else self.set_header)(name, value)
+        self.finish(answer.body)
+
     def send_json(self, value: object, status: int = 200) -> None:
-        """Answer with `value`, or with a string that is JSON already."""
-        if not isinstance(value, str):
-            value = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(value + "\n")
+        """Answer with `value`."""
+        self.send(json_answer(value, status))
 
     def no_content(self) -> None:
         self.set_status(204)
@@ -214,12 +223,13 @@ class Handler(tornado.web.RequestHandler):
             allow = ", ".join(self.allowed)
             self.set_header("Allow", allow)
             problem.detail = f"This resource has no such method; it has {allow}."
-        self.set_status(problem.status_code)
-        for name, value in problem.headers.items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", CONTENT_TYPE)
-        self.set_header("Cache-Control", "no-store")
-        self.finish(problem.json())
+        self.send(problem_answer(problem))
+
+    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        ids = getattr(self, "path_args", None)
+        if self.request.method not in _SAFE and ids and not 400 <= self.get_status() < 500:
+            self.services.reads.wrote(ids[0])
+        return super().flush(include_footers)
 
     def log_exception(
         self,
@@ -254,27 +264,11 @@ class Handler(tornado.web.RequestHandler):
         if self._gone is not None:
             succeed(self._gone)
 
-    @contextlib.contextmanager
-    def holding(self, board_id: str) -> Iterator[None]:
-        """Count the board as held by the client's address: until the end of the context or, where
-        the connection is a stream by then, of that.
-
-        Raises `Problem` 429 where the address holds as many boards as it may.
-        """
+    def hold(self, board_id: str) -> None:
         connection = tornado_internals.stream_of(self.request)
         assert isinstance(connection, Connection)
         if not connection.share.hold(board_id):
-            most = connection.server.shares.most_boards_of_one
-            raise Problem(
-                429,
-                "Streams and long-polls of too many boards are open from this address; close some, "
-                f"or try later. The most is {most:,}.",
-            )
-        try:
-            yield
-        finally:
-            if not self._detached:
-                connection.share.drop()
+            raise connection.server.shares.too_many_boards()
 
     def detach(self) -> tornado.iostream.IOStream:
         self._detached = True
@@ -298,15 +292,3 @@ class NotFoundHandler(Handler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         super().write_error(404, exc_info=(Problem, self._problem(), None))
-
-
-def problem_of(error: BaseException | None, status: int) -> Problem:
-    """How a client is told of `error`; `status` is what Tornado would answer."""
-    if isinstance(error, Problem):
-        return error
-    for kind, mapped in _STATUSES.items():
-        if isinstance(error, kind):
-            return Problem(mapped, str(error))
-    if isinstance(error, tornado.web.HTTPError):
-        status = error.status_code
-    return Problem(status)

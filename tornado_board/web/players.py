@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from msgspec.structs import asdict
 
 from tornado_board.models import Addition, NewPlayer, PlayerPatch
 from tornado_board.web.boards import path_of
+from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 
 
@@ -17,12 +20,18 @@ class PlayersHandler(Handler):
         self.send_json(asdict(player), status=201)
 
 
+async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
+    """The player with its rank."""
+    found = await asked.services.store.get_player(board_id, player_id)
+    return json_answer(asdict(found), fields=(("Cache-Control", "no-cache"),))
+
+
 class PlayerHandler(Handler):
+    resources: ClassVar = {"GET": Resource(player)}
+
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
-        player = await self.store.get_player(board_id, player_id)
-        self.set_header("Cache-Control", "no-cache")
-        self.send_json(asdict(player))
+        await self.serve("GET", board_id, player_id)
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or both."""
@@ -35,8 +44,16 @@ class PlayerHandler(Handler):
         self.no_content()
 
 
+async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
+    """Add to the player's score."""
+    addition = asked.body(Addition, empty=True, form=True)
+    changed = await asked.services.store.add_score(board_id, player_id, addition.amount)
+    return json_answer(asdict(changed))
+
+
 class ScoreAddHandler(Handler):
+    resources: ClassVar = {"POST": Resource(score_add)}
+
     async def post(self, board_id: str, player_id: str) -> None:
         """Add to the player's score."""
-        addition = self.body(Addition, empty=True, form=True)
-        self.send_json(asdict(await self.store.add_score(board_id, player_id, addition.amount)))
+        await self.serve("POST", board_id, player_id)

@@ -82,6 +82,10 @@ class Wire(Protocol):
     """A transport that keeps a connection open and sends each event over it."""
 
     @property
+    def once(self) -> bool:
+        """Whether who was sent an event gets no other: it comes back for the next."""
+
+    @property
     def keepalive(self) -> Comment:
         """What is sent to a client that has been sent nothing for a while."""
 

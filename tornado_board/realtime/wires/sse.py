@@ -27,6 +27,8 @@ class EventStream:
     Without chunks, the end of the stream is the end of the connection.
     """
 
+    once = False
+
     def __init__(self, *, chunked: bool) -> None:
         self.chunked = chunked
         # No empty line behind it: that would be no event either, but some clients take it for one.
