@@ -15,7 +15,7 @@ import tornado.web
 
 from tornado_board import models
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.settings import Settings
 from tornado_board.store import Store
 from tornado_board.tasks import succeed
@@ -194,11 +194,8 @@ class Handler(tornado.web.RequestHandler):
             connection.close()
             return
         log_stream_started(request.path, request.remote_ip)
-        if connection.is_secure:
-            streams.begin(opened, SecureSubscriber(connection), cors)
-        else:
-            sock, release = connection.hand_over()
-            streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
+        sock, release = connection.hand_over()
+        streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
 
     def send(self, answer: Answer) -> None:
         """Answer with `answer`."""

@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, sse
 from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
@@ -105,9 +105,7 @@ def _known(
     return catch_ups.known(topic, event_id, wire.message)
 
 
-def begin(
-    opened: Opened, subscriber: Subscriber | SecureSubscriber, cors: tuple[tuple[str, str], ...]
-) -> None:
+def begin(opened: Opened, subscriber: Subscriber, cors: tuple[tuple[str, str], ...]) -> None:
     """Send the response's head, with the CORS fields `cors`, what the stream begins with, and then
     every event."""
     wire = opened.wire
