@@ -61,6 +61,7 @@ class BoardsHandler(Handler):
     async def post(self) -> None:
         """Make a board."""
         board = await self.store.create_board(self.body(NewBoard, empty=True))
+        self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.set_header("Location", self.prefix + path_of(board.id))
         self.send_json(asdict(board), status=201)
 

@@ -20,6 +20,7 @@ from tornado_board.web.problems import Problem
 T = TypeVar("T", bound=msgspec.Struct)
 
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 #: Longer integers are beyond every bound, and reading them takes time that grows with the square
 #: of their length.
@@ -68,6 +69,8 @@ def decode(
 
 def _content_type(headers: Mapping[str, str], form: bool) -> str:
     """The type of the body, if it is taken."""
+    if headers.get("Content-Type", "") == JSON and headers.get("Content-Encoding", "") == "":
+        return JSON
     content_type, *parameters = (
         p.strip().lower() for p in headers.get("Content-Type", "").split(";")
     )
