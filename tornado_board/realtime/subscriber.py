@@ -21,6 +21,7 @@ from typing import Protocol
 from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, Message
+from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
 #: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
@@ -74,6 +75,7 @@ class Subscriber:
         "_socket",
         "_unfinished",
         "audience",
+        "joined",
         "place",
         "send",
     )
@@ -91,6 +93,7 @@ class Subscriber:
         self._release = release
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self._unfinished: memoryview | None = None
         self._pending: tuple[Message, ...] = ()
         self.send: Callable[[Message], int] = sock.send
@@ -163,6 +166,8 @@ class Subscriber:
 
     def _keep(self, data: Message) -> int:
         """What `send` is while a message is unfinished."""
+        if _skips(self._pending, data):
+            self.joined = None
         self._pending = _behind(self._pending, data)
         if len(self._pending) > _MOST_PENDING:
             self.close()
@@ -235,11 +240,17 @@ class Subscriber:
             self.audience.use(self.place, send)
 
 
+def _skips(pending: tuple[Message, ...], data: Message) -> bool:
+    """Whether something is skipped for a client that is behind when `data` comes."""
+    return isinstance(data, Comment) or any(message.kept is not message for message in pending)
+
+
 def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
     """What waits for a client that is behind once `data` comes, while `pending` waits already."""
     if isinstance(data, Comment):
         return pending
-    return (*(kept for message in pending if (kept := message.kept) is not None), data)
+    # Something may be missing before it.
+    return (*(kept for message in pending if (kept := message.kept) is not None), data.independent)
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:
