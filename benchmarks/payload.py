@@ -6,15 +6,23 @@ the nanoseconds of CLOCK_MONOTONIC at which it was published.
 
 from __future__ import annotations
 
+import functools
 import time
 
-_PLAYERS = ",".join(
-    f'{{"id":"player-{i}","name":"Player {i}","score":{1_000_000 - i}}}' for i in range(1, 6)
-)
+
+@functools.cache
+def after(players: int) -> str:
+    """The event's data behind the marker."""
+    rows = ",".join(
+        f'{{"id":"player-{i}","name":"Player {i}","score":{1_000_000 - i}}}'
+        for i in range(1, players + 1)
+    )
+    return f'","players":[{rows}]}}'
+
 
 #: The event's data around the marker.
 BEFORE = '{"id":"bench","name":"'
-AFTER = f'","players":[{_PLAYERS}]}}'
+AFTER = after(5)
 
 #: What each server says before the first event.
 RETRY = b"retry: 2000\n\n"
@@ -32,9 +40,9 @@ def marker(seq: int) -> str:
     return f"@{seq}.{time.monotonic_ns()}@"
 
 
-def data(seq: int) -> str:
+def data(seq: int, players: int = 5) -> str:
     """The data of an event that is published now."""
-    return f"{BEFORE}{marker(seq)}{AFTER}"
+    return f"{BEFORE}{marker(seq)}{after(players)}"
 
 
 def event(seq: int) -> bytes:

@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import re
+import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -165,10 +166,14 @@ class RawStream:
 
     async def _read_chunks(self, raw: asyncio.StreamReader) -> None:
         """Feed the body without its framing to `reader`."""
+        inflate = None
+        if self.headers.get("content-encoding") == "gzip":
+            inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
         try:
             while data := await read_chunk(raw):
-                self.reader.feed_data(data)
-            self.finished = True
+                self.reader.feed_data(inflate.decompress(data) if inflate else data)
+            # A gzip stream is at its end when its checksum was read, which has to be right.
+            self.finished = inflate is None or inflate.eof
         except asyncio.IncompleteReadError as error:
             self.reader.feed_data(error.partial)
         except Exception as error:

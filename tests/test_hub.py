@@ -519,7 +519,7 @@ async def test_a_stream_that_ends_says_so_where_the_socket_takes_it(hubs: Any, w
     data, torn = b"", b""
     while part := await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 5):
         data += part
-    assert data == framed(large, wire) + wire.end
+    assert data == framed(large, wire) + wire.end(None)
     while part := await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 5):
         torn += part
     # An end within an event would be taken for a part of it.

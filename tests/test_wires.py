@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import ssl
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Never, cast
 
@@ -15,9 +17,13 @@ from hypothesis import strategies as st
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
-from tornado_board.realtime.wires import Sent, poll, reset, update
-from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.realtime.wires import Message, Sent, gzip_sse, poll, reset, update
+from tornado_board.realtime.wires.checksum import Content, Joined
+from tornado_board.realtime.wires.gzip_sse import GZIP
+from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
+from tornado_board.web import streams
+from tornado_board.web.exchange import Opened, StreamWire
 
 # What a client makes of the bytes
 
@@ -177,15 +183,42 @@ class SecureClient(PlainClient):
             self.subscriber.on_writable()
 
 
+def read(data: bytes, wire: StreamWire) -> tuple[bytes, bool]:
+    """What a client reads in a stream, and whether that has an end."""
+    body, finished = dechunked(data) if wire.chunked else (data, False)
+    if wire.encoding == "gzip":
+        inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        body = inflate.decompress(body)
+        assert inflate.eof == finished
+        assert inflate.unused_data == b""
+    return body, finished
+
+
+def join(
+    topic: Topic, client: PlainClient | SecureClient, wire: StreamWire, first: Message
+) -> None:
+    """As a handler does it."""
+    streams.begin(Opened(topic, wire, first), client.subscriber, b"")
+
+
+async def keep_alive(topic: Topic) -> None:
+    topic._sent_at, topic._checked_at = -1000.0, float("inf")
+    await topic.keep_alive(1)
+
+
 class Model:
     """What a client that is behind is sent: the newest state, and all else."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.pending: list[list[Sent]] = []
+        #: Whether anything was left out.
+        self.skipped = False
 
     def send(self, message: list[Sent], behind: bool) -> None:
         if behind:
+            states = [sent.type.state for older in self.pending for sent in older]
+            self.skipped = self.skipped or any(states)
             kept = ([sent for sent in older if not sent.type.state] for older in self.pending)
             self.pending = [*filter(None, kept), message]
         else:
@@ -210,29 +243,28 @@ STEPS = st.one_of(
 
 
 @pytest.mark.parametrize("client_type", [PlainClient, SecureClient])
-@pytest.mark.parametrize("wire", [RAW, CHUNKED])
+@pytest.mark.parametrize("wire", [RAW, CHUNKED, GZIP])
 @given(first=EVENTS, room=st.integers(0, 300), steps=st.lists(STEPS, max_size=14))
 def test_whatever_is_sent_however_it_is_taken_is_read_as_it_was_meant(
     client_type: type[PlainClient | SecureClient],
-    wire: EventStream,
+    wire: StreamWire,
     first: Event,
     room: int,
     steps: list[Any],
 ) -> None:
-    async def run() -> tuple[bytes, list[Sent]]:
+    async def run() -> tuple[bytes, Model]:
         client, model = client_type(), Model()
         topic = Topic("b", first)
-        topic.add(client.subscriber, wire)
         await client.take(room)
-        client.subscriber.begin(wire.opening(), topic.encoded(wire.message))
+        join(topic, client, wire, topic.encoded(wire.message))
         model.send([update(first)], behind=False)
         await client.take(0)
         for step in steps:
             if isinstance(step, int):
                 await client.take(step)
             elif step == "keep-alive":
-                topic._sent_at, topic._checked_at = -1000.0, float("inf")
-                await topic.keep_alive(1)
+                model.skipped = model.skipped or client.behind
+                await keep_alive(topic)
                 await client.take(0)
             else:
                 event, reason = step
@@ -245,13 +277,103 @@ def test_whatever_is_sent_however_it_is_taken_is_read_as_it_was_meant(
         await client.take(10**6)
         model.begin_all_but(0)
         topic.end()
-        return client.taken, model.sent
+        return client.taken, model
 
-    data, sent = asyncio.run(run())
-    body, finished = dechunked(data) if wire.chunked else (data, False)
-    assert finished == wire.chunked
+    data, model = asyncio.run(run())
+    body, finished = read(data, wire)
+    # The end of a gzip stream has a checksum of all that was meant for the client.
+    assert finished == (wire.chunked and not (wire.deltas and model.skipped))
     assert body.startswith(b"retry: ")
-    assert events(body) == shown(sent)
+    assert events(body) == shown(model.sent)
+
+
+@given(
+    first=EVENTS,
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("publish"), EVENTS, st.none() | st.just("lost")),
+            st.tuples(st.just("join"), st.booleans(), st.integers(0, 200)),
+            st.tuples(st.just("take"), st.integers(0, 5), st.integers(0, 300)),
+            st.just(("keep-alive", None, None)),
+            st.tuples(st.just("leave"), st.integers(0, 5), st.none()),
+        ),
+        max_size=30,
+    ),
+)
+def test_who_joins_whenever_reads_differences_as_what_they_stand_for(
+    first: Event, steps: list[Any]
+) -> None:
+    """With the current event or without it, since it has seen that, and however slow it is."""
+
+    async def run() -> list[tuple[bytes, Model]]:
+        topic = Topic("b", first)
+        clients: list[tuple[PlainClient, Model]] = []
+
+        async def publish(event: Event, reason: str | None) -> None:
+            message = [*([reset(reason)] if reason else []), update(event)]
+            for client, model in clients:
+                model.send(message, client.behind)
+            await topic.publish(event, reason)
+            for client, model in clients:
+                await client.take(0)
+                model.begin_all_but(len(client.subscriber._pending))
+
+        for kind, what, size in [*steps, ("publish", first, None)]:
+            if kind == "publish":
+                await publish(what, size)
+            elif kind == "join":
+                client, model = PlainClient(), Model()
+                clients.append((client, model))
+                await client.take(size if size < 150 else 10**6)
+                join(topic, client, GZIP, topic.encoded(GZIP.message) if what else Message())
+                if what:
+                    model.send([update(topic.current)], behind=False)
+            elif kind == "keep-alive":
+                for client, model in clients:
+                    model.skipped = model.skipped or client.behind
+                await keep_alive(topic)
+            elif what < len(clients):
+                client, model = clients[what]
+                if kind == "take":
+                    await client.take(size)
+                    model.begin_all_but(len(client.subscriber._pending))
+                else:
+                    client.subscriber.close()
+                    del clients[what]
+        for client, model in clients:
+            await client.take(10**6)
+            model.begin_all_but(0)
+        topic.end()
+        return [(client.taken, model) for client, model in clients]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gzip_sse, "WORTH_DEFLATING", 2)
+        results = asyncio.run(run())
+    for data, model in results:
+        body, finished = read(data, GZIP)
+        assert events(body) == shown(model.sent)
+        assert finished != model.skipped
+
+
+def test_of_a_large_board_little_is_left_of_an_event() -> None:
+    players = [{"id": f"p{i}", "name": f"Player {i}", "score": i * 37} for i in range(100)]
+    before = update(Event(EventId(1_795_907_112_802, 7), json.dumps(players)))
+    players[50]["score"] = 1
+    event = update(Event(EventId(1_795_907_112_902, 8), json.dumps(players)))
+    plain = CHUNKED.following(before, [event], 1_000)
+    delta = GZIP.following(before, [event], 1_000)
+    assert len(delta) < len(delta.independent) / 5 < len(plain) / 5
+    # For a few it costs more to deflate it than to send it.
+    assert len(plain) <= len(GZIP.following(before, [event], 1)) <= len(plain) + 10
+
+
+@given(st.lists(st.binary(max_size=200), min_size=3, max_size=3))
+def test_a_checksum_follows_from_those_of_the_parts(parts: list[bytes]) -> None:
+    own, shared, more = parts
+    assert Content.of(own) + Content.of(more) == Content.of(own + more)
+    joined = Joined(Content.of(own), Content.of(shared))
+    assert joined.at(Content.of(shared + more)) == Content.of(own + more)
+    assert Content.of(own).trailer() == gzip.compress(own)[-8:]
 
 
 def test_the_id_stands_last_so_that_a_torn_event_is_not_taken_for_one_that_came() -> None:
@@ -267,7 +389,7 @@ def test_the_id_stands_last_so_that_a_torn_event_is_not_taken_for_one_that_came(
 
 
 def test_nothing_is_no_chunk() -> None:
-    assert CHUNKED.message([]) == RAW.message([]) == b""
+    assert CHUNKED.message([]) == RAW.message([]) == GZIP.message([]) == b""
     assert CHUNKED.keepalive == b"d\r\n: keep-alive\n\r\n"
 
 

@@ -198,6 +198,11 @@ class Settings:
     keepalive: float = _setting(
         15.0, "how often a quiet stream gets a comment line", group="realtime", low=0.05, high=300
     )
+    compress_streams: bool = _setting(
+        True,
+        "send event streams in gzip to clients that accept it",
+        group="realtime",
+    )
     lease: float = _setting(
         3.0, "how long the publishing lease lasts unless renewed", group="realtime", low=1, high=60
     )

@@ -30,10 +30,13 @@ class HubDirect(InProcess):
     module = __name__
     path = f"/boards/{BOARD}-%d/events"
 
-    def __init__(self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False) -> None:
-        """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for."""
+    def __init__(
+        self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False, players: int = 5
+    ) -> None:
+        """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for.
+        Events show `players`."""
         self.boards = boards
-        self.arguments = (str(boards), loop)
+        self.arguments = (str(boards), loop, str(players))
         self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
@@ -91,7 +94,7 @@ def make_board(port: int, board: str, players: int) -> None:
         call(port, "POST", f"/boards/{board}/players/", player)
 
 
-async def main(boards: int) -> None:
+async def main(boards: int, players: int) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
@@ -111,7 +114,7 @@ async def main(boards: int) -> None:
         first = time.time_ns() // 1_000_000 + 1_000_000  # after any that the log gives out
 
         async def publish_one(seq: int) -> None:
-            event = Event(EventId(first, seq), payload.data(seq))
+            event = Event(EventId(first, seq), payload.data(seq, players))
             for board_id in ids:
                 await server.services.hub.publish(board_id, event)
             await asyncio.sleep(0)
@@ -126,4 +129,4 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3])))

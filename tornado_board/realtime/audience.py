@@ -9,6 +9,7 @@ from operator import call
 from typing import Protocol
 
 from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires.checksum import Joined
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
 #: or so.
@@ -34,6 +35,9 @@ class Member(Protocol):
 
     def is_dead(self, patience: float) -> bool:
         """Whether the peer has been silent for `patience` seconds though it ought to answer."""
+
+    #: What it was sent besides what all others are, where its wire needs that and it is known.
+    joined: Joined | None
 
     def finish(self, end: bytes) -> None:
         """Send `end`, if the socket takes it now and nothing is unfinished, and `close`."""
@@ -67,6 +71,15 @@ class Audience:
         self._members.append(member)
         self._sends.append(member.send)
 
+    def take_over(self, other: Audience) -> None:
+        """Have the members of `other` from now on, and leave none there; none of both is held."""
+        for member in other._members:
+            if member is not None:
+                self.add(member)
+        other._members.clear()
+        other._sends.clear()
+        other._gaps.clear()
+
     def discard(self, member: Member) -> None:
         """Forget `member`, which has closed."""
         place = member.place
@@ -80,11 +93,11 @@ class Audience:
         """Send to the member at `place` by `send` from now on."""
         self._sends[place] = send
 
-    def finish(self, end: bytes) -> None:
-        """Close every member; those that can take it are sent `end` before."""
+    def finish(self, end: Callable[[Joined | None], bytes]) -> None:
+        """Close every member; those that can take it are sent what `end` gives for it before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(end)
+                member.finish(end(member.joined))
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""

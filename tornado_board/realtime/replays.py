@@ -65,6 +65,7 @@ class Replays:
         """`data`, counted; `key` says what it is."""
         replay = Replay(data)
         replay._replays, replay._key = self, key
+        replay.content = data.content
         self.bytes += len(data)
         return replay
 

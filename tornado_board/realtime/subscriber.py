@@ -21,6 +21,7 @@ from typing import Protocol
 from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, Message
+from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
 #: better replaced by the newest event than kept: by default the kernel would hold megabytes of old
@@ -38,8 +39,10 @@ _MOST_PENDING = 16
 #: Records of a message to a TLS client that are sent before others have their turn.
 _RECORDS_AT_ONCE = 16
 
-#: What a socket raises that takes or has nothing at present.
-_FULL = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+#: What a socket raises that takes nothing at present, and one that has nothing. A TLS client that
+#: wants to be read from before it takes anything renegotiates, which nobody here waits for.
+_FULL = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
+_EMPTY = (*_FULL, ssl.SSLWantReadError)
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -72,6 +75,7 @@ class Subscriber:
         "_socket",
         "_unfinished",
         "audience",
+        "joined",
         "place",
         "send",
     )
@@ -89,6 +93,7 @@ class Subscriber:
         self._release = release
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self._unfinished: memoryview | None = None
         self._pending: tuple[Message, ...] = ()
         self.send: Callable[[Message], int] = sock.send
@@ -161,6 +166,8 @@ class Subscriber:
 
     def _keep(self, data: Message) -> int:
         """What `send` is while a message is unfinished."""
+        if _skips(self._pending, data):
+            self.joined = None
         self._pending = _behind(self._pending, data)
         if len(self._pending) > _MOST_PENDING:
             self.close()
@@ -171,7 +178,7 @@ class Subscriber:
         try:
             if self._socket.recv(65_536):
                 return
-        except _FULL:
+        except _EMPTY:
             return
         except OSError:
             pass
@@ -233,11 +240,17 @@ class Subscriber:
             self.audience.use(self.place, send)
 
 
+def _skips(pending: tuple[Message, ...], data: Message) -> bool:
+    """Whether something is skipped for a client that is behind when `data` comes."""
+    return isinstance(data, Comment) or any(message.kept is not message for message in pending)
+
+
 def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
     """What waits for a client that is behind once `data` comes, while `pending` waits already."""
     if isinstance(data, Comment):
         return pending
-    return (*(kept for message in pending if (kept := message.kept) is not None), data)
+    # Something may be missing before it.
+    return (*(kept for message in pending if (kept := message.kept) is not None), data.independent)
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from functools import partial
 
 from tornado_board.realtime.audience import Audience, Member, broadcast
 from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
+from tornado_board.realtime.wires.checksum import Content, Joined
 from tornado_board.replay import Event
 
 #: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
@@ -33,6 +36,14 @@ class Topic:
         self._encoded: dict[tuple[Encode, str | None], Message] = {}
         # Those who are sent every event after `current`, and have had all up to that.
         self._audiences: dict[Wire, Audience] = {}
+        # Of wires that send differences: those who join without being sent `current`, since they
+        # have seen it on another stream, until the next event. And those of them whom it is sent.
+        self._joining: dict[Wire, Audience] = {}
+        self._falling_in: dict[Wire, Audience] = {}
+        #: What the streams of `_audiences` end with; ``None`` if it is no event.
+        self._sent_last: Event | None = event
+        #: Of wires that need it at the end of a stream: all that their clients were sent.
+        self._content: dict[Wire, Content] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         #: Held while something is sent.
         self._turn = asyncio.Lock()
@@ -41,7 +52,7 @@ class Topic:
     @property
     def streams(self) -> int:
         """Open streams."""
-        return sum(map(len, self._audiences.values()))
+        return sum(len(audience) for _, audience in self._all())
 
     @property
     def listeners(self) -> int:
@@ -62,12 +73,18 @@ class Topic:
             message = self._encoded[key] = encode([*events, update(self.current)])
         return message
 
-    def add(self, member: Member, wire: Wire) -> None:
-        """Send `member` each event from now on; it has been sent the current one, or will be."""
-        audience = self._audiences.get(wire)
+    def add(
+        self, member: Member, wire: Wire, *, in_step: bool = True, own: Content | None = None
+    ) -> None:
+        """Send `member` each event from now on. It is sent the current one on this stream
+        (`in_step`), or has seen it elsewhere. `own` is what it is sent before, as content."""
+        audiences = self._audiences if in_step or not wire.deltas else self._joining
+        audience = audiences.get(wire)
         if audience is None:
-            audience = self._audiences[wire] = Audience()
+            audience = audiences[wire] = Audience()
         audience.add(member)
+        if own is not None:
+            member.joined = Joined(own, self._content.get(wire, Content()))
 
     async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
         """Return when `current` has changed, at `wake`, or after `seconds`.
@@ -90,9 +107,9 @@ class Topic:
 
     def dismiss(self) -> None:
         """Let all go who wait for the next event only."""
-        for wire, audience in self._audiences.items():
+        for wire, audience in self._all():
             if wire.once:
-                audience.finish(wire.end)
+                audience.finish(partial(self._end_of, wire))
         self.wake()
 
     async def publish(self, event: Event, reason: str | None = None) -> None:
@@ -107,13 +124,45 @@ class Topic:
             self._encoded.clear()
             self._sent_at = time.monotonic()
             self.wake()
-            await broadcast(
-                {
-                    audience: self.encoded(wire.message, reason)
-                    for wire, audience in self._audiences.items()
-                    if audience
-                }
-            )
+            before, self._sent_last = self._sent_last, event
+            messages = {
+                audience: self._following(wire, before, reason, len(audience))
+                for wire, audience in self._audiences.items()
+                if audience
+            }
+            self._falling_in, self._joining = self._joining, {}
+            for wire, audience in self._falling_in.items():
+                messages[audience] = self.encoded(wire.message, reason)
+            self._count({wire: messages[audience] for wire, audience in self._all() if audience})
+            try:
+                await broadcast(messages)
+            finally:
+                # They were sent it, also where this was cancelled.
+                for wire, audience in self._falling_in.items():
+                    self._audiences.setdefault(wire, Audience()).take_over(audience)
+                self._falling_in = {}
+
+    def _following(
+        self, wire: Wire, before: Event | None, reason: str | None, listeners: int
+    ) -> Message:
+        if not wire.deltas:
+            return self.encoded(wire.message, reason)
+        events = [] if reason is None else [reset(reason)]
+        last = None if before is None else update(before)
+        return wire.following(last, [*events, update(self.current)], listeners)
+
+    def _count(self, messages: Mapping[Wire, Message]) -> None:
+        """Add what the clients of these wires are sent now to what they were sent."""
+        for wire, message in messages.items():
+            if message.content is not None:
+                self._content[wire] = self._content.get(wire, Content()) + message.content
+
+    def _end_of(self, wire: Wire, joined: Joined | None) -> bytes:
+        return wire.end(None if joined is None else joined.at(self._content.get(wire, Content())))
+
+    def _all(self) -> list[tuple[Wire, Audience]]:
+        groups = (self._audiences, self._joining, self._falling_in)
+        return [item for audiences in groups for item in audiences.items()]
 
     async def keep_alive(self, interval: float) -> None:
         """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
@@ -128,20 +177,20 @@ class Topic:
         if time.monotonic() - self._sent_at > interval * 0.9 and not self._turn.locked():
             async with self._turn:
                 self._sent_at = time.monotonic()
-                await broadcast(
-                    {audience: wire.keepalive for wire, audience in self._audiences.items()}
-                )
+                self._sent_last = None
+                self._count({wire: wire.keepalive for wire, _ in self._all()})
+                await broadcast({audience: wire.keepalive for wire, audience in self._all()})
 
     def end(self) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
-        for wire, audience in self._audiences.items():
-            audience.finish(wire.end)
+        for wire, audience in self._all():
+            audience.finish(partial(self._end_of, wire))
         self.wake()
 
     async def _drop_dead(self, patience: float) -> None:
         async with self._turn:
-            for audience in list(self._audiences.values()):
+            for _, audience in self._all():
                 audience.hold()
                 try:
                     await audience.drop_dead(patience)

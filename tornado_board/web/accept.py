@@ -1,4 +1,4 @@
-"""What a client would rather have: JSON or an event stream."""
+"""What a client would rather have: JSON or an event stream, and whether it reads gzip."""
 
 from __future__ import annotations
 
@@ -38,6 +38,16 @@ def wants_event_stream(accept: str, stream: str | None) -> bool:
     if stream not in ("", "0", "1"):
         raise ValueError("must be 1 for an event stream or 0 for JSON")
     return stream != "0"
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an ``Accept-Encoding`` header names gzip (RFC 9110, section 12.5.3).
+
+    A wildcard is not enough, nor is an absent header: a client that does not name it may not be
+    able to read it as it comes.
+    """
+    weights = _weights(accept_encoding)
+    return bool(weights.get("gzip") or weights.get("x-gzip"))
 
 
 def _weights(accept: str) -> dict[str, float]:

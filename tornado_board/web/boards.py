@@ -87,6 +87,7 @@ class BoardsHandler(_Boards):
             new.id = new.id or id_of(once)
         board = await self.store.create_board(new, once)
         self.ranks.forget(board.id)
+        self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         # Not the ranks' count: who makes a board does not ask for its ranks yet.
         where = location(self, path_of(board.id))
         await self.send_whole(board, self.store.count(board.id), 201, (where,))

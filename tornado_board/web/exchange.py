@@ -19,6 +19,7 @@ from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires.gzip_sse import GzipStream
 from tornado_board.realtime.wires.sse import EventStream
 from tornado_board.replay import EventId, LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
@@ -41,6 +42,9 @@ from tornado_board.web.problems import CONTENT_TYPE, Problem
 T = TypeVar("T", bound=msgspec.Struct)
 
 JSON = "application/json; charset=utf-8"
+
+#: How streams are sent.
+StreamWire = EventStream | GzipStream
 
 STATUSES: dict[type[Exception], int] = {
     NotFound: 404,
@@ -134,7 +138,7 @@ class Opened(NamedTuple):
     """
 
     topic: Topic
-    wire: EventStream
+    wire: StreamWire
     first: Message
 
 

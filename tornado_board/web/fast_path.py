@@ -180,7 +180,8 @@ class FastPath:
                 return
             sock, release = link.give()
             log_stream_started(exchange.path, exchange.address)
-            streams.begin(result, Subscriber(sock, self.poller, release), cors)
+            head = streams.response_head(cors, result.wire)
+            streams.begin(result, Subscriber(sock, self.poller, release), head)
             return
         status, data = rendered(
             result,

@@ -237,7 +237,8 @@ class Handler(tornado.web.RequestHandler):
             return
         log_stream_started(request.path, request.remote_ip)
         sock, release = connection.hand_over()
-        streams.begin(opened, Subscriber(sock, self.hub.poller, release), cors)
+        head = streams.response_head(cors, opened.wire)
+        streams.begin(opened, Subscriber(sock, self.hub.poller, release), head)
 
     def send(self, answer: Answer, *, final: bool = True) -> None:
         """Answer with `answer`. `final`: whether it is to be given again to a request that comes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tornado_board.realtime.audience import Audience
 from tornado_board.realtime.wires import Message, poll
+from tornado_board.realtime.wires.checksum import Joined
 from tornado_board.web.exchange import Resource, Waiting
 from tornado_board.web.polls import poll_answer
 
@@ -33,6 +34,7 @@ class ParkedPoll:
         "_since",
         "_timer",
         "audience",
+        "joined",
         "place",
     )
 
@@ -46,6 +48,7 @@ class ParkedPoll:
     ) -> None:
         self.audience: Audience | None = None
         self.place = -1
+        self.joined: Joined | None = None
         self._path = path
         self._exchange = exchange
         self._resource = resource

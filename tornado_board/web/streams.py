@@ -15,9 +15,16 @@ from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, sse
-from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.realtime.wires.gzip_sse import GZIP
+from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import EventId
-from tornado_board.web.exchange import Asked, Opened
+from tornado_board.web.accept import accepts_gzip
+from tornado_board.web.exchange import Asked, Opened, StreamWire
+
+#: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
+_LONGEST_ACCEPT = 256
+
+_accepts_gzip = functools.lru_cache(maxsize=256)(accepts_gzip)
 
 #: How often a board is opened for a stream if it makes room for others each time.
 _TRIES = 5
@@ -55,13 +62,18 @@ def stream_at_once(asked: Asked, board_id: str) -> Opened | None:
     return Opened(topic, wire, first)
 
 
-def wire_of(asked: Asked) -> EventStream:
-    """The wire of a stream to this client."""
-    return CHUNKED if asked.version == "HTTP/1.1" else RAW
+def wire_of(asked: Asked) -> StreamWire:
+    """How a stream is sent to this client; in gzip only where the settings allow it."""
+    if asked.version != "HTTP/1.1":
+        return RAW
+    accepted = asked.headers.get("Accept-Encoding", "")
+    if not asked.services.settings.compress_streams or len(accepted) > _LONGEST_ACCEPT:
+        return CHUNKED
+    return GZIP if _accepts_gzip(accepted) else CHUNKED
 
 
 def first_events(
-    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> Message | None:
     """What a stream begins with for a client that has seen `last_event_id` (empty for none).
 
@@ -78,7 +90,7 @@ def first_events(
 
 
 async def _first_events(
-    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> Message:
     """The same, with whatever has to be asked first."""
     known = _known(topic, last_event_id, catch_ups, wire)
@@ -92,7 +104,7 @@ async def _first_events(
 
 
 def _known(
-    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: EventStream
+    topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> CatchUp | None:
     if not last_event_id:
         return CatchUp(topic.encoded(wire.message))
@@ -105,21 +117,25 @@ def _known(
     return catch_ups.known(topic, event_id, wire.message)
 
 
-def begin(opened: Opened, subscriber: Subscriber, cors: tuple[tuple[str, str], ...]) -> None:
-    """Send the response's head, with the CORS fields `cors`, what the stream begins with, and then
-    every event."""
-    wire = opened.wire
-    opened.topic.add(subscriber, wire)
-    subscriber.begin(response_head(cors, wire) + wire.opening(), opened.first)
+def begin(opened: Opened, subscriber: Subscriber, head: bytes) -> None:
+    """Send `head`, which is the response's, what the stream begins with, and then every event."""
+    topic, wire, first = opened
+    opening = wire.opening()
+    own = opening.content
+    if own is not None and first.content is not None:
+        own += first.content
+    # Who has seen the current event before is not sent it here.
+    topic.add(subscriber, wire, in_step=bool(first), own=own)
+    subscriber.begin(head + opening, first)
 
 
-def response_head(cors: tuple[tuple[str, str], ...], wire: EventStream) -> bytes:
+def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
     return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
-def _response_head(cors: tuple[tuple[str, str], ...], wire: EventStream, now: int) -> bytes:
+def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int) -> bytes:
     described = [
         *fields(wire),
         ("Date", formatdate(now, usegmt=True)),
@@ -132,14 +148,16 @@ def _response_head(cors: tuple[tuple[str, str], ...], wire: EventStream, now: in
     return "\r\n".join(lines).encode("latin-1")
 
 
-def fields(wire: EventStream) -> list[tuple[str, str]]:
+def fields(wire: StreamWire) -> list[tuple[str, str]]:
     """The fields that describe a stream."""
     described = [
         ("Content-Type", sse.CONTENT_TYPE),
         ("Cache-Control", "no-store, no-transform"),
         ("X-Accel-Buffering", "no"),
-        ("Vary", "Accept"),
+        ("Vary", "Accept, Accept-Encoding"),
     ]
+    if wire.encoding != "identity":
+        described.append(("Content-Encoding", wire.encoding))
     # Without it the end of the stream is the end of the connection (RFC 9112, section 6.3).
     return [*described, ("Transfer-Encoding", "chunked")] if wire.chunked else described
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import ujson
 
+from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event, EventId
 
 
@@ -52,17 +53,36 @@ class Message(bytes):
     """What is handed to a socket at once: events as one wire frames them, always whole.
 
     `kept` is what has to arrive of them even if the client is so far behind that a newer message
-    takes this one's place: those that are no state.
+    takes this one's place: those that are no state. `independent` is the same message for a client
+    that was not sent the one before it; it is another one where a wire sends differences. `content`
+    is what a client reads in it, where a wire needs that at the end of a stream.
     """
 
+    content: Content | None = None
+
     _kept: bytes = b""
+    _independent: Message | Callable[[], Message] | None = None
 
     @classmethod
-    def of(cls, data: bytes, kept: bytes = b"") -> Message:
+    def of(
+        cls, data: bytes, kept: bytes = b"", independent: Callable[[], Message] | None = None
+    ) -> Message:
         message = cls(data)
         if kept:
             message._kept = kept
+        if independent is not None:
+            message._independent = independent
         return message
+
+    @property
+    def independent(self) -> Message:
+        """What can be read whatever was sent before."""
+        if self._independent is None:
+            return self
+        if not isinstance(self._independent, Message):
+            # Made when the first client needs it: most often none does.
+            self._independent = self._independent()
+        return self._independent
 
     @property
     def kept(self) -> Message | None:
@@ -81,20 +101,26 @@ Encode = Callable[[Sequence[Sent]], Message]
 class Wire(Protocol):
     """A transport that keeps a connection open and sends each event over it."""
 
-    @property
-    def once(self) -> bool:
-        """Whether who was sent an event gets no other: it comes back for the next."""
+    #: Whether who was sent an event gets no other: it comes back for the next.
+    once: bool
+
+    #: Whether `following` can make something of what was sent before.
+    deltas: bool
 
     @property
     def keepalive(self) -> Comment:
         """What is sent to a client that has been sent nothing for a while."""
 
-    @property
-    def end(self) -> bytes:
-        """What the server says last, where it ends the stream on purpose."""
-
-    def opening(self) -> bytes:
+    def opening(self) -> Message:
         """What a stream begins with, made anew for each client."""
 
+    def end(self, sent: Content | None) -> bytes:
+        """What the server says last to a client that it has `sent` all that, where it ends the
+        stream on purpose; ``None`` where that is not known."""
+
     def message(self, events: Sequence[Sent]) -> Message:
-        """`events` as one message; empty for none."""
+        """`events` as one message, which can be read whatever was sent before; empty for none."""
+
+    def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
+        """`events`, of which there is one at least, for `listeners` clients whose streams end with
+        `before`; ``None`` where that can't be said of all of them."""

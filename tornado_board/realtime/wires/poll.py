@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import EventId
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -36,13 +37,19 @@ class LongPoll:
     """The wire of those who have seen the current event and wait for the next, and no more."""
 
     once = True
+    deltas = False
     keepalive = Comment()
-    end = b""
     #: The same function that answers who asks later, so that an event is encoded once for both.
     message = staticmethod(answer)
 
-    def opening(self) -> bytes:
+    def opening(self) -> Message:
+        return Message()
+
+    def end(self, sent: Content | None) -> bytes:
         return b""
+
+    def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
+        return answer(events)
 
 
 WAITING = LongPoll()

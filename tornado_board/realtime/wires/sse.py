@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 
 from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
@@ -21,44 +22,69 @@ _RETRY = (1_000, 3_000)
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
+#: No empty line behind it: that would be no event either, but some clients take it for one.
+COMMENT = b": keep-alive\n"
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
 class EventStream:
     """The wire of an event stream; `chunked` for HTTP/1.1, where each message is one chunk.
 
     Without chunks, the end of the stream is the end of the connection.
     """
 
+    encoding = "identity"
+    deltas = False
     once = False
 
     def __init__(self, *, chunked: bool) -> None:
         self.chunked = chunked
-        # No empty line behind it: that would be no event either, but some clients take it for one.
-        self.keepalive = Comment(self._framed(b": keep-alive\n"))
-        self.end = b"0\r\n\r\n" if chunked else b""
+        self.keepalive = Comment(self._framed(COMMENT))
 
-    def opening(self) -> bytes:
+    def opening(self) -> Message:
         """How long this client waits before it reconnects.
 
         The line stands in the first event's block, whenever that comes, since there are clients
         that take a block of its own for an event without data.
         """
-        least, most = _RETRY
-        return self._framed(b"retry: %d\n" % random.uniform(least, most))
+        return Message(self._framed(retry()))
+
+    def end(self, sent: Content | None) -> bytes:
+        return LAST_CHUNK if self.chunked else b""
 
     def message(self, events: Sequence[Sent]) -> Message:
-        data = b"".join(map(_block, events))
-        kept = b"".join(_block(sent) for sent in events if not sent.type.state)
-        return Message.of(self._framed(data), self._framed(kept))
+        return Message.of(self._framed(blocks(events)), self._framed(kept_blocks(events)))
+
+    def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
+        return self.message(events)
 
     def _framed(self, data: bytes) -> bytes:
-        # An empty chunk would be the last one.
-        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked and data else data
+        return chunk(data) if self.chunked else data
 
 
-RAW = EventStream(chunked=False)
-CHUNKED = EventStream(chunked=True)
+def chunk(data: bytes) -> bytes:
+    """`data` as one chunk. An empty one would be the last, so of nothing it is nothing."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def _block(sent: Sent) -> bytes:
+def retry() -> bytes:
+    """The line that says how long a client waits before it reconnects, drawn for each."""
+    least, most = _RETRY
+    return b"retry: %d\n" % random.uniform(least, most)
+
+
+def blocks(events: Sequence[Sent]) -> bytes:
+    """`events`, one after the other."""
+    return b"".join(map(block, events))
+
+
+def kept_blocks(events: Sequence[Sent]) -> bytes:
+    """Those of `events` that are no state: see `Message.kept`."""
+    return b"".join(block(sent) for sent in events if not sent.type.state)
+
+
+def block(sent: Sent) -> bytes:
     """One event.
 
     The id stands last, so that a client that keeps the id of a block that was cut in the middle
@@ -72,3 +98,7 @@ def _block(sent: Sent) -> bytes:
         return f"event: {sent.type.name}\ndata: {data}\n\n".encode()
     last = "id:" if sent.id is None else f"id: {sent.id}"
     return f"event: {sent.type.name}\ndata: {data}\n{last}\n\n".encode()
+
+
+RAW = EventStream(chunked=False)
+CHUNKED = EventStream(chunked=True)
