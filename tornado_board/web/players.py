@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import NewPlayer, PlayerPatch
@@ -12,10 +12,13 @@ from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
-from tornado_board.web.handler import ID_RULE, Handler
+from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
+from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
+from tornado_board.web.parameters import ID_RULE, fields
 from tornado_board.web.problems import Problem
+from tornado_board.web.written import location, wrote
 
 #: The parameters that say where a page begins.
 _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
@@ -30,14 +33,14 @@ class PlayersHandler(Handler):
     async def get(self, board_id: str) -> None:
         """A page of the board's players."""
         limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
-        fields = self.fields_argument("meta")
+        shown_fields = fields(self, "meta")
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
-        players = [shown_player(player, fields) for player in page.players]
+        players = [shown_player(player, shown_fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, fields):
+        if links := _links(path, page, limit, shown_fields):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
@@ -75,35 +78,41 @@ class PlayersHandler(Handler):
             new.id = new.id or id_of(once)
         since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
-        self.wrote(board_id, player.id, None, player.score, since)
-        self.created(path_of(board_id, player.id))
-        self.send_json(answers.player(player), status=201)
+        wrote(self, board_id, player.id, None, player.score, since)
+        where = location(self, path_of(board_id, player.id))
+        self.send_json(answers.player(player), 201, (where,))
+
+
+async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
+    """The player with its rank."""
+    shown = fields(asked, "meta")
+    found = await asked.services.store.get_player(board_id, player_id)
+    standing = await asked.services.ranks.standing(board_id, found.score)
+    value = answers.player(answers.ranked_player(found, standing), shown)
+    return json_answer(value, fields=(("Cache-Control", "no-cache"),))
 
 
 class PlayerHandler(Handler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+    resources: ClassVar = {"GET": Resource(player)}
 
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
-        fields = self.fields_argument("meta")
-        player = await self.store.get_player(board_id, player_id)
-        standing = await self.ranks.standing(board_id, player.score)
-        self.set_header("Cache-Control", "no-cache")
-        self.send_json(answers.player(answers.ranked_player(player, standing), fields))
+        await self.serve("GET", board_id, player_id)
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta."""
         patch = self.body(PlayerPatch)
         since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
-        self.wrote(board_id, player_id, result.previous, result.player.score, since)
+        wrote(self, board_id, player_id, result.previous, result.player.score, since)
         self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id)
-        self.wrote(board_id, player_id, player.score, None, since)
+        wrote(self, board_id, player_id, player.score, None, since)
         self.no_content()
 
 
@@ -126,13 +135,13 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, shown: tuple[str, ...]) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
     rest: dict[str, str | int] = {"limit": limit}
-    if fields:
-        rest["fields"] = ",".join(fields)
+    if shown:
+        rest["fields"] = ",".join(shown)
     links = []
     for relation, name, player in (
         *(("next", "after", page.players[-1]) for _ in range(page.has_next)),
