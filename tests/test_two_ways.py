@@ -40,6 +40,7 @@ class TwoServers:
         self._stack = contextlib.AsyncExitStack()
         self.outcomes: Counter[Outcome] = Counter()
         own = dataclasses.replace(Settings(), address="localhost", port=0, log_level="error")
+        own = dataclasses.replace(own, keepalive=300)  # a comment would come to one of them only
         self._settings = dataclasses.replace(own, **changed)
         self._runner.run(self._open(folder))
 
