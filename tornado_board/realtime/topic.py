@@ -123,12 +123,12 @@ class Topic:
         """
         async with self._turn:
             private = shows_private(event.data)
+            self.current = event
+            self._encoded.clear()
             if private and not self._private:
                 # Who may go on listening comes back at once; nobody else is sent what follows.
                 self._finish()
             self._private = private
-            self.current = event
-            self._encoded.clear()
             self._sent_at = time.monotonic()
             self.wake()
             before, self._sent_last = self._sent_last, event
