@@ -160,6 +160,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         #: The store's states, counted, and for each board that was one: the first and the last.
         self.states = 0
         self.stored_in: dict[str, tuple[int, int]] = {}
+        self.restored_in: list[int] = []
         #: The newest of them, and when the others made room.
         self.newest = ""
         self.replaced_at: dict[str, float] = {}
@@ -404,6 +405,8 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         is_fresh = process.role is not Role.FOLLOWER or shown in process.told or was_stored
         if not hopper.strictly and hopper.doubt is None and is_fresh:
             return
+        if any(self.stored_in[shown][1] < state <= hopper.saw for state in self.restored_in):
+            return  # what was before that may be on its way anywhere
         if shown in hopper.on_its_way or shown in self.told_late:
             return  # network and feed may be slow
         assert self.stored_in[shown][1] >= hopper.saw, f"a client is shown {shown} again"
@@ -438,6 +441,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.score -= 5
         self.version = 0
         self.is_stored()
+        self.restored_in.append(self.states)
         for which in (P, Q):
             self.feed_is_opened(which)
 

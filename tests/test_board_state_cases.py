@@ -259,6 +259,9 @@ def test_a_follower_in_doubt_waits_for_the_publisher_and_shows_the_store_where_t
             assert state.in_doubt
         does(state, 2.0, Send(Event(None, data(6)), None))
         assert not state.in_doubt
+        assert isinstance(state.next(2.0), Wait)
+        does(state, 20.0, Read)  # until the publisher has given it an id
+        state.read(ranking(6), 20.0)
         # What the log has of earlier states does not come after it.
         state.hear(event(6, 5))
         does(state, 2.0, Send(event(6, 5), UNLOGGED))

@@ -56,6 +56,7 @@ class Comparison:
     def doubt(self) -> int:
         """Somebody waits to know; answered when `answered_doubts` has come to the number given."""
         self._doubts += 1
+        self._is_due = True  # and stays so until what is shown has an id
         return self._doubts
 
     def begin(self, now: float) -> None:

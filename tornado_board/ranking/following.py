@@ -67,7 +67,7 @@ class FollowingBoard(BoardKnowledge):
             # Nobody publishes at present; until somebody does, show what the others show.
             if self.shown is not None:
                 self.ready = True
-                is_newer = self._comparison.read_at >= self._outbox.sent_at
+                is_newer = self._comparison.read_at > self._outbox.sent_at
                 differs = self._stored.known and not self._stored.shows(self.shown)
                 if self.in_doubt and is_newer and differs:
                     return self._deliver(Event(None, self._stored.data))
