@@ -80,7 +80,7 @@ class Node:
     async def close(self) -> None:
         await self.boards.close()
         await self.bus.close()
-        self.hub.close()
+        await self.hub.close()
         await self.log.close()
 
 

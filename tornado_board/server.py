@@ -220,7 +220,7 @@ async def running(
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
         )
-        stack.callback(hub.close)
+        stack.push_async_callback(hub.close)
         log.fence = bus.fence
         boards = hub.source = LiveBoards(store, log, hub, bus, settings)
         stack.push_async_callback(boards.close)

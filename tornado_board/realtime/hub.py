@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -11,6 +13,8 @@ from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
+from tornado_board.realtime.websocket import PARTING_TIME
+from tornado_board.realtime.wires import End
 from tornado_board.replay import Event
 from tornado_board.tasks import Shared
 
@@ -131,7 +135,7 @@ class Hub:
         """End the streams of a board that was deleted."""
         topic = self._topics.pop(board_id, None)
         if topic is not None:
-            topic.end()
+            topic.end(End.DELETED)
 
     def stop_waiting(self) -> None:
         """Have the waiting long-polls answered, and none wait any more: the server stops."""
@@ -139,14 +143,19 @@ class Hub:
         for topic in self._topics.values():
             topic.wake()
 
-    def close(self) -> None:
+    def end_streams(self) -> None:
         """End every stream; what has been sent stays sent. May be called twice."""
-        if self._closed:
-            return
         self._closed = True
         self._keepalives.stop()
         while self._topics:
             self._topics.popitem()[1].end()
+
+    async def close(self) -> None:
+        """The same, and let clients of WebSockets part, if they do so soon. May be called twice."""
+        self.end_streams()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PARTING_TIME):
+                await self.poller.emptied()
         self.poller.close()
 
     async def _watch(self, board_id: str) -> None:

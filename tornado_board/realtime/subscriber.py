@@ -342,6 +342,13 @@ class Poller:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)
+        self._emptied: asyncio.Event | None = None
+
+    async def emptied(self) -> None:
+        """Return when there are no sockets."""
+        if self._selector.get_map():
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
 
     def add(self, sock: socket.socket, subscriber: Subscriber) -> None:
         self._selector.register(sock, selectors.EVENT_READ, subscriber)
@@ -353,8 +360,13 @@ class Poller:
     def remove(self, sock: socket.socket) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(sock)
+        if self._emptied is not None and not self._selector.get_map():
+            self._emptied.set()
 
     def close(self) -> None:
+        """Watch no socket any more. May be called twice."""
+        if self._selector.get_map() is None:
+            return
         self._loop.remove_reader(self._selector)
         self._selector.close()
 

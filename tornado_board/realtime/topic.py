@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tornado_board.realtime.audience import Audience, Member, broadcast
-from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
+from tornado_board.realtime.wires import Encode, End, Message, Wire, reset, update
 from tornado_board.realtime.wires.checksum import Content, Joined
 from tornado_board.replay import Event
 
@@ -150,8 +150,9 @@ class Topic:
             if message.content is not None:
                 self._content[wire] = self._content.get(wire, Content()) + message.content
 
-    def _end_of(self, wire: Wire, joined: Joined | None) -> bytes:
-        return wire.end(None if joined is None else joined.at(self._content.get(wire, Content())))
+    def _end_of(self, wire: Wire, why: End, joined: Joined | None) -> bytes:
+        sent = None if joined is None else joined.at(self._content.get(wire, Content()))
+        return wire.end(sent, why)
 
     def _all(self) -> list[tuple[Wire, Audience]]:
         groups = (self._audiences, self._joining, self._falling_in)
@@ -174,11 +175,11 @@ class Topic:
                 self._count({wire: wire.keepalive for wire, _ in self._all()})
                 await broadcast({audience: wire.keepalive for wire, audience in self._all()})
 
-    def end(self) -> None:
+    def end(self, why: End = End.STOPPING) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
         for wire, audience in self._all():
-            audience.finish(partial(self._end_of, wire))
+            audience.finish(partial(self._end_of, wire, why))
         self.wake()
 
     async def _drop_dead(self, patience: float) -> None:

@@ -40,9 +40,10 @@ def log_request(handler: tornado.web.RequestHandler) -> None:
     )
 
 
-def log_stream_started(path: str, address: str | None) -> None:
-    """Log that an event stream was opened; it has no other line."""
-    logger.info("GET %s stream %s", _printable(path), address)
+def log_stream_started(path: str, address: str | None, kind: str = "stream") -> None:
+    """Log that an event stream, or another `kind` of connection, was opened; it has no other
+    line."""
+    logger.info("GET %s %s %s", _printable(path), kind, address)
 
 
 def _printable(path: str) -> str:

@@ -12,6 +12,7 @@ from tornado_board.replay import EventId
 from tornado_board.store import StoreUnavailable
 from tornado_board.web import streams
 from tornado_board.web.handler import Handler
+from tornado_board.web.websocket import is_upgrade
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -63,7 +64,7 @@ class BoardsHandler(Handler):
 class BoardHandler(Handler):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
-        if self.wants_event_stream:
+        if is_upgrade(self) or self.wants_event_stream:
             await _serve_stream(self, board_id)
             return
         limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
@@ -94,7 +95,7 @@ class EventsHandler(Handler):
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
-        if self.wants_event_stream:
+        if is_upgrade(self) or self.wants_event_stream:
             await _serve_stream(self, board_id)
             return
         with self.holding(board_id):

@@ -17,10 +17,13 @@ from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.realtime.topic import Topic
+from tornado_board.realtime.websocket import SecureWebSocketSubscriber, WebSocketSubscriber
 from tornado_board.realtime.wires import Message, poll, sse, update
 from tornado_board.realtime.wires.gzip_sse import GZIP, GzipStream
 from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.realtime.wires.websocket import WEBSOCKET, WebSocket
 from tornado_board.replay import EventId, LogUnavailable
+from tornado_board.web import websocket
 from tornado_board.web.accept import accepts_gzip
 from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connections import Connection
@@ -28,7 +31,9 @@ from tornado_board.web.cors import cors_headers
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
-StreamWire = EventStream | GzipStream
+#: How an event stream may be sent, and what may be sent on a connection that stays open.
+SSEWire = EventStream | GzipStream
+StreamWire = SSEWire | WebSocket
 
 #: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
 _LONGEST_ACCEPT = 256
@@ -51,35 +56,59 @@ _HISTORY = 1_000
 
 
 async def serve_stream(handler: Handler, board_id: str) -> None:
-    """Answer with the board's event stream, and hand the connection to the hub.
+    """Answer with the board's event stream, over a WebSocket where the request asks for that, and
+    hand the connection to the hub.
 
-    Raises what `Hub.open` raises.
+    Raises what `Hub.open` raises, and `Problem` for a handshake that is none.
     """
-    wire = _wire(handler)
+    wire = stream_wire(handler)
     topic, first = await _caught_up(handler, board_id, wire)
     # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
+    subscriber = hand_over(handler, wire)
+    if subscriber is not None:
+        _begin(subscriber, topic, wire, stream_head(handler, wire), first)
+
+
+def stream_wire(handler: Handler) -> StreamWire:
+    """How events are sent to this client. Raises `Problem` for a handshake that is none."""
+    if websocket.is_upgrade(handler):
+        websocket.check_handshake(handler)
+        return WEBSOCKET
+    return _wire(handler)
+
+
+def stream_head(handler: Handler, wire: StreamWire) -> bytes:
+    """What an answer with a stream begins with."""
+    if isinstance(wire, WebSocket):
+        return websocket.handshake_answer(handler)
+    return response_head(_cors(handler), wire)
+
+
+def hand_over(handler: Handler, wire: StreamWire) -> Subscriber | SecureSubscriber | None:
+    """Take the connection from HTTP; ``None`` where the client has gone."""
     connection = handler.detach()
     assert isinstance(connection, Connection)
     if connection.closed() or handler.client_gone:
         connection.close()
-        return
-    log_stream_started(handler.request.path, handler.request.remote_ip)
-    head = response_head(_cors(handler), wire)
+        return None
+    is_websocket = isinstance(wire, WebSocket)
+    kind = "websocket" if is_websocket else "stream"
+    log_stream_started(handler.request.path, handler.request.remote_ip, kind)
     if connection.is_secure:
-        _begin(SecureSubscriber(connection), topic, wire, head, first)
-    else:
-        sock, release = connection.hand_over()
-        subscribe(handler.hub, topic, sock, release, head, first, wire)
+        return (SecureWebSocketSubscriber if is_websocket else SecureSubscriber)(connection)
+    sock, release = connection.hand_over()
+    plain = WebSocketSubscriber if is_websocket else Subscriber
+    return plain(sock, handler.hub.poller, release)
 
 
-def _wire(handler: Handler) -> StreamWire:
+def _wire(handler: Handler) -> SSEWire:
     if handler.request.version != "HTTP/1.1":
         return RAW
     encodings = handler.request.headers.get("Accept-Encoding", "")
     return wire_for(encodings, handler.services.settings.compress_streams)
 
 
-def wire_for(accept_encoding: str, compress: bool) -> StreamWire:
+def wire_for(accept_encoding: str, compress: bool) -> SSEWire:
     """How a stream is sent to an HTTP/1.1 client that accepts these encodings; in gzip only if
     `compress`."""
     if not compress or len(accept_encoding) > _LONGEST_ACCEPT:
@@ -185,13 +214,13 @@ def _begin(
     subscriber.begin(head + opening, first)
 
 
-def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire = CHUNKED) -> bytes:
+def response_head(cors: tuple[tuple[str, str], ...], wire: SSEWire = CHUNKED) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
     return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
-def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int) -> bytes:
+def _response_head(cors: tuple[tuple[str, str], ...], wire: SSEWire, now: int) -> bytes:
     fields = [
         *_fields(wire),
         ("Date", formatdate(now, usegmt=True)),
@@ -204,7 +233,7 @@ def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _fields(wire: StreamWire) -> list[tuple[str, str]]:
+def _fields(wire: SSEWire) -> list[tuple[str, str]]:
     """The fields that describe a stream."""
     fields = [
         ("Content-Type", sse.CONTENT_TYPE),
@@ -311,6 +340,8 @@ def _last_event_id(handler: Handler) -> str:
         handler.request.headers.get("Last-Event-ID", ""),
         handler.get_query_argument("lastEventId", "", strip=False),
         handler.get_query_argument("last_event_id", "", strip=False),
+        # What long-polls and WebSockets say.
+        handler.get_query_argument("since", "", strip=False),
     ):
         if text:
             return text

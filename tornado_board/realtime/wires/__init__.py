@@ -5,6 +5,7 @@ Each transport has a file of its own here, and no other file of `realtime` knows
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -47,6 +48,20 @@ def update(event: Event) -> Sent:
 def reset(reason: str) -> Sent:
     """The ``reset`` that gives `reason`."""
     return Sent(RESET, ujson.dumps({"reason": reason}, ensure_ascii=False))
+
+
+def event_json(sent: Sent) -> bytes:
+    """An event as JSON, on one line."""
+    event_id = "null" if sent.id is None else f'"{sent.id}"'
+    # The data is JSON already.
+    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()
+
+
+class End(enum.Enum):
+    """Why the server ends a stream, as its client is told where the transport can tell."""
+
+    DELETED = "the board was deleted"
+    STOPPING = "the server is stopping"
 
 
 class Message(bytes):
@@ -111,9 +126,9 @@ class Wire(Protocol):
     def opening(self) -> Message:
         """What a stream begins with, made anew for each client."""
 
-    def end(self, sent: Content | None) -> bytes:
-        """What the server says last to a client that it has `sent` all that, where it ends the
-        stream on purpose; ``None`` where that is not known."""
+    def end(self, sent: Content | None, why: End) -> bytes:
+        """What the server says last to a client that it has `sent` all that (``None`` where that
+        is not known), where it ends the stream on purpose."""
 
     def message(self, events: Sequence[Sent]) -> Message:
         """`events` as one message, which can be read whatever was sent before; empty for none."""

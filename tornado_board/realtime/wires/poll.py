@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Message, Sent
+from tornado_board.realtime.wires import Message, Sent, event_json
 from tornado_board.replay import EventId
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -22,7 +22,7 @@ def answer(events: Sequence[Sent]) -> Message:
     """`events`, of which there is at least one with a position, as far as there is room."""
     parts, size, last = [], 0, _NO_POSITION
     for sent in events:
-        part = _event(sent)
+        part = event_json(sent)
         parts.append(part)
         size += len(part)
         if sent.type.logged:
@@ -36,7 +36,7 @@ def newest(events: Sequence[Sent]) -> Message:
     """The newest of `events`, all of which have a position, as far as there is room."""
     parts, size = [], 0
     for sent in reversed(events):
-        part = _event(sent)
+        part = event_json(sent)
         parts.append(part)
         size += len(part)
         if size >= MOST_BYTES:
@@ -53,9 +53,3 @@ def _answer(parts: Sequence[bytes], last: EventId) -> Message:
     return Message(
         b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
     )
-
-
-def _event(sent: Sent) -> bytes:
-    event_id = "null" if sent.id is None else f'"{sent.id}"'
-    # The data is JSON already.
-    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires import Comment, End, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
@@ -49,7 +49,7 @@ class EventStream:
         """
         return Message(self._framed(retry()))
 
-    def end(self, sent: Content | None) -> bytes:
+    def end(self, sent: Content | None, why: End) -> bytes:
         return LAST_CHUNK if self.chunked else b""
 
     def message(self, events: Sequence[Sent]) -> Message:
