@@ -24,6 +24,10 @@ class Member(Protocol):
     place: int
 
     @property
+    def closed(self) -> bool:
+        """Whether `close` was called, or its connection has ended."""
+
+    @property
     def send(self) -> Callable[[Message], int]:
         """Sends a message, and says how many of its bytes were taken; may raise `OSError`."""
 
@@ -54,7 +58,9 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_left: Callable[[], None] | None = None) -> None:
+        """`on_left` is called for each member that has closed."""
+        self._on_left = on_left
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
         self._gaps: list[int] = []
@@ -88,6 +94,8 @@ class Audience:
         self._gaps.append(place)
         if not self._held:
             self._fill_gaps()
+        if self._on_left is not None:
+            self._on_left()
 
     def use(self, place: int, send: Callable[[Message], int]) -> None:
         """Send to the member at `place` by `send` from now on."""

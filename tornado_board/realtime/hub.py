@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.realtime.multiplex import Multiplexes
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
 from tornado_board.realtime.websocket import PARTING_TIME
@@ -66,6 +67,7 @@ class Hub:
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
         self.poller = Poller()
+        self.multiplexes = Multiplexes()
         self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
 
@@ -153,6 +155,7 @@ class Hub:
     async def close(self) -> None:
         """The same, and let clients of WebSockets part, if they do so soon. May be called twice."""
         self.end_streams()
+        await self.multiplexes.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PARTING_TIME):
                 await self.poller.emptied()
@@ -187,3 +190,4 @@ class Hub:
         for topic in list(self._topics.values()):
             if topic.streams:
                 await topic.keep_alive(self._keepalive)
+        await self.multiplexes.keep_alive(self._keepalive)

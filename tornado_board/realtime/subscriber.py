@@ -20,7 +20,7 @@ from tornado import iostream
 
 from tornado_board.realtime.audience import Audience, nowhere
 from tornado_board.realtime.replays import Replay
-from tornado_board.realtime.wires import Comment, Message
+from tornado_board.realtime.wires import Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
@@ -138,10 +138,11 @@ class Subscriber:
 
     def _keep(self, data: Message) -> int:
         """What `send` is while a message is unfinished."""
-        if _skips(self._pending, data):
+        pending = data.behind(self._pending)
+        if _skips(self._pending, data, pending):
             self.joined = None
-        self._pending = _behind(self._pending, data)
-        if len(self._pending) > _MOST_PENDING:
+        self._pending = pending
+        if len(pending) > _MOST_PENDING:
             self.close()
         return len(data)
 
@@ -175,7 +176,7 @@ class Subscriber:
         self._poller.want_write(self._socket, self, False)
         pending, self._pending = self._pending, ()
         for number, message in enumerate(pending, 1):
-            self.deliver(message)
+            self.deliver(message.now)
             if self._unfinished is not None:
                 self._pending = pending[number:]
                 break
@@ -230,6 +231,10 @@ class SecureSubscriber:
         stream.set_nodelay(True)
         stream.set_close_callback(self._closed)
 
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed()
+
     def begin(self, head: bytes, first: Message) -> None:
         """Send `head`, which is this client's own, and `first`, which others may be sent too."""
         self._write(head, first)
@@ -246,10 +251,11 @@ class SecureSubscriber:
         if self._writing is None:
             self._write(data)
         else:
-            if _skips(self._pending, data):
+            pending = data.behind(self._pending)
+            if _skips(self._pending, data, pending):
                 self.joined = None
-            self._pending = _behind(self._pending, data)
-            if len(self._pending) > _MOST_PENDING:
+            self._pending = pending
+            if len(pending) > _MOST_PENDING:
                 self.close()
         return len(data)
 
@@ -280,7 +286,7 @@ class SecureSubscriber:
         self._writing = self.replay = None
         pending, self._pending = self._pending, ()
         if pending:
-            self._write(*pending)
+            self._write(*(message.now for message in pending))
 
     def _write(self, *data: bytes) -> None:
         if not self._stream.closed():
@@ -296,17 +302,10 @@ class SecureSubscriber:
             self.audience.discard(self)
 
 
-def _skips(pending: tuple[Message, ...], data: Message) -> bool:
-    """Whether something is skipped for a client that is behind when `data` comes."""
-    return isinstance(data, Comment) or any(message.kept is not message for message in pending)
-
-
-def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
-    """What waits for a client that is behind once `data` comes, while `pending` waits already."""
-    if isinstance(data, Comment):
-        return pending
-    # Something may be missing before it.
-    return (*(kept for message in pending if (kept := message.kept) is not None), data.independent)
+def _skips(before: tuple[Message, ...], data: Message, pending: tuple[Message, ...]) -> bool:
+    """Whether something is skipped for a client that is behind: `before` waited, `pending` does
+    now that `data` came."""
+    return not pending or pending[:-1] != before or pending[-1].content != data.content
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:

@@ -14,6 +14,7 @@ from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler, S
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
+from tornado_board.web.several import SeveralEventsHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
@@ -25,6 +26,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
+    (r"/events/?", SeveralEventsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
     (r"\*", ServerHandler),

@@ -50,7 +50,7 @@ _STATUSES: dict[type[Exception], int] = {
     LimitReached: 503,
 }
 
-_ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
+ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: What resources can have beside OPTIONS.
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
@@ -117,7 +117,7 @@ class Handler(tornado.web.RequestHandler):
         if self.request.method != "OPTIONS":
             for value in self.path_args:
                 if not models.is_id(value):
-                    raise Problem(400, f"An id {_ID_RULE}.")
+                    raise Problem(400, f"An id {ID_RULE}.")
         return None
 
     async def head(self, *ids: str) -> None:
@@ -156,7 +156,7 @@ class Handler(tornado.web.RequestHandler):
         """A query parameter that is an id, or an empty string. Raises `Problem` 400."""
         text = self.get_query_argument(name, "", strip=False)
         if text and not models.is_id(text):
-            raise Problem(400, f"{name}: {_ID_RULE}.")
+            raise Problem(400, f"{name}: {ID_RULE}.")
         return text
 
     @property
@@ -255,15 +255,15 @@ class Handler(tornado.web.RequestHandler):
             succeed(self._gone)
 
     @contextlib.contextmanager
-    def holding(self, board_id: str) -> Iterator[None]:
-        """Count the board as held by the client's address: until the end of the context or, where
+    def holding(self, *board_ids: str) -> Iterator[None]:
+        """Count the boards as held by the client's address: until the end of the context or, where
         the connection is a stream by then, of that.
 
         Raises `Problem` 429 where the address holds as many boards as it may.
         """
         connection = tornado_internals.stream_of(self.request)
         assert isinstance(connection, Connection)
-        if not connection.share.hold(board_id):
+        if not connection.share.hold(*board_ids):
             most = connection.server.shares.most_boards_of_one
             raise Problem(
                 429,

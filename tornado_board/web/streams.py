@@ -18,7 +18,7 @@ from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.websocket import SecureWebSocketSubscriber, WebSocketSubscriber
-from tornado_board.realtime.wires import Message, poll, sse, update
+from tornado_board.realtime.wires import Message, content_of, poll, sse, update
 from tornado_board.realtime.wires.gzip_sse import GZIP, GzipStream
 from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
 from tornado_board.realtime.wires.websocket import WEBSOCKET, WebSocket
@@ -124,7 +124,7 @@ def _cors(handler: Handler) -> tuple[tuple[str, str], ...]:
 async def _caught_up(handler: Handler, board_id: str, wire: StreamWire) -> tuple[Topic, Message]:
     """The live board, and what a stream of it begins with for this client."""
     catch_ups = handler.services.catch_ups
-    text = _last_event_id(handler)
+    text = last_event_id_of(handler)
     for _ in range(_TRIES):
         topic = await handler.hub.open(board_id)
         handler.hub.check_room(topic)
@@ -206,9 +206,7 @@ def _begin(
     first: Message,
 ) -> None:
     opening = wire.opening()
-    own = opening.content
-    if own is not None and first.content is not None:
-        own += first.content
+    own = content_of(opening, first)
     # Who has seen the current event before is not sent it here.
     topic.add(subscriber, wire, in_step=bool(first), own=own)
     subscriber.begin(head + opening, first)
@@ -253,6 +251,11 @@ async def serve_stream_head(handler: Handler, board_id: str) -> None:
     Raises what `Store.get_board` raises.
     """
     await handler.store.get_board(board_id)
+    await answer_stream_head(handler)
+
+
+async def answer_stream_head(handler: Handler) -> None:
+    """The header of a stream, without the stream."""
     for name, value in _fields(_wire(handler)):
         if name == "Vary":
             handler.add_header(name, value)
@@ -268,8 +271,8 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
 
     Raises what `Hub.open` raises, and `Problem` for parameters that make no sense.
     """
-    text = handler.get_query_argument("since", "", strip=False) or _last_event_id(handler)
-    wait = _seconds(handler)
+    text = handler.get_query_argument("since", "", strip=False) or last_event_id_of(handler)
+    wait = wait_of(handler)
     history = handler.integer_argument("history", 0, 0, _HISTORY)
     try:
         since = EventId.parse(text) if text else None
@@ -284,7 +287,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
     catch_ups, hub = handler.services.catch_ups, handler.hub
     if since is None:
         await hub.confirm(topic)
-        _answer(handler, topic.encoded(poll.answer))
+        answer_poll(handler, topic.encoded(poll.answer))
         return
     catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
     deadline = time.monotonic() + wait
@@ -302,7 +305,7 @@ async def serve_poll(handler: Handler, board_id: str) -> None:
         await topic.wait(left, handler.gone)
         if not topic.ended:
             catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
-    _answer(handler, catch_up.encoded or poll.nothing(since))
+    answer_poll(handler, catch_up.encoded or poll.nothing(since))
 
 
 async def _caught_up_poll(hub: Hub, topic: Topic, since: EventId, catch_ups: CatchUps) -> CatchUp:
@@ -323,15 +326,15 @@ async def _serve_history(handler: Handler, topic: Topic, limit: int) -> None:
     events = [e for e in events if e.id and current.id and e.id <= current.id]
     if not events or events[-1].id != current.id:
         events = [*events, current][-limit:]
-    _answer(handler, poll.newest([update(event) for event in events]))
+    answer_poll(handler, poll.newest([update(event) for event in events]))
 
 
-def _answer(handler: Handler, body: Message) -> None:
+def answer_poll(handler: Handler, body: Message) -> None:
     handler.set_header("Content-Type", poll.CONTENT_TYPE)
     handler.finish(body)
 
 
-def _last_event_id(handler: Handler) -> str:
+def last_event_id_of(handler: Handler) -> str:
     """The id that the client has seen last, empty if it says none.
 
     The header wins: an EventSource that reconnects sends it anew, and the query as it was.
@@ -348,7 +351,8 @@ def _last_event_id(handler: Handler) -> str:
     return ""
 
 
-def _seconds(handler: Handler) -> float:
+def wait_of(handler: Handler) -> float:
+    """How many seconds a long-poll may wait. Raises `Problem` 400."""
     text = handler.get_query_argument("wait", "", strip=False)
     if not text:
         return _USUAL_WAIT

@@ -30,14 +30,17 @@ class EventType(NamedTuple):
 UPDATE = EventType("update", state=True, logged=True)
 #: A client's history is gone; what follows is a new beginning.
 RESET = EventType("reset", state=False, logged=False)
+#: On a stream of several boards: one of them is not there, or was deleted.
+BOARD_GONE = EventType("gone", state=False, logged=True)
 
 
 class Sent(NamedTuple):
-    """An event as subscribers are sent it. `data` is JSON on one line."""
+    """An event as subscribers are sent it. `data` is JSON on one line. On a stream of several
+    boards `id` has the positions in all of them: see `positions.spell`."""
 
     type: EventType
     data: str
-    id: EventId | None = None
+    id: EventId | str | None = None
 
 
 def update(event: Event) -> Sent:
@@ -104,9 +107,30 @@ class Message(bytes):
         """What has to arrive, if anything."""
         return Message.of(self._kept, self._kept) if self._kept else None
 
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        """What waits for a client that is behind once this comes, while `pending` waits already."""
+        kept = (message.kept for message in pending)
+        # Something may be missing before this.
+        return (*(message for message in kept if message is not None), self.independent)
+
+    @property
+    def now(self) -> Message:
+        """What has waited, to be sent now."""
+        return self
+
 
 class Comment(Message):
     """A message that says nothing, and is not kept for a client that is behind."""
+
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        return pending
+
+
+def content_of(opening: Message, first: Message) -> Content | None:
+    """What a client reads in both, where its wire needs that."""
+    if opening.content is None or first.content is None:
+        return opening.content
+    return opening.content + first.content
 
 
 #: Makes one message, or one whole answer, of the events that it is given.

@@ -20,7 +20,8 @@ _NO_POSITION = EventId(0, 0)
 
 def answer(events: Sequence[Sent]) -> Message:
     """`events`, of which there is at least one with a position, as far as there is room."""
-    parts, size, last = [], 0, _NO_POSITION
+    parts, size = [], 0
+    last: EventId | str = _NO_POSITION
     for sent in events:
         part = event_json(sent)
         parts.append(part)
@@ -44,12 +45,12 @@ def newest(events: Sequence[Sent]) -> Message:
     return _answer(parts[::-1], events[-1].id or _NO_POSITION)
 
 
-def nothing(since: EventId) -> Message:
+def nothing(since: EventId | str) -> Message:
     """That there is nothing after `since` yet."""
     return _answer([], since)
 
 
-def _answer(parts: Sequence[bytes], last: EventId) -> Message:
+def _answer(parts: Sequence[bytes], last: EventId | str) -> Message:
     return Message(
         b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
     )

@@ -1,0 +1,102 @@
+"""``/events/``: several boards on one connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from tornado_board.models import is_id
+from tornado_board.realtime import positions
+from tornado_board.realtime.positions import MOST_BOARDS, NO_POSITION, Gone
+from tornado_board.realtime.several import Start, join, open_boards
+from tornado_board.realtime.topic import wait_for_any
+from tornado_board.realtime.wires import poll
+from tornado_board.replay import EventId
+from tornado_board.store import NotFound
+from tornado_board.web import streams
+from tornado_board.web.handler import ID_RULE, Handler
+from tornado_board.web.problems import Problem
+from tornado_board.web.websocket import is_upgrade
+
+#: Seconds that a long-poll waits at least while boards have events without an id, or resets, so
+#: that a client that asks again at once does not do so in circles.
+_AGAIN = 1.0
+
+
+class SeveralEventsHandler(Handler):
+    """``/events/?board=a&board=b``"""
+
+    async def get(self) -> None:
+        """Long-poll, or the event stream."""
+        board_ids = self._board_ids()
+        if not (is_upgrade(self) or self.wants_event_stream):
+            with self.holding(*board_ids):
+                await self._serve_poll(board_ids)
+        elif self.request.method == "HEAD":
+            await self._serve_head(board_ids)
+        else:
+            with self.holding(*board_ids):
+                await self._serve_stream(board_ids)
+
+    def _board_ids(self) -> list[str]:
+        """The boards that are asked for, each once. Raises `Problem` 400."""
+        named = list(dict.fromkeys(self.get_query_arguments("board", strip=False)))
+        if not 1 <= len(named) <= MOST_BOARDS:
+            raise Problem(400, f"board: name 1 to {MOST_BOARDS} boards, ?board=a&board=b.")
+        for board_id in named:
+            if not is_id(board_id):
+                raise Problem(400, f"board: {ID_RULE}.")
+        return named
+
+    async def _serve_head(self, board_ids: list[str]) -> None:
+        for board_id in board_ids:
+            try:
+                await self.store.get_board(board_id)
+            except NotFound:
+                continue
+            await streams.answer_stream_head(self)
+            return
+        raise NotFound("there is none of these boards")
+
+    async def _serve_stream(self, board_ids: list[str]) -> None:
+        wire = streams.stream_wire(self)
+        try:
+            since: Mapping[str, EventId | Gone] = positions.parse(streams.last_event_id_of(self))
+        except ValueError:
+            # An EventSource can't be told of a mistake without being stopped for good: it is told
+            # that nothing can be proved, of each board.
+            since = dict.fromkeys(board_ids, NO_POSITION)
+        catch_ups = self.services.catch_ups
+        start = await open_boards(self.hub, catch_ups, board_ids, since)
+        # From here to the end nothing is awaited.
+        subscriber = streams.hand_over(self, wire)
+        if subscriber is None:
+            return
+        join(self.hub, catch_ups, start, subscriber, streams.stream_head(self, wire), wire)
+
+    async def _serve_poll(self, board_ids: list[str]) -> None:
+        text = streams.last_event_id_of(self)
+        wait = streams.wait_of(self)
+        try:
+            since = positions.parse(text)
+        except ValueError as error:
+            raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
+        self.set_header("Cache-Control", "no-store")
+        self.add_header("Vary", "Accept")
+        deadline = time.monotonic() + wait
+        start = await self._opened(board_ids, since)
+        if since and start.resets and not self.hub.stopping:
+            # Nothing can be proved of them at present; see `streams.serve_poll`.
+            await wait_for_any(start.topics.values(), min(wait, _AGAIN), self.gone)
+            start = await self._opened(board_ids, since)
+        while not (start.events(NO_POSITION) or self.hub.stopping or self.client_gone):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await wait_for_any(start.topics.values(), left, self.gone)
+            start = await self._opened(board_ids, since)
+        answer = start.encoded(self.services.catch_ups, poll.answer, NO_POSITION)
+        streams.answer_poll(self, answer if start.events(NO_POSITION) else poll.nothing(text))
+
+    async def _opened(self, board_ids: list[str], since: Mapping[str, EventId | Gone]) -> Start:
+        return await open_boards(self.hub, self.services.catch_ups, board_ids, since)
