@@ -37,7 +37,7 @@ from tornado_board.store import open_store
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import run
-from tornado_board.store.rethinkdb.documents import STANDING
+from tornado_board.store.rethinkdb.standing import STANDING
 
 ROOT = Path(__file__).resolve().parents[1]
 

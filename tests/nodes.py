@@ -11,6 +11,7 @@ from typing import Any
 from tornado_board.cluster import Role
 from tornado_board.cluster.redis_bus import RedisBus
 from tornado_board.models import Change
+from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import Event, EventId
@@ -46,7 +47,8 @@ class Node:
         self.bus = bus
         log.fence = bus.fence
         self.hub = RecordingHub()
-        self.boards = self.hub.source = LiveBoards(store, log, self.hub, bus, settings)
+        self.feed = Changefeed(store)
+        self.boards = self.hub.source = LiveBoards(store, log, self.hub, bus, self.feed, settings)
 
     @classmethod
     async def start(
@@ -79,6 +81,7 @@ class Node:
 
     async def close(self) -> None:
         await self.boards.close()
+        await self.feed.close()
         await self.bus.close()
         await self.hub.close()
         await self.log.close()

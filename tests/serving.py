@@ -14,6 +14,7 @@ import tornado.httputil
 import ujson
 
 from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.server import running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
@@ -44,6 +45,7 @@ class Served:
     store: Store
     settings: Settings
     hub: Hub
+    ranks: Ranks
 
     async def request(
         self,
@@ -77,13 +79,15 @@ class Served:
             writer.close()
 
     def dump(self) -> list[str]:
-        """All rows of all of the store's tables, and how often they have been written."""
+        """All rows of all of the store's tables, and how often they have been written; but for the
+        mark of the last transaction."""
         path = self.settings.database_url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return [
                 repr(row)
-                for table in ("boards", "players", "changes", "sqlite_sequence")
+                for table in ("boards", "players", "outcomes", "sqlite_sequence")
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+                if row[0] != "store_epoch"
             ]
 
 
@@ -107,4 +111,5 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         async with asyncio.timeout(PATIENCE):
             while await server.services.readiness():
                 await asyncio.sleep(0.005)
-        yield Served(port, server.server, server.services.store, settings, server.services.hub)
+        services = server.services
+        yield Served(port, server.server, services.store, settings, services.hub, services.ranks)

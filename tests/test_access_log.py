@@ -45,6 +45,28 @@ async def test_a_line_a_request(settings: Settings, lines: list[str]) -> None:
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PATCH", "/boards/demo/", "{}", 200),
+        ("GET", "/boards/demo/players/?around=mars", None, 200),
+        ("POST", "/boards/demo/players/mars/score/", '{"score": 1}', 200),
+        ("POST", "/boards/demo/players/new/score", '{"score": 1}', 201),
+        ("POST", "/boards/demo/scores/", "[]", 200),
+        ("POST", "/boards/demo/scores/", "{}", 400),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_line_a_request_about_the_ranking(
+    settings: Settings, lines: list[str], method: str, path: str, body: str | None, status: int
+) -> None:
+    async with serving(settings) as served:
+        await served.request(method, path, body)
+    (line,) = lines
+    path = re.escape(path.partition("?")[0])
+    assert re.fullmatch(rf"INFO {method} {path} {status} \d+\.\dms 127\.0\.0\.1", line)
+
+
 @pytest.mark.gen_test
 async def test_a_path_cannot_forge_a_line(settings: Settings, lines: list[str]) -> None:
     async with serving(settings) as served:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,12 @@ from tornado_board.web.cors import cors_headers
 from .serving import PATIENCE, Answer, Served, serving
 
 SLASHES = pytest.mark.parametrize("slash", ["", "/"])
+
+#: What a board has that was made without settings.
+SETTINGS: dict[str, Any] = {
+    **{"order": "desc", "ties": "id", "operator": "best", "top": 5, "min": None, "max": None},
+    **{"meta": {}, "show": []},
+}
 
 DEMO = [("venus", 31), ("earth", 27), ("jupiter", 23), ("mars", 19), ("mercury", 12)]
 
@@ -76,7 +83,8 @@ async def test_a_long_list_of_boards_comes_in_pages(settings: Settings) -> None:
 async def test_a_board_is_made_shown_and_deleted(settings: Settings, slash: str) -> None:
     async with serving(settings) as served:
         made = await served.request("POST", f"/boards{slash}", '{"id": "b.1~x", "name": "Bé/d"}')
-        assert (made.status, made.json()) == (201, {"id": "b.1~x", "name": "Bé/d"})
+        whole = {"id": "b.1~x", "name": "Bé/d", **SETTINGS, "players": 0}
+        assert (made.status, made.json()) == (201, whole)
         assert made.headers["Location"] == "/boards/b.1~x/"
         assert "Bé/d".encode() in made.body
 
@@ -105,7 +113,7 @@ async def test_a_board_needs_neither_id_nor_name(settings: Settings, body: str |
         assert len(board["id"]) == 22
         assert board["name"] == board["id"]
         shown = await served.request("GET", made.headers["Location"])
-    assert shown.json() == board | {"players": []}
+    assert shown.json() == {"id": board["id"], "name": board["id"], "players": []}
 
 
 @pytest.mark.parametrize("board_id", ["...", ".a", "-", "~", "a" * 64])
@@ -262,7 +270,9 @@ async def test_adding_to_a_score(
     path = f"/boards/demo/players/mars/score-add{slash}"
     async with serving(settings) as served:
         answer = await served.request("POST", path, body, {"Content-Type": content_type})
-    assert (answer.status, answer.json()) == (200, {"id": "mars", "name": "Mars", "score": score})
+    rank = 1 + sum(other > score for player, other in DEMO if player != "mars")
+    expected = {"id": "mars", "name": "Mars", "score": score, "rank": rank, "of": 5}
+    assert (answer.status, answer.json()) == (200, expected)
     assert isinstance(answer.json()["score"], type(score))
 
 
@@ -309,7 +319,7 @@ async def test_what_may_pass_is_a_503_with_a_time(
 ) -> None:
     async with serving(settings) as served:
 
-        async def fail(*_: object) -> None:
+        async def fail(*_: object, **__: object) -> None:
             raise error
 
         monkeypatch.setattr(served.store, "add_score", fail)
@@ -361,11 +371,13 @@ async def test_a_board_that_cannot_be_live_can_be_read(settings: Settings) -> No
 ROUTES = {
     "/": "GET, HEAD, OPTIONS",
     "/boards": "GET, HEAD, POST, OPTIONS",
-    "/boards/demo": "GET, HEAD, DELETE, OPTIONS",
+    "/boards/demo": "GET, HEAD, PATCH, DELETE, OPTIONS",
     "/boards/demo/events": "GET, HEAD, OPTIONS",
-    "/boards/demo/players": "POST, OPTIONS",
+    "/boards/demo/players": "GET, HEAD, POST, OPTIONS",
     "/boards/demo/players/mars": "GET, HEAD, PATCH, DELETE, OPTIONS",
+    "/boards/demo/players/mars/score": "POST, OPTIONS",
     "/boards/demo/players/mars/score-add": "POST, OPTIONS",
+    "/boards/demo/scores": "POST, OPTIONS",
     "/healthz": "GET, HEAD, OPTIONS",
     "/readyz": "GET, HEAD, OPTIONS",
 }
@@ -392,7 +404,12 @@ async def test_methods(settings: Settings, path: str, allow: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/boards/", "/boards/demo", "/boards/demo/players/mars", "/healthz", "/readyz"]
+    "path",
+    [
+        *("/", "/healthz", "/readyz", "/boards/", "/boards/?fields=settings", "/boards/demo"),
+        *("/boards/demo?fields=count,rank", "/boards/demo/players/mars", "/boards/demo/players"),
+        *("/boards/demo/players?around=mars", "/boards/demo/players/?ids=mars,none"),
+    ],
 )
 @pytest.mark.gen_test
 async def test_head_is_get_without_the_body(settings: Settings, path: str) -> None:
@@ -400,7 +417,7 @@ async def test_head_is_get_without_the_body(settings: Settings, path: str) -> No
         get = await served.request("GET", path)
         head = await served.request("HEAD", path)
     assert (get.status, head.status, head.body) == (200, 200, b"")
-    for name in ("Content-Type", "Content-Length", "ETag"):
+    for name in ("Content-Type", "Content-Length", "ETag", "Link", "Cache-Control"):
         assert head.headers.get(name) == get.headers.get(name)
 
 

@@ -309,8 +309,6 @@ BAD = [
     *(Bad("PUT", t, 405, "has") for t in ("/", BOARDS, BOARD, EVENTS, PLAYERS, PLAYER, ADD)),
     Bad("DELETE", BOARDS, 405, "has"),
     Bad("DELETE", EVENTS, 405, "has"),
-    Bad("PATCH", BOARD, 405, "has", '{"name": "x"}'),
-    Bad("GET", PLAYERS, 405, "has"),
     Bad("GET", ADD, 405, "has"),
     Bad("POST", "/healthz", 405, "has"),
     Bad("CONNECT", BOARD, 405, "has"),
@@ -445,7 +443,7 @@ async def test_a_bug_is_a_500_that_tells_nothing(
 ) -> None:
     async with serving(settings) as served:
 
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError("secret")
 
         monkeypatch.setattr(served.store, "add_score", broken)

@@ -13,24 +13,38 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import (
-    SCORE_LIMIT,
+from tornado_board.inputs import (
     Addition,
+    BoardPatch,
     NewBoard,
     NewPlayer,
     PlayerPatch,
-    is_id,
-    is_visible,
+    Score,
+    Submission,
 )
+from tornado_board.models import SCORE_LIMIT, is_id, is_visible
 from tornado_board.web.bodies import FORM, decode
 from tornado_board.web.problems import Problem
 
-TYPES = st.sampled_from([NewBoard, NewPlayer, PlayerPatch, Addition])
+EVERY_TYPE = [NewBoard, BoardPatch, NewPlayer, PlayerPatch, Addition, Score, Submission]
+TYPES = st.sampled_from(EVERY_TYPE)
 
 NUMBERS = st.integers() | st.floats()
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=250)
-VALUES = st.sampled_from([None, True, False, [], {}, ["x"], {"name": "x"}]) | NUMBERS | TEXTS
-FIELDS = st.sampled_from(["id", "name", "score", "amount", "ID", "rank", ""])
+WORDS = st.sampled_from(["desc", "asc", "id", "first", "best", "set", "add", "x"])
+METAS = st.dictionaries(
+    TEXTS,
+    st.recursive(
+        st.none() | st.booleans() | NUMBERS | TEXTS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=3,
+)
+OTHERS = st.sampled_from([None, True, False, [], {}, ["x"], ["meta"], {"name": "x"}])
+VALUES = OTHERS | NUMBERS | TEXTS | WORDS | METAS
+SETTINGS = ["order", "ties", "operator", "top", "min", "max", "show"]
+FIELDS = st.sampled_from(["id", "name", "score", "amount", "meta", "ID", "rank", "", *SETTINGS])
 OBJECTS = st.dictionaries(FIELDS, VALUES)
 
 
@@ -48,6 +62,35 @@ def accepted(body: bytes, expected: type[msgspec.Struct], content_type: str) -> 
     return None
 
 
+CHOICES: dict[str, Any] = {
+    "order": ("desc", "asc"),
+    "ties": ("id", "first"),
+    "operator": ("best", "set", "add"),
+    "show": ([], ["meta"]),
+}
+
+
+def check_meta(value: Any, depth: int) -> None:
+    """That every store can keep `value` as it is, in `depth` levels."""
+    if isinstance(value, dict | list):
+        assert depth > 0
+        for inner in value.values() if isinstance(value, dict) else value:
+            check_meta(inner, depth - 1)
+        if isinstance(value, dict):
+            for name in value:
+                check_meta(name, depth)
+                assert name != "$reql_type$"
+    elif isinstance(value, str):
+        assert value.encode().decode() == value
+        assert "\0" not in value
+    elif value is not None and not isinstance(value, bool):
+        assert math.isfinite(value)
+        if isinstance(value, int):
+            assert abs(value) <= SCORE_LIMIT
+        else:
+            assert not value.is_integer() or abs(value) > SCORE_LIMIT
+
+
 def check(result: Any) -> None:
     """That every field is what the rules say."""
     fields = msgspec.structs.asdict(result)
@@ -56,6 +99,14 @@ def check(result: Any) -> None:
             continue
         if name == "id":
             assert is_id(value)
+        elif name in CHOICES:
+            assert value in CHOICES[name]
+        elif name == "top":
+            assert type(value) is int
+            assert 1 <= value <= 100
+        elif name == "meta":
+            assert isinstance(value, dict)
+            check_meta(value, 10)
         elif name == "name":
             assert 1 <= len(value) <= 200
             assert value.encode().decode() == value
@@ -133,9 +184,39 @@ def test_names_may_be_nearly_anything(name: str) -> None:
         assert result.name == name
 
 
-@pytest.mark.parametrize("expected", [NewBoard, NewPlayer, PlayerPatch, Addition])
+@pytest.mark.parametrize(
+    ("meta", "kept"),
+    [
+        ({}, {}),
+        ({"": 1.0, "a": -0.0, "b": 1e300}, {"": 1, "a": 0, "b": 1e300}),
+        ({"a": [1.5, [2.0, {"b": None}], True]}, {"a": [1.5, [2, {"b": None}], True]}),
+        ({"é": "😀\u2028", "$reql_type": 2**53}, {"é": "😀\u2028", "$reql_type": 2**53}),
+    ],
+)
+def test_what_a_meta_can_hold(meta: dict[str, Any], kept: dict[str, Any]) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps({"meta": meta}, ensure_ascii=ascii_only).encode()
+        result = accepted(body, PlayerPatch, "application/json")
+        assert repr(result.meta) == repr(kept)  # 1 and 1.0 are not the same here
+
+
+def test_how_deep_a_meta_may_be() -> None:
+    for levels, fits in ((10, True), (11, False), (400, False)):
+        for text in (
+            '{"a": ' * levels + "1" + "}" * levels,
+            '{"a":' + "[" * (levels - 1) + "]" * (levels - 1) + "}",
+        ):
+            result = accepted(f'{{"meta": {text}}}'.encode(), PlayerPatch, "application/json")
+            assert (result is not None) == fits
+
+
+@pytest.mark.parametrize("expected", EVERY_TYPE)
 def test_each_field_of_each_body_says_what_it_has_to_be(expected: type[msgspec.Struct]) -> None:
     for name in expected.__struct_fields__:
-        with pytest.raises(Problem) as caught:
-            decode({"Content-Type": "application/json"}, f'{{"{name}": []}}'.encode(), expected)
-        assert caught.value.detail.startswith(f"{name}: must be a ")
+        for value in ("[0]", "[]"):
+            if name == "show" and value == "[]":
+                continue
+            body = f'{{"{name}": {value}}}'.encode()
+            with pytest.raises(Problem) as caught:
+                decode({"Content-Type": "application/json"}, body, expected)
+            assert caught.value.detail.startswith(f"{name}: must be ")

@@ -154,3 +154,52 @@ async def test_the_sweep_of_a_large_board_goes_on_after_a_crash(
             assert (await client.get("/boards/big/players/p7/")).json()["rank"] == 2
         (left,) = connection.execute("SELECT count(*) FROM players WHERE board = 'big'").fetchone()
         assert left == 2
+
+
+async def test_what_has_a_key_counts_once_however_often_it_is_sent_again(
+    server_process: Callable[..., ServerProcess],
+) -> None:
+    """Each request is sent until it is answered, through crashes in the middle of writes."""
+    server = server_process("--log-level=warning")
+    sent = [0] * WRITERS
+    again = [0] * WRITERS
+    under_load = True
+    bulk = [{"id": f"p{i}", "score": 1, "operator": "add"} for i in range(PLAYERS)] * 400
+
+    async def write(number: int, client: httpx.AsyncClient) -> None:
+        path = "/boards/b/scores/" if number == 0 else f"/boards/b/players/p{number}/score-add/"
+        body = bulk if number == 0 else {"amount": 1}
+        while under_load:
+            sent[number] += 1
+            headers = {"Idempotency-Key": f"{number}-{sent[number]}"}
+            for attempt in range(10_000):
+                try:
+                    response = await client.post(path, json=body, headers=headers)
+                except httpx.TransportError:
+                    await asyncio.sleep(0.02)
+                    continue
+                assert response.status_code == 200, response.text
+                again[number] += attempt > 0 and "Idempotency-Replayed" in response.headers
+                break
+            await asyncio.sleep(0.002)
+
+    async with http_client(server.url) as client:
+        await make_board(client, "b", {f"p{i}": 0 for i in range(WRITERS)})
+        writing = [asyncio.ensure_future(write(number, client)) for number in range(WRITERS)]
+        kills = 0
+        # Until an answer was lost, and the write not.
+        while kills < KILLS or (not any(again) and kills < 10 * KILLS):
+            before = sum(sent)
+            while sum(sent) < before + 50:
+                await asyncio.sleep(0.005)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.restart)
+            kills += 1
+        under_load = False
+        await asyncio.gather(*writing)
+        for number in range(WRITERS):
+            player = (await client.get(f"/boards/b/players/p{number}/")).json()
+            of_bulk = 400 * sent[0] if number < PLAYERS else 0
+            assert player["score"] == of_bulk + (sent[number] if number else 0), number
+    assert any(again)
+    assert "Traceback" not in server.text

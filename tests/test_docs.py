@@ -12,7 +12,6 @@ from tornado_board.command_line import flag, variables
 from tornado_board.settings import FIELDS
 from tornado_board.web import problems
 from tornado_board.web.application import ROUTES
-from tornado_board.web.handler import _STATUSES
 
 from .server_process import ROOT
 
@@ -50,7 +49,7 @@ def test_every_status_of_an_error_is_in_the_docs_and_the_other_way_round() -> No
         path.read_text("utf-8") for path in (ROOT / "tornado_board" / "web").glob("*.py")
     )
     given = {int(status) for status in re.findall(r"(?:Problem|HTTPError)\(\s*(\d{3})\b", sources)}
-    given |= {*_STATUSES.values(), *problems._TITLES, *problems._DETAILS}
+    given |= {*problems.STATUSES.values(), *problems._TITLES, *problems._DETAILS}
     errors = HTTP_API.partition("\n## Errors\n")[2]
     named = {
         int(status)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import NewBoard
+from tornado_board.inputs import NewBoard
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 

@@ -18,7 +18,8 @@ import msgspec
 import pytest
 import tornado.httputil
 
-from tornado_board.models import Addition, NewPlayer, is_id, is_visible
+from tornado_board.inputs import Addition, NewPlayer
+from tornado_board.models import is_id, is_visible
 from tornado_board.replay import EventId
 from tornado_board.settings import Settings
 from tornado_board.web import access_log, admission, bodies, express, page, tornado_internals

@@ -197,9 +197,9 @@ async def test_what_has_arrived_whole_is_answered(
     async with serving(dataclasses.replace(settings, max_header=60_000)) as served:
         add = served.store.add_score
 
-        async def slow(*arguments: Any) -> Any:
+        async def slow(*arguments: Any, **named: Any) -> Any:
             await asyncio.sleep(0.05)  # the end of the client's side comes meanwhile
-            return await add(*arguments)
+            return await add(*arguments, **named)
 
         monkeypatch.setattr(served.store, "add_score", slow)
         async with half_closed(served, *parts) as data:

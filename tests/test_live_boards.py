@@ -12,7 +12,9 @@ import ujson
 
 from tornado_board.cluster import Role
 from tornado_board.cluster.local import LocalBus
-from tornado_board.models import NewBoard, NewPlayer, PlayerPatch, Ranking
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import Ranking
+from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.replay import Event, Gap, LogRefused, LogUnavailable, ReplayLog
@@ -97,7 +99,8 @@ class Rig:
 
         self.hub.publish = recorded  # type: ignore[method-assign]
         self.bus = LocalBus()
-        self.boards = LiveBoards(self.store, self.log, self.hub, self.bus, settings)
+        self.feed = Changefeed(self.store)
+        self.boards = LiveBoards(self.store, self.log, self.hub, self.bus, self.feed, settings)
         self.hub.source = self.boards
 
     @property
@@ -115,6 +118,7 @@ class Rig:
 
     async def close(self) -> None:
         await self.boards.close()
+        await self.feed.close()
         await self.hub.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from tornado_board.cluster import Role
 from tornado_board.cluster.lease import Lease
 from tornado_board.cluster.redis_bus import RedisBus
-from tornado_board.models import NewBoard, NewPlayer
+from tornado_board.inputs import NewBoard, NewPlayer
 from tornado_board.replay import Event, EventId, Gap
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound
@@ -49,7 +49,7 @@ class Cluster:
 
     async def add(self, amount: int = 1, board: str = "b") -> str:
         """Add to the score of player ``p``; what the board shows then."""
-        player = await self.store.add_score(board, "p", amount)
+        player = (await self.store.add_score(board, "p", amount)).player
         return f'"score":{player.score}'
 
     async def all_show(self, text: str, board: str = "b", *nodes: Node) -> None:
@@ -188,7 +188,7 @@ async def _freeze(node: Node) -> None:
     assert node.bus._task is not None
     node.bus._task.cancel()
     await asyncio.gather(node.bus._task, return_exceptions=True)
-    node.boards._stop_feed()
+    node.feed.detach(node.boards)
 
 
 async def _thaw(node: Node) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, PlayerChanged
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
@@ -240,7 +241,8 @@ async def test_a_primary_that_a_partition_cut_off_is_left(
         server.signal(signal.SIGCONT)
     feed = await eventually(store.changes)
     before = (await eventually(lambda: store.get_player("demo", "venus"))).score
-    assert (await eventually(lambda: store.add_score("demo", "venus", 5))).score >= before + 5
+    added = await eventually(lambda: store.add_score("demo", "venus", 5))
+    assert added.player.score >= before + 5
     change = (await asyncio.wait_for(feed.next(), 20))[0]
     assert isinstance(change, PlayerChanged)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import BoardChanged, Change, NewBoard, NewPlayer, Player
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import BoardChanged, Change, Player
 from tornado_board.settings import Settings
-from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
@@ -66,7 +67,7 @@ async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
         answered = [
             await stores[0].create_player("b", NewPlayer(id=f"p{n}", name="New")) for n in range(20)
         ]
-        assert (await stores[0].add_score("b", "p0", 5)).score == 5
+        assert (await stores[0].add_score("b", "p0", 5)).player.score == 5
         done = await asyncio.gather(*deleting, return_exceptions=True)
         assert done == [None]
         ranking = (await stores[0].ranking("b", 500)).players
@@ -183,12 +184,12 @@ async def test_a_player_that_is_taken_back_takes_no_other_along(
 
     async def slow(term: Any, **options: Any) -> Any:
         result = await run(term, **options)
-        if isinstance(result, dict) and result.get("inserted") is True:
-            result["board"] = False  # as if it had been deleted in between
+        if isinstance(result, dict) and "after" in result:
+            result["after"]["rules"] = {}  # as if it had been deleted in between
             tables["players"].set("p", {"id": "p", "board": "demo", "name": "New", "score": 0})
         return result
 
     monkeypatch.setattr(store._connection, "run", slow)
-    with pytest.raises(NotFound):
+    with pytest.raises(AlreadyExists):
         await store.create_player("demo", NewPlayer(id="p", name="Old"))
     assert (await store.get_player("demo", "p")).name == "New"

@@ -38,7 +38,8 @@ async def test_the_feed_tells_of_writes_from_anywhere(
     async def after(*terms: Any) -> list[Change]:
         """The changes that `terms` make, up to that of a marker that follows them."""
         score = next(marks)
-        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", score))
+        before = score - 1 if score > 1000 else 19
+        mark = PlayerChanged("demo", "mars", Player("mars", "Mars", score), before=before)
         await admin.run(*terms, players.get("mars").update({"score": score}))
         changes: list[Change] = []
         while mark not in changes:
@@ -48,21 +49,23 @@ async def test_the_feed_tells_of_writes_from_anywhere(
 
     venus = players.get("venus")
     assert await after(venus.update({"score": 40})) == [
-        PlayerChanged("demo", "venus", Player("venus", "Venus", 40))
+        PlayerChanged("demo", "venus", Player("venus", "Venus", 40), before=31)
     ]
     assert await after(venus.update({"clan": "x"})) == []
     assert await after(venus.update({"board": "b"})) == [
-        PlayerChanged("demo", "venus", None),
-        PlayerChanged("b", "venus", Player("venus", "Venus", 40)),
+        PlayerChanged("demo", "venus", None, before=40),
+        PlayerChanged("b", "venus", Player("venus", "Venus", 40), before=None),
     ]
-    assert await after(venus.update({"score": "much"})) == [PlayerChanged("b", "venus", None)]
+    assert await after(venus.update({"score": "much"})) == [
+        PlayerChanged("b", "venus", None, before=40)
+    ]
     assert await after(venus.update({"board": 5})) == []
     assert await after(venus.update({"board": "b", "score": 1})) == [
-        PlayerChanged("b", "venus", Player("venus", "Venus", 1))
+        PlayerChanged("b", "venus", Player("venus", "Venus", 1), before=None)
     ]
-    assert await after(venus.delete()) == [PlayerChanged("b", "venus", None)]
+    assert await after(venus.delete()) == [PlayerChanged("b", "venus", None, before=1)]
     assert await after(players.insert({"id": "b/x", "board": "b", "score": 1})) == [
-        PlayerChanged("b", "x", Player("x", "x", 1))
+        PlayerChanged("b", "x", Player("x", "x", 1), before=None)
     ]
     changes = await after(boards.insert({"id": "b", "name": "B"}))
     changes = changes or list(await asyncio.wait_for(feed.next(), 10))
@@ -115,7 +118,9 @@ async def test_a_feed_is_quiet_rather_than_lost_when_nothing_happens(
     await asyncio.sleep(2 * settings.database_timeout)
     assert not waiting.done()
     await store.add_score("demo", "venus", 1)
-    assert await waiting == [PlayerChanged("demo", "venus", Player("venus", "Venus", 32))]
+    assert await waiting == [
+        PlayerChanged("demo", "venus", Player("venus", "Venus", 32), before=31)
+    ]
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -131,4 +136,4 @@ async def test_changes_before_an_error_row_may_go_but_those_after_a_new_feed_com
     feed = await store.changes()
     await store.add_score("demo", "venus", 1)
     (change,) = await feed.next()
-    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 33))
+    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 33), before=32)

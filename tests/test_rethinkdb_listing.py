@@ -11,27 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tornado_board.models import (
-    Board,
-    BoardChanged,
-    NewBoard,
-    Player,
-    PlayerChanged,
-    PlayerPatch,
-    is_id,
-)
+from tornado_board.inputs import BoardPatch, NewBoard, PlayerPatch
+from tornado_board.models import Board, BoardChanged, Player, PlayerChanged, is_id
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.store import Feed, NotFound
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import r
-from tornado_board.store.rethinkdb.documents import (
-    STANDING,
-    player_of,
-    public_id,
-    qualified,
-    standing_key,
-)
+from tornado_board.store.rethinkdb.documents import player_of, public_id, qualified
+from tornado_board.store.rethinkdb.standing import STANDING, standing_key
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
@@ -39,6 +27,9 @@ from .rethinkdb_admin import Admin, opened_store
 pytestmark = pytest.mark.usefixtures("io_loop")
 
 boards, players = r.table("boards"), r.table("players")
+
+#: What others may have stored for a time.
+REACHED: list[Any] = [7, 0.5, "7", [], True]
 
 #: Ids that no path of the API names.
 STRANGE = [3, 1.5, True, ["x"], "", " ", "a b", "a/b", "ü", ".", "..", "x" * 65, "a\n", "%41"]
@@ -88,10 +79,12 @@ async def test_players_that_the_api_can_not_name_are_not_ranked_counted_or_told_
     )
     ranking = await store.ranking("bcd", 100)
     assert ranking.players == [Player("also", "also", 1), Player("good", "good", 1)]
+    assert await store.rank("bcd", 1) == 1
+    assert await store.count("bcd") == 2
+    assert [list(piece.ids) async for piece in store.scores("bcd")] == [["also", "good"]]
+    assert await store.players_after("bcd", None, 10) == ranking.players
     for player in ranking.players:
-        assert (await store.get_player("bcd", player.id)).rank == 1
-    for player in ranking.players:
-        assert (await store.add_score("bcd", player.id, 1)).score == 2
+        assert (await store.add_score("bcd", player.id, 1)).player.score == 2
     told: set[Any] = set()
     while not {("bcd", "good", 2), ("bcd", "also", 2)} <= told:
         for change in await feed.next():
@@ -112,21 +105,25 @@ async def test_the_index_agrees_with_the_documents(
     long_board, long_id = "b" * 64, "p" * 64
     cases = [
         {"id": key, "board": board, "score": score}
-        for board in ("bcd", long_board, "a/b", 5)
+        for board in ("bcd", long_board, "a/b")
         for key in [
-            *("p", ".", "a b", 3, "bcd/p", "bc/p", "bcd/x/y", "/p"),
-            *(qualified(long_board, long_id), "b" * 62 + "/" + long_id[:63], "b/p"),
+            *("p", ".", "a b", 3, "bcd/p", "bc/p", "xbcd/p", "bcdbcd/p", "bcd/x/y", "/p", "bcd/"),
+            *(qualified(long_board, long_id), "b" * 62 + "/" + long_id[:63], "b/p", "p" * 65),
+            *("bcd/..", "a\n", "", "ü", "/" + long_id, "b" * 64 + "/" + long_id[:62], "p/", "//"),
         ]
         for score in (1, "1")
     ]
+    cases += [
+        {"id": "p", "board": "bcd", "score": 1, "reached_at": reached_at} for reached_at in REACHED
+    ]
     for case in cases:
-        board, place, key = await admin.run(r.expr(case).do(standing_key))
+        board, place, reached_at, key = await admin.run(r.expr(case).do(standing_key))
         held = player_of(case)
-        is_ranked = held is not None
         assert board == case["board"]
+        assert reached_at == case.get("reached_at", 0)
         if is_id(str(case["board"])) and isinstance(case["board"], str):
-            assert key == (public_id(case) or ""), case
-            assert (place == -1) == is_ranked, case
+            assert place == ("" if held is None else -1), case
+            assert held is None or key == held[1].id == public_id(case), case
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -151,27 +148,27 @@ async def test_of_two_documents_of_one_player_that_with_the_plain_key_counts(
     store = await opened_store(opened, either_url, settings)
     await store.create_board(NewBoard(id="b"))
     await admin.run(players.insert({"id": "b/p", "board": "b", "name": "Other", "score": 9}))
-    assert (await store.add_score("b", "p", 1)).score == 10  # its key is known now
+    assert (await store.add_score("b", "p", 1)).player.score == 10  # its key is known now
     await admin.run(players.insert({"id": "p", "board": "b", "name": "Plain", "score": 5}))
     other = await admin.run(players.get("b/p"))
 
     assert (await store.ranking("b", 10)).players == [Player("p", "Plain", 5)]
     assert (await store.get_player("b", "p")).score == 5
-    assert (await store.add_score("b", "p", 1)).score == 6
-    assert (await store.update_player("b", "p", PlayerPatch(name="New"))).name == "New"
-    assert (await store.update_player("b", "p", PlayerPatch(score=7))).score == 7
+    assert (await store.add_score("b", "p", 1)).player.score == 6
+    assert (await store.update_player("b", "p", PlayerPatch(name="New"))).player.name == "New"
+    assert (await store.update_player("b", "p", PlayerPatch(score=7))).player.score == 7
     assert await admin.run(players.get("b/p")) == other
     assert (await store.ranking("b", 10)).players == [Player("p", "New", 7)]
 
     await admin.run(players.get("p").update({"score": "none"}))  # no player: the other one counts
     assert (await store.get_player("b", "p")).score == 10
-    assert (await store.update_player("b", "p", PlayerPatch(score=11))).score == 11
+    assert (await store.update_player("b", "p", PlayerPatch(score=11))).player.score == 11
     assert (await admin.run(players.get("p")))["score"] == "none"
     await admin.run(players.get("p").update({"score": 7}))
 
     await store.delete_player("b", "p")
     assert (await store.ranking("b", 10)).players == [Player("p", "Other", 11)]
-    assert (await store.add_score("b", "p", 1)).score == 12
+    assert (await store.add_score("b", "p", 1)).player.score == 12
     await store.delete_player("b", "p")
     with pytest.raises(NotFound):
         await store.delete_player("b", "p")
@@ -187,7 +184,13 @@ async def test_documents_that_do_not_count_take_no_place_on_a_short_list(
         players.insert([{"id": f"b/p{n}", "board": "b", "score": 100 + n} for n in range(9)]),
         players.insert([{"id": f"p{n}", "board": "b", "score": n} for n in range(9)]),
     )
+    await store.update_board("b", BoardPatch(top=1))
     assert [p.score for p in (await store.ranking("b", 2)).players] == [8, 7]
+    for limit in (1, 2, 5):
+        page = await store.players_after("b", None, limit)
+        assert [p.score for p in page] == list(range(8, 8 - limit, -1))
+        page = await store.players_after("b", None, limit, backwards=True)
+        assert [p.score for p in page] == list(range(limit))
     assert [p.score for p in (await store.ranking("b", 100)).players] == list(range(8, -1, -1))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, PlayerPatch
+from tornado_board.inputs import NewBoard, PlayerPatch
 from tornado_board.settings import Settings
 from tornado_board.store import (
     NotFound,
@@ -180,7 +180,7 @@ async def test_while_the_server_is_away_everything_fails_at_once_and_then_goes_o
     assert time.monotonic() - began < 10  # of a timeout of 60 s
     await asyncio.sleep(0.3)
     await reql.start()
-    assert (await eventually(lambda: store.add_score("demo", "venus", 1))).score == 32
+    assert (await eventually(lambda: store.add_score("demo", "venus", 1))).player.score == 32
     lines = [m for m in caplog.messages if "is away" in m or "is back" in m]
     assert len(lines) == 2, lines
 
@@ -257,7 +257,7 @@ async def test_an_answer_after_the_client_gave_up_does_no_harm(
         reql.answering.set()
         await eventually(store.ping)
     # Both were applied; neither was sent again.
-    assert (await eventually(lambda: store.add_score("demo", "venus", 1))).score == 34
+    assert (await eventually(lambda: store.add_score("demo", "venus", 1))).player.score == 34
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -278,7 +278,7 @@ async def test_what_the_server_says_of_a_failed_write_is_what_the_caller_gets(
         reql.next_errors = [ReQLError("the server's reason", kind)]
         with pytest.raises(expected, match="the server's reason"):
             await store.create_board(NewBoard(id="b"))
-    assert (await store.add_score("demo", "venus", 1)).score == 32
+    assert (await store.add_score("demo", "venus", 1)).player.score == 32
     assert [b.id for b in await store.list_boards(10)] == ["demo"]
 
 
@@ -290,7 +290,7 @@ async def test_an_addition_whose_caller_went_away_before_its_turn_is_not_made(
     adding = asyncio.ensure_future(store.add_score("demo", "venus", 1))
     await asyncio.sleep(0)
     adding.cancel()
-    assert (await store.add_score("demo", "venus", 5)).score == 36
+    assert (await store.add_score("demo", "venus", 5)).player.score == 36
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -305,7 +305,7 @@ async def test_callers_that_go_away_free_their_places(
         await asyncio.sleep(0.05)
         waiting = [asyncio.ensure_future(store.add_score("demo", player_id, 1)) for _ in range(3)]
         await asyncio.sleep(0)
-        with pytest.raises(StoreUnavailable, match="too many additions"):
+        with pytest.raises(StoreUnavailable, match="too many writes"):
             await store.add_score("demo", player_id, 1)
         for adding in sent + waiting:
             adding.cancel()
@@ -350,6 +350,6 @@ async def test_close_finishes_the_additions_under_way(settings: Settings, reql: 
     await asyncio.sleep(0)
     await store.close()
     await store.close()
-    assert [player.score for player in await asyncio.gather(*adding)] == [32, 33, 34, 35, 36]
+    assert [done.player.score for done in await asyncio.gather(*adding)] == [32, 33, 34, 35, 36]
     with pytest.raises(StoreUnavailable):
         await store.ping()

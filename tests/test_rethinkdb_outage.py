@@ -17,7 +17,7 @@ import pytest
 
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import run
-from tornado_board.store.rethinkdb.documents import STANDING
+from tornado_board.store.rethinkdb.standing import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess

@@ -8,16 +8,8 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import (
-    ORDERING,
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    NewPlayer,
-    Player,
-    PlayerChanged,
-    PlayerPatch,
-)
+from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
+from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Player, PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import (
     SAMPLE_PLAYERS,
@@ -25,13 +17,15 @@ from tornado_board.store import (
     NotFound,
     OutOfRange,
     StoreUnavailable,
+    Submitted,
 )
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.documents import STANDING
+from tornado_board.store.rethinkdb.standing import STANDING
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
+from .store_contract import rank_of
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -65,7 +59,7 @@ async def test_a_database_of_an_earlier_user_works_as_it_is(
     store = await opened_store(opened, either_url, settings)
     assert await store.list_boards(10) == [Board(board, board)]
     assert (await store.ranking(board, 5)).players == [Player(player["id"], "Old", 7)]
-    assert (await store.add_score(board, player["id"], 3)).score == 10
+    assert (await store.add_score(board, player["id"], 3)).player.score == 10
     await store.update_player(board, player["id"], PlayerPatch(name="New"))
     assert await document(admin, player["id"]) == {
         **player, "name": "New", "score": 10, "clan": {"tag": "x"}, "seen": [1, 2],
@@ -118,9 +112,9 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
         Player("null", "null", 0),
     ]
     assert sorted(ranking.players, key=ORDERING.key) == ranking.players
-    assert (await store.get_player("b", "no-score")).rank == 5
-    assert (await store.add_score("b", "null", 2)).score == 2
-    assert (await store.add_score("b", "half", 1)).score == 1.5
+    assert await store.rank("b", 0) == 5
+    assert (await store.add_score("b", "null", 2)).player.score == 2
+    assert (await store.add_score("b", "half", 1)).player.score == 1.5
     for player_id in ("text", "list", "other", "no-board"):
         before = await document(admin, player_id)
         for call in (
@@ -133,7 +127,8 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
         assert await document(admin, player_id) == before
     with pytest.raises(OutOfRange):
         await store.add_score("b", "huge", -1)
-    assert await store.update_player("b", "text", PlayerPatch(score=4)) == Player("text", "Text", 4)
+    mended = await store.update_player("b", "text", PlayerPatch(score=4))
+    assert mended.player == Player("text", "Text", 4)
     with pytest.raises(AlreadyExists):
         await store.create_player("b", NewPlayer(id="list", name="Again"))
     await store.delete_player("b", "list")
@@ -159,10 +154,10 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     added = await asyncio.gather(
         *[store.add_score(board, "p", n) for n in (1, 2, 3) for board in ("b", "c")]
     )
-    assert [p.score for p in added if p.name == "c"] == [6, 8, 11]
-    assert [p.score for p in added if p.name == "b"] == [6, 8, 11]
+    assert [a.player.score for a in added if a.player.name == "c"] == [6, 8, 11]
+    assert [a.player.score for a in added if a.player.name == "b"] == [6, 8, 11]
     await store.update_player("c", "p", PlayerPatch(score=1))
-    assert (await store.get_player("c", "p")).rank == 3
+    assert await rank_of(store, "c", "p") == 3
     await store.delete_player("c", "p")
     with pytest.raises(NotFound):
         await store.add_score("c", "p", 1)
@@ -171,7 +166,7 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     await store.delete_player("b", "p")
     await store.create_player("c", NewPlayer(id="p", name="new"))
     assert (await document(admin, "p"))["board"] == "c"
-    assert (await store.add_score("c", "p", 1)).score == 1
+    assert (await store.add_score("c", "p", 1)).player.score == 1
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -185,10 +180,10 @@ async def test_ids_may_be_as_long_as_the_api_lets_them(
         await store.create_board(NewBoard(id=board))
         await store.create_player(board, NewPlayer(id=player_id, name=name, score=1))
         await store.create_player(board, NewPlayer(id="p", name="short", score=1))
-        assert (await store.add_score(board, player_id, 1)).name == name
-        assert (await store.get_player(board, player_id)).rank == 1
+        assert (await store.add_score(board, player_id, 1)).player.name == name
+        assert await rank_of(store, board, player_id) == 1
         assert [p.id for p in (await store.ranking(board, 5)).players] == [player_id, "p"]
-        assert (await store.add_score(board, "p", 1)).score == 2
+        assert (await store.add_score(board, "p", 1)).player.score == 2
         assert [p.id for p in (await store.ranking(board, 5)).players] == ["p", player_id]
     await store.delete_board("b" * 64)
     await store.delete_player("c" * 64, player_id)
@@ -250,7 +245,7 @@ async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
 
     async def caller(store: RethinkDBStore) -> None:
         while todo:
-            player = await store.add_score("b", todo.pop(), 1)
+            player = (await store.add_score("b", todo.pop(), 1)).player
             scores[player.id].append(player.score)
 
     await asyncio.gather(*[caller(stores[n % 2]) for n in range(32)])
@@ -269,8 +264,8 @@ async def test_additions_to_players_of_one_id_on_several_boards_go_together(
         await store.create_board(NewBoard(id=board))
         await store.create_player(board, NewPlayer(id="p", name="P"))
     for total in (1, 2):  # the second time their keys are known
-        players = await asyncio.gather(*[store.add_score(board, "p", 1) for board in boards])
-        assert [player.score for player in players] == [total] * len(boards)
+        done = await asyncio.gather(*[store.add_score(board, "p", 1) for board in boards])
+        assert [one.player.score for one in done] == [total] * len(boards)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -282,11 +277,12 @@ async def test_each_caller_gets_the_very_sum_that_was_stored_after_its_addition(
     await store.create_player("b", NewPlayer(id="p", name="P", score=0.1))
     draw = random.Random(11)
     amounts = [draw.choice((1, -3, 0.1, 0.7, 2**40, -(2**40), 0)) for _ in range(60)]
-    players = await asyncio.gather(*[store.add_score("b", "p", amount) for amount in amounts])
+    done = await asyncio.gather(*[store.add_score("b", "p", amount) for amount in amounts])
     score: float = 0.1
-    for amount, player in zip(amounts, players, strict=True):
+    for amount, one in zip(amounts, done, strict=True):
+        assert one.previous == score
         score += amount
-        assert player.score == score
+        assert one.player.score == score
     assert (await store.get_player("b", "p")).score == score
 
 
@@ -310,9 +306,9 @@ async def test_only_the_additions_that_leave_the_range_fail(
             assert isinstance(result, OutOfRange)
         else:
             score += amount
-            assert isinstance(result, Player)
-            assert result.score == score
-    assert results[-1] == Player("q", "Q", 1)
+            assert isinstance(result, Submitted)
+            assert result.player.score == score
+    assert results[-1] == Submitted(Player("q", "Q", 1), 0, True)
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -348,16 +344,16 @@ async def test_an_index_that_somebody_dropped_is_made_again(
     await admin.run(players.index_drop(STANDING))
     with pytest.raises(StoreUnavailable, match="standing"):
         await store.ranking("demo", 5)
-    assert (await store.add_score("demo", "venus", 1)).score == 32
+    assert (await store.add_score("demo", "venus", 1)).player.score == 32
     (change,) = await asyncio.wait_for(feed.next(), 10)
-    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 32))
+    assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 32), before=31)
     for _ in range(100):
         try:
             ranking = await store.ranking("demo", 1)
             break
         except StoreUnavailable:
             await asyncio.sleep(0.1)
-    assert ranking.players == [Player("venus", "Venus", 32)]
+    assert ranking.players[:1] == [Player("venus", "Venus", 32)]
     await store.ping()
 
 
@@ -379,7 +375,7 @@ async def test_an_account_with_rights_on_its_database_only(
         await admin.run(r.db(address.database).grant(account["id"], {"config": True}))
         store = await opened.store(url, settings)
         feed = await store.changes()
-        assert (await store.add_score("demo", "venus", 1)).score == 32
+        assert (await store.add_score("demo", "venus", 1)).player.score == 32
         assert await feed.next()
         with pytest.raises(StoreUnavailable, match="refused the user 'board server'"):
             await opened.store(url.replace("p%C3%A4", "wrong"), settings)

@@ -26,17 +26,18 @@ ROOMS: dict[str, set[str]] = {
     "log_once": set(),
     "tasks": set(),
     "models": set(),
+    "inputs": {"models"},
     "keys": set(),
     "settings": {"keys"},
     "sqlite": set(),
     "processes": set(),
     "command_line": {"settings"},
-    "store": {"models", "settings", "sqlite"},
+    "store": {"models", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
     "cluster": {"keys", "settings", "replay"},
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
-    "web": {"models", "settings", "store", "replay", "realtime"},
+    "web": {"models", "inputs", "settings", "store", "replay", "realtime"},
     # Opens everything.
     "server": {
         *("command_line", "processes", "settings"),
@@ -46,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
 }
 
 #: Rooms and modules that compute and do nothing else.
-PURE = ("models.py", "cluster/keys.py", "ranking")
+PURE = ("models.py", "inputs.py", "cluster/keys.py", "ranking")
 
 #: What computing does not need: I/O, clocks, tasks, chance.
 IMPURE = {

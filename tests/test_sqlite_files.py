@@ -15,12 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tornado_board.models import Player, PlayerPatch
+from tornado_board.inputs import PlayerPatch
+from tornado_board.models import Board, Player
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain, limits, path_of
 from tornado_board.store import OutcomeUnknown, Store, StoreUnavailable, open_store, scheme_of
-from tornado_board.store.sqlite import rows
+from tornado_board.store.sqlite import writes
 
 from .conftest import Opened
 from .stream_client import PATIENCE, http_client
@@ -176,13 +177,13 @@ async def test_a_client_is_told_that_its_write_may_have_been_applied(
     opened: Opened, settings: Settings, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await opened.store(settings.database_url, settings)
-    carry_out = rows.update_player
+    carry_out = writes.update_player
 
-    def and_move(c: sqlite3.Connection, board_id: str, player: Player) -> None:
-        carry_out(c, board_id, player)
+    def and_move(c: sqlite3.Connection, board: Board, player: Player) -> None:
+        carry_out(c, board, player)
         moved(path)
 
-    monkeypatch.setattr(rows, "update_player", and_move)
+    monkeypatch.setattr(writes, "update_player", and_move)
     with pytest.raises(OutcomeUnknown, match="may have been applied or not"):
         await store.update_player("demo", "mars", PlayerPatch(score=1))
 
@@ -220,7 +221,7 @@ async def test_ping_tells_of_writes_that_fail_and_of_their_end(
             await store.ping()
     full_disk(None)
     await pings_again(store)  # though nobody wrote
-    assert (await store.add_score("demo", "mars", 1)).score == 21
+    assert (await store.add_score("demo", "mars", 1)).player.score == 21
     levels = [r.levelno for r in caplog.records if r.name.startswith("tornado_board.sqlite")]
     assert levels == [logging.ERROR, logging.WARNING]
 
@@ -356,6 +357,6 @@ async def test_errors_of_one_write_name_the_file_and_spare_the_rest(
     )
     assert str(wrong) == "board.sqlite3: no such table: nowhere"
     assert not isinstance(right, BaseException)
-    assert right.score == 20
+    assert right.player.score == 20
     await store.ping()
     await database.close()

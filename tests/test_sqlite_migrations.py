@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
+from tornado_board.inputs import PlayerPatch
 from tornado_board.models import Board, Player
 from tornado_board.replay import LogUnavailable
 from tornado_board.settings import Settings
 from tornado_board.sqlite.files import APPLICATION_ID
 from tornado_board.store import StoreUnavailable, open_store
-from tornado_board.store.sqlite import migrations, schema
+from tornado_board.store.sqlite import migrations
+from tornado_board.store.sqlite.triggers import triggers
 
 from .conftest import Opened
-from .sqlite_files import EARLIER_PROGRAM, make_file, old_file
+from .sqlite_files import EARLIER_PROGRAM, file_of_version_2, make_file, old_file
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -57,15 +59,16 @@ async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
     old_file(path, *OLD)
     os.chmod(path, 0o600)
     before = rows(path, "SELECT * FROM players")
+    known = "SELECT board, id, name, score FROM players"
     store = await opened.store(settings.database_url, settings)
     assert await store.list_boards(9) == [Board("cup", "The cup"), Board("nameless", "nameless")]
     # Ids that URLs can't name were given out then; they are kept, and not shown.
     assert (await store.ranking("cup", 9)).players == [Player("ann", "Ann", 2.5)]
-    assert (await store.get_player("cup", "ann")).rank == 1
-    assert rows(path, "SELECT * FROM players") == before
-    assert triggers_in(path) == schema.triggers()
+    assert await store.rank("cup", 2.5) == 1
+    assert rows(path, known) == before
+    assert triggers_in(path) == triggers()
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(3,)]
     log = await opened.log(settings.replay_url, settings)
     assert [event.data for event in await log.recent("cup", 9)] == ["{}"]
 
@@ -74,6 +77,67 @@ async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
     assert rows(copy, "PRAGMA user_version") == [(1,)]
     assert rows(copy, "PRAGMA integrity_check") == [("ok",)]
     assert copy.stat().st_mode & 0o777 == 0o600
+
+
+V2 = (
+    "INSERT INTO boards VALUES ('cup', 'The cup'), ('big', NULL)",
+    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)"
+    " INSERT INTO players SELECT 'big', 'p' || i, 'N', i FROM n",
+    "DELETE FROM boards WHERE id = 'big'",
+    "INSERT INTO boards VALUES ('big', 'Again')",
+    "INSERT INTO players VALUES ('big', 'p7', 'Mine', 7.5)",
+    "INSERT INTO players VALUES ('cup', 'ann', 'Ann', 2.5), ('cup', 'bob', 'Bob', 3)",
+    "INSERT INTO players VALUES ('cup', 'cid', 'Cid', 2.5), ('cup', '..', 'Dots', 9)",
+    "PRAGMA ignore_check_constraints = ON",
+    "INSERT INTO players VALUES ('cup', 'odd', 'Odd', 'text')",
+)
+
+
+async def test_a_file_of_version_2_is_copied_and_has_what_it_had(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    file_of_version_2(path, *V2)
+    known = "SELECT board, id, name, score FROM players"
+    before = rows(path, known)
+    (number,) = rows(path, "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+    assert rows(path, "SELECT count(*) FROM tombstones") == [(1,)]
+    store = await opened.store(settings.database_url, settings)
+    assert store.identity == "aabbccdd"
+    assert await store.list_boards(9) == [Board("big", "Again"), Board("cup", "The cup")]
+    in_order = [Player("bob", "Bob", 3), Player("ann", "Ann", 2.5), Player("cid", "Cid", 2.5)]
+    ranking = await store.ranking("cup", 9)
+    assert ranking.players == in_order
+    assert ranking.version >= number[0]
+    assert await store.players_after("big", None, 9) == [Player("p7", "Mine", 7.5)]
+    assert await store.rank("cup", 2.5) == 2
+    assert (await store.count("cup"), await store.count("big")) == (3, 1)
+    assert (await store.add_score("cup", "cid", 1)).player == Player("cid", "Cid", 3.5)
+    assert triggers_in(path) == triggers()
+    copy = path.with_name(path.name + ".backup-v2")
+    assert sorted(rows(copy, known), key=str) == sorted(before, key=str)
+    assert rows(copy, "PRAGMA user_version") == [(2,)]
+
+
+async def test_columns_that_somebody_added_are_kept_under_other_names(
+    opened: Opened, settings: Settings, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file_of_version_2(
+        path,
+        "ALTER TABLE players ADD COLUMN meta INTEGER",
+        "ALTER TABLE players ADD COLUMN Earlier_Meta TEXT",
+        "ALTER TABLE boards ADD COLUMN Top TEXT DEFAULT 'hat'",
+        "ALTER TABLE players ADD COLUMN shirt TEXT DEFAULT 'red'",
+        "INSERT INTO boards (id) VALUES ('cup')",
+        "INSERT INTO players (board, id, name, meta) VALUES ('cup', 'ann', 'Ann', 5)",
+    )
+    caplog.set_level(logging.WARNING)
+    store = await opened.store(settings.database_url, settings)
+    assert await store.get_board("cup") == Board("cup", "cup")
+    done = await store.update_player("cup", "ann", PlayerPatch(meta={"a": 1}))
+    assert done.player == Player("ann", "Ann", 0, meta={"a": 1})
+    assert rows(path, "SELECT earlier_meta1, shirt FROM players") == [(5, "red")]
+    assert rows(path, "SELECT earlier_top FROM boards") == [("hat",)]
+    assert "the column meta that was added to the table players is now earlier_meta1" in caplog.text
 
 
 async def test_a_second_start_changes_nothing(settings: Settings, path: Path) -> None:
@@ -97,7 +161,7 @@ async def test_triggers_that_somebody_dropped_or_changed_are_made_anew(
     await opened.store(settings.database_url, settings)
     found = triggers_in(path)
     assert found.pop("theirs")
-    assert found == schema.triggers()
+    assert found == triggers()
 
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(
@@ -147,7 +211,7 @@ async def test_an_earlier_programs_tables_are_taken_over(
     players = (await store.ranking("1", 9)).players
     assert players == [Player("1", "Ann", 3), Player("2", "2", 0)]
     assert (await store.ranking("2", 9)).players == []
-    assert (await store.add_score("1", "2", 4)).score == 4
+    assert (await store.add_score("1", "2", 4)).player.score == 4
     assert "2 rows of the table players" in caplog.text
     copy = path.with_name(path.name + ".backup-v0")
     assert len(rows(copy, "SELECT * FROM players")) == 4
@@ -214,7 +278,7 @@ async def test_the_replay_log_refuses_it_as_well(
 async def test_an_old_file_may_hold_more(opened: Opened, settings: Settings, path: Path) -> None:
     old_file(path, *OLD, "ALTER TABLE players ADD COLUMN shirt TEXT", "CREATE TABLE notes (text)")
     store = await opened.store(settings.database_url, settings)
-    assert (await store.add_score("cup", "ann", 1)).score == 3.5
+    assert (await store.add_score("cup", "ann", 1)).player.score == 3.5
 
 
 async def test_a_file_with_the_mark_may_hold_more(

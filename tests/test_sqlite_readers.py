@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tornado_board.models import Board
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, limits
 from tornado_board.sqlite import readers as readers_module
 from tornado_board.store import StoreUnavailable
-from tornado_board.store.sqlite import rows
+from tornado_board.store.sqlite import pages
 
 from .conftest import Opened
 from .stream_client import PATIENCE
@@ -160,19 +161,19 @@ async def test_ranks_of_one_board_do_not_hold_up_another(
     opened: Opened, settings: Settings, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = await opened.store(settings.database_url, settings)
-    counted = rows.rank
+    counted = pages.rank
 
-    def slowly(c: sqlite3.Connection, board_id: str, score: float) -> int:
-        gate.read(board_id)(c)
-        return counted(c, board_id, score)
+    def slowly(c: sqlite3.Connection, board: Board, score: float) -> int:
+        gate.read(board.id)(c)
+        return counted(c, board, score)
 
-    monkeypatch.setattr(rows, "rank", slowly)
-    ranks = [asyncio.ensure_future(store.get_player("demo", "mars")) for _ in range(50)]
+    monkeypatch.setattr(pages, "rank", slowly)
+    ranks = [asyncio.ensure_future(store.rank("demo", 19)) for _ in range(50)]
     await begun(gate, 1)
     assert (await store.ranking("demo", 5)).board.id == "demo"
     assert await store.list_boards(5)
     gate.open.set()
-    assert {player.rank for player in await asyncio.gather(*ranks)} == {4}
+    assert set(await asyncio.gather(*ranks)) == {4}
     assert len(gate.begun) <= 2
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):

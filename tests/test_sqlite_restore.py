@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.models import NewBoard, NewPlayer, Player, PlayerChanged
+from tornado_board.inputs import NewBoard, NewPlayer
+from tornado_board.models import Player, PlayerChanged
 from tornado_board.replay import Event
 from tornado_board.server import Running
 from tornado_board.settings import Settings
@@ -102,12 +103,13 @@ async def test_a_feed_is_not_lost_by_what_others_write(opened: Opened, settings:
     store = await opened.store(settings.database_url, settings)
     path = Path(settings.database_url.removeprefix("sqlite:///"))
     feed = await store.changes()
+    before = 19
     for score in (100, 200, 300):
         edit(path, f"UPDATE players SET score = {score} WHERE id = 'mars'")
         (change,) = await asyncio.wait_for(feed.next(), PATIENCE)
-        assert change == PlayerChanged(
-            "demo", "mars", Player("mars", "Mars", score), change.version
-        )
+        player = Player("mars", "Mars", score)
+        assert change == PlayerChanged("demo", "mars", player, change.version, before)
+        before = score + 1
         await store.add_score("demo", "mars", 1)
         (change,) = await asyncio.wait_for(feed.next(), PATIENCE)
     edit(path, "VACUUM")
@@ -175,7 +177,7 @@ async def test_a_restored_file_that_can_not_be_used_is_told_until_it_can(
     await asyncio.sleep(0.3)  # in which it is tried again, and not told again
     restore(good, path)
     await pings(store, "")
-    assert (await store.add_score("demo", "mars", 1)).score == 20
+    assert (await store.add_score("demo", "mars", 1)).player.score == 20
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("tornado_board.sqlite")]
     assert len(ours) == 3, ours
 

@@ -18,7 +18,8 @@ IDS = [f"p{i:02}" for i in range(30)]
 def read(
     players: dict[str, Player], depth: int, version: int = 0, ordering: Ordering = ORDERING
 ) -> Ranking:
-    return Ranking(BOARD, best(players, depth, ordering), version)
+    board = Board("b", "Board", order=ordering.order, ties=ordering.ties)
+    return Ranking(board, best(players, depth, ordering), version)
 
 
 def best(players: dict[str, Player], shown: int, ordering: Ordering = ORDERING) -> list[Player]:
@@ -41,25 +42,27 @@ changes = st.lists(
     depth=st.integers(2, 35),
     shown=st.integers(1, 5),
     changes=changes,
-    ordering=st.sampled_from([Ordering("desc"), Ordering("asc")]),
+    ordering=st.builds(
+        Ordering, st.sampled_from(["desc", "asc"]), st.sampled_from(["id", "first"])
+    ),
 )
 def test_any_sequence_of_changes_shows_what_a_sorted_list_shows(
     start: dict[str, int], depth: int, shown: int, changes: list[Any], ordering: Ordering
 ) -> None:
     shown = min(shown, depth)
     players = {id: Player(id, "A", score) for id, score in start.items()}
-    standings = TopK(read(players, depth, 0, ordering), depth, shown, ordering)
+    standings = TopK(read(players, depth, 0, ordering), depth, shown)
     before = best(players, shown, ordering)
     reads = 0
-    for id, score, name in changes:
-        player = None if score is None else Player(id, name, score)
+    for now, (id, score, name) in enumerate(changes):
+        player = None if score is None else Player(id, name, score, ordering.reached_at(now // 2))
         if player is None:
             players.pop(id, None)
         else:
             players[id] = player
         touched = standings.apply(PlayerChanged("b", id, player))
         if standings.is_short:
-            standings = TopK(read(players, depth, 0, ordering), depth, shown, ordering)
+            standings = TopK(read(players, depth, 0, ordering), depth, shown)
             reads += 1
             assert not standings.is_short
         after = best(players, shown, ordering)

@@ -1,20 +1,20 @@
-"""Boards, players, their order and changes, and the bodies of requests: plain data, no I/O."""
+"""Boards, players, their order and changes: plain data, no I/O."""
 
 from __future__ import annotations
 
 import math
 import re
 import secrets
-import sys
 import unicodedata
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import ujson
-from msgspec.structs import asdict
+from msgspec.structs import astuple
 
 _S = TypeVar("_S")
+_T = TypeVar("_T")
 _I = TypeVar("_I")
 
 #: An integer or a float. Scores are compared and added as IEEE 754 doubles, as RethinkDB stores
@@ -25,12 +25,29 @@ Number = int | float
 #: section 6).
 SCORE_LIMIT = 2**53
 
-#: How many players an event, and a board without ``limit``, shows.
+#: How many players an event, and a board without ``limit``, shows: unless the board says otherwise,
+#: and at the most.
 TOP = 5
+MOST_TOP = 100
+
+#: The longest ``meta`` of a board and of a player, in bytes of JSON without blanks.
+BOARD_META = 4096
+PLAYER_META = 2048
+
+#: Which scores are better, who is first of those with the same score, and what a submission does.
+Order = Literal["desc", "asc"]
+Ties = Literal["id", "first"]
+Operator = Literal["best", "set", "add"]
+
+#: What of a player an event can show beside its id, name and score.
+Shown = Literal["meta"]
+
+#: A JSON object of the owner's.
+Meta = dict[str, Any]
 
 #: Ids, but for ``.`` and ``..``: in a path these are steps (RFC 3986, section 3.3), also where they
 #: are percent-encoded, and a client that deletes the player ``..`` would delete the board.
-_ID = r"^(?!\.{1,2}\Z)[A-Za-z0-9._~-]{1,64}\Z"
+ID_PATTERN: Final = r"^(?!\.{1,2}\Z)[A-Za-z0-9._~-]{1,64}\Z"
 
 #: What a character that shows nothing can be: a mark by itself, a control or format character, half
 #: of a surrogate pair, a separator.
@@ -40,7 +57,7 @@ _BLANK_CATEGORIES = frozenset({"Mn", "Mc", "Me", "Cc", "Cf", "Cs", "Zs", "Zl", "
 #: Braille, a note without a head, the place of an object that is not there.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159\ufffc")
 
-_is_id = re.compile(_ID, re.ASCII).match
+_is_id = re.compile(ID_PATTERN, re.ASCII).match
 
 
 def is_id(text: str) -> bool:
@@ -90,54 +107,48 @@ def score_of(value: Number) -> Number:
     return value
 
 
-class Board(msgspec.Struct, frozen=True):
-    """A board without its players. A board that was stored without a name goes by its id."""
-
-    id: str
-    name: str
-
-
-class Player(msgspec.Struct, frozen=True):
-    """A player of one board. Ids are unique within a board."""
-
-    id: str
-    name: str
-    score: Number
-
-
-class RankedPlayer(Player, frozen=True, kw_only=True):
-    """A player with its rank: one more than the number of players with a better score."""
-
-    rank: int
-
-    @classmethod
-    def of(cls, player: Player, rank: int) -> RankedPlayer:
-        """`player`, who has this rank."""
-        return cls(**asdict(player), rank=rank)
+def merged(meta: Meta, patch: Meta) -> Meta:
+    """`meta` with `patch` merged into it: members that are ``null`` are taken out (RFC 7396,
+    section 2)."""
+    result = dict(meta)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            there = result.get(name)
+            result[name] = merged(there if isinstance(there, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
 
 
-#: What `Ordering.key` gives. The last part is the player's id.
-Key = tuple[Number, str]
+def meta_size(meta: Meta) -> int:
+    """The length of `meta` in bytes of JSON without blanks, which `BOARD_META` and `PLAYER_META`
+    bound."""
+    return len(msgspec.json.encode(meta))
 
 
 class Ordering(msgspec.Struct, frozen=True):
     """In which order players are, best first; nothing else knows it.
 
-    By score, the highest first (``desc``) or the lowest (``asc``), and those who have the same
-    score by their ids.
+    By score, the highest first (``desc``) or the lowest (``asc``); those who have the same score by
+    `Player.reached_at`, and then by their ids. Where ties go by id (``id``), nobody's `reached_at`
+    is set, so that the order of rows does not depend on `ties`: only what is written does.
     """
 
-    order: Literal["desc", "asc"] = "desc"
+    order: Order = "desc"
+    ties: Ties = "id"
 
     def key(self, player: Player) -> Key:
         """What players are compared by: a better one's is smaller."""
         # As `parts` has it, without two more calls: it is asked for at each change of a player.
-        return (-player.score if self.order == "desc" else player.score, player.id)
+        score = player.score
+        return (-score if self.order == "desc" else score, player.reached_at, player.id)
 
-    def parts(self, score: _S, player_id: _I) -> tuple[_S, _I]:
-        """The key of a player with this score and id. Of ReQL's terms it is one that an index may
-        have."""
-        return (self.merit(score), player_id)
+    def parts(self, score: _S, reached_at: _T, player_id: _I) -> tuple[_S, _T, _I]:
+        """The key of a player with this score, time and id. Of ReQL's terms it is one that an index
+        may have."""
+        return (self.merit(score), reached_at, player_id)
 
     def merit(self, score: _S) -> _S:
         """`score`, a number or a term of ReQL, such that that of a better one is smaller."""
@@ -146,24 +157,145 @@ class Ordering(msgspec.Struct, frozen=True):
         turned: _S = 0 - number if self.order == "desc" else number
         return turned
 
-    @property
-    def columns(self) -> str:
-        """In SQL: what rows of players are ordered by, and the columns of an index for it."""
-        return "score DESC, id" if self.order == "desc" else "score, id"
+    def is_better(self, score: Number, than: Number) -> bool:
+        """Whether `score` is better than another one."""
+        return score > than if self.order == "desc" else score < than
 
-    def is_better(self, column: str, score: str) -> str:
-        """In SQL: whether `column` holds a number that is better than `score`.
-
-        To SQLite text and blobs are greater than all numbers, and NULL is less
-        (https://www.sqlite.org/datatype3.html, 4.1).
-        """
-        if self.order == "desc":
-            return f"{column} > {score} AND {column} <= {sys.float_info.max!r}"
-        return f"{column} < {score} AND {column} >= -{sys.float_info.max!r}"
+    def reached_at(self, now: int) -> int:
+        """`Player.reached_at` of one whose score changes `now`, ms since 1970."""
+        return now if self.ties == "first" else 0
 
 
-#: The ordering of every board.
+#: The ordering of a board that says nothing of it.
 ORDERING: Final = Ordering()
+
+
+class Board(msgspec.Struct, frozen=True):
+    """A board without its players. A board that was stored without a name goes by its id.
+
+    Where a setting is missing in the store, or is none that there can be, the default holds: see
+    `of`.
+    """
+
+    id: str
+    name: str
+    #: Which scores are better, and who is first of those with the same score. They change only
+    #: while the board has no players.
+    order: Order = "desc"
+    ties: Ties = "id"
+    #: What a submission does that does not say it.
+    operator: Operator = "best"
+    #: How many players the events show.
+    top: int = TOP
+    #: Bounds of scores. What is stored outside of them stays until it is written.
+    min: Number | None = None
+    max: Number | None = None
+    #: The owner's own.
+    meta: Meta = msgspec.field(default_factory=dict)
+    #: What of the players the events show beside id, name and score.
+    show: tuple[Shown, ...] = ()
+
+    @property
+    def ordering(self) -> Ordering:
+        return _ORDERINGS[self.order, self.ties]
+
+    def allows(self, score: Number) -> bool:
+        """Whether `score` is within the bounds."""
+        return (self.min is None or score >= self.min) and (self.max is None or score <= self.max)
+
+    def depth(self, limit: int) -> int:
+        """How many players a read of the best `limit` has: enough that the events can be shown for
+        a while though players leave."""
+        return max(limit, 2 * self.top)
+
+    def check(self) -> None:
+        """Raises `ValueError` if its settings contradict each other or `meta` is too long."""
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is {self.min}, which is greater than max, {self.max}")
+        if (size := meta_size(self.meta)) > BOARD_META:
+            raise ValueError(f"meta has {size} bytes as JSON; a board's has at most {BOARD_META}")
+
+    @classmethod
+    def of(cls, id: str, name: str, stored: Mapping[str, Any]) -> Board:
+        """The board with the settings in `stored`, which anybody may have written: whatever is no
+        setting, or none that there can be, is passed over."""
+        settings = {
+            field: stored[field]
+            for field, is_valid in _SETTINGS.items()
+            if field in stored and is_valid(stored[field])
+        }
+        for bound in ("min", "max"):
+            if settings.get(bound) is not None:
+                settings[bound] = score_of(settings[bound])
+        if "show" in settings:
+            settings["show"] = tuple(settings["show"])
+        return cls(id, name, **settings)
+
+
+_ORDERINGS: Final = {
+    (order, ties): Ordering(order, ties) for order in get_args(Order) for ties in get_args(Ties)
+}
+
+
+def _is_bound(value: Any) -> bool:
+    if value is None:
+        return True
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -SCORE_LIMIT <= value <= SCORE_LIMIT
+
+
+def _is_one_of(kind: Any) -> Callable[[Any], bool]:
+    values = get_args(kind)
+    return lambda value: isinstance(value, str) and value in values
+
+
+#: What each setting of a board can be.
+_SETTINGS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "order": _is_one_of(Order),
+    "ties": _is_one_of(Ties),
+    "operator": _is_one_of(Operator),
+    "top": lambda value: type(value) is int and 1 <= value <= MOST_TOP,
+    "min": _is_bound,
+    "max": _is_bound,
+    "meta": lambda value: isinstance(value, dict),
+    "show": lambda value: isinstance(value, list | tuple) and list(value) in ([], ["meta"]),
+}
+
+
+class Player(msgspec.Struct, frozen=True, gc=False):
+    """A player of one board. Ids are unique within a board.
+
+    `reached_at` is when it reached its score, ms since 1970, on boards whose ties go to the first
+    (`Ordering.reached_at`), otherwise 0. It is in no cycle of references, and there are many: the
+    garbage collector need not look at each.
+    """
+
+    id: str
+    name: str
+    score: Number
+    reached_at: int = 0
+    #: The owner's own.
+    meta: Meta = msgspec.field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises `ValueError` if `meta` is too long."""
+        if (size := meta_size(self.meta)) > PLAYER_META:
+            raise ValueError(f"meta has {size} bytes as JSON; a player's has at most {PLAYER_META}")
+
+
+class RankedPlayer(Player, frozen=True, kw_only=True, gc=False):
+    """A player with its rank: one more than the number of players with a better score."""
+
+    rank: int
+
+    @classmethod
+    def of(cls, player: Player, rank: int) -> RankedPlayer:
+        """`player`, who has this rank."""
+        return cls(*astuple(player), rank=rank)
+
+
+#: What `Ordering.key` gives. The last part is the player's id.
+Key = tuple[Number, int, str]
 
 
 class Ranking(msgspec.Struct, frozen=True):
@@ -185,12 +317,17 @@ class PlayerChanged(msgspec.Struct, frozen=True):
     next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
     such order: then a change that was under way during a read may tell of an older state, and the
     newer one follows.
+
+    `before` is the score in what the feed told of this player before, or would have told if it had
+    told of it: where several changes become one it is the score before the first of them. ``None``:
+    there was no such player; ``UNSET``: that is not known.
     """
 
     board_id: str
     player_id: str
     player: Player | None
     version: int = 0
+    before: Number | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class BoardChanged(msgspec.Struct, frozen=True):
@@ -204,77 +341,34 @@ class BoardChanged(msgspec.Struct, frozen=True):
 Change = PlayerChanged | BoardChanged
 
 
-def board_json(board: Board, players: Sequence[Player]) -> str:
-    """The board as the API and the events show it, as JSON on one line."""
+def shown_player(player: Player, fields: Collection[str] = ()) -> dict[str, Any]:
+    """`player` as the API shows it: its id, name and score, its rank if it has one, and which of
+    `fields` (``meta``) was asked for."""
+    shown: dict[str, Any] = {"id": player.id, "name": player.name, "score": player.score}
+    if isinstance(player, RankedPlayer):
+        shown["rank"] = player.rank
+    if "meta" in fields:
+        shown["meta"] = player.meta
+    return shown
+
+
+def board_json(
+    board: Board,
+    players: Sequence[Player],
+    extra: Mapping[str, Any] = {},
+    fields: Collection[str] = (),
+) -> str:
+    """The board as the API and the events show it, as JSON on one line; `extra` stands between the
+    name and the players, who are shown with `fields` and with those of `Board.show`."""
+    fields = (*board.show, *fields)
     text: str = ujson.dumps(
-        {**asdict(board), "players": [asdict(player) for player in players]},
+        {
+            "id": board.id,
+            "name": board.name,
+            **extra,
+            "players": [shown_player(player, fields) for player in players],
+        },
         ensure_ascii=False,
         escape_forward_slashes=False,
     )
     return text
-
-
-# The bodies of requests. Types and lengths are msgspec's to check, with messages that name the
-# field and give its description; scores are checked with `score_of`, ids with `is_id`.
-
-_Name = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=200, description="a string of 1 to 200 characters"),
-]
-_Id = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=_ID,
-        description="a string of 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or ..",
-    ),
-]
-_Score = Annotated[
-    Annotated[int, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)]
-    | Annotated[float, msgspec.Meta(ge=-SCORE_LIMIT, le=SCORE_LIMIT)],
-    msgspec.Meta(description="a finite number from -2^53 to 2^53"),
-]
-
-
-class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
-    """``POST /boards/``. Without `id` one is made up; without `name` the id serves."""
-
-    id: _Id | None = None
-    name: _Name | None = None
-
-    def board(self) -> Board:
-        """The board that is to be made; another one each time if it has no id yet."""
-        board_id = self.id or new_id()
-        return Board(**{**asdict(self), "id": board_id, "name": self.name or board_id})
-
-
-class NewPlayer(msgspec.Struct, forbid_unknown_fields=True):
-    """``POST /boards/{board}/players/``."""
-
-    name: _Name
-    id: _Id | None = None
-    score: _Score = 0
-
-    def player(self) -> Player:
-        """The player that is to be made; another one each time if it has no id yet."""
-        fixed = {"id": self.id or new_id(), "score": score_of(self.score)}
-        return Player(**{**asdict(self), **fixed})
-
-
-class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):
-    """``PATCH /boards/{board}/players/{player}/``: what is left out stays as it is."""
-
-    name: _Name | msgspec.UnsetType = msgspec.UNSET
-    score: _Score | msgspec.UnsetType = msgspec.UNSET
-
-    def changes(self) -> dict[str, Any]:
-        """The new values of a `Player`, by field."""
-        given = {name: value for name, value in asdict(self).items() if value is not msgspec.UNSET}
-        if "score" in given:
-            given["score"] = score_of(given["score"])
-        return given
-
-
-class Addition(msgspec.Struct, forbid_unknown_fields=True):
-    """``POST /boards/{board}/players/{player}/score-add/``."""
-
-    amount: _Score = 1

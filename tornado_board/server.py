@@ -23,8 +23,10 @@ from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
 from tornado_board.processes import bind, supervise
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.realtime.ranks import Ranks
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
@@ -222,14 +224,19 @@ async def running(
         )
         stack.push_async_callback(hub.close)
         log.fence = bus.fence
-        boards = hub.source = LiveBoards(store, log, hub, bus, settings)
+        feed = Changefeed(store)
+        stack.push_async_callback(feed.close)
+        boards = hub.source = LiveBoards(store, log, hub, bus, feed, settings)
         stack.push_async_callback(boards.close)
+        ranks = Ranks(store, feed, settings)
+        stack.push_async_callback(ranks.close)
         await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
-        pruner.start()
-        stack.callback(pruner.stop)
+        for periodic in (pruner, PeriodicCallback(ranks.tick, 1000)):
+            periodic.start()
+            stack.callback(periodic.stop)
 
         async def readiness() -> list[str]:
             missing = []
@@ -245,6 +252,7 @@ async def running(
             log=log,
             hub=hub,
             catch_ups=catch_ups,
+            ranks=ranks,
             settings=settings,
             readiness=readiness,
         )

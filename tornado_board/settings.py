@@ -181,6 +181,14 @@ class Settings:
         low=1,
         high=1_000_000,
     )
+    rank_entries: int = _setting(
+        20_000_000,
+        "scores in memory for ranks, of all boards: 8 bytes each, 32 for a minute after a board is "
+        "read; the longest unused board makes room; 0 for none: the database counts",
+        group="realtime",
+        low=0,
+        high=10_000_000_000,
+    )
     keepalive: float = _setting(
         15.0, "how often a quiet stream gets a comment line", group="realtime", low=0.05, high=300
     )
@@ -196,6 +204,13 @@ class Settings:
     # limits
     max_body: int = _setting(
         65_536, "largest request body", group="limits", low=1, high=100 * 2**20
+    )
+    max_bulk_body: int = _setting(
+        4 * 2**20,
+        "largest body with many submissions, of POST /boards/{board}/scores/",
+        group="limits",
+        low=1,
+        high=100 * 2**20,
     )
     max_header: int = _setting(
         16_384, "largest request header", group="limits", low=1024, high=2**20

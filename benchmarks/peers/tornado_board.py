@@ -98,7 +98,7 @@ async def main(boards: int, players: int) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
-    from tornado_board.models import NewBoard
+    from tornado_board.inputs import NewBoard
     from tornado_board.replay import Event, EventId
     from tornado_board.server import running
     from tornado_board.settings import Settings

@@ -137,6 +137,7 @@ class Administration:
         table = self.value(args[0], env)
         if table.indexes.pop(args[1], None) is None:
             raise failed(f"Index `{args[1]}` was not found on table `{table.name}`.")
+        table.forget(args[1])
         return {"dropped": 1}
 
     def _index_status(self, env: Environment, args: list[Any], options: Row) -> Any:

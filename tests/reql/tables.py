@@ -41,6 +41,8 @@ class Table:
         self.uuid = str(uuid.uuid4())
         self.rows: dict[str, Row] = {}
         self.indexes: dict[str, KeyOf] = {}
+        #: The keys of rows in the indexes, with the row that each was made of.
+        self._keys: dict[tuple[str, str], tuple[Row, Any]] = {}
         self.feeds: list[Feed] = []
 
     @staticmethod
@@ -66,18 +68,27 @@ class Table:
             feed.put({"old_val": old, "new_val": copy.deepcopy(new)})
 
     def keyed(self, index: str) -> list[tuple[Any, Row]]:
-        """The rows that are in `index` with their keys, in order."""
+        """The rows that are in `index` with their keys, in order. They are not copies."""
         indexes: dict[str, KeyOf] = {"id": itemgetter("id"), **self.indexes}
         key_of = indexes.get(index)
         if key_of is None:
             raise failed(f"Index `{index}` was not found on table `test.{self.name}`.")
         found = []
-        for row in self.rows.values():
-            try:
-                found.append((key_of(row), copy.deepcopy(row)))
-            except ReQLError:
-                continue  # a row whose key can't be computed is not in the index
+        for slot, row in self.rows.items():
+            made_of, key = self._keys.get((index, slot), (None, None))
+            if made_of is not row:
+                try:
+                    key = key_of(copy.deepcopy(row))
+                except ReQLError:
+                    continue  # a row whose key can't be computed is not in the index
+                self._keys[index, slot] = row, key
+            found.append((key, row))
         return sorted(found, key=lambda pair: (order(pair[0]), order(pair[1]["id"])))
+
+    def forget(self, index: str) -> None:
+        """There is no such index any more."""
+        for slot in self.rows:
+            self._keys.pop((index, slot), None)
 
 
 class Rows:
@@ -102,11 +113,11 @@ class Range:
         self.table, self.index = table, index
         self.lower, self.upper, self.lower_open = order(lower), order(upper), lower_open
 
-    def rows(self) -> Rows:
+    def rows(self, backwards: bool = False) -> Rows:
         found = []
         for key, row in self.table.keyed(self.index):
             place = order(key)
             above = place > self.lower if self.lower_open else place >= self.lower
             if above and place < self.upper:
-                found.append(row)
-        return Rows(found, self.table)
+                found.append(copy.deepcopy(row))
+        return Rows(reversed(found) if backwards else found, self.table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -22,9 +23,11 @@ from tests.reql.values import (
     MINVAL,
     ErrorType,
     ReQLError,
+    merged,
     missing,
     number,
     order,
+    stored,
     type_name,
 )
 
@@ -113,10 +116,25 @@ class Evaluator(Administration):
 
     def _order_by(self, env: Environment, args: list[Any], options: Row) -> Rows:
         value = self.value(args[0], env)
-        value = Range(value, options["index"]) if isinstance(value, Table) else value
-        if value.index != options["index"]:
+        index, backwards = options["index"], False
+        if isinstance(index, list):
+            index, backwards = index[1][0], index[0] == ql2_pb2.Term.TermType.DESC
+        value = Range(value, index) if isinstance(value, Table) else value
+        if value.index != index:
             raise ReQLError("Cannot order by another index than that of `between`.")
-        return value.rows()
+        return value.rows(backwards)
+
+    def _skip(self, env: Environment, args: list[Any], options: Row) -> Rows:
+        rows = self.rows(args[0], env)
+        return Rows(rows.items[int(self.data(args[1], env)) :], rows.table)
+
+    def _contains(self, env: Environment, args: list[Any], options: Row) -> bool:
+        wanted = order(self.data(args[1], env))
+        return any(order(item) == wanted for item in self.data(args[0], env))
+
+    def _has_fields(self, env: Environment, args: list[Any], options: Row) -> bool:
+        value = self.data(args[0], env)
+        return all(value.get(name) is not None for name in args[1:])
 
     def _limit(self, env: Environment, args: list[Any], options: Row) -> Rows:
         rows = self.rows(args[0], env)
@@ -199,7 +217,7 @@ class Evaluator(Administration):
 
     def _update(self, env: Environment, args: list[Any], options: Row) -> Any:
         def change(row: Row | None) -> Row | None:
-            return None if row is None else {**row, **self.call(args[1], env, row)}
+            return None if row is None else merged(row, self.call(args[1], env, row))
 
         return self._write(env, args, options, change)
 
@@ -248,8 +266,21 @@ class Evaluator(Administration):
     def _append(self, env: Environment, args: list[Any], options: Row) -> Any:
         return [*self.data(args[0], env), self.data(args[1], env)]
 
+    def _prepend(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return [self.data(args[1], env), *self.data(args[0], env)]
+
     def _merge(self, env: Environment, args: list[Any], options: Row) -> Any:
-        return {**self.data(args[0], env), **self.data(args[1], env)}
+        return functools.reduce(merged, [self.data(argument, env) for argument in args])
+
+    def _without(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return {name: item for name, item in self.data(args[0], env).items() if name not in args}
+
+    def _json(self, env: Environment, args: list[Any], options: Row) -> Any:
+        return json.loads(args[0])
+
+    def _to_json_string(self, env: Environment, args: list[Any], options: Row) -> str:
+        value = stored(self.data(args[0], env))
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def _now(self, env: Environment, args: list[Any], options: Row) -> Any:
         return time.time()
@@ -262,12 +293,14 @@ class Evaluator(Administration):
 
     def _nth(self, env: Environment, args: list[Any], options: Row) -> Any:
         items, place = self.data(args[0], env), int(self.data(args[1], env))
-        if place >= len(items):
+        if not -len(items) <= place < len(items):
             raise missing(f"Index out of bounds: {place}")
         return items[place]
 
     def _coerce_to(self, env: Environment, args: list[Any], options: Row) -> Any:
         value, kind = self.data(args[0], env), args[1]
+        if kind == "binary":
+            return value.encode()
         if kind == "string":
             return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         if kind == "array" and isinstance(value, list):
@@ -296,8 +329,13 @@ class Evaluator(Administration):
 
     # Numbers and comparisons
 
-    def _add(self, env: Environment, args: list[Any], options: Row) -> float:
-        total, *rest = map(number, self.flat(args, env))
+    def _add(self, env: Environment, args: list[Any], options: Row) -> Any:
+        values = list(self.flat(args, env))
+        if isinstance(values[0], list):
+            return [item for value in values for item in value]
+        if isinstance(values[0], str):
+            return "".join(values)
+        total, *rest = map(number, values)
         for item in rest:
             total += item
         return total
@@ -326,6 +364,9 @@ class Evaluator(Administration):
 
     def _ge(self, env: Environment, args: list[Any], options: Row) -> bool:
         return self._compare(env, args, operator.ge)
+
+    def _lt(self, env: Environment, args: list[Any], options: Row) -> bool:
+        return self._compare(env, args, operator.lt)
 
     def _le(self, env: Environment, args: list[Any], options: Row) -> bool:
         return self._compare(env, args, operator.le)

@@ -37,6 +37,13 @@ class Extreme:
 MINVAL, MAXVAL = Extreme(""), Extreme("~")
 
 
+def merged(one: Any, other: Any) -> Any:
+    """What ``merge`` makes of two values."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return other
+    return {**one, **{name: merged(one.get(name), item) for name, item in other.items()}}
+
+
 def type_name(value: Any) -> str:
     if value is None:
         return "NULL"

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tornado_board.cluster import Role
-from tornado_board.models import TOP, PlayerChanged, Ranking
+from tornado_board.models import PlayerChanged, Ranking
 from tornado_board.ranking import actions
 from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
 from tornado_board.ranking.comparison import FRESH, Comparison
@@ -47,7 +47,6 @@ class BoardState:
         *,
         coalesce: float,
         depth: int,
-        top: int = TOP,
         left: tuple[EventId, int] | None = None,
     ) -> None:
         self.role, self.state = role, State.QUIET
@@ -58,7 +57,7 @@ class BoardState:
         self._coalesce = coalesce
         self._outbox = Outbox()
         self._gone = self._forget = False
-        self._stored = StoredBoard(now, depth, top)
+        self._stored = StoredBoard(now, depth)
         self._log = LogAccess(now)
         self._newest: Event | None = None  # an event of the log that was not sent
         # What a follower hears, and whether it is what the store has.

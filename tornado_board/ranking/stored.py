@@ -17,13 +17,12 @@ _BACKOFF = (0.5, 8.0)
 class StoredBoard:
     """The board and its best players. Changes that come in while it is read are gathered."""
 
-    def __init__(self, now: float, depth: int, shown: int) -> None:
-        """`depth` players are held, of whom `shown` are in an event: see `TopK`."""
+    def __init__(self, now: float, depth: int) -> None:
+        """`depth` players are held (`TopK`), or more where the board shows many (`Board.depth`)."""
         #: Whether the board has to be read, which makes no sense before `read_after`.
         self.must_read = True
         self.read_after = now
         self._depth = depth
-        self._shown = shown
         self._board: Board | None = None
         self._top: TopK | None = None
         self._data: str | None = None  # what both show, once that was asked
@@ -60,7 +59,8 @@ class StoredBoard:
         if self._is_old or not self.must_read:
             return False
         self.must_read = False
-        self._board, self._top = ranking.board, TopK(ranking, self._depth, self._shown)
+        board = self._board = ranking.board
+        self._top = TopK(ranking, board.depth(self._depth), board.top)
         self._data = None
         for change in self._gathered:
             self._top.apply(change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from tornado_board.models import ORDERING, Key, Ordering, Player, PlayerChanged, Ranking
+from tornado_board.models import Key, Player, PlayerChanged, Ranking
 
 
 class TopK:
@@ -20,10 +20,9 @@ class TopK:
 
     __slots__ = ("_depth", "_floor", "_key", "_keys", "_players", "_shown", "_version")
 
-    def __init__(
-        self, ranking: Ranking, depth: int, shown: int, ordering: Ordering = ORDERING
-    ) -> None:
-        """`ranking` is a read of the best `depth` players or more; `shown` of them matter.
+    def __init__(self, ranking: Ranking, depth: int, shown: int) -> None:
+        """`ranking` is a read of the best `depth` players or more; `shown` of them matter. The
+        order is the board's.
 
         Raises `ValueError` unless 1 <= `shown` <= `depth`.
         """
@@ -32,8 +31,8 @@ class TopK:
         self._depth = depth
         self._shown = shown
         self._version = ranking.version
-        self._key = ordering.key
-        self._keys: list[Key] = [ordering.key(player) for player in ranking.players]
+        self._key = key = ranking.board.ordering.key
+        self._keys: list[Key] = [key(player) for player in ranking.players]
         self._players: dict[str, Player] = {player.id: player for player in ranking.players}
         # A read that was not filled has seen the whole board: then there is no floor.
         self._floor: Key | None = None if len(self._keys) < depth else self._keys[-1]

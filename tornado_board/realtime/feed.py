@@ -11,15 +11,19 @@ from typing import Protocol
 from tornado_board.backoff import Backoff
 from tornado_board.models import Change
 from tornado_board.store import Feed, FeedLost, Store, StoreUnavailable
+from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
 #: Bounds, in seconds, of the wait before a lost feed is opened again; it doubles in between.
 _BACKOFF = (0.1, 5.0)
 
+#: Changes that are passed on before the event loop may go on to something else.
+_SLICE = 250
+
 
 class Sink(Protocol):
-    """Who is told of the changes."""
+    """Who is told of the changes. Its methods must not raise: the others would lose the feed."""
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Take in changes, in order."""
@@ -29,35 +33,82 @@ class Sink(Protocol):
 
 
 class Changefeed:
-    """Tells a `Sink` of every change in a store, for as long as it runs."""
+    """The one feed that a process has open of its store, which tells every change to all sinks. It
+    is open while there are any."""
 
-    def __init__(self, store: Store, sink: Sink) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._sink = sink
-        #: Since when the feed is not open, so that what is shown may be older than the store;
-        #: ``None`` while it is.
+        self._sinks: dict[Sink, None] = {}
+        self._open = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+        self._closed = False
+        #: Since when there are sinks and the feed is not open, so that what is shown may be older
+        #: than the store; ``None`` while it is, or there are none.
         self.lost_at: float | None = None
 
-    async def run(self) -> None:
+    @property
+    def is_running(self) -> bool:
+        """Whether it is open, or being opened."""
+        return self._task is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything that changes is told."""
+        return self._open.is_set()
+
+    async def opened(self) -> None:
+        """Wait until it is open."""
+        await self._open.wait()
+
+    def attach(self, sink: Sink) -> None:
+        """Tell `sink` of everything from now on, beginning with a resync: at once if the feed is
+        open, or else when it is."""
+        if self._closed or sink in self._sinks:
+            return
+        self._sinks[sink] = None
+        if self._task is None:
+            self.lost_at = time.monotonic()
+            self._task = self._tasks.start(self._run())
+        elif self.is_open:
+            sink.resync()
+
+    def detach(self, sink: Sink) -> None:
+        """The reverse."""
+        self._sinks.pop(sink, None)
+        if not self._sinks and self._task is not None:
+            self._task.cancel()
+            self._task = self.lost_at = None
+            self._open.clear()
+
+    async def close(self) -> None:
+        """Tell nobody any more. May be called twice."""
+        self._closed = True
+        for sink in list(self._sinks):
+            self.detach(sink)
+        await self._tasks.cancel()
+
+    async def _run(self) -> None:
         """Open the feed, resync, pass on the changes; and again whenever it ends.
 
         Returns only by being cancelled. A feed has no way to take up where it ended, so each time
-        the sink is told to read everything again. What goes wrong is logged once, not once a try.
+        the sinks are told to read everything again. What goes wrong is logged once, not once a try.
         """
         backoff = Backoff(*_BACKOFF)
         complained = failed = False
-        self.lost_at = time.monotonic()
         while True:
             feed: Feed | None = None
             try:
                 feed = await self._store.changes()
-                self._sink.resync()
                 self.lost_at = None
+                self._open.set()
+                for sink in list(self._sinks):
+                    sink.resync()
                 if complained:
                     logger.warning("the changefeed is back")
                     complained = False
                 while True:
-                    self._sink.apply(await feed.next())
+                    await self._pass_on(await feed.next())
                     failed = False
                     backoff.reset()
             except (FeedLost, StoreUnavailable) as error:
@@ -69,7 +120,17 @@ class Changefeed:
                 logger.log(level, "the changefeed failed and is opened again", exc_info=True)
                 failed = True
             finally:
-                self.lost_at = self.lost_at or time.monotonic()
+                if asyncio.current_task() is self._task:  # and not one that was let go
+                    self.lost_at = self.lost_at or time.monotonic()
+                    self._open.clear()
                 if feed is not None:
                     await feed.close()
             await asyncio.sleep(backoff.next())
+
+    async def _pass_on(self, changes: Sequence[Change]) -> None:
+        for start in range(0, len(changes), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            piece = changes[start : start + _SLICE]
+            for sink in list(self._sinks):
+                sink.apply(piece)

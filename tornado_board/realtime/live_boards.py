@@ -52,7 +52,13 @@ class LiveBoards:
     """
 
     def __init__(
-        self, store: Store, log: ReplayLog, hub: Hub, bus: Bus, settings: Settings
+        self,
+        store: Store,
+        log: ReplayLog,
+        hub: Hub,
+        bus: Bus,
+        feed: Changefeed,
+        settings: Settings,
     ) -> None:
         self.hub = hub
         self.role: Role | None = None
@@ -64,8 +70,8 @@ class LiveBoards:
         self._ending: dict[str, LiveBoard] = {}
         self._reads = Turns(_READS)
         self._locates = Turns(_READS)
-        self._feed = Changefeed(store, self)
-        self._feeding: asyncio.Task[None] | None = None
+        self._feed = feed
+        self._reads_feed = False
         self._tasks = Tasks()
         self._closed = False
         self._backlog = Backlog(
@@ -87,7 +93,7 @@ class LiveBoards:
             fail(live.ready, StoreUnavailable(_STOPPED))
             live.task.cancel()
         await asyncio.gather(*(live.task for live in ending), return_exceptions=True)
-        self._stop_feed()
+        self._read_feed(False)
         await self._backlog.close()
         await self._health.close()
         await self._tasks.cancel()
@@ -95,7 +101,7 @@ class LiveBoards:
     def missing(self) -> list[str]:
         """What keeps this process from being up to date, for ``/readyz``."""
         missing = self._bus.missing()
-        if self._feeding is not None and self._feed.lost_at is not None:
+        if self._reads_feed and self._feed.lost_at is not None:
             missing.append("the changefeed is not open yet")
         return missing
 
@@ -145,15 +151,11 @@ class LiveBoards:
             live.state.take_role(role, now)
             live.wake()
         if role is Role.FOLLOWER:
-            self._stop_feed()
             self._tasks.start(self._bus.follow(list(self._boards)))
-        else:
-            if was is Role.FOLLOWER:
-                self._tasks.start(self._bus.unfollow(list(self._boards)))
-            if self._feeding is None and not self._closed:
-                self._feed = Changefeed(self._store, self)
-                self._feeding = self._tasks.start(self._feed.run())
+        elif was is Role.FOLLOWER:
+            self._tasks.start(self._bus.unfollow(list(self._boards)))
         self._backlog.take_role(role)
+        self._read_feed(role is not Role.FOLLOWER and not self._closed)
 
     def on_following(self, board_id: str) -> None:
         live = self._boards.get(board_id)
@@ -183,13 +185,13 @@ class LiveBoards:
 
     def unfit_for(self) -> float:
         lost_at = self._feed.lost_at
-        if self._feeding is None or lost_at is None:
+        if not self._reads_feed or lost_at is None:
             return 0.0
         return time.monotonic() - lost_at
 
     async def can_publish(self) -> bool:
-        if self._feeding is not None:
-            return self._feed.lost_at is None
+        if self._feed.is_running:
+            return self._feed.is_open
         try:
             async with asyncio.timeout(self._settings.database_timeout):
                 await self._store.ping()
@@ -368,7 +370,9 @@ class LiveBoards:
         else:
             self.on_fenced()
 
-    def _stop_feed(self) -> None:
-        if self._feeding is not None:
-            self._feeding.cancel()
-            self._feeding = None
+    def _read_feed(self, reads: bool) -> None:
+        self._reads_feed = reads
+        if reads:
+            self._feed.attach(self)
+        else:
+            self._feed.detach(self)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tornado_board.sqlite import limits
+from tornado_board.sqlite.batches import Outcome, Write
 from tornado_board.sqlite.files import (
     DatabaseUnavailable,
     Lock,
@@ -20,9 +21,10 @@ from tornado_board.sqlite.files import (
     prepare,
 )
 from tornado_board.sqlite.readers import Readers
-from tornado_board.sqlite.writer import Guard, Outcome, Write, Writer
+from tornado_board.sqlite.writer import Guard, Tail, Writer
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Database:
@@ -52,6 +54,7 @@ class Database:
                 refused = True
                 raise
             prepare(first)
+            first.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE}")
             # All of them now: later, another file may be in this one's place.
             for _ in range(limits.READERS + 1):
                 connections.append(connect(path, limits.BUSY))
@@ -63,7 +66,7 @@ class Database:
                 connection.close()
             self._lock.release(forget=refused)
             raise DatabaseUnavailable(f"{path}: {error}") from error
-        self._on_change: Callable[[bool], None] | None = None
+        self._on_change: Callable[[bool, Any], None] | None = None
         self.waiting_writes = 0
         name = path.name
         own, clients = connections[1:2], connections[2:]
@@ -106,10 +109,13 @@ class Database:
         """
         return self._writer.problem
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], quiet: bool = False) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], quiet: bool = False, weight: int = 1
+    ) -> T:
         """Run `work` in the writer thread and return its result once it is on disk.
 
-        A `quiet` write is none that `on_change` has to tell of.
+        A `quiet` write is none that the tail has to read. `weight` is how many plain writes
+        take as long.
         What `work` raises is raised here, and what it had done is undone, without harm to its
         neighbours in the transaction. Raises `DatabaseUnavailable` if nothing could be written,
         and `OutcomeUncertain` if that is not known.
@@ -118,7 +124,22 @@ class Database:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
         self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, quiet))
+        self._writer.put(Write(work, outcome, quiet, weight=weight))
+        return await outcome
+
+    async def write_one_of(
+        self, work: Callable[[sqlite3.Connection, list[Item]], Sequence[T | Exception]], item: Item
+    ) -> T:
+        """Have `work` carry out `item`, with others that wait for the same `work`: it is given all
+        of them, and returns for each its result, or the exception that is raised here.
+
+        As `write` otherwise. If `work` raises, it is called again with each alone.
+        """
+        if self._users <= 0:
+            raise DatabaseUnavailable(f"{self.path.name} is closed")
+        outcome: asyncio.Future[T] = self._loop.create_future()
+        self.waiting_writes += 1
+        self._writer.put(Write(work, outcome, item=item))
         return await outcome
 
     async def read(
@@ -144,30 +165,40 @@ class Database:
             return await self._own_reader.run(work)
         return await self._readers.run(work, share=share, slow=slow, key=key)
 
-    async def watch(self, guard: Guard, on_change: Callable[[bool], None]) -> None:
+    async def watch(self, guard: Guard, on_change: Callable[[bool, Any], None]) -> None:
         """Have `guard` prepare the file, and look after its content; one owner may.
 
-        `on_change` runs on the event loop after each commit, of this process or another, that was
-        not `quiet`; its argument says whether the file's content was replaced. Raises
+        `on_change` runs on the event loop when the file's content was replaced, which its first
+        argument says, and when the tail (`follow`) has read something, which is the second. Raises
         `DatabaseUnavailable`.
         """
+        await self._write_bare(lambda _: self._writer.watch(guard))
+        self._on_change = on_change
+
+    async def follow(self, tail: Tail) -> None:
+        """Have `tail` read what is new from now on; the one before does no more. Raises
+        `DatabaseUnavailable`."""
+        await self._write_bare(lambda _: self._writer.follow(tail))
+
+    async def _write_bare(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        if self._users <= 0:
+            raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[None] = self._loop.create_future()
         self.waiting_writes += 1
-        self._writer.put(Write(lambda _: self._writer.watch(guard), outcome, bare=True))
+        self._writer.put(Write(work, outcome, bare=True))
         await outcome
-        self._on_change = on_change
 
     def on_replaced(self, name: str, work: Callable[[sqlite3.Connection], None]) -> None:
         """Have `work` run in a transaction of the writer's thread whenever the file's content was
         replaced, to make the tables of the user `name` where they are missing."""
         self._writer.on_replaced[name] = work
 
-    def _call_settle(self, outcomes: list[Outcome], changed: bool, restored: bool) -> None:
+    def _call_settle(self, outcomes: list[Outcome], restored: bool, found: Any) -> None:
         # A loop that was closed under us has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, outcomes, changed, restored)
+            self._loop.call_soon_threadsafe(self._settle, outcomes, restored, found)
 
-    def _settle(self, outcomes: list[Outcome], changed: bool, restored: bool) -> None:
+    def _settle(self, outcomes: list[Outcome], restored: bool, found: Any) -> None:
         self.waiting_writes -= len(outcomes)
         for outcome, result, error in outcomes:
             if outcome.done():
@@ -176,5 +207,5 @@ class Database:
                 outcome.set_result(result)
             else:
                 outcome.set_exception(error)
-        if (changed or restored) and self._on_change is not None:
-            self._on_change(restored)
+        if (restored or found is not None) and self._on_change is not None:
+            self._on_change(restored, found)

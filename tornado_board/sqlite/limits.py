@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-#: Writes that share one transaction at the most, so that the first of them isn't kept waiting.
+#: Writes that share one transaction, so that the first of them isn't kept waiting: it ends with the
+#: one whose weight makes it so many or more.
 BATCH = 500
+
+#: KiB of pages that the writer keeps in memory. Updates of 200,000 players, 1,000 at a time, took
+#: 10 % less of the CPU than with SQLite's 2,000.
+WRITER_CACHE = 16_000
 
 #: Threads that read for clients, each with a connection of its own.
 READERS = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import queue
@@ -10,29 +9,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from tornado_board.sqlite import limits
+from tornado_board.sqlite.batches import Apart, Outcome, Write, carry_out, code_of, together
 from tornado_board.sqlite.files import DatabaseUnavailable, OutcomeUncertain, Place, transaction
 
 logger = logging.getLogger(__name__)
-
-#: A future, its result, and its exception.
-Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
-
-
-@dataclass(slots=True)
-class Write:
-    """What is to be written, and who waits for it."""
-
-    work: Callable[[sqlite3.Connection], Any]
-    outcome: asyncio.Future[Any]
-    #: Whether it changes nothing that is watched.
-    quiet: bool = False
-    #: Whether it makes its own transactions.
-    bare: bool = False
 
 
 class Guard(Protocol):
@@ -53,6 +37,20 @@ class Guard(Protocol):
         """The transaction with the last `renew` was committed."""
 
 
+class Tail(Protocol):
+    """Reads what is new in the file. All methods run in the writer's thread; none raises, but for
+    `begin`."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """What is new is new from here on. Raises `sqlite3.Error`."""
+
+    def read(self, connection: sqlite3.Connection) -> Any:
+        """What is new, within a transaction; ``None`` if there is nothing."""
+
+    def keep(self) -> None:
+        """What the last `read` returned is so, and was told."""
+
+
 class Writer:
     """Takes writes from a queue and commits them, as many together as wait.
 
@@ -64,16 +62,18 @@ class Writer:
         self,
         path: Path,
         connection: sqlite3.Connection,
-        settle: Callable[[list[Outcome], bool, bool], None],
+        settle: Callable[[list[Outcome], bool, Any], None],
     ) -> None:
-        """`settle` is called, in this object's thread, with what became of writes, whether there
-        is something new in the file, and whether its content was replaced."""
+        """`settle` is called, in this object's thread, with what became of writes, whether the
+        file's content was replaced, and what the tail read."""
         self._path = path
         self._connection = connection
         self._settle = settle
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._held: Write | None = None
         self._place = Place(path)
         self._guard: Guard | None = None
+        self._tail: Tail | None = None
         self._closing = False
         self._data_version = self._read_data_version()
         #: What the file's users have to do where its content was replaced, by their names.
@@ -102,31 +102,47 @@ class Writer:
         self._prepare(guard)
         self._guard = guard
 
+    def follow(self, tail: Tail) -> None:
+        """Have `tail` read what is new from now on. For a `bare` write."""
+        self._tail = None
+        tail.begin(self._connection)
+        self._tail = tail
+
     def _run(self) -> None:
         closing = False
         while not closing:
-            batch: list[Write] = []
-            with contextlib.suppress(queue.Empty):
-                write = self._queue.get(timeout=limits.POLL)
-                while write is not None and len(batch) < limits.BATCH - 1:
-                    batch.append(write)
-                    write = self._queue.get_nowait()
-                if write is None:
-                    closing = True
-                else:
-                    batch.append(write)
+            batch, closing = self._next_batch()
             try:
                 for write in [write for write in batch if write.bare]:
                     batch.remove(write)
                     self._carry_out_bare(write)
                 if batch:
-                    self._commit(batch)
+                    self._commit(together(batch))
                 elif not closing:
                     self._look_after()
             except Exception:
                 logger.exception("%s: the writer failed", self._path)
 
     # Writes
+
+    def _next_batch(self) -> tuple[list[Write], bool]:
+        """The writes that share the next transaction, and whether they are the last ones."""
+        batch: list[Write] = []
+        weight = 0
+        with contextlib.suppress(queue.Empty):
+            write = self._held or self._queue.get(timeout=limits.POLL)
+            self._held = None
+            while write is not None:
+                if batch and write.weight >= limits.BATCH:
+                    self._held = write  # it has a transaction to itself
+                    break
+                batch.append(write)
+                weight += write.weight
+                if weight >= limits.BATCH:
+                    break
+                write = self._queue.get_nowait()
+            return batch, write is None
+        return batch, False
 
     def _carry_out_bare(self, write: Write) -> None:
         try:
@@ -138,12 +154,13 @@ class Writer:
             outcome = (write.outcome, None, error)
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        self._settle([outcome], False, False)
+        self._settle([outcome], False, None)
 
     def _commit(self, batch: list[Write]) -> None:
         """Carry out `batch` in one transaction, and tell of it."""
         connection = self._connection
         restored = committing = changed = False
+        told: Any = None
         try:
             if (problem := self._place.problem()) is not None:
                 raise _Misplaced(problem)
@@ -152,26 +169,38 @@ class Writer:
                 connection.execute("ROLLBACK")
                 restored = self._adopt_if_replaced()
                 self._begin()
-            outcomes = [_carry_out(write, connection, self._path.name) for write in batch]
+            outcomes = carry_out(batch, connection, self._path.name)
             changed = any(
                 outcome[2] is None and not write.quiet
                 for write, outcome in zip(batch, outcomes, strict=True)
             )
             if self._guard is not None and changed:
                 self._guard.renew(connection)
+            # Here, since it costs no transaction and no other thread.
+            found = self._tail.read(connection) if self._tail is not None and changed else None
             committing = True
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
             if self._guard is not None and changed:
                 self._guard.keep()
+            if self._tail is not None and found is not None:
+                self._tail.keep()
+                told = found
             if (problem := self._place.problem()) is not None:
                 raise _Misplaced(problem)
             self._works()
+        except Apart:
+            for write in batch:
+                self._commit([write])
+            return
         except Exception as error:  # whatever it is, those who wait have to be told
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             failure = self._failure(error, committing)
             outcomes = [(write.outcome, None, failure) for write in batch]
-        self._settle(outcomes, changed or self._written_by_others(), restored)
+        self._settle(outcomes, restored, told)
+        if self._written_by_others():
+            self._tell_of_others(restored=False)
 
     def _failure(self, error: Exception, committing: bool) -> DatabaseUnavailable:
         """`error` as those who wait are told of it, which is noted as the state of the file."""
@@ -198,9 +227,22 @@ class Writer:
                 self._connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                busy = _code(error) == sqlite3.SQLITE_BUSY
+                busy = code_of(error) == sqlite3.SQLITE_BUSY
                 if not busy or self._closing or time.monotonic() >= deadline:
                     raise
+
+    def _tell_of_others(self, *, restored: bool) -> None:
+        """Tell of what others have written."""
+        found: Any = None
+        if self._tail is not None:
+            with contextlib.suppress(sqlite3.Error):  # the next time
+                self._connection.execute("BEGIN")
+                try:
+                    if (found := self._tail.read(self._connection)) is not None:
+                        self._tail.keep()
+                finally:
+                    self._connection.execute("ROLLBACK")
+        self._settle([], restored, found)
 
     # Watching over the file
 
@@ -211,7 +253,7 @@ class Writer:
             return
         try:
             if self._written_by_others():
-                self._settle([], True, self._adopt_if_replaced())
+                self._tell_of_others(restored=self._adopt_if_replaced())
             self._probe()
             self._renew()
             self._checkpoint()
@@ -246,7 +288,7 @@ class Writer:
         connection = self._connection
         try:
             if self._adopt_if_replaced():
-                self._settle([], True, True)
+                self._settle([], True, None)
             self._begin(0)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")
@@ -317,37 +359,3 @@ class Writer:
 
 class _Misplaced(Exception):
     """The file is not where it was opened."""
-
-
-def _carry_out(write: Write, connection: sqlite3.Connection, name: str) -> Outcome:
-    connection.execute("SAVEPOINT write")
-    try:
-        result = write.work(connection)
-    except Exception as error:
-        if not connection.in_transaction or _concerns_all(error):
-            raise  # SQLite gave up the whole transaction (a full disk, say); so must the batch
-        connection.execute("ROLLBACK TO write")
-        connection.execute("RELEASE write")
-        if isinstance(error, sqlite3.Error):
-            error = DatabaseUnavailable(f"{name}: {error}")
-        return write.outcome, None, error
-    connection.execute("RELEASE write")
-    return write.outcome, result, None
-
-
-def _concerns_all(error: Exception) -> bool:
-    """Whether `error` is of the file or the disk, and not of one statement."""
-    return isinstance(error, sqlite3.Error) and _code(error) not in (
-        None,
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_TOOBIG,
-        sqlite3.SQLITE_RANGE,
-    )
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """SQLite's primary result code; ``None`` for an error of the module's own."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF

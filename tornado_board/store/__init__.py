@@ -7,20 +7,14 @@ Nothing in here knows who reads that.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-from tornado_board.models import (
-    Board,
-    Change,
-    NewBoard,
-    NewPlayer,
-    Number,
-    Player,
-    PlayerPatch,
-    RankedPlayer,
-    Ranking,
-)
+import msgspec
+
+from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
+from tornado_board.models import Board, Change, Number, Player, Ranking
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -38,8 +32,21 @@ class AlreadyExists(StoreError):
     """The id is taken."""
 
 
+class HasPlayers(StoreError):
+    """The board's order can't be changed while it has players; nothing was changed."""
+
+
 class OutOfRange(StoreError):
-    """The sum would leave ±2^53; nothing was changed."""
+    """The score would leave ±2^53 or the board's bounds; nothing was changed."""
+
+
+class Invalid(StoreError):
+    """What was there and the change don't go together: a minimum above the maximum, say, or a
+    ``meta`` that would be too long. Nothing was changed."""
+
+
+class KeyReused(StoreError):
+    """The idempotency key was used for another request; nothing was changed."""
 
 
 class StoreUnavailable(StoreError):
@@ -48,6 +55,60 @@ class StoreUnavailable(StoreError):
 
 class OutcomeUnknown(StoreError):
     """The store was lost while it carried out a write, which may have been applied or not."""
+
+
+@dataclass
+class Once:
+    """What makes a write happen once, however often its request comes: the caller's key for it.
+
+    A write that is given one stores its outcome with its change, in the same atomic step. One with
+    a `key` that the store has for the same resource changes nothing and returns that outcome again;
+    then `replayed` is set, for several submissions also where that is so of some of them only. If
+    it is another `request`, it raises `KeyReused`.
+
+    Outcomes are kept for `KEPT` seconds or longer, unless `docs/` name a bound by number. A write
+    that raises stores nothing.
+    """
+
+    #: A digest of the caller and the key, and one of all that makes the request what it is: 1 to 64
+    #: of ``A-Z a-z 0-9 - _``.
+    key: str
+    request: str
+    replayed: bool = False
+
+    #: Seconds that an outcome is kept.
+    KEPT: ClassVar[float] = 24 * 3600.0
+
+
+class Submitted(msgspec.Struct, frozen=True, gc=False):
+    """What a submission did, or an addition."""
+
+    #: As it stands after this very submission.
+    player: Player
+    #: The score before; ``None`` if the player was made.
+    previous: Number | None
+    #: Whether anything was changed: the score, the name or ``meta``.
+    changed: bool
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a player stands, or stood: enough to go on from there, whatever changed since."""
+
+    score: Number
+    reached_at: int
+    id: str
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """A piece of a board's scores: ids of players and, at the same positions, their scores.
+
+    `version`: as `Ranking.version`; changes that are not newer are in there. 0 where the store has
+    no such order.
+    """
+
+    ids: Sequence[str]
+    scores: Sequence[Number]
+    version: int = 0
 
 
 class FeedLost(Exception):
@@ -71,7 +132,8 @@ class Store(Protocol):
     """Boards and players. Every method may raise `StoreUnavailable`, writes `OutcomeUnknown` too.
 
     Ids and bodies have been validated by the caller. A write that returned is durable. Players
-    are in the order of `models.ORDERING`.
+    are in the order of their board (`models.Ordering`). A write that leaves its board's bounds, or
+    whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
@@ -92,8 +154,8 @@ class Store(Protocol):
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """At most `limit` boards with an id greater than `after`, in the order of their ids."""
 
-    async def create_board(self, new: NewBoard) -> Board:
-        """Raises `AlreadyExists`."""
+    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+        """Raises `AlreadyExists` or `Invalid`."""
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
@@ -101,26 +163,95 @@ class Store(Protocol):
     async def delete_board(self, board_id: str) -> None:
         """Delete the board and its players. Raises `NotFound`."""
 
+    async def update_board(
+        self, board_id: str, patch: BoardPatch, once: Once | None = None
+    ) -> Board:
+        """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
+        `ties` would become another while it has players, or `Invalid`."""
+
     async def ranking(self, board_id: str, limit: int) -> Ranking:
-        """The board and its best `limit` players. Raises `NotFound`."""
+        """The board and its best players, `Board.depth` of `limit`, in one read.
 
-    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
-        """Raises `NotFound` (the board) or `AlreadyExists` (the player, on this board)."""
+        Raises `NotFound`.
+        """
 
-    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
+    # Players
+
+    async def create_player(
+        self, board_id: str, new: NewPlayer, once: Once | None = None
+    ) -> Player:
+        """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
+        or `Invalid`."""
+
+    async def get_player(self, board_id: str, player_id: str) -> Player:
         """Raises `NotFound`."""
 
-    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
-        """Raises `NotFound`."""
+    async def update_player(
+        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+    ) -> Submitted:
+        """Raises `NotFound`, `OutOfRange` or `Invalid`."""
 
-    async def delete_player(self, board_id: str, player_id: str) -> None:
-        """Raises `NotFound`."""
+    async def delete_player(self, board_id: str, player_id: str) -> Player:
+        """Delete the player, and return it as it was. Raises `NotFound`."""
 
-    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
-        """Add `amount` and return the player as it stands after this very addition.
+    async def add_score(
+        self,
+        board_id: str,
+        player_id: str,
+        amount: Number,
+        *,
+        create: bool = False,
+        once: Once | None = None,
+    ) -> Submitted:
+        """Add `amount`; `create`: to 0, if there is no such player.
 
         Additions that wait at the same time share one transaction or query. Raises `NotFound` or
         `OutOfRange`.
+        """
+
+    async def submit(
+        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Submitted | StoreError]:
+        """Hand in scores, in order; each stands for itself. The results are in the same order: of
+        what was refused, why (`OutOfRange`, `Invalid`, `StoreUnavailable`, `OutcomeUnknown`).
+
+        An operator that a submission does not name is the board's. Several of one player are
+        carried out one after the other. They share transactions and queries, also with those of
+        other callers. Raises `NotFound` (the board), and otherwise only where nothing was changed.
+        """
+
+    # Pages. Of a board that does not exist each raises `NotFound`.
+
+    async def players_after(
+        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+    ) -> Sequence[Player]:
+        """At most `limit` players behind `place`, best first; ``None`` is before the first player.
+
+        `backwards`: before `place`, that nearest to it first; ``None`` is behind the last player.
+        """
+
+    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+        """Those of `ids` that there are, in any order."""
+
+    async def player_at(self, board_id: str, rank: int) -> Player | None:
+        """The first player whose rank is `rank` or greater, if any. Where a board has many players
+        this is slow: it counts."""
+
+    # Counts and ranks; what `ranking.ranks` answers where it knows the board.
+
+    async def count(self, board_id: str) -> int:
+        """How many players the board has. Slow where there are many. Raises `NotFound`."""
+
+    async def rank(self, board_id: str, score: Number) -> int:
+        """One more than the number of players with a better score. Slow where there are many above.
+        Raises `NotFound`."""
+
+    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+        """All players' scores, in pieces, without order. Players who change meanwhile are in it as
+        they were at some time between the first piece and the last; so may be those who come or go.
+
+        Raises `NotFound`, and `StoreUnavailable` also in the middle. A piece takes the event loop
+        no longer than some milliseconds.
         """
 
     async def changes(self) -> Feed:

@@ -38,6 +38,7 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
         self.received = 0
         self.passed_on = self.refused = False
         self._method = ""
+        self._most = connection.server.settings.max_body
         self._cors: tuple[tuple[str, str], ...] = ()
 
     def headers_received(
@@ -54,6 +55,8 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
             target = self._check_host(start_line, headers)
             if server.settings.trust_forwarded:
                 self._believe_proxy(headers)
+            if _is_bulk(start_line.method, target):
+                self._most = max(self._most, server.settings.max_bulk_body)
             length = headers.get("Content-Length", "")
             if length.isascii() and length.isdigit():  # Tornado refuses what isn't
                 self._check_size(int(length[:_DIGITS]))
@@ -90,9 +93,11 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
         self.connection.refuse(problem, self._cors, body=self._method != "HEAD")
 
     def _check_size(self, size: int) -> None:
-        most = self.connection.server.settings.max_body
+        most = self._most
         if size > most:
             raise Problem(413, f"The request's body is too large; the most is {most:,} bytes.")
+        if size > self.connection.server.settings.max_body:
+            self.connection.reserve(size)
 
     def _check_host(
         self, line: tornado.httputil.RequestStartLine, headers: tornado.httputil.HTTPHeaders
@@ -135,6 +140,13 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
         if address is not None:
             headers["X-Real-Ip"] = address  # which Tornado believes
             self.connection.server.move(self.connection, address)
+
+
+def _is_bulk(method: str, target: str) -> bool:
+    """Whether a request hands in many scores, and may be larger than others."""
+    path = target.partition("?")[0].removesuffix("/")
+    board = path.partition("/boards/")[2].removesuffix("/scores")
+    return method == "POST" and path.endswith(f"/boards/{board}/scores") and "/" not in board
 
 
 def split_target(method: str, target: str) -> tuple[str, str | None]:

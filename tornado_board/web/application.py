@@ -10,10 +10,12 @@ from tornado.httputil import HTTPServerRequest
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
-from tornado_board.web.handler import Handler, NotFoundHandler, ServerHandler, Services
+from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
+from tornado_board.web.handler import Handler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
-from tornado_board.web.players import PlayerHandler, PlayersHandler, ScoreAddHandler
+from tornado_board.web.players import PlayerHandler, PlayersHandler
+from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
 from tornado_board.web.several import SeveralEventsHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
@@ -25,7 +27,9 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/events/?", EventsHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
+    (r"/boards/([^/]+)/scores/?", ScoresHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),

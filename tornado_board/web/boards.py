@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Awaitable
 
-from msgspec.structs import asdict
-
-from tornado_board.models import TOP, Board, NewBoard, board_json, is_id
+from tornado_board.inputs import UNSET, BoardPatch, NewBoard
+from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
-from tornado_board.store import StoreUnavailable
-from tornado_board.web import streams
+from tornado_board.store import StoreError, StoreUnavailable
+from tornado_board.web import answers, streams
 from tornado_board.web.handler import Handler
+from tornado_board.web.idempotency import id_of
 from tornado_board.web.websocket import is_upgrade
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -28,17 +29,32 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
     return path if player_id is None else f"{path}players/{player_id}/"
 
 
-class BoardsHandler(Handler):
+class _Boards(Handler):
+    async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
+        """Answer with a board that was written, and with its `count` of players if the store can
+        tell it."""
+        try:
+            players = await count
+        except StoreError:
+            players = None  # the board was written all the same
+        self.send_json(answers.whole_board(board, players), status)
+
+
+class BoardsHandler(_Boards):
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
+        fields = self.fields_argument("settings")
         limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
         boards = await self._listed(limit + 1, self.id_argument("after"))
         if len(boards) > limit:
             boards = boards[:limit]
-            query = urllib.parse.urlencode({"limit": limit, "after": boards[-1].id})
+            query = urllib.parse.urlencode(
+                {"limit": limit, "after": boards[-1].id}
+                | ({"fields": ",".join(fields)} if fields else {})
+            )
             self.set_header("Link", f'<{self.prefix}/boards/?{query}>; rel="next"')
         self.set_header("Cache-Control", "no-cache")
-        self.send_json({"boards": [asdict(board) for board in boards]})
+        self.send_json({"boards": [answers.listed_board(b, fields) for b in boards]})
 
     async def _listed(self, count: int, after: str) -> list[Board]:
         """The first `count` boards behind the id `after` that have an id of this API.
@@ -56,26 +72,34 @@ class BoardsHandler(Handler):
 
     async def post(self) -> None:
         """Make a board."""
-        board = await self.store.create_board(self.body(NewBoard, empty=True))
-        self.set_header("Location", self.prefix + path_of(board.id))
-        self.send_json(asdict(board), status=201)
+        new, once = self.body(NewBoard, empty=True), self.once
+        if once is not None:
+            new.id = new.id or id_of(once)
+        board = await self.store.create_board(new, once)
+        self.ranks.forget(board.id)
+        self.created(path_of(board.id))
+        # Not the ranks' count: who makes a board does not ask for its ranks yet.
+        await self.send_whole(board, self.store.count(board.id), 201)
 
 
-class BoardHandler(Handler):
+class BoardHandler(_Boards):
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
         if is_upgrade(self) or self.wants_event_stream:
             await _serve_stream(self, board_id)
             return
-        limit = self.integer_argument("limit", TOP, 1, MOST_PLAYERS)
+        limit = self.integer_argument("limit", 0, 1, MOST_PLAYERS)
+        fields = self.fields_argument("settings", "count", "meta", "rank")
         # Taken before the board is read: a stream from here may repeat a change, but misses none.
         position = await self.position(board_id)
         ranking = await self.store.ranking(board_id, limit)
+        players = ranking.players[: limit or ranking.board.top]
+        count = await self.ranks.count(board_id) if "count" in fields else None
         if position is not None:
             self.set_header("Last-Event-ID", str(position))
         self.set_header("Cache-Control", "no-cache")
         self.add_header("Vary", "Accept")
-        self.send_json(board_json(ranking.board, ranking.players))
+        self.send_json(answers.board(ranking.board, players, fields, count))
 
     async def position(self, board_id: str) -> EventId | None:
         """The id of the board's newest event, if it has one."""
@@ -84,9 +108,18 @@ class BoardHandler(Handler):
         except (LimitReached, StoreUnavailable):
             return None  # a board may be readable without being live; reading it will tell
 
+    async def patch(self, board_id: str) -> None:
+        """Change the board's name and settings."""
+        patch = self.body(BoardPatch)
+        board = await self.store.update_board(board_id, patch, self.once)
+        if patch.order is not UNSET:
+            self.ranks.forget(board_id)
+        await self.send_whole(board, self.ranks.count(board_id))
+
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
         await self.store.delete_board(board_id)
+        self.ranks.forget(board_id)
         self.no_content()
 
 

@@ -9,25 +9,27 @@ import re
 import unicodedata
 import urllib.parse
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from tornado_board.models import is_visible, score_of
+from tornado_board.web.meta import checked, has_lone_surrogate
 from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 #: Longer integers are beyond every bound, and reading them takes time that grows with the square
 #: of their length.
 _LONGEST_INTEGER = 40
 
-#: Brackets in a body. Every object here is flat, and a name has no room for as many, so that more
-#: are either nested too deeply for the parser or wrong anyway.
-_MOST_BRACKETS = 500
+#: Brackets in an object. A ``meta`` of 4 KB and a name have no room for as many, so that more are
+#: either nested too deeply for the parser or wrong anyway.
+_MOST_BRACKETS = 5000
 
 #: A number in a form field, spelled as in JSON.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -35,10 +37,17 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII
 #: Control characters, and the two Unicode line separators.
 _NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
 
+#: What scores and their bounds are called.
+_NUMBERS = frozenset({"score", "amount", "min", "max"})
+
 # msgspec has no other way to tell which field is wrong than its message, and a message about an
 # unknown field has that field's name in it, which may look like another message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)`\Z")
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\[[0-9]+\])?`\Z")
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`\Z")
+
+
+class NotJSON(Problem):
+    """A body is no JSON text at all."""
 
 
 def decode(
@@ -59,26 +68,42 @@ def decode(
         if empty:
             return expected()
         raise Problem(400, f"The body is empty; send a JSON object with {_fields(expected)}.")
-    if _content_type(headers, form) == FORM:
-        values = _decode_form(body)
-    else:
-        values = _decode_json(body, expected)
-    return _convert(values, expected)
+    if content_type(headers, (JSON, FORM) if form else (JSON,)) == FORM:
+        return _convert(_decode_form(body), expected)
+    return decode_object(body, expected)
 
 
-def _content_type(headers: Mapping[str, str], form: bool) -> str:
-    """The type of the body, if it is taken."""
-    content_type, *parameters = (
-        p.strip().lower() for p in headers.get("Content-Type", "").split(";")
-    )
-    accepted = f"application/json, {FORM}" if form else "application/json"
+def decode_object(text: bytes, expected: type[T], what: str = "The body") -> T:
+    """The `expected` struct that `text`, a JSON object, spells; `what` names it in messages.
+
+    Raises `Problem` 400, as `NotJSON` where it is no JSON.
+    """
+    return _convert(_decode_json(text, expected, what), expected)
+
+
+def check_name(name: str) -> None:
+    """Raise `Problem` 400 unless `name` can be the name of a board or a player."""
+    # What is printable (by `str.isprintable`) is none of these, which is quicker to ask.
+    if not name.isprintable():
+        if any(unicodedata.category(character) in _NOT_IN_NAMES for character in name):
+            raise Problem(400, "name: must not contain control characters or line breaks.")
+        if has_lone_surrogate(name):
+            raise Problem(400, "name: half of a surrogate pair is not a character.")
+    if not is_visible(name):
+        raise Problem(400, "name: must have a character that can be seen.")
+
+
+def content_type(headers: Mapping[str, str], taken: Sequence[str]) -> str:
+    """The type of a request's body, one of `taken`. Raises `Problem` 415 if it is none of them, or
+    the body is not plain UTF-8."""
+    named, *parameters = (p.strip().lower() for p in headers.get("Content-Type", "").split(";"))
+    accepted = ", ".join(taken)
     hint = {"Accept-Post": accepted, "Accept-Patch": accepted}
-    is_json = content_type == "application/json" or (
-        content_type.startswith("application/") and content_type.endswith("+json")
-    )
-    if not is_json and not (form and content_type == FORM):
-        got = "has no Content-Type" if not content_type else "is of a type that isn't taken here"
-        raise Problem(415, f"The body {got}; send it as {' or '.join(accepted.split(', '))}.", hint)
+    if named.startswith("application/") and named.endswith("+json"):
+        named = JSON
+    if named not in taken:
+        got = "has no Content-Type" if not named else "is of a type that isn't taken here"
+        raise Problem(415, f"The body {got}; send it as {' or '.join(taken)}.", hint)
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8"):
@@ -87,25 +112,28 @@ def _content_type(headers: Mapping[str, str], form: bool) -> str:
         raise Problem(
             415, "The body is compressed; send it plain.", {"Accept-Encoding": "identity"}
         )
-    return content_type
+    return named
 
 
-def _decode_json(body: bytes, expected: type[msgspec.Struct]) -> dict[str, Any]:
+def _decode_json(body: bytes, expected: type[msgspec.Struct], what: str) -> dict[str, Any]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise Problem(400, f"The body is not UTF-8: see its byte {error.start}.") from None
+        raise NotJSON(400, f"{what} is not UTF-8: see its byte {error.start}.") from None
+    too_deep = Problem(400, f"{what} is nested too deeply.")
     if text.count("[") + text.count("{") > _MOST_BRACKETS:
-        raise Problem(400, "The body is nested too deeply; send a flat JSON object.")
+        raise too_deep
     try:
         values = _json.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Problem(400, f"The body is not JSON: {error.msg} at {where}.") from None
+        raise NotJSON(400, f"{what} is not JSON: {error.msg} at {where}.") from None
+    except RecursionError:
+        raise too_deep from None
     if not isinstance(values, dict):
-        raise Problem(400, f"The body must be a JSON object with {_fields(expected)}.")
+        raise Problem(400, f"{what} must be a JSON object with {_fields(expected)}.")
     for name, value in values.items():
-        if _has_lone_surrogate(name) or (isinstance(value, str) and _has_lone_surrogate(value)):
+        if has_lone_surrogate(name) or (isinstance(value, str) and has_lone_surrogate(value)):
             raise Problem(400, f"{_shown(name)}: half of a surrogate pair is not a character.")
     return values
 
@@ -135,13 +163,17 @@ def _convert(values: dict[str, Any], expected: type[T]) -> T:
         raise Problem(400, _detail(str(error), values, expected)) from None
     for name in expected.__struct_fields__:
         value = getattr(result, name)
-        if name == "name" and isinstance(value, str):
-            if any(unicodedata.category(character) in _NOT_IN_NAMES for character in value):
-                raise Problem(400, "name: must not contain control characters or line breaks.")
-            if not is_visible(value):
-                raise Problem(400, "name: must have a character that can be seen.")
-        elif name in ("score", "amount") and value is not msgspec.UNSET:
+        if value is None or value is msgspec.UNSET:
+            continue
+        if name == "name":
+            check_name(value)
+        elif name in _NUMBERS:
             setattr(result, name, score_of(value))
+        elif name == "meta":
+            try:
+                setattr(result, name, checked(value))
+            except ValueError as error:
+                raise Problem(400, f"meta: {error}.") from None
     return result
 
 
@@ -176,10 +208,6 @@ def _fields(expected: type[msgspec.Struct]) -> str:
 def _shown(name: str) -> str:
     """A field's name as the client spelled it, fit for a message."""
     return ascii(name[:64])[1:-1] or "(empty name)"
-
-
-def _has_lone_surrogate(text: str) -> bool:
-    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _number(text: str) -> int | float:

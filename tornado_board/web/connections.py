@@ -23,6 +23,7 @@ import tornado.iostream
 from tornado_board.settings import Settings
 from tornado_board.tasks import Tasks
 from tornado_board.web.admission import Admission
+from tornado_board.web.body_room import BodyRoom, Reservation
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem
@@ -54,7 +55,7 @@ class ShortCut(Protocol):
 class Connection(Stream):
     """A connection that counts towards the limits until its socket is closed, whoever does it."""
 
-    __slots__ = ("phase", "server", "share")
+    __slots__ = ("phase", "reservation", "server", "share")
 
     def __init__(
         self, server: Server, share: Share, sock: socket.socket, *args: Any, **kwargs: Any
@@ -62,6 +63,8 @@ class Connection(Stream):
         self.server = server
         self.share = share
         self.phase = Phase.DETACHED
+        #: What the body of the present request takes, if it is a large one.
+        self.reservation: Reservation | None = None
         super().__init__(sock, *args, **kwargs)
 
     @property
@@ -93,6 +96,21 @@ class Connection(Stream):
         """
         return self.give_socket(), self.share.leave
 
+    def reserve(self, size: int) -> None:
+        """Have room for `size` bytes of a large body until the request was answered.
+
+        Raises what `BodyRoom.reserve` raises.
+        """
+        if self.reservation is None:
+            self.reservation = Reservation(self.share.key)
+        self.server.body_room.reserve(self.reservation, size)
+
+    def release(self) -> None:
+        """Give back what was reserved."""
+        if self.reservation is not None:
+            self.server.body_room.release(self.reservation)
+            self.reservation = None
+
     def has_to_answer(self) -> bool:
         return self.phase in (Phase.BODY, Phase.ANSWER, Phase.SENDING)
 
@@ -122,6 +140,7 @@ class Connection(Stream):
 
     def on_closed(self) -> None:
         self.server.enter(self, Phase.DETACHED)
+        self.release()
         if not self.handed_over:
             self.share.leave()
 
@@ -164,6 +183,7 @@ class Server(HTTPServer):
         self.host_refused = False
         self.short_cut = short_cut
         self.shares = Shares(settings)
+        self.body_room = BodyRoom(settings)
         self._timeouts = {
             Phase.IDLE: settings.idle_timeout,
             Phase.HEADER: settings.header_timeout,
@@ -252,6 +272,7 @@ class Server(HTTPServer):
     ) -> tornado.httputil.HTTPMessageDelegate:
         assert isinstance(stream, Connection)
         stream.ignore_input()
+        stream.release()
         if self._quiet is not None:
             stream.close()
         else:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -18,42 +18,37 @@ import ujson
 
 from tornado_board import models
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.replay import LogUnavailable, ReplayLog
+from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.ranks import Ranks, Standing
+from tornado_board.replay import ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
-    AlreadyExists,
-    NotFound,
-    OutcomeUnknown,
-    OutOfRange,
+    Once,
     Store,
-    StoreUnavailable,
+    StoreError,
 )
 from tornado_board.tasks import succeed
-from tornado_board.web import bodies, tornado_internals
+from tornado_board.web import bodies, idempotency, tornado_internals
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.connections import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
-from tornado_board.web.problems import CONTENT_TYPE, Problem
+from tornado_board.web.idempotency import Answer, Repeat, Repeats
+from tornado_board.web.problems import CONTENT_TYPE, Problem, problem_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger(__name__)
 
-_STATUSES: dict[type[Exception], int] = {
-    NotFound: 404,
-    AlreadyExists: 409,
-    OutOfRange: 422,
-    StoreUnavailable: 503,
-    OutcomeUnknown: 503,
-    LogUnavailable: 503,
-    LimitReached: 503,
-}
-
 ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: What resources can have beside OPTIONS.
-_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+
+#: The methods whose requests may have an idempotency key: the others do the same each time.
+_REPEATED = frozenset({"POST", "PATCH"})
+
+#: What of an answer's header is the request's own.
+_KEPT_HEADERS = ("Content-Type", "Location")
 
 #: Seconds a browser may remember what OPTIONS said.
 _PREFLIGHT_MAX_AGE = 600
@@ -67,9 +62,11 @@ class Services:
     log: ReplayLog
     hub: Hub
     catch_ups: CatchUps
+    ranks: Ranks
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 class Handler(tornado.web.RequestHandler):
@@ -81,6 +78,7 @@ class Handler(tornado.web.RequestHandler):
     #: told.
     client_gone = False
     _detached = False
+    _repeat: Repeat | None = None
     _gone: asyncio.Future[None] | None = None
 
     def initialize(self, services: Services) -> None:
@@ -99,6 +97,10 @@ class Handler(tornado.web.RequestHandler):
     def hub(self) -> Hub:
         return self.services.hub
 
+    @property
+    def ranks(self) -> Ranks:
+        return self.services.ranks
+
     #: The methods of this resource, as ``Allow`` lists them.
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
 
@@ -106,7 +108,7 @@ class Handler(tornado.web.RequestHandler):
         if "allowed" in cls.__dict__:
             return
         missing = tornado.web.RequestHandler.get
-        methods = [n for n in _METHODS if n != "HEAD" and getattr(cls, n.lower()) is not missing]
+        methods = [n for n in METHODS if n != "HEAD" and getattr(cls, n.lower()) is not missing]
         if "GET" in methods:
             methods.insert(1, "HEAD")
         cls.allowed = (*methods, "OPTIONS")
@@ -118,6 +120,8 @@ class Handler(tornado.web.RequestHandler):
             for value in self.path_args:
                 if not models.is_id(value):
                     raise Problem(400, f"An id {ID_RULE}.")
+        if self.request.method in _REPEATED:
+            self._begin_once()
         return None
 
     async def head(self, *ids: str) -> None:
@@ -134,6 +138,39 @@ class Handler(tornado.web.RequestHandler):
             self.set_header("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE))
         self.set_status(204)
         self.finish()
+
+    # Requests that come again
+
+    def _begin_once(self) -> None:
+        """Give the answer again if the request has a key that had one."""
+        request = self.request
+        key = request.headers.get(idempotency.KEY)
+        if key is None:
+            return
+        path = request.path.rstrip("/")
+        what = f"{request.method} {path}?{request.query}".encode(), request.body
+        once = idempotency.once_of(key, self.caller, self.path_args, what)
+        self._repeat = self.services.repeats.begin(once)
+        if self._repeat.answer is not None:
+            once.replayed = True
+            status, headers, body = self._repeat.answer
+            for name, value in headers:
+                self.set_header(name, value)
+            self.send(body, status)
+
+    @property
+    def caller(self) -> str:
+        """Who asks: nobody in particular, as long as there are no tokens."""
+        return ""
+
+    @property
+    def once(self) -> Once | None:
+        """What makes this request's change happen once, if the request has a key for that."""
+        return None if self._repeat is None else self._repeat.once
+
+    def on_finish(self) -> None:
+        if self._repeat is not None:
+            self._repeat.end()
 
     # What comes in
 
@@ -158,6 +195,24 @@ class Handler(tornado.web.RequestHandler):
         if text and not models.is_id(text):
             raise Problem(400, f"{name}: {ID_RULE}.")
         return text
+
+    def flag_argument(self, name: str) -> bool:
+        """A query parameter that is ``1``, or nothing at all, for yes and ``0`` for no, as which it
+        counts where it is left out. Raises `Problem` 400."""
+        text = self.get_query_argument(name, "0", strip=False)
+        if text not in ("", "0", "1"):
+            raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
+        return text != "0"
+
+    def fields_argument(self, *known: str) -> tuple[str, ...]:
+        """The query parameter ``fields``: names of those `known`. Raises `Problem` 400."""
+        text = self.get_query_argument("fields", None, strip=False)
+        if text is None:
+            return ()
+        names = tuple(text.split(","))
+        if not set(known).issuperset(names):
+            raise Problem(400, f"fields: must be of {', '.join(known)}, with commas between them.")
+        return names
 
     @property
     def wants_event_stream(self) -> bool:
@@ -199,9 +254,48 @@ class Handler(tornado.web.RequestHandler):
         """Answer with `value`, or with a string that is JSON already."""
         if not isinstance(value, str):
             value = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
-        self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(value + "\n")
+        self.send(f"{value}\n".encode(), status)
+
+    def send(self, body: bytes, status: int = 200, *, final: bool = True) -> None:
+        """Answer with `body`, of the type that was set. `final`: whether it is to be given again
+        to a request that comes again."""
+        self.set_status(status)
+        if self._repeat is not None:
+            if self._repeat.once.replayed:
+                self.set_header(idempotency.REPLAYED, "true")
+            if final and self._repeat.answer is None:
+                set_here = self._headers
+                headers = tuple((n, set_here[n]) for n in _KEPT_HEADERS if n in set_here)
+                self._repeat.keep(Answer(status, headers, body))
+        self.finish(body)
+
+    def created(self, path: str) -> None:
+        """Say where it is that was made: at `path`, below the server's base path."""
+        self.set_header("Location", self.prefix + path)
+
+    def wrote(
+        self,
+        board_id: str,
+        player_id: str,
+        before: models.Number | None,
+        after: models.Number | None,
+        since: int,
+    ) -> None:
+        """Tell the ranks what the store was just told, so that the caller's own write is in them:
+        the player's score `before` and `after`, ``None`` where it was not there. `since`:
+        `Ranks.position` before the write began."""
+        # What an earlier request wrote is in them already, and maybe no longer so.
+        if before != after and not (self.once is not None and self.once.replayed):
+            self.ranks.wrote(board_id, player_id, before, after, since)
+
+    async def standing(self, board_id: str, *scores: models.Number) -> Standing | None:
+        """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't
+        tell it any more, since what was written was written all the same."""
+        try:
+            return await self.ranks.standing(board_id, *scores)
+        except StoreError:
+            return None
 
     def no_content(self) -> None:
         self.set_status(204)
@@ -279,34 +373,3 @@ class Handler(tornado.web.RequestHandler):
     def detach(self) -> tornado.iostream.IOStream:
         self._detached = True
         return super().detach()
-
-
-class ServerHandler(Handler):
-    """``*``, the server itself, which only OPTIONS can ask about (RFC 9110, section 9.3.7)."""
-
-    allowed = (*_METHODS, "OPTIONS")
-
-
-class NotFoundHandler(Handler):
-    """Whatever no route leads to."""
-
-    def _problem(self) -> Problem:
-        return Problem(404, f"There is nothing here; the boards are at {self.prefix}/boards/.")
-
-    def prepare(self) -> None:
-        raise self._problem()
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        super().write_error(404, exc_info=(Problem, self._problem(), None))
-
-
-def problem_of(error: BaseException | None, status: int) -> Problem:
-    """How a client is told of `error`; `status` is what Tornado would answer."""
-    if isinstance(error, Problem):
-        return error
-    for kind, mapped in _STATUSES.items():
-        if isinstance(error, kind):
-            return Problem(mapped, str(error))
-    if isinstance(error, tornado.web.HTTPError):
-        status = error.status_code
-    return Problem(status)

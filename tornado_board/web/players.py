@@ -1,42 +1,138 @@
-"""``/boards/{board}/players/`` and what lies below."""
+"""``/boards/{board}/players/`` and ``/boards/{board}/players/{player}/``."""
 
 from __future__ import annotations
 
-from msgspec.structs import asdict
+import urllib.parse
+from typing import Any
 
-from tornado_board.models import Addition, NewPlayer, PlayerPatch
+from tornado_board.inputs import NewPlayer, PlayerPatch
+from tornado_board.models import is_id, shown_player
+from tornado_board.store import Place
+from tornado_board.web import answers
 from tornado_board.web.boards import path_of
-from tornado_board.web.handler import Handler
+from tornado_board.web.cursors import cursor_of, place_of
+from tornado_board.web.handler import ID_RULE, Handler
+from tornado_board.web.idempotency import id_of
+from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
+from tornado_board.web.problems import Problem
+
+#: The parameters that say where a page begins.
+_BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
+
+#: The greatest rank that can be asked for.
+_MOST_RANK = 999_999_999
 
 
 class PlayersHandler(Handler):
+    async def get(self, board_id: str) -> None:
+        """A page of the board's players."""
+        limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
+        fields = self.fields_argument("meta")
+        page = await self._page(Pages(self.store, self.ranks, board_id), limit)
+        players = [shown_player(player, fields) for player in page.players]
+        shown: dict[str, Any] = {"count": page.count, "players": players}
+        if page.missing is not None:
+            shown["missing"] = page.missing
+        path = f"{self.prefix}{path_of(board_id)}players/"
+        if links := _links(path, page, limit, fields):
+            self.set_header("Link", links)
+        self.set_header("Cache-Control", "no-cache")
+        self.send_json(shown)
+
+    async def _page(self, pages: Pages, limit: int) -> Page:
+        """The page that the query asks for."""
+        given = {
+            name: text
+            for name in _BEGINNINGS
+            if (text := self.get_query_argument(name, None, strip=False)) is not None
+        }
+        if len(given) > 1:
+            raise Problem(400, f"{' and '.join(given)}: send one of them; a page begins once.")
+        for name, text in given.items():
+            match name:
+                case "after":
+                    return await pages.after(_place(name, text), limit)
+                case "before":
+                    return await pages.before(_place(name, text), limit)
+                case "from_rank":
+                    rank = self.integer_argument(name, 1, 1, _MOST_RANK)
+                    return await pages.from_rank(rank, limit)
+                case "around":
+                    if not is_id(text):
+                        raise Problem(400, f"{name}: {ID_RULE}.")
+                    return await pages.around(text, limit)
+                case _:
+                    return await pages.of(_ids(text))
+        return await pages.after(None, limit)
+
     async def post(self, board_id: str) -> None:
         """Make a player."""
-        player = await self.store.create_player(board_id, self.body(NewPlayer))
-        self.set_header("Location", self.prefix + path_of(board_id, player.id))
-        self.send_json(asdict(player), status=201)
+        new, once = self.body(NewPlayer), self.once
+        if once is not None:
+            new.id = new.id or id_of(once)
+        since = self.ranks.position
+        player = await self.store.create_player(board_id, new, once)
+        self.wrote(board_id, player.id, None, player.score, since)
+        self.created(path_of(board_id, player.id))
+        self.send_json(answers.player(player), status=201)
 
 
 class PlayerHandler(Handler):
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
+        fields = self.fields_argument("meta")
         player = await self.store.get_player(board_id, player_id)
+        standing = await self.ranks.standing(board_id, player.score)
         self.set_header("Cache-Control", "no-cache")
-        self.send_json(asdict(player))
+        self.send_json(answers.player(answers.ranked_player(player, standing), fields))
 
     async def patch(self, board_id: str, player_id: str) -> None:
-        """Change the player's name, score or both."""
+        """Change the player's name, score or meta."""
         patch = self.body(PlayerPatch)
-        self.send_json(asdict(await self.store.update_player(board_id, player_id, patch)))
+        since = self.ranks.position
+        result = await self.store.update_player(board_id, player_id, patch, self.once)
+        self.wrote(board_id, player_id, result.previous, result.player.score, since)
+        self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
-        await self.store.delete_player(board_id, player_id)
+        since = self.ranks.position
+        player = await self.store.delete_player(board_id, player_id)
+        self.wrote(board_id, player_id, player.score, None, since)
         self.no_content()
 
 
-class ScoreAddHandler(Handler):
-    async def post(self, board_id: str, player_id: str) -> None:
-        """Add to the player's score."""
-        addition = self.body(Addition, empty=True, form=True)
-        self.send_json(asdict(await self.store.add_score(board_id, player_id, addition.amount)))
+def _place(name: str, text: str) -> Place:
+    try:
+        return place_of(text)
+    except ValueError as error:
+        raise Problem(
+            400, f"{name}: {error}; take it from the Link header of another page."
+        ) from None
+
+
+def _ids(text: str) -> list[str]:
+    """The ids in `text`, each once."""
+    ids = list(dict.fromkeys(text.split(",", MOST_IDS)))
+    if len(text.split(",", MOST_IDS)) > MOST_IDS:
+        raise Problem(400, f"ids: must be {MOST_IDS} at the most.")
+    if not all(map(is_id, ids)):
+        raise Problem(400, f"ids: must be ids with commas between them; each {ID_RULE}.")
+    return ids
+
+
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
+    """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
+    if not page.players:
+        return ""
+    rest: dict[str, str | int] = {"limit": limit}
+    if fields:
+        rest["fields"] = ",".join(fields)
+    links = []
+    for relation, name, player in (
+        *(("next", "after", page.players[-1]) for _ in range(page.has_next)),
+        *(("prev", "before", page.players[0]) for _ in range(page.has_previous)),
+    ):
+        query = urllib.parse.urlencode({name: cursor_of(player), **rest})
+        links.append(f'<{path}?{query}>; rel="{relation}"')
+    return ", ".join(links)

@@ -4,40 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import weakref
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from rethinkdb.errors import ReqlOpFailedError
 
-from tornado_board.models import (
-    Board,
+from tornado_board.inputs import (
+    UNSET,
+    BoardPatch,
     NewBoard,
     NewPlayer,
-    Number,
-    Player,
     PlayerPatch,
-    RankedPlayer,
-    Ranking,
-    score_of,
+    Submission,
 )
-from tornado_board.store import AlreadyExists, NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.models import Board, Number, Player, Ranking, score_of
+from tornado_board.store import (
+    NotFound,
+    Once,
+    OutcomeUnknown,
+    Place,
+    Scores,
+    StoreError,
+    StoreUnavailable,
+    Submitted,
+)
 from tornado_board.store.rethinkdb import queries, schema
-from tornado_board.store.rethinkdb.additions import Additions
 from tornado_board.store.rethinkdb.address import Address
+from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
 from tornado_board.store.rethinkdb.documents import (
-    STANDING,
     Document,
     board_of,
-    document_of,
-    new_board,
+    check_meta,
     player_of,
     qualified,
 )
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
+from tornado_board.store.rethinkdb.once import id_from
+from tornado_board.store.rethinkdb.pages import Pages
+from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.standing import STANDING
+from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
+from tornado_board.store.rethinkdb.submissions import submit
 from tornado_board.store.rethinkdb.turns import Turns
+from tornado_board.store.rethinkdb.writes import Writes
+from tornado_board.store.scoring import addition, check_bounds
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -45,10 +61,6 @@ if TYPE_CHECKING:
 __all__ = ["RethinkDBStore"]
 
 logger = logging.getLogger(__name__)
-
-#: Documents that a ranking reads at first beyond those that it shows, to make up for some that do
-#: not count.
-_SPARE = 2
 
 
 class RethinkDBStore:
@@ -66,9 +78,12 @@ class RethinkDBStore:
         self._address = address
         self._connection = connection
         self._timeout = settings.database_timeout
-        self._additions = Additions(connection, settings.waiting_writes, settings.database_timeout)
-        self._ranks = Turns(settings.database_timeout, settings.waiting_writes)
-        self._deletions = Deletions(self._run, settings.database_timeout)
+        rules = KnownRules()
+        timeout, waiting = settings.database_timeout, settings.waiting_writes
+        self._writes = Writes(connection, rules, waiting, timeout)
+        self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
+        self._deletions = Deletions(self._run, timeout)
+        self._boards = Boards(self._run, self._deletions)
         self._deletions.complete_all()
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
@@ -102,33 +117,19 @@ class RethinkDBStore:
         database_id, *_ = await self._run(queries.ping(database=self._identity.database))
         self._identity.check(database_id)
 
+    # Boards
+
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """Boards in the order of their ids."""
-        documents = await self._run(queries.list_boards(limit=limit, after=after))
-        return [board for board in map(board_of, documents) if board is not None]
+        return await self._boards.list(limit, after)
 
-    async def create_board(self, new: NewBoard) -> Board:
-        """Raises `AlreadyExists`."""
-        board = new.board()
-        query = queries.create_board(document=new_board(board, new))
-        result = await self._run(query, write=True, last_step=True)
-        if result["inserted"]:
-            return board
-        if not result["first_error"].startswith("Duplicate primary key"):
-            _raise_first_error(result)
-        if board_of(result["changes"][0]["old_val"]) is None:
-            self._deletions.complete(board.id)
-            raise StoreUnavailable(
-                f"the board {board.id!r} that was here before is still being deleted; try again"
-            )
-        raise AlreadyExists(f"there is a board {board.id!r} already")
+    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+        """Raises `AlreadyExists` or `Invalid`."""
+        return await self._boards.create(new, once)
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
-        board = board_of(await self._run(queries.get_board(board=board_id)))
-        if board is None:
-            raise _no_board(board_id)
-        return board
+        return await self._boards.get(board_id)
 
     async def delete_board(self, board_id: str) -> None:
         """Delete the board, then its players. Raises `NotFound`.
@@ -138,88 +139,137 @@ class RethinkDBStore:
         """
         await self._deletions.delete(board_id)
 
+    async def update_board(
+        self, board_id: str, patch: BoardPatch, once: Once | None = None
+    ) -> Board:
+        """Raises `NotFound`, `HasPlayers` or `Invalid`."""
+        return await self._boards.update(board_id, patch, once)
+
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
-        size = limit + _SPARE
-        while True:
-            found = await self._run(queries.ranking(board=board_id, limit=size))
-            board = board_of(found["board"])
-            if board is None:
-                raise _no_board(board_id)
-            shadows = set(found["shadows"])
-            players = []
-            for document in found["players"]:
-                held = player_of(document)
-                if held is not None and (document["id"] == held[1].id or held[1].id not in shadows):
-                    players.append(held[1])
-            if len(players) >= limit or len(found["players"]) < size:
-                return Ranking(board, players[:limit])
-            size *= 2  # others have written many documents that do not count
+        return await self._pages.ranking(board_id, limit)
 
-    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
-        """Raises `NotFound` or `AlreadyExists`."""
+    # Players
+
+    async def create_player(
+        self, board_id: str, new: NewPlayer, once: Once | None = None
+    ) -> Player:
+        """Raises `NotFound`, `AlreadyExists`, `OutOfRange` or `Invalid`."""
+        if once is not None and new.id is None:
+            new = replace(new, id=id_from(once, board_id))
         player = new.player()
-        plain, other = player.id, qualified(board_id, player.id)
-        result = await self._insert(board_id, plain, other, player)
-        if not result["inserted"] and not result["taken"] and result["board"]:
-            # The plain key is another board's.
-            result = await self._insert(board_id, other, plain, player)
-        if result["inserted"] and not result["taken"] and result["board"]:
-            return player
-        if result["inserted"]:
-            # While it was inserted somebody deleted the board, or made a player of this id under
-            # the other key. Whoever sees the other's document yields.
-            await self._run(
-                queries.delete_document(document=result["document"]), write=True, last_step=True
-            )
-        if not result["board"]:
-            raise _no_board(board_id)
-        raise AlreadyExists(f"there is a player {player.id!r} on the board {board_id!r} already")
+        check_meta(player.meta)
+        submitted = await self._write(board_id, player.id, Create(player), once)
+        return submitted.player
 
-    async def _insert(self, board_id: str, key: str, other: str, player: Player) -> dict[str, Any]:
-        """Insert `player` with the primary key `key`; what `queries.insert_player` says, and the
-        ``document``."""
-        document = document_of(board_id, player, key)
-        result: dict[str, Any] = await self._run(
-            queries.insert_player(board=board_id, document=document, other=other), write=True
+    async def get_player(self, board_id: str, player_id: str) -> Player:
+        """Raises `NotFound`."""
+        held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
+        if held is None:
+            raise no_player(board_id, player_id)
+        return held[1]
+
+    async def update_player(
+        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+    ) -> Submitted:
+        """Raises `NotFound`, `OutOfRange` or `Invalid`."""
+        if patch.meta is not UNSET:
+            check_meta(patch.meta)
+        step = Patch(player_id, patch)
+        try:
+            return await self._write(board_id, player_id, step, once)
+        except NotFound:
+            if patch.score is UNSET or not await self._mended(board_id, player_id, patch.score):
+                raise
+        # Its score was no number, so it was no player.
+        return await self._write(board_id, player_id, step, once)
+
+    async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
+        """Give the document of a player whose score is no number `score`; whether there was one."""
+        board = board_of(await self._run(queries.get_board(board=board_id)))
+        board = Board(board_id, board_id) if board is None else board
+        check_bounds(board, score)
+        reached_at = board.ordering.reached_at(int(time.time() * 1000))
+        query = queries.mend_score(
+            **_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
         )
-        if "error" in result:
-            raise StoreUnavailable(f"RethinkDB did not write: {result['error']}")
-        return {**result, "document": document}
-
-    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
-        """Raises `NotFound`."""
-        async with self._ranks.turn(board_id):
-            row = await self._run(queries.get_player(**_keys(board_id, player_id)))
-        found = None if row is None else player_of(row["player"])
-        if found is None:
-            raise _no_player(board_id, player_id)
-        return RankedPlayer.of(found[1], row["above"] + 1)
-
-    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
-        """Raises `NotFound`."""
-        changes = patch.changes()
-        update = queries.update_score if "score" in changes else queries.update_player
-        query = update(**_keys(board_id, player_id), changes=changes)
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
-        for row in result.get("changes", ()):  # left out where no document was there
-            found = player_of(row["new_val"])
-            if found is not None and found[0] == board_id:
-                return found[1]
-        raise _no_player(board_id, player_id)
+        return bool(result["replaced"])
 
-    async def delete_player(self, board_id: str, player_id: str) -> None:
+    async def delete_player(self, board_id: str, player_id: str) -> Player:
         """Raises `NotFound`."""
         query = queries.delete_player(**_keys(board_id, player_id))
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
-        if not result["deleted"]:
-            raise _no_player(board_id, player_id)
+        for row in result.get("changes", ()):
+            if result["deleted"]:
+                # What had no score that is a number was no player, but had the id.
+                held = player_of(row["old_val"]) or player_of({**row["old_val"], "score": 0})
+                return Player(player_id, player_id, 0) if held is None else held[1]
+        raise no_player(board_id, player_id)
 
-    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
-        """Add `amount`; additions that wait at the same time go out as one query."""
-        return await self._additions.add(board_id, player_id, score_of(amount))
+    async def add_score(
+        self,
+        board_id: str,
+        player_id: str,
+        amount: Number,
+        *,
+        create: bool = False,
+        once: Once | None = None,
+    ) -> Submitted:
+        """Add `amount`; writes that wait at the same time go out as one query."""
+        step = Submit(addition(player_id, score_of(amount)), create)
+        return await self._write(board_id, player_id, step, once)
+
+    async def submit(
+        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Submitted | StoreError]:
+        """Hand in scores; those of one player go together, in their order."""
+        self._writes.check()
+        results = await submit(self._writes, board_id, submissions, once)
+        if not any(isinstance(result, Submitted) for result in results):
+            await self.get_board(board_id)
+        return results
+
+    async def _write(
+        self, board_id: str, player_id: str, step: Step, once: Once | None
+    ) -> Submitted:
+        self._writes.check()
+        (result,) = await self._writes.start(board_id, player_id, [step], once)
+        if isinstance(result, StoreError):
+            raise result
+        return result
+
+    # Pages
+
+    async def players_after(
+        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+    ) -> Sequence[Player]:
+        """At most `limit` players behind `place`, or before it. Raises `NotFound`."""
+        return await self._pages.after(board_id, place, limit, backwards)
+
+    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+        """Those of `ids` that there are. Raises `NotFound`."""
+        return await self._pages.by_id(board_id, ids)
+
+    async def player_at(self, board_id: str, rank: int) -> Player | None:
+        """The first player whose rank is `rank` or greater. Raises `NotFound`."""
+        return await self._pages.at(board_id, rank)
+
+    async def count(self, board_id: str) -> int:
+        """How many players the board has. Raises `NotFound`."""
+        return await self._pages.count(board_id)
+
+    async def rank(self, board_id: str, score: Number) -> int:
+        """One more than the number of players with a better score. Raises `NotFound`."""
+        return await self._pages.rank(board_id, score)
+
+    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+        """All players' scores, in pieces. Raises `NotFound`."""
+        return self._pages.scores(board_id)
+
+    # Changes
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
@@ -228,8 +278,8 @@ class RethinkDBStore:
         return feed
 
     async def close(self) -> None:
-        """Finish the additions under way and close all connections. May be called twice."""
-        await self._additions.drain()
+        """Finish the writes under way and close all connections. May be called twice."""
+        await self._writes.drain()
         await self._deletions.close()
         for feed in list(self._feeds):
             await feed.close()
@@ -272,11 +322,3 @@ def _raise_first_error(result: Document) -> None:
     """Raise what a write says of its first document that failed, if any did."""
     if result["errors"]:
         raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
-
-
-def _no_board(board_id: str) -> NotFound:
-    return NotFound(f"there is no board {board_id!r}")
-
-
-def _no_player(board_id: str, player_id: str) -> NotFound:
-    return NotFound(f"there is no player {player_id!r} on the board {board_id!r}")

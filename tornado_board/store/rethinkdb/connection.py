@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from rethinkdb.errors import (
     ReqlAvailabilityError,
+    ReqlCursorEmpty,
     ReqlDriverError,
     ReqlInternalError,
     ReqlOpIndeterminateError,
@@ -59,6 +60,18 @@ async def run(
     if lost is not None and lost.done():
         # A query that was sent while the driver closed its connection would get no answer, and no
         # error either.
+        raise ReqlDriverError("Connection is closed.")
+    raise TimeoutError(f"no answer within {seconds:g} s")
+
+
+async def _first(cursor: Any, seconds: float, lost: asyncio.Future[None]) -> Any:
+    """The next element of a cursor of the driver. Raises the driver's errors and `TimeoutError`."""
+    element = cursor.next()
+    element.add_done_callback(retrieve)
+    await asyncio.wait((element, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if element.done():
+        return element.result()
+    if lost.done():
         raise ReqlDriverError("Connection is closed.")
     raise TimeoutError(f"no answer within {seconds:g} s")
 
@@ -162,6 +175,32 @@ class Connection:
                 self._running -= 1
                 if not self._running:
                     self._idle.set()
+
+    async def stream(self, term: Any, size: int, **options: Any) -> AsyncIterator[list[Any]]:
+        """Run the ReQL `term`, a read whose result is a stream, with the driver's `options`, and
+        give its elements as they come, at most `size` at a time. Each time may take as long as a
+        query.
+
+        Raises `StoreUnavailable`, also in the middle.
+        """
+        self.check()
+        driver, lost = self._driver, self._given_up
+        async with self._place():
+            cursor = None
+            try:
+                cursor = await run(driver, term, self._timeout, lost, **options)
+                while True:
+                    batch = [await _first(cursor, self._timeout, lost)]
+                    while cursor.items and len(batch) < size:
+                        batch.append(cursor.items.popleft())
+                    yield batch
+            except ReqlCursorEmpty:
+                return
+            except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
+                raise self._translated(error, write=False, last_step=False) from error
+            finally:
+                if cursor is not None and driver.is_open():
+                    cursor.close()
 
     async def close(self) -> None:
         """Finish the queries under way and close the connection. May be called twice."""

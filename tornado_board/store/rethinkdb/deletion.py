@@ -26,11 +26,11 @@ from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     DELETED_BY,
-    all_players,
     is_being_deleted,
     is_listed,
 )
 from tornado_board.store.rethinkdb.queries import prepared
+from tornado_board.store.rethinkdb.standing import all_players
 from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ anybody may write to the tables. So a document can be anything, and nothing in h
 
 * What the API's paths can't name, a board or a player whose id is not `is_listed`, is none.
 * A board without a name goes by its id. One that is being deleted is none.
-* A player without a score has 0; one whose score is not a number, or whose board is not a board's
-  id, is no player: it is neither ranked nor found.
+* A player without a score has 0, and so has one without ``reached_at``; one in whom either is not a
+  number, or whose board is not a board's id, is no player: it is neither ranked nor found.
 * A player's id is unique on its board only. A document's primary key is the player's id where
   that was free when the player was made, otherwise ``board/player`` (`qualified`); ids have no
   slash.
@@ -19,19 +19,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from sys import float_info
 from typing import Any, TypeGuard
 
+import msgspec
 from msgspec.structs import asdict
 
-from tornado_board.models import (
-    ORDERING,
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    Number,
-    Player,
-    is_id,
-)
+from tornado_board.inputs import NewBoard
+from tornado_board.models import SCORE_LIMIT, Board, Meta, Number, Player, is_id
+from tornado_board.store import Invalid
 from tornado_board.store.rethinkdb.address import r
 
 Document = Mapping[str, Any]
@@ -43,90 +39,41 @@ BOARDS, PLAYERS = "boards", "players"
 BOARD_FIELDS = Board.__struct_fields__
 PLAYER_FIELDS = ("board", *Player.__struct_fields__)
 
-#: The index of players: the board, and then `Ordering.parts`, ``[board, -score, player id]``.
-#: Versions before had one of the name ``standing``, in which documents with other ids were ranked
-#: too; they go on using theirs.
-STANDING = "standing2"
-EARLIER_STANDING = "standing"
-
 #: The field of a board that is being deleted: a list of those who delete its players, as
 #: ``{by, at}``, `at` in seconds since 1970. See `deletion`.
 DELETED_BY = "being_deleted_by"
 
-#: The longest primary key, in characters of ASCII.
-_KEY_LENGTH = 127
+#: The field of a board that is about to change its order: whose process does that. See `boards`.
+REORDERED_BY = "being_reordered_by"
 
-#: Stands for the score's part where the document is no player. Strings come after all numbers.
-_UNRANKED = ""
+#: The field of boards and players with the idempotency keys of their newest writes. See `once`.
+ONCE = "idempotency"
+
+#: What of a board the writes of its players depend on.
+RULES = ("order", "ties", "operator", "min", "max", REORDERED_BY)
+
+#: The longest primary key, in characters of ASCII.
+KEY_LENGTH = 127
+
+#: How deep a ``meta`` may be nested, so that nobody stores what a reader can't decode.
+META_DEPTH = 64
+
+#: RethinkDB's name for the type of a value that JSON does not have, like a time.
+_TYPE_NAME = "$reql_type$"
 
 
 def is_listed(key: Any) -> TypeGuard[str]:
     """Whether `key` is an id that the API's paths can name."""
-    return isinstance(key, str) and is_id(key) and key not in (".", "..")
+    return isinstance(key, str) and is_id(key)
 
 
 def is_listed_term(key: Any) -> Any:
     """`is_listed` in ReQL, of a string."""
-    pattern = "^[A-Za-z0-9._~-]{1,64}$"  # RE2's $ is the end of the text
-    return r.and_(key.match(pattern).ne(None), key.ne("."), key.ne(".."))
-
-
-def standing_key(document: Any) -> Any:
-    """The key of the index `STANDING`, as a ReQL function of a document of `PLAYERS`.
-
-    Documents that are no players are in it too, at the end of their board, so that all that are to
-    go with the board can be found without another index. It has to agree with `player_of`.
-    """
-    board, score = document["board"], document["score"].default(0)
-
-    def key_of(player_id: Any) -> Any:
-        ranked = r.and_(player_id.ne(""), score.type_of().eq("NUMBER"))
-        merit, *ties = ORDERING.parts(score, player_id)
-        return [board, r.branch(ranked, merit, _UNRANKED), *ties]
-
-    return _public_id_term(board, document["id"]).do(key_of)
-
-
-def _public_id_term(board: Any, key: Any) -> Any:
-    """`public_id` in ReQL; an empty string for none."""
-
-    def qualified_part(parts: Any) -> Any:
-        prefix, player_id = parts.nth(0), parts.nth(1)
-        is_whole = prefix.eq(board)
-        is_beginning = r.and_(
-            key.match(f"^.{{{_KEY_LENGTH}}}$").ne(None),
-            prefix.ne(""),
-            # Split by what it begins with, the board's id gives nothing first.
-            board.split(prefix, 1).nth(0).eq(""),
-        )
-        is_qualified = r.and_(
-            parts.count().eq(2), is_listed_term(player_id), r.or_(is_whole, is_beginning)
-        )
-        return r.branch(is_qualified, player_id, "")
-
-    return r.branch(
-        r.or_(key.type_of().ne("STRING"), board.type_of().ne("STRING")),
-        "",
-        is_listed_term(key),
-        key,
-        key.split("/", 1).do(qualified_part),
-    )
-
-
-def ranked_players(board_id: Any) -> Any:
-    """The ranked players of a board; in order with `order_by` on `STANDING`."""
-    return r.table(PLAYERS).between([board_id, r.minval], [board_id, _UNRANKED], index=STANDING)
-
-
-def all_players(board_id: Any) -> Any:
-    """All players of a board, ranked or not."""
-    return r.table(PLAYERS).between([board_id, r.minval], [board_id, r.maxval], index=STANDING)
-
-
-def players_above(board_id: Any, score: Any) -> Any:
-    """The players of a board with a better score than `score`."""
-    return r.table(PLAYERS).between(
-        [board_id, r.minval], [board_id, ORDERING.merit(score)], index=STANDING
+    # To find what must not be there is much cheaper than to match all of it, and so is to count.
+    # RE2's $ is the end of the text.
+    return r.and_(
+        key.match("[^-.0-9A-Z_a-z~]|^[.]{0,2}$").eq(None),
+        key.coerce_to("binary").count().le(64),
     )
 
 
@@ -137,8 +84,8 @@ def is_on_board(board_id: Any, document: Any) -> Any:
 
 def is_player_of(board_id: Any, document: Any) -> Any:
     """Whether `document`, a ReQL term that may be null, is a ranked player of this board."""
-    score = document["score"].default(0)
-    return r.and_(is_on_board(board_id, document), score.type_of().eq("NUMBER"))
+    types = document["score"].default(0).type_of().add(document["reached_at"].default(0).type_of())
+    return r.and_(is_on_board(board_id, document), types.eq("NUMBERNUMBER"))
 
 
 def is_board(document: Any) -> Any:
@@ -194,7 +141,7 @@ def qualified(board_id: str, player_id: str) -> str:
 
     Of a board's id only the beginning is in it where both are too long for a primary key.
     """
-    return f"{board_id[: _KEY_LENGTH - 1 - len(player_id)]}/{player_id}"
+    return f"{board_id[: KEY_LENGTH - 1 - len(player_id)]}/{player_id}"
 
 
 def public_id(document: Document) -> str | None:
@@ -210,16 +157,24 @@ def public_id(document: Document) -> str | None:
 
 
 def new_board(board: Board, new: NewBoard) -> Document:
-    """The document of `board`, which is to be made for `new`. One without a name goes by its id."""
-    document = asdict(board)
-    if new.name is None:
-        del document["name"]
+    """The document of `board`, which is to be made for `new`: what is not the default. One without
+    a name goes by its id."""
+    document = {"id": board.id, **settings_of(board)}
+    if new.name is not None:
+        document["name"] = board.name
     return document
 
 
+def settings_of(board: Board) -> dict[str, Any]:
+    """Those of the board's settings that are not the defaults, as a document has them."""
+    stored, defaults = asdict(board), asdict(Board(board.id, board.name))
+    return {name: value for name, value in stored.items() if value != defaults[name]}
+
+
 def document_of(board_id: str, player: Player, key: str) -> Document:
-    """The document of `player` with the primary key `key`."""
-    return {**asdict(player), "id": key, "board": board_id}
+    """The document of `player` with the primary key `key`; without what is empty."""
+    fields = {name: value for name, value in asdict(player).items() if value not in (0, {})}
+    return {"score": 0, **fields, "id": key, "board": board_id}
 
 
 def board_of(document: Document | None) -> Board | None:
@@ -229,7 +184,7 @@ def board_of(document: Document | None) -> Board | None:
     if isinstance(document.get(DELETED_BY), list):
         return None
     key: str = document["id"]
-    return Board(key, _text(document.get("name"), key))
+    return Board.of(key, _text(document.get("name"), key), document)
 
 
 def player_of(document: Document | None) -> tuple[str, Player] | None:
@@ -239,7 +194,49 @@ def player_of(document: Document | None) -> tuple[str, Player] | None:
     score, key = score_in(document), public_id(document)
     if score is None or key is None:
         return None
-    return document["board"], Player(key, _text(document.get("name"), key), score)
+    name, stored = _text(document.get("name"), key), document.get("reached_at")
+    reached_at = 0 if stored is None else _number(stored)
+    if reached_at is None:
+        return None
+    return document["board"], Player(key, name, score, reached_at, meta_of(document.get("meta")))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two boards, players or values of JSON are the same; as JSON, in which 1 and true are
+    two things."""
+    return bool(one == other) and (one is other or _encode(one) == _encode(other))
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def meta_of(meta: Any) -> Meta:
+    """`meta` as a document has it; empty if it is no object."""
+    return meta if isinstance(meta, dict) and _TYPE_NAME not in meta else {}
+
+
+def check_meta(meta: Meta) -> None:
+    """Raises `Invalid` if RethinkDB can't keep `meta`, a JSON object, as it is."""
+    level: list[Any] = [meta]
+    for _ in range(META_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                if _TYPE_NAME in value:
+                    raise Invalid(f"meta has a field {_TYPE_NAME!r}, a name that RethinkDB keeps")
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+            elif type(value) is int and abs(value) > _GREATEST:
+                raise Invalid("meta has a number that is too great for a double")
+        if not inner:
+            return
+        level = inner
+    raise Invalid(f"meta is nested more than {META_DEPTH} levels deep")
+
+
+#: The greatest double, as an integer.
+_GREATEST = int(float_info.max)
 
 
 def score_in(document: Document) -> Number | None:
@@ -248,13 +245,16 @@ def score_in(document: Document) -> Number | None:
     Others may have stored numbers beyond the limit of a score; those are kept as floats.
     """
     score = document.get("score")
-    if score is None:
-        return 0
-    if isinstance(score, bool) or not isinstance(score, int | float):
+    return 0 if score is None else _number(score)
+
+
+def _number(value: Any) -> Any:
+    """`value` as `score_in` has it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not -SCORE_LIMIT <= score <= SCORE_LIMIT:
-        return float(score)
-    return int(score) if isinstance(score, float) and score.is_integer() else score
+    if not -SCORE_LIMIT <= value <= SCORE_LIMIT:
+        return float(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text(value: Any, default: str = "") -> str:

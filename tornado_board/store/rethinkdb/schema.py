@@ -21,13 +21,11 @@ from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
-    EARLIER_STANDING,
     PLAYERS,
-    STANDING,
     document_of,
     new_board,
-    standing_key,
 )
+from tornado_board.store.rethinkdb.standing import EARLIER_STANDINGS, STANDING, standing_key
 
 logger = logging.getLogger(__name__)
 
@@ -125,12 +123,13 @@ async def make_index(connection: Connection) -> None:
     players = r.table(PLAYERS)
     indexes = await connection.run(players.index_list())
     if STANDING not in indexes:
-        if EARLIER_STANDING in indexes:
-            logger.info(
-                "the index %s of the table %s is of an earlier version; drop it when no process of "
-                "that version runs any more",
-                *(EARLIER_STANDING, PLAYERS),
-            )
+        for earlier in EARLIER_STANDINGS:
+            if earlier in indexes:
+                logger.info(
+                    "the index %s of the table %s is of an earlier version; drop it when no "
+                    "process of that version runs any more",
+                    *(earlier, PLAYERS),
+                )
         try:
             await connection.run(players.index_create(STANDING, standing_key))
             logger.info("made the index %s of the table %s", STANDING, PLAYERS)

@@ -8,39 +8,39 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-import msgspec
-
-from tornado_board.models import (
-    SCORE_LIMIT,
-    Board,
-    NewBoard,
-    NewPlayer,
-    Number,
-    Player,
-    PlayerPatch,
-    RankedPlayer,
-    Ranking,
-)
+from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
+from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
+    Once,
     OutcomeUnknown,
-    OutOfRange,
+    Place,
+    Scores,
+    StoreError,
     StoreUnavailable,
+    Submitted,
+    scoring,
 )
-from tornado_board.store.sqlite import rows, schema
-from tornado_board.store.sqlite.feed import SQLiteFeed, version
+from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.bulk import Bulk
+from tornado_board.store.sqlite.feed import Found, SQLiteFeed, version
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.tasks import Tasks
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+#: Scores that one read has: some milliseconds.
+_SCORES = 5_000
 
 
 class SQLiteStore:
@@ -54,6 +54,7 @@ class SQLiteStore:
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
+        self._bulk = Bulk(self._write)
         self._tasks = Tasks()
         self._closed = False
         self.description = f"SQLite, {_shown(database.path)}"
@@ -112,15 +113,16 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def create_board(self, new: NewBoard) -> Board:
+    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
         board = new.board()
 
-        def work(c: sqlite3.Connection) -> None:
-            if not rows.insert_board(c, board, new):
+        def work(c: sqlite3.Connection) -> Board:
+            writes.check_board(board)
+            if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
+            return board
 
-        await self._write(work)
-        return board
+        return await self._write(work, once, outcomes.BOARD)
 
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
@@ -133,82 +135,128 @@ class SQLiteStore:
         await self._write(work)
         self._sweeper.wake()
 
+    async def update_board(
+        self, board_id: str, patch: BoardPatch, once: Once | None = None
+    ) -> Board:
+        return await self._write(
+            lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
+        )
+
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
             board = rows.board(c, board_id)
-            return Ranking(board, rows.best_players(c, board_id, limit), version(c))
+            return Ranking(
+                board, pages.players_after(c, board, None, board.depth(limit)), version(c)
+            )
 
         return await self._read(work, share=board_id)
 
     # Players
 
-    async def create_player(self, board_id: str, new: NewPlayer) -> Player:
-        player = new.player()
-
-        def work(c: sqlite3.Connection) -> None:
-            rows.board(c, board_id)
-            if not rows.insert_player(c, board_id, player):
-                raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
-
-        await self._write(work)
-        return player
-
-    async def get_player(self, board_id: str, player_id: str) -> RankedPlayer:
-        def work(c: sqlite3.Connection) -> RankedPlayer:
-            player = rows.player(c, board_id, player_id)
-            return RankedPlayer.of(player, rows.rank(c, board_id, player.score))
-
-        # It counts the players above, of whom there may be a million.
-        return await self._read(work, share=board_id, slow=True, key=(board_id, player_id))
-
-    async def update_player(self, board_id: str, player_id: str, patch: PlayerPatch) -> Player:
-        changes = patch.changes()
-
+    async def create_player(
+        self, board_id: str, new: NewPlayer, once: Once | None = None
+    ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            player = msgspec.structs.replace(rows.player(c, board_id, player_id), **changes)
-            rows.update_player(c, board_id, player)
+            board = rows.board(c, board_id)
+            player = new.player(board.ordering.reached_at(writes.now()))
+            scoring.check_bounds(board, player.score)
+            scoring.check_meta(player)
+            if not writes.insert_player(c, board, player):
+                raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
             return player
 
-        return await self._write(work)
+        return await self._write(work, once, outcomes.PLAYER)
 
-    async def delete_player(self, board_id: str, player_id: str) -> None:
-        def work(c: sqlite3.Connection) -> None:
-            cursor = c.execute(
-                f"DELETE FROM players AS p WHERE {rows.IS_PLAYER}", (board_id, player_id)
-            )
-            if cursor.rowcount == 0:
-                raise rows.missing(c, board_id, player_id)
+    async def get_player(self, board_id: str, player_id: str) -> Player:
+        return await self._read(lambda c: rows.player(c, board_id, player_id), share=board_id)
 
-        await self._write(work)
+    async def update_player(
+        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+    ) -> Submitted:
+        def work(c: sqlite3.Connection) -> Submitted:
+            return writes.patch_player(c, board_id, player_id, patch)
 
-    async def add_score(self, board_id: str, player_id: str, amount: Number) -> Player:
-        def work(c: sqlite3.Connection) -> Player:
-            # fetchall, since a statement that is not stepped to its end isn't carried out
-            changed = c.execute(_ADD, (board_id, player_id, amount)).fetchall()
-            if changed and (there := rows.player_of(changed[0])) is not None:
-                return there
-            player = rows.player(c, board_id, player_id)
-            raise OutOfRange(
-                f"the score is {player.score}; adding {amount} would leave ±2^53,"
-                " so nothing was added"
-            )
+        return await self._write(work, once, outcomes.SUBMITTED)
 
-        return await self._write(work)
+    async def delete_player(self, board_id: str, player_id: str) -> Player:
+        return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
+
+    async def add_score(
+        self,
+        board_id: str,
+        player_id: str,
+        amount: Number,
+        *,
+        create: bool = False,
+        once: Once | None = None,
+    ) -> Submitted:
+        addition = submissions.Addition(board_id, player_id, amount, create, once)
+        return await self._written(self._database.write_one_of, submissions.add, addition)
+
+    async def submit(
+        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+    ) -> list[Submitted | StoreError]:
+        return await self._bulk.submit(board_id, submissions, once)
+
+    # Pages
+
+    async def players_after(
+        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+    ) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            return pages.players_after(c, rows.board(c, board_id), place, limit, backwards)
+
+        return await self._read(work, share=board_id)
+
+    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            rows.board(c, board_id)
+            return list(rows.players(c, board_id, set(ids)))
+
+        return await self._read(work, share=board_id)
+
+    async def player_at(self, board_id: str, rank: int) -> Player | None:
+        return await self._slow_read(
+            board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
+        )
+
+    # Counts and ranks: they count players, of whom there may be a million
+
+    async def count(self, board_id: str) -> int:
+        return await self._slow_read(
+            board_id, lambda c: pages.count(c, rows.board(c, board_id)), ("count", None)
+        )
+
+    async def rank(self, board_id: str, score: Number) -> int:
+        return await self._slow_read(
+            board_id, lambda c: pages.rank(c, rows.board(c, board_id), score), ("rank", score)
+        )
+
+    async def scores(self, board_id: str) -> AsyncIterator[Scores]:
+        after: str | None = ""
+        while after is not None:
+            work = partial(_piece_of_scores, board_id=board_id, after=after)
+            after, piece = await self._read(work, share=board_id)
+            yield piece
 
     # Changes
 
     async def changes(self) -> SQLiteFeed:
-        seen = await self._read(version, own=True)
         if self._feed is not None:
             await self._feed.close()
-        self._feed = SQLiteFeed(self._database, seen, self._sweeper.wake)
-        return self._feed
+        feed = self._feed = SQLiteFeed(self._database, self._sweeper.wake)
+        try:
+            await feed.open()
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+        return feed
 
-    def _changed(self, restored: bool) -> None:
+    def _changed(self, restored: bool, found: Found | None) -> None:
         if self._feed is not None:
             if restored:
                 self._feed.lose("the file's content was replaced")
-            self._feed.wake()
+            elif found is not None:
+                self._feed.take(found)
         if restored:
             self._sweeper.wake()
 
@@ -228,23 +276,53 @@ class SQLiteStore:
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _slow_read(
+        self, board_id: str, work: Callable[[sqlite3.Connection], T], key: tuple[str, Hashable]
+    ) -> T:
+        return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
+
+    async def _write(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        once: Once | None = None,
+        codec: outcomes.Codec[T] | None = None,
+        *,
+        weight: int = 1,
+    ) -> T:
+        """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome. `weight` as
+        `Database.write` has it."""
+        if once is not None and codec is not None:
+            work = partial(_once, work=work, key=once, codec=codec)
+        return await self._written(self._database.write, work, weight=weight)
+
+    async def _written(
+        self, write: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         if self._database.waiting_writes >= self._waiting_writes:
             raise StoreUnavailable("too many writes are waiting; nothing was changed")
         try:
-            return await self._database.write(work)
+            return await write(*args, **kwargs)
         except OutcomeUncertain as error:
             raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
 
 
-#: Adds ?3 to a score, if the sum is one.
-_ADD = (
-    f"UPDATE players AS p SET score = score + ?3 WHERE {rows.IS_PLAYER}"
-    f" AND score + ?3 BETWEEN -{SCORE_LIMIT} AND {SCORE_LIMIT}"
-    f" RETURNING {', '.join(Player.__struct_fields__)}"
-)
+def _once(
+    c: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], T],
+    key: Once,
+    codec: outcomes.Codec[T],
+) -> T:
+    return outcomes.once(c, key, codec, lambda: work(c))
+
+
+def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
+    """The scores of players with ids after `after`, and the last one's id if there may be more."""
+    rows.board(c, board_id)
+    found = pages.scores(c, board_id, after, _SCORES)
+    ids, scores = zip(*found, strict=True) if found else ((), ())
+    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, version(c))
 
 
 def _shown(path: Path) -> str:

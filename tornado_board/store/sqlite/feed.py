@@ -4,100 +4,122 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
+from typing import NamedTuple
 
-from tornado_board.models import Board, BoardChanged, Change, Player, PlayerChanged, is_id
+from tornado_board.models import BoardChanged, Change, PlayerChanged, is_id
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
-from tornado_board.store.sqlite.rows import (
-    BOARD_COLUMNS,
-    IS_ALIVE,
-    PLAYER_COLUMNS,
-    board_of,
-    player_of,
-)
+from tornado_board.store.sqlite import rows
+from tornado_board.store.sqlite.schema import DELETED, MADE
 from tornado_board.tasks import Tasks
 
-#: Changes that the feed takes at once; the rest stay in the table meanwhile.
+#: Changes that the feed tells of at once, and rows that one write deletes.
 _FEED_BATCH = 1_000
 
-#: Changes that were taken and not yet deleted from the table, at the most.
+#: Rows that the feed reads at once; where there are more, it is cheaper to read the boards again.
+MOST_CHANGES = 100_000
+
+#: Rows that were taken and not yet deleted from the table, at the most.
 _TAKEN_CHANGES = 5_000
 
-_BOARD_WIDTH = len(Board.__struct_fields__)
+_CHANGES = "SELECT seq, board, player, before FROM changes WHERE seq > ? ORDER BY seq"
 
-_CHANGES = (
-    f"SELECT c.seq, c.board, c.player, {BOARD_COLUMNS}, {PLAYER_COLUMNS}"
-    " FROM changes c LEFT JOIN boards b ON b.id = c.board"
-    f" LEFT JOIN players p ON p.board = c.board AND p.id = c.player AND {IS_ALIVE}"
-    " WHERE c.seq > ? ORDER BY c.seq LIMIT ?"
+#: A statement that failed with OR FAIL leaves rows behind, and not their number.
+_VERSION = (
+    "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0),"
+    " coalesce((SELECT max(seq) FROM changes), 0))"
 )
 
 
 class SQLiteFeed:
-    """The `Feed` of what was noted after the number `seen`."""
+    """The `Feed` of what is noted in the table. It is a `Tail` of `sqlite.writer`."""
 
-    def __init__(self, database: Database, seen: int, on_deletion: Callable[[], None]) -> None:
+    def __init__(self, database: Database, on_deletion: Callable[[], None]) -> None:
         """`on_deletion` is called when a board was deleted, by whomever."""
         self._database = database
-        self._seen = seen
         self._on_deletion = on_deletion
-        self._taken = _TAKEN_CHANGES  # so that what an earlier process left goes with the first
+        # In the writer's thread: up to which number what was read was told, and was read.
+        self._begun = self._seen = self._next = 0
+        # On the event loop.
+        self._waiting: deque[Change] = deque()  # what was read and not told yet
+        self._taken = 0
         self._tasks = Tasks()
         self._forgetting: asyncio.Task[None] | None = None
         self._lost: str | None = None
         self._wake = asyncio.Event()
-        self._wake.set()
 
-    def wake(self) -> None:
-        """There may be something new."""
+    async def open(self) -> None:
+        """Hold every change from now on. Raises `DatabaseUnavailable`."""
+        await self._database.follow(self)
+        # What an earlier process left, or an earlier feed: it is nobody's any more.
+        self._forgetting = self._tasks.start(self._forget(self._begun))
+
+    # In the writer's thread
+
+    def begin(self, c: sqlite3.Connection) -> None:
+        self._begun = self._seen = self._next = version(c)
+
+    def read(self, c: sqlite3.Connection) -> Found | None:
+        try:
+            newest = version(c)
+            if newest == self._seen:
+                return None
+            found = _changes(c, self._seen, newest)
+        except Exception as error:  # whatever it is, it must not stop the writer
+            found = Found(self._seen, lost=f"the changes can't be read: {error}")
+        self._next = found.newest
+        return found
+
+    def keep(self) -> None:
+        self._seen = self._next
+
+    # On the event loop
+
+    def take(self, found: Found) -> None:
+        """Take in what was read."""
+        if found.lost is not None:
+            self.lose(found.lost)
+            return
+        if len(self._waiting) + len(found.changes) > MOST_CHANGES:
+            self.lose("changes come faster than they are told of")
+            return
+        self._waiting.extend(found.changes)
+        if any(isinstance(change, BoardChanged) and not change.board for change in found.changes):
+            self._on_deletion()
+        self._taken += found.rows
+        if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
+            self._taken = 0
+            self._forgetting = self._tasks.start(self._forget(found.newest))
         self._wake.set()
 
     def lose(self, reason: str) -> None:
         """What the feed has told need no longer be so."""
         self._lost = self._lost or reason
+        self._waiting.clear()
         self._wake.set()
 
     async def next(self) -> Sequence[Change]:
-        while True:
-            await self._wake.wait()
+        while not self._waiting:
             if self._lost is not None:
                 raise FeedLost(self._lost)
             self._wake.clear()
-            try:
-                count, newest, head, changes = await self._database.read(
-                    partial(_changes, seen=self._seen), own=True
-                )
-            except BaseException as error:
-                self._wake.set()
-                if isinstance(error, DatabaseUnavailable):
-                    raise FeedLost(str(error)) from error
-                raise
-            if head < self._seen:
-                self.lose("the file's content went back in time")
-                continue
-            self._seen = newest
-            if count == _FEED_BATCH:
-                self._wake.set()
-            if any(isinstance(change, BoardChanged) and not change.board for change in changes):
-                self._on_deletion()
-            if changes:
-                self._forget_taken(count)
-                return changes
+            await self._wake.wait()
+        if len(self._waiting) <= _FEED_BATCH:
+            told = list(self._waiting)
+            self._waiting.clear()
+            return told
+        return [self._waiting.popleft() for _ in range(_FEED_BATCH)]
 
     async def close(self) -> None:
         self.lose("the feed was closed")
         await self._tasks.cancel()
 
-    def _forget_taken(self, count: int) -> None:
-        self._taken += count
-        if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
-            self._taken = 0
-            self._forgetting = self._tasks.start(self._forget(self._seen))
-
     async def _forget(self, seen: int) -> None:
-        """Delete the changes up to the number `seen`, in pieces that keep no other write waiting.
+        """Delete the rows up to the number `seen`, in pieces that keep no other write waiting.
 
         If that fails, the next call deletes the same rows.
         """
@@ -111,8 +133,8 @@ class SQLiteFeed:
 
 def version(c: sqlite3.Connection) -> int:
     """The number of the newest change."""
-    row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    return row[0] if row else 0
+    number: int = c.execute(_VERSION).fetchone()[0]
+    return number
 
 
 def _forget(c: sqlite3.Connection, seen: int) -> int:
@@ -122,18 +144,58 @@ def _forget(c: sqlite3.Connection, seen: int) -> int:
     ).rowcount
 
 
-def _changes(c: sqlite3.Connection, seen: int) -> tuple[int, int, int, list[Change]]:
-    """How many rows after `seen` were read, the number of the last of them, that of the newest
-    there is, and the changes in those read."""
-    changes: list[Change] = []
-    count, newest = 0, seen
-    for seq, board_id, player_id, *columns in c.execute(_CHANGES, (seen, _FEED_BATCH)):
-        count, newest = count + 1, seq
-        if not isinstance(board_id, str) or not is_id(board_id):
+class Found(NamedTuple):
+    """What was read after a number: up to which, of how many rows, and the changes; or why the feed
+    can't go on."""
+
+    newest: int
+    rows: int = 0
+    changes: Sequence[Change] = ()
+    lost: str | None = None
+
+
+def _changes(c: sqlite3.Connection, seen: int, newest: int) -> Found:
+    """What became of each board and player of whom there is a row after `seen` and up to `newest`,
+    the last one, in the order of their last rows."""
+    if newest < seen:
+        return Found(newest, lost="the file's content went back in time")
+    if newest - seen > MOST_CHANGES:
+        return Found(newest, lost=f"more than {MOST_CHANGES} changes were made at once")
+    count = 0
+    deleted: list[Change] = []
+    boards: dict[str, int] = {}
+    players: dict[str, dict[str, tuple[int, object]]] = {}
+    for seq, board_id, player_id, before in c.execute(_CHANGES, (seen,)):
+        count += 1
+        if not isinstance(board_id, str) or not isinstance(player_id, str) or not is_id(board_id):
             continue  # nobody can ask for such a board
         if player_id == "":
-            changes.append(BoardChanged(board_id, board_of(columns[:_BOARD_WIDTH]), seq))
-        elif isinstance(player_id, str) and is_id(player_id):
-            player: Player | None = player_of(columns[_BOARD_WIDTH:])
-            changes.append(PlayerChanged(board_id, player_id, player, seq))
-    return count, newest, version(c), changes
+            if before == DELETED:
+                deleted.append(BoardChanged(board_id, None, seq))
+            if before in (DELETED, MADE):
+                # Its players went with it; and what there was before a board was none's.
+                players.pop(board_id, None)
+            boards[board_id] = seq
+        else:
+            of_board = players.setdefault(board_id, {})
+            earlier = of_board.get(player_id)
+            of_board[player_id] = (seq, before if earlier is None else earlier[1])
+    if count != newest - seen:
+        return Found(newest, lost="changes were deleted before they were read")
+    changes = deleted
+    told = {(change.board_id, change.version) for change in deleted}
+    for board_id, seq in boards.items():
+        board = rows.find_board(c, board_id)
+        if (board_id, seq) not in told or board is not None:
+            changes.append(BoardChanged(board_id, board, seq))
+    for board_id, of_board in players.items():
+        if rows.find_board(c, board_id) is None:
+            continue  # of no board
+        ids = [player_id for player_id in of_board if is_id(player_id)]
+        now = {player.id: player for player in rows.players(c, board_id, ids)}
+        for player_id in ids:
+            seq, score = of_board[player_id]
+            before = rows.number_of(score)
+            changes.append(PlayerChanged(board_id, player_id, now.get(player_id), seq, before))
+    changes.sort(key=attrgetter("version"))
+    return Found(newest, count, changes)

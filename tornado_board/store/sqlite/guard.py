@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tornado_board.sqlite.files import claim, transaction
 from tornado_board.store import SAMPLE_BOARD, SAMPLE_PLAYERS
-from tornado_board.store.sqlite import rows
+from tornado_board.store.sqlite import writes
 from tornado_board.store.sqlite.migrations import migrate
-from tornado_board.store.sqlite.schema import EPOCH, set_triggers
+from tornado_board.store.sqlite.schema import EPOCH
+from tornado_board.store.sqlite.triggers import set_triggers
 
 _IDENTITY = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 
@@ -79,6 +80,6 @@ def _identity(c: sqlite3.Connection) -> str:
 
 def _add_sample(c: sqlite3.Connection) -> None:
     board = SAMPLE_BOARD.board()
-    rows.insert_board(c, board, SAMPLE_BOARD)
+    writes.insert_board(c, board, SAMPLE_BOARD)
     for player in SAMPLE_PLAYERS:
-        rows.insert_player(c, board.id, player.player())
+        writes.insert_player(c, board, player.player())

@@ -16,7 +16,18 @@ from pathlib import Path
 from tornado_board.models import SCORE_LIMIT
 from tornado_board.sqlite import DatabaseUnavailable
 from tornado_board.sqlite.files import transaction
-from tornado_board.store.sqlite.schema import FIRST_TABLES, SECOND_TABLES, is_id, set_triggers
+from tornado_board.store.sqlite.schema import (
+    CHANGES,
+    CHANGES_BEFORE,
+    FIRST_TABLES,
+    SECOND_TABLES,
+    STANDING,
+    THIRD_COLUMNS,
+    THIRD_TABLES,
+    is_id,
+    merit,
+)
+from tornado_board.store.sqlite.triggers import set_triggers, triggers
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +100,7 @@ def _first(c: sqlite3.Connection) -> None:
     if there:
         for table in ("boards", "players"):
             c.execute(f"ALTER TABLE {table} RENAME TO earlier_{table}")
-    for statement in FIRST_TABLES:
+    for statement in (*FIRST_TABLES, CHANGES_BEFORE):
         c.execute(statement)
     if there:
         _take_over(c)
@@ -133,10 +144,42 @@ def _text(column: str) -> str:
 
 
 def _second(c: sqlite3.Connection) -> None:
-    """Boards that are swept in pieces, an identity, and triggers that replace earlier ones."""
+    """Boards that are swept in pieces, and an identity."""
     for statement in SECOND_TABLES:
+        c.execute(statement)
+
+
+def _third(c: sqlite3.Connection) -> None:
+    """Settings of boards, players in each order, scores before a change, outcomes of writes."""
+    for name in triggers():
+        c.execute(f"DROP TRIGGER IF EXISTS {name}")
+    for table, columns in THIRD_COLUMNS.items():
+        for column, definition in columns.items():
+            _make_way(c, table, column)
+            c.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {definition}')
+    for index in ("standing", "strays"):
+        c.execute(f"DROP INDEX IF EXISTS {index}")
+    c.execute(f"UPDATE players SET merit = {merit('players', '0')}")
+    c.execute(STANDING)
+    number = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    c.execute("DROP TABLE changes")
+    c.execute(CHANGES)
+    if number is not None:
+        c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('changes', ?)", number)
+    for statement in THIRD_TABLES:
         c.execute(statement)
     set_triggers(c)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second)
+def _make_way(c: sqlite3.Connection, table: str, column: str) -> None:
+    """Rename a column of that name, which somebody added."""
+    taken = {row[1].lower() for row in c.execute(f"PRAGMA table_xinfo({table})")}
+    if column not in taken:
+        return
+    names = (f"earlier_{column}{number or ''}" for number in range(len(taken) + 1))
+    name = next(name for name in names if name not in taken)
+    c.execute(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO "{name}"')
+    logger.warning("the column %s that was added to the table %s is now %s", column, table, name)
+
+
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)

@@ -3,9 +3,10 @@
 The tables check what is written to them, but a program can switch that off (``PRAGMA
 ignore_check_constraints``). So a row can be anything, and nothing in here raises:
 
-* A board without a name goes by its id.
+* A board without a name goes by its id. Settings that are missing, or none that there can be, are
+  the default.
 * A player whose score is no finite number is no player: it is neither ranked nor found. One whose
-  name is no text has its bytes, or its digits, as its name.
+  name is no text has its bytes, or its digits, as its name. What is no JSON object is no ``meta``.
 * What has an id that the API would not take can't be asked for, so it isn't shown or ranked.
 """
 
@@ -13,22 +14,19 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import sys
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from tornado_board.models import ORDERING, SCORE_LIMIT, Board, NewBoard, Number, Player, is_id
+from tornado_board.models import SCORE_LIMIT, Board, Meta, Number, Player, is_id
 from tornado_board.store import NotFound
 from tornado_board.store.sqlite import schema
 
 #: The columns of boards and players, and the same of the table that ``b`` or ``p`` stands for.
-BOARD_COLUMNS = ", ".join(f"b.{field}" for field in Board.__struct_fields__)
-PLAYER_COLUMNS = ", ".join(f"p.{field}" for field in Player.__struct_fields__)
-
-#: The range of scores in the index ``standing`` that are numbers: text and blobs come after all
-#: numbers, and NULL before (https://www.sqlite.org/datatype3.html, 4.1).
-IS_RANKED = f"p.score BETWEEN -{sys.float_info.max!r} AND {sys.float_info.max!r}"
+BOARD_COLUMNS = schema.quoted(schema.BOARD_FIELDS, "b.")
+PLAYER_COLUMNS = schema.quoted(schema.PLAYER_FIELDS, "p.")
 
 #: Whether a row of ``players p`` does not only wait to be swept.
 IS_ALIVE = (
@@ -38,58 +36,42 @@ IS_ALIVE = (
 
 #: Whether a row of ``players p`` is the player ?2 of the board ?1.
 IS_PLAYER = (
-    f"p.board = ?1 AND p.id = ?2 AND {IS_RANKED} AND {IS_ALIVE}"
-    " AND EXISTS (SELECT 1 FROM boards b WHERE b.id = p.board)"
-)
-
-_INSERT_BOARD = (
-    f"INSERT INTO boards ({', '.join(Board.__struct_fields__)})"
-    f" VALUES ({', '.join('?' * len(Board.__struct_fields__))}) ON CONFLICT DO NOTHING"
-)
-
-_INSERT = (
-    f"INSERT INTO players (board, {', '.join(Player.__struct_fields__)})"
-    f" VALUES (?{', ?' * len(Player.__struct_fields__)}) ON CONFLICT DO NOTHING"
-)
-
-_UPDATE = (
-    f"UPDATE players SET {', '.join(f'{field} = ?' for field in Player.__struct_fields__)}"
-    " WHERE board = ? AND id = ?"
+    f"p.board = ?1 AND p.id = ?2 AND p.score BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
+    f" AND {IS_ALIVE} AND EXISTS (SELECT 1 FROM boards b WHERE b.id = p.board)"
 )
 
 _BOARD = f"SELECT {BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
 _PLAYER = f"SELECT {PLAYER_COLUMNS} FROM players p WHERE {IS_PLAYER}"
 
-#: The players ``p`` of the board ?1 that were made since it was deleted and made again.
-_SINCE = (
-    "(SELECT q.* FROM made_since m CROSS JOIN players q ON q.board = m.board AND q.id = m.player"
-    " WHERE m.board = ?1) p"
-)
+#: Players that one statement reads: there are as many statements.
+_READ_AT_ONCE = (1, 16, 256)
 
-
-def _best(players: str) -> str:
-    return (
-        f"SELECT {PLAYER_COLUMNS} FROM {players} WHERE p.board = ?1 AND {IS_RANKED}"
-        f" AND {schema.is_id('p.id')} ORDER BY {ORDERING.columns} LIMIT ?2"
+_PLAYERS = {
+    count: (
+        f"SELECT {PLAYER_COLUMNS} FROM players p WHERE p.board = ?1"
+        f" AND p.id IN ({', '.join(f'?{number}' for number in range(2, count + 2))})"
+        f" AND {IS_ALIVE}"
     )
+    for count in _READ_AT_ONCE
+}
+
+#: Boards whose settings need not be looked at again.
+_KNOWN_BOARDS = 1_000
+
+_decode = msgspec.json.Decoder().decode
 
 
-_BEST, _BEST_SINCE = _best("players p"), _best(_SINCE)
-
-#: Those of the board ?1 with a better score than ?2; and those of them that are no players, for
-#: their ids. These are few, and in an index of their own: to look at each id would take several
-#: times as long.
-_COUNT = f"SELECT count(*) FROM {{}} WHERE p.board = ?1 AND {ORDERING.is_better('p.score', '?2')}"
-_ABOVE, _ABOVE_SINCE = _COUNT.format("players p"), _COUNT.format(_SINCE)
-_STRAYS_ABOVE = f"{_ABOVE} AND {IS_ALIVE} AND NOT {schema.is_id('id')}"
+def find_board(c: sqlite3.Connection, board_id: str) -> Board | None:
+    """The board, if there is one."""
+    row = c.execute(_BOARD, (board_id,)).fetchone()
+    return None if row is None else board_of(row)
 
 
 def board(c: sqlite3.Connection, board_id: str) -> Board:
     """The board. Raises `NotFound`."""
-    row = c.execute(_BOARD, (board_id,)).fetchone()
-    there = None if row is None else board_of(row)
+    there = find_board(c, board_id)
     if there is None:
-        raise NotFound(f"there is no board {board_id!r}")
+        raise no_board(board_id)
     return there
 
 
@@ -102,66 +84,65 @@ def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
     return there
 
 
-def insert_board(c: sqlite3.Connection, board: Board, new: NewBoard) -> bool:
-    """Add `board`, which is to be made for `new`; whether its id was free."""
-    stored = {**msgspec.structs.asdict(board), "name": new.name}  # by its id it goes without one
-    return c.execute(_INSERT_BOARD, tuple(stored.values())).rowcount > 0
-
-
-def insert_player(c: sqlite3.Connection, board_id: str, player: Player) -> bool:
-    """Add `player` to the board; whether its id was free."""
-    return c.execute(_INSERT, (board_id, *msgspec.structs.astuple(player))).rowcount > 0
-
-
-def update_player(c: sqlite3.Connection, board_id: str, player: Player) -> None:
-    """Store `player` in place of the one with its id on the board."""
-    c.execute(_UPDATE, (*msgspec.structs.astuple(player), board_id, player.id))
-
-
-def best_players(c: sqlite3.Connection, board_id: str, limit: int) -> list[Player]:
-    """At most `limit` players of the board, in the order of `models.ORDERING`."""
-    rows = c.execute(_BEST_SINCE if _is_entombed(c, board_id) else _BEST, (board_id, limit))
-    return [there for row in rows if (there := player_of(row)) is not None]
-
-
-def rank(c: sqlite3.Connection, board_id: str, score: Number) -> int:
-    """One more than the number of players of the board with a better score than `score`."""
-    values = (board_id, score)
-    above = _ABOVE_SINCE if _is_entombed(c, board_id) else _ABOVE
-    (better,) = c.execute(above, values).fetchone()
-    (strays,) = c.execute(_STRAYS_ABOVE, values).fetchone()
-    return int(better - strays + 1)
+def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Iterator[Player]:
+    """Those of `ids` that there are, of a board that there is."""
+    waiting = list(ids)
+    while waiting:
+        count = next((n for n in _READ_AT_ONCE if n >= len(waiting)), _READ_AT_ONCE[-1])
+        part = waiting[:count]
+        del waiting[:count]
+        # The same one again does no harm.
+        part += part[-1:] * (count - len(part))
+        for row in c.execute(_PLAYERS[count], (board_id, *part)):
+            if (there := player_of(row)) is not None:
+                yield there
 
 
 def missing(c: sqlite3.Connection, board_id: str, player_id: str) -> NotFound:
     """Why there is no such player: there is no such board, or the board has no such player."""
-    board(c, board_id)
+    return no_board(board_id) if find_board(c, board_id) is None else no_player(board_id, player_id)
+
+
+def no_board(board_id: str) -> NotFound:
+    """That there is no such board."""
+    return NotFound(f"there is no board {board_id!r}")
+
+
+def no_player(board_id: str, player_id: str) -> NotFound:
+    """That the board has no such player."""
     return NotFound(f"board {board_id!r} has no player {player_id!r}")
 
 
+@lru_cache(_KNOWN_BOARDS)
 def board_of(row: tuple[Any, ...]) -> Board | None:
     """The board in a row of `BOARD_COLUMNS`, if any."""
-    id, name, *rest = row
+    stored = dict(zip(schema.BOARD_FIELDS, row, strict=True))
+    id = stored.pop("id")
     if not isinstance(id, str) or not is_id(id):
         return None
-    return Board(id, _text(name) or id, *rest)
+    name = text_of(stored.pop("name")) or id
+    stored |= {"meta": _json(stored["meta"]), "show": _json(stored["show"])}
+    return Board.of(id, name, stored)
 
 
 def player_of(row: tuple[Any, ...]) -> Player | None:
     """The player in a row of `PLAYER_COLUMNS`, if any."""
-    id, name, score, *rest = row
-    number = _number(score)
-    if number is None or not isinstance(id, str) or not is_id(id):
+    id, name, score, reached_at, meta = row
+    if type(id) is not str or not is_id(id):
         return None
-    return Player(id, _text(name), number, *rest)
+    # It is called for each player that is read, so that what nearly all are goes without calls.
+    if type(score) is not int or not -SCORE_LIMIT <= score <= SCORE_LIMIT:
+        score = number_of(score)
+        if score is None:
+            return None
+    if type(name) is not str:
+        name = text_of(name)
+    if type(reached_at) is not int:
+        reached_at = 0
+    return Player(id, name, score, reached_at, {} if meta is None else meta_of(meta))
 
 
-def _is_entombed(c: sqlite3.Connection, board_id: str) -> bool:
-    row = c.execute("SELECT 1 FROM tombstones WHERE board = ?", (board_id,)).fetchone()
-    return row is not None
-
-
-def _number(value: Any) -> Number | None:
+def number_of(value: Any) -> Number | None:
     """`value` as `models.score_of` has it; numbers beyond the limit of a score stay floats."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
@@ -170,9 +151,26 @@ def _number(value: Any) -> Number | None:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _text(value: Any) -> str:
+def meta_of(value: Any) -> Meta:
+    """The object that `value` is as JSON; an empty one if it is none."""
+    found = _json(value)
+    return found if isinstance(found, dict) else {}
+
+
+def text_of(value: Any) -> str:
+    """`value`, whatever it is, as a name."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value)
+
+
+def _json(value: Any) -> Any:
+    """What `value` is as JSON; ``None`` if it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return _decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None

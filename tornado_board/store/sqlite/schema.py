@@ -1,7 +1,11 @@
-"""Tables and triggers.
+"""Tables, and what SQL says of their rows.
 
-``changes`` notes which boards and players changed, whoever changed them. A row that changes again
-gets a new, higher number, so the table is bounded by the boards and players there are.
+``changes`` notes which boards and players changed, whoever changed them: a row for each change,
+with the score before. The feed deletes what it has taken.
+
+``players.rules`` is what the order of a player's row depends on, from its board's settings, and
+``players.merit`` its score, such that that of a better player is smaller. So one index has the
+order of every board (`models.Ordering.key`), and holds nothing that is no player.
 
 A board with many players can't be deleted at once without holding up all other writes. It goes
 into ``tombstones`` instead, and its players are swept later, in pieces. Until then they are
@@ -11,15 +15,18 @@ belong to a board that was made under the same id since.
 
 from __future__ import annotations
 
-import sqlite3
+import sys
 
-from tornado_board.models import SCORE_LIMIT, Board, Ordering, Player
+from tornado_board.models import SCORE_LIMIT, Board, Player
 
 #: A board with more players than this gets a tombstone.
 SWEPT_AT_ONCE = 1_000
 
 #: The row of ``sqlite_sequence`` with the number that `guard.EpochGuard` marks the file with.
 EPOCH = "store_epoch"
+
+#: The bits of ``players.rules``: the board's order is ``asc``, and its ties go to the first.
+ASCENDING, FIRST = 1, 2
 
 #: What the first version made, and what every file has.
 FIRST_TABLES = (
@@ -38,13 +45,16 @@ FIRST_TABLES = (
         ),
         PRIMARY KEY (board, id)
     ) WITHOUT ROWID""",
-    f"CREATE INDEX IF NOT EXISTS standing ON players (board, {Ordering('desc').columns})",
-    # player = '' stands for the board itself.
-    """CREATE TABLE IF NOT EXISTS changes (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        board TEXT NOT NULL,
-        player TEXT NOT NULL,
-        UNIQUE (board, player)
+)
+
+#: What the second version added.
+SECOND_TABLES = (
+    "CREATE TABLE IF NOT EXISTS tombstones (board TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS made_since (
+        board TEXT NOT NULL, player TEXT NOT NULL, PRIMARY KEY (board, player)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS store_identity (
+        one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL
     )""",
 )
 
@@ -59,112 +69,94 @@ def is_id(column: str) -> str:
     )
 
 
-#: What the second version added.
-SECOND_TABLES = (
-    # Rows that only a program with its checks switched off can have put there; see `rows`.
-    f"CREATE INDEX IF NOT EXISTS strays ON players (board, score) WHERE NOT {is_id('id')}",
-    "CREATE TABLE IF NOT EXISTS tombstones (board TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
-    """CREATE TABLE IF NOT EXISTS made_since (
-        board TEXT NOT NULL, player TEXT NOT NULL, PRIMARY KEY (board, player)
-    ) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS store_identity (
-        one INTEGER PRIMARY KEY CHECK (one = 1), identity TEXT NOT NULL
+#: The greatest number that is finite. To SQLite text and blobs are greater than all numbers, and
+#: NULL is less (https://www.sqlite.org/datatype3.html, 4.1).
+GREATEST = repr(sys.float_info.max)
+
+_BOUND = (
+    "typeof({0}) IN ('null', 'integer', 'real')"
+    f" AND coalesce({{0}}, 0) BETWEEN -{SCORE_LIMIT} AND {SCORE_LIMIT}"
+)
+
+#: The columns that the third version added, by table. What is NULL in ``boards`` is not set.
+THIRD_COLUMNS = {
+    "boards": {
+        "order": "TEXT CHECK (\"order\" IN ('desc', 'asc'))",
+        "ties": "TEXT CHECK (ties IN ('id', 'first'))",
+        "operator": "TEXT CHECK (operator IN ('best', 'set', 'add'))",
+        "top": "INTEGER CHECK (top IS NULL OR typeof(top) = 'integer' AND top BETWEEN 1 AND 100)",
+        "min": f"NUMERIC CHECK ({_BOUND.format('min')})",
+        "max": f"NUMERIC CHECK ({_BOUND.format('max')})",
+        # JSON
+        "meta": "TEXT CHECK (typeof(meta) IN ('null', 'text'))",
+        "show": "TEXT CHECK (typeof(show) IN ('null', 'text'))",
+    },
+    # Without checks, for which SQLite would read the whole table once a column. See `triggers`.
+    "players": {
+        "reached_at": "INTEGER NOT NULL DEFAULT 0",
+        "meta": "TEXT",
+        "rules": "INTEGER NOT NULL DEFAULT 0",
+        # Numbers are compared as doubles, as Python does. Not a generated column: SQLite reads the
+        # table's row for each of those, where it counts what is in an index.
+        "merit": "REAL",
+    },
+}
+
+
+def turned(score: str, rules: str) -> str:
+    """SQL for `models.Ordering.merit` of a score, of a board with these rules."""
+    return f"CAST(CASE ({rules}) & {ASCENDING} WHEN 0 THEN 0 - {score} ELSE {score} END AS REAL)"
+
+
+def merit(row: str, rules: str) -> str:
+    """SQL for ``players.merit`` of a row, with these rules: NULL of what is no player."""
+    return (
+        f"CASE WHEN {row}.score BETWEEN -{GREATEST} AND {GREATEST} AND {is_id(f'{row}.id')}"
+        f" THEN {turned(f'{row}.score', rules)} END"
+    )
+
+
+#: Those of the second version and of the third; of a table that they replace, the number goes on.
+CHANGES_BEFORE = """CREATE TABLE IF NOT EXISTS changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    board TEXT NOT NULL,
+    player TEXT NOT NULL,
+    UNIQUE (board, player)
+)"""
+
+#: player = '' stands for the board itself; then `before` may be one of those below.
+CHANGES = """CREATE TABLE changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    board TEXT NOT NULL,
+    player TEXT NOT NULL,
+    before
+)"""
+
+#: `changes.before` of a board that was deleted; and of one that there was not before. Its players
+#: follow, if there were rows of theirs.
+DELETED, MADE = 1, 2
+
+#: What the third version added: outcomes of writes, see `once`.
+THIRD_TABLES = (
+    """CREATE TABLE IF NOT EXISTS outcomes (
+        n INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        request TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        outcome BLOB NOT NULL
     )""",
 )
 
-
-def _entombed(row: str) -> str:
-    return f"EXISTS (SELECT 1 FROM tombstones WHERE board = {row}.board)"
-
-
-def _made_since(row: str) -> str:
-    return f"EXISTS (SELECT 1 FROM made_since WHERE board = {row}.board AND player = {row}.id)"
+#: The order of players (`models.Ordering.key`): an index, and what a query is ordered by.
+PLACE = "merit, reached_at, id"
+STANDING = f"CREATE INDEX standing ON players (board, {PLACE})"
 
 
-def _differ(*columns: str) -> str:
-    return " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in columns)
+def quoted(fields: tuple[str, ...], table: str = "") -> str:
+    """The columns of a struct's fields, which may be words of SQL."""
+    return ", ".join(f'{table}"{field}"' for field in fields)
 
 
-#: Makes room for a player where one of the same id waits to be swept.
-_MAKE_ROOM = """
-    DELETE FROM players WHERE board = NEW.board AND id = NEW.id;
-    INSERT INTO made_since (board, player) VALUES (NEW.board, NEW.id);
-"""
-
-# A conflict clause of the statement that fires a trigger overrides those in the trigger
-# (https://www.sqlite.org/lang_createtrigger.html), so the triggers see to it that there is none.
-_TRIGGERS = f"""
-board_inserted AFTER INSERT ON boards BEGIN
-    DELETE FROM changes WHERE board = NEW.id AND player = '';
-    INSERT INTO changes (board, player) VALUES (NEW.id, '');
-END;
-board_updated AFTER UPDATE ON boards WHEN {_differ(*Board.__struct_fields__)} BEGIN
-    DELETE FROM changes WHERE board IN (OLD.id, NEW.id) AND player = '';
-    INSERT INTO changes (board, player) SELECT OLD.id, '' WHERE OLD.id IS NOT NEW.id;
-    INSERT INTO changes (board, player) VALUES (NEW.id, '');
-END;
--- The subqueries give NULL where there is a tombstone: then no row is looked at.
-board_deleted AFTER DELETE ON boards BEGIN
-    DELETE FROM made_since WHERE board = OLD.id;
-    INSERT INTO tombstones (board) SELECT OLD.id
-        WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE board = OLD.id) AND {SWEPT_AT_ONCE} < (
-            SELECT count(*) FROM (
-                SELECT 1 FROM players WHERE board = OLD.id LIMIT {SWEPT_AT_ONCE + 1}
-            )
-        );
-    DELETE FROM players WHERE board = (
-        SELECT OLD.id WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE board = OLD.id)
-    );
-    DELETE FROM changes WHERE board = (
-        SELECT OLD.id WHERE NOT EXISTS (SELECT 1 FROM tombstones WHERE board = OLD.id)
-    );
-    DELETE FROM changes WHERE board = OLD.id AND player = '';
-    INSERT INTO changes (board, player) VALUES (OLD.id, '');
-END;
-player_displaces BEFORE INSERT ON players
-WHEN {_entombed("NEW")} AND NOT {_made_since("NEW")} BEGIN{_MAKE_ROOM}END;
-player_inserted AFTER INSERT ON players BEGIN
-    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
-    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
-END;
-player_moves BEFORE UPDATE OF board, id ON players
-WHEN ({_differ("board", "id")}) AND {_entombed("NEW")} AND NOT {_made_since("NEW")}
-BEGIN{_MAKE_ROOM}END;
-player_updated AFTER UPDATE ON players WHEN {_differ("board", *Player.__struct_fields__)} BEGIN
-    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
-    DELETE FROM changes WHERE board = NEW.board AND player = NEW.id;
-    INSERT INTO changes (board, player) SELECT OLD.board, OLD.id
-        WHERE OLD.board IS NOT NEW.board OR OLD.id IS NOT NEW.id;
-    INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);
-END;
--- Players that go with their board are told of by the board's own row.
-player_deleted AFTER DELETE ON players
-WHEN EXISTS (SELECT 1 FROM boards WHERE id = OLD.board)
-    AND (NOT {_entombed("OLD")} OR {_made_since("OLD")}) BEGIN
-    DELETE FROM changes WHERE board = OLD.board AND player = OLD.id;
-    INSERT INTO changes (board, player) VALUES (OLD.board, OLD.id);
-END;
-"""
-
-
-def set_triggers(c: sqlite3.Connection) -> None:
-    """Make the triggers, in place of those that an earlier version made or somebody changed."""
-    present = dict(c.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    for name, statement in triggers().items():
-        if present.get(name) != statement:
-            c.execute(f"DROP TRIGGER IF EXISTS {name}")
-            c.execute(statement)
-
-
-def triggers() -> dict[str, str]:
-    """The statements that make the triggers, by name, as SQLite keeps them."""
-    statements = {}
-    text = ""
-    for line in _TRIGGERS.splitlines(keepends=True):
-        if not line.startswith("--"):
-            text += line
-        if line.rstrip().endswith("END;"):
-            statement = f"CREATE TRIGGER {text.strip().removesuffix(';')}"
-            statements[statement.split()[2]] = statement
-            text = ""
-    return statements
+BOARD_FIELDS = Board.__struct_fields__
+PLAYER_FIELDS = Player.__struct_fields__

@@ -1,0 +1,491 @@
+"""The ranks of boards, on a store that is a dictionary with a feed that a test writes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from tornado_board.models import Board, BoardChanged, Change, Number, Player, PlayerChanged
+from tornado_board.ranking.rank_index import HELD, PATIENCE
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.ranks import Ranks, Standing
+from tornado_board.settings import Settings
+from tornado_board.store import FeedLost, NotFound, Scores, Store, StoreUnavailable
+
+from .nodes import until
+
+
+class Feed:
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Sequence[Change] | None] = asyncio.Queue()
+        self.is_closed = False
+
+    async def next(self) -> Sequence[Change]:
+        changes = await self.queue.get()
+        if changes is None:
+            raise FeedLost("it was cut")
+        return changes
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Memory:
+    """A store that counts what it is asked, and can be held up and be away."""
+
+    def __init__(self) -> None:
+        self.boards: dict[str, Board] = {}
+        self.players: dict[str, dict[str, Number]] = {}
+        self.feeds: list[Feed] = []
+        self.counted = self.read = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.is_away = False
+
+    def board(self, board_id: str, scores: Sequence[Number], order: Any = "desc") -> None:
+        self.boards[board_id] = Board(board_id, "B", order=order)
+        self.players[board_id] = {f"p{i}": score for i, score in enumerate(scores)}
+
+    def write(self, board_id: str, player_id: str, score: Number | None) -> Number | None:
+        """What another process does, and this one too; what was before."""
+        players = self.players[board_id]
+        before = players.pop(player_id, None)
+        if score is not None:
+            players[player_id] = score
+        return before
+
+    def change(self, board_id: str, player_id: str, before: Any) -> PlayerChanged:
+        score = self.players[board_id].get(player_id)
+        player = None if score is None else Player(player_id, "P", score)
+        return PlayerChanged(board_id, player_id, player, before=before)
+
+    async def tell(self, *changes: Change) -> None:
+        self.feeds[-1].queue.put_nowait(changes)
+        await asyncio.sleep(0.001)
+
+    async def get_board(self, board_id: str) -> Board:
+        if self.is_away:
+            raise StoreUnavailable("it is away")
+        if board_id not in self.boards:
+            raise NotFound("there is no such board")
+        return self.boards[board_id]
+
+    async def count(self, board_id: str) -> int:
+        await self.get_board(board_id)
+        self.counted += 1
+        return len(self.players[board_id])
+
+    async def rank(self, board_id: str, score: Number) -> int:
+        is_better = (await self.get_board(board_id)).ordering.is_better
+        return 1 + sum(is_better(other, score) for other in self.players[board_id].values())
+
+    async def player_at(self, board_id: str, rank: int) -> Player | None:
+        merit = (await self.get_board(board_id)).ordering.merit
+        ordered = sorted(self.players[board_id].values(), key=merit)
+        ranks: dict[Number, int] = {}
+        for position, score in enumerate(ordered, 1):
+            ranks.setdefault(score, position)
+        at = [score for score, other in ranks.items() if other >= rank]
+        return Player("p", "P", at[0]) if at else None
+
+    async def scores(self, board_id: str) -> AsyncGenerator[Scores, None]:
+        self.read += 1
+        ids = list(self.players[board_id])
+        for start in range(0, len(ids), 10):
+            await self.goes_on.wait()
+            await self.get_board(board_id)
+            there = [id for id in ids[start : start + 10] if id in self.players[board_id]]
+            yield Scores(there, [self.players[board_id][id] for id in there])
+
+    async def changes(self) -> Feed:
+        self.feeds.append(Feed())
+        return self.feeds[-1]
+
+
+class Rig:
+    def __init__(self, entries: int = 1_000_000) -> None:
+        self.store = Memory()
+        self.feed = Changefeed(cast(Store, self.store))
+        self.ranks = Ranks(cast(Store, self.store), self.feed, Settings(rank_entries=entries))
+
+    async def check(self, board_id: str = "b") -> None:
+        """That every answer is what the store counts."""
+        scores = sorted(set(self.store.players[board_id].values()))[:100]
+        better = [await self.store.rank(board_id, score) - 1 for score in scores]
+        found = await self.ranks.standing(board_id, *scores)
+        assert found == Standing(len(self.store.players[board_id]), tuple(better))
+        assert await self.ranks.count(board_id) == found.of
+        for rank in (1, 2, found.of + 1, max(found.of, 1)):
+            player = await self.store.player_at(board_id, rank)
+            assert await self.ranks.score_at(board_id, rank) == (player and player.score)
+
+    async def knows(self, board_id: str = "b") -> bool:
+        """Whether an answer comes without asking the store."""
+        counted = self.store.counted
+        await self.ranks.count(board_id)
+        return self.store.counted == counted
+
+    async def known(self, board_id: str = "b") -> None:
+        while not await self.knows(board_id):
+            await asyncio.sleep(0.001)
+
+    def tick(self, count: int) -> None:
+        for _ in range(count):
+            self.ranks.tick()
+
+    def own_write(self, board_id: str, player_id: str, score: Number | None) -> Number | None:
+        since = self.ranks.position
+        before = self.store.write(board_id, player_id, score)
+        self.ranks.wrote(board_id, player_id, before, score, since)
+        return before
+
+
+def rigged(test: Callable[[Rig], Awaitable[None]], entries: int = 1_000_000) -> None:
+    async def main() -> None:
+        rig = Rig(entries)
+        try:
+            await asyncio.wait_for(test(rig), 20)
+        finally:
+            await rig.ranks.close()
+            await rig.feed.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("size", [0, 1, 3, 2500])
+def test_a_board_is_read_at_its_first_need_and_then_known(order: str, size: int) -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", [i * 7 % 31 / 2 for i in range(size)], order)
+        await rig.known()
+        assert await rig.knows()
+        await rig.check()
+        assert rig.store.read == 1
+
+    rigged(test)
+
+
+def test_what_nobody_waits_for_is_known_later() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        assert rig.ranks.known("b", 50) is None
+        await until(lambda: rig.ranks.known("b", 50) == Standing(100, (49,)))
+        assert rig.store.counted == 0
+
+    rigged(test)
+
+
+def test_many_needs_at_once_read_it_once() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        rig.store.goes_on.clear()
+        asking = [asyncio.create_task(rig.ranks.standing("b", 50)) for _ in range(50)]
+        await until(lambda: rig.store.read)
+        rig.store.goes_on.set()
+        assert set(await asyncio.gather(*asking)) == {Standing(100, (49,))}
+        assert rig.store.read == 1
+
+    rigged(test)
+
+
+def test_the_store_counts_while_a_board_is_read() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        rig.store.goes_on.clear()
+        await rig.check()
+        assert not await rig.knows()
+        rig.store.goes_on.set()
+        await rig.known()
+        await rig.check()
+        assert rig.store.read == 1
+
+    rigged(test)
+
+
+def test_writes_of_this_process_count_at_once_and_those_of_others_when_told() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        before = rig.own_write("b", "p3", 1000)
+        rig.own_write("b", "new", 50)
+        rig.own_write("b", "p4", None)
+        await rig.check()
+        await rig.store.tell(
+            rig.store.change("b", "p3", before),
+            rig.store.change("b", "new", None),
+            rig.store.change("b", "p4", 4),
+        )
+        await rig.check()
+        before = rig.store.write("b", "p9", -5)
+        await rig.store.tell(rig.store.change("b", "p9", before))
+        rig.tick(HELD + 1)
+        await rig.check()
+        before = rig.store.write("b", "p9", 77)
+        await rig.store.tell(rig.store.change("b", "p9", before))
+        await rig.check()
+        assert await rig.knows()
+        assert rig.store.read == 1
+
+    rigged(test)
+
+
+def test_an_echo_before_the_answer_counts_once() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        since = rig.ranks.position
+        before = rig.store.write("b", "p3", 1000)
+        await rig.store.tell(rig.store.change("b", "p3", before))
+        rig.ranks.wrote("b", "p3", before, 1000, since)
+        await rig.check()
+        assert await rig.knows()
+
+    rigged(test)
+
+
+def test_it_reads_again_when_the_feed_was_lost() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        rig.store.feeds[-1].queue.put_nowait(None)
+        rig.store.write("b", "p3", 1000)
+        await until(lambda: not rig.feed.is_open)
+        await rig.check()
+        await until(lambda: rig.feed.is_open)
+        await rig.known()
+        await rig.check()
+        assert rig.store.read == 2
+        assert [feed.is_closed for feed in rig.store.feeds] == [True, False]
+
+    rigged(test)
+
+
+def test_a_feed_that_is_lost_during_the_reading_begins_it_again() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        rig.store.goes_on.clear()
+        await rig.check()
+        rig.store.feeds[-1].queue.put_nowait(None)
+        rig.store.write("b", "p3", 1000)
+        await until(lambda: len(rig.store.feeds) == 2)
+        rig.store.goes_on.set()
+        await rig.known()
+        await rig.check()
+        assert rig.store.read == 2
+
+    rigged(test)
+
+
+def test_what_the_feed_does_not_tell_is_found() -> None:
+    """A write that it does not tell, and a number of players that is another."""
+
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        rig.own_write("b", "p3", 1000)
+        rig.tick(PATIENCE)
+        await rig.known()
+        assert rig.store.read == 2
+        await rig.check()
+        rig.store.write("b", "unheard", 5)
+        while rig.store.read == 2:
+            rig.tick(1)
+            await asyncio.sleep(0)
+            if not await rig.knows():
+                await asyncio.sleep(0.01)
+        await rig.known()
+        await rig.check()
+
+    rigged(test)
+
+
+def test_players_that_come_and_go_are_no_mismatch() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        for i in range(400):
+            rig.store.write("b", f"n{i}", i)
+            changes = [rig.store.change("b", f"n{i}", None)]
+            if i % 3 == 0:
+                before = rig.store.write("b", f"p{i // 4}", None)
+                changes.append(rig.store.change("b", f"p{i // 4}", before))
+            await asyncio.sleep(0)
+            rig.tick(1)  # the feed is behind the store by a second
+            await rig.store.tell(*changes)
+        await rig.check()
+        assert rig.store.counted > 3
+        assert rig.store.read == 1
+
+    rigged(test)
+
+
+def test_a_board_that_is_deleted_or_turned_is_read_anew() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        rig.store.board("b", range(100), "asc")
+        await rig.store.tell(BoardChanged("b", rig.store.boards["b"]))
+        await rig.known()
+        await rig.check()
+        await rig.store.tell(BoardChanged("b", rig.store.boards["b"]))  # its name
+        assert await rig.knows()
+        del rig.store.boards["b"]
+        await rig.store.tell(BoardChanged("b", None))
+        with pytest.raises(NotFound):
+            await rig.ranks.standing("b", 1)
+        with pytest.raises(NotFound):
+            await rig.ranks.score_at("b", 1)
+        rig.store.board("b", [5])
+        await rig.known()
+        await rig.check()
+
+    rigged(test)
+
+
+def test_what_this_process_did_to_a_board_counts_at_once() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        rig.store.board("b", [3, 4])
+        rig.ranks.forget("b")
+        await rig.check()
+        await rig.known()
+        await rig.store.tell(BoardChanged("b", None), BoardChanged("b", rig.store.boards["b"]))
+        await rig.check()
+
+    rigged(test)
+
+
+def test_the_longest_unused_board_makes_room() -> None:
+    async def test(rig: Rig) -> None:
+        for name in "abc":
+            rig.store.board(name, range(200))
+        await rig.known("a")
+        rig.tick(HELD + 1)
+        await rig.known("b")
+        rig.tick(HELD + 1)
+        assert await rig.knows("a")
+        await rig.known("c")
+        assert await rig.knows("a")
+        assert rig.store.read == 3
+        await rig.check("b")
+        assert not await rig.knows("b"), "the others are in use"
+        rig.tick(1)
+        assert await rig.knows("a")
+        assert await rig.knows("c")
+        assert rig.ranks._weight <= 1000
+
+    rigged(test, entries=1000)
+
+
+def test_a_board_that_is_too_large_stays_with_the_store(caplog: Any) -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(3000))
+        await rig.check()
+        await until(lambda: "no room" in caplog.text)
+        assert not await rig.knows()
+        await rig.check()
+        assert rig.store.read == 1
+
+    caplog.set_level(logging.WARNING)
+    rigged(test, entries=2000)
+
+
+def test_without_entries_the_store_counts() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(30))
+        await rig.check()
+        assert not await rig.knows()
+        assert rig.store.feeds == []
+
+    rigged(test, entries=0)
+
+
+def test_a_store_that_is_away_is_tried_again() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(30))
+        rig.store.is_away = True
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="away"):
+                await rig.ranks.standing("b", 1)
+        rig.store.is_away = False
+        await rig.check()
+        rig.tick(3)
+        await rig.known()
+        await rig.check()
+
+    rigged(test)
+
+
+def test_the_feed_is_open_while_a_board_is_needed() -> None:
+    async def test(rig: Rig) -> None:
+        assert not rig.feed.is_running
+        rig.store.board("b", range(30))
+        await rig.known()
+        rig.tick(1000)
+        assert not rig.feed.is_running
+        await until(lambda: rig.store.feeds[0].is_closed)
+        rig.store.write("b", "p3", 500)
+        await rig.known()
+        await rig.check()
+        assert [feed.is_closed for feed in rig.store.feeds] == [True, False]
+
+    rigged(test)
+
+
+class Other:
+    """Another sink."""
+
+    def __init__(self) -> None:
+        self.told: list[Change | str] = []
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        self.told.extend(changes)
+
+    def resync(self) -> None:
+        self.told.append("resync")
+
+
+def test_sinks_share_one_feed_and_come_and_go() -> None:
+    """As live boards do where the process takes another role."""
+
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(30))
+        other = Other()
+        await rig.known()
+        rig.feed.attach(other)
+        assert other.told == ["resync"], "what is to come follows"
+        before = rig.store.write("b", "p1", 500)
+        changes = [rig.store.change("b", "p1", before)]
+        changes += [PlayerChanged("other", "p", None, before=None)] * 1000
+        await rig.store.tell(*changes)
+        await until(lambda: len(other.told) == 1002)
+        await rig.check()
+        rig.feed.detach(other)
+        before = rig.store.write("b", "p1", 600)
+        await rig.store.tell(rig.store.change("b", "p1", before))
+        assert len(other.told) == 1002
+        assert await rig.knows()
+        await rig.check()
+        assert len(rig.store.feeds) == 1
+
+    rigged(test)
+
+
+def test_closed_it_lets_the_store_count() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        rig.store.goes_on.clear()
+        asking = asyncio.create_task(rig.ranks.count("b"))
+        await until(lambda: rig.store.read)
+        await rig.ranks.close()
+        assert await asking == 100
+        await rig.check()
+        assert not await rig.knows()
+        assert not rig.feed.is_running
+
+    rigged(test)

@@ -1,0 +1,39 @@
+"""Reading a board's scores into an index, and what memory that leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+from collections.abc import AsyncGenerator, Callable
+
+from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex
+from tornado_board.store import Store
+
+
+async def scan(store: Store, board_id: str, index: RankIndex, goes_on: Callable[[], bool]) -> bool:
+    """Tell `index` all scores of the board, in slices that take the event loop no more than a
+    millisecond or two. `goes_on` is asked after each piece; whether it was ``True`` to the end.
+
+    Raises `NotFound` or `StoreUnavailable`.
+    """
+    pieces = store.scores(board_id)
+    try:
+        async for piece in pieces:
+            for start in range(0, len(piece.ids), SCANNED_AT_ONCE):
+                stop = start + SCANNED_AT_ONCE
+                index.scanned(piece.ids[start:stop], piece.scores[start:stop])
+                await asyncio.sleep(0)
+            if not goes_on():
+                return False
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+    return True
+
+
+def give_memory_back() -> None:
+    """Have the C library give the system back what is free: by itself it keeps small pieces, of
+    which what is known of players for a while consists. Takes milliseconds."""
+    with contextlib.suppress(OSError, AttributeError):  # other libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)

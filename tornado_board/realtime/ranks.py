@@ -1,0 +1,396 @@
+"""The ranks of boards that are asked for: built in the background, kept up to date by the feed.
+
+A board's index (`RankIndex`) is built when somebody asks for the board, and dropped when it is lost
+or makes room. As long as there is none that can be relied on, the store counts: that is slow where
+there are many players, and right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tornado_board.models import Change, Number, PlayerChanged
+from tornado_board.ranking.count_check import CountCheck
+from tornado_board.ranking.rank_index import RankIndex, State
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.rank_scan import give_memory_back, scan
+from tornado_board.realtime.turns import Turns
+from tornado_board.settings import Settings
+from tornado_board.store import NotFound, Store, StoreUnavailable
+from tornado_board.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+#: Boards that are read at a time.
+_BUILDS = 2
+
+#: Seconds that an answer waits for a board to be read. One with few players takes some
+#: milliseconds.
+_PATIENCE = 0.05
+
+#: As how many scores a board's index counts, in memory, beside its players'.
+_EACH = 256
+
+#: Players in memory that are many, so that the C library is to be told where their number falls.
+_MANY = 100_000
+
+#: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
+#: which it may be dropped to make room.
+_IDLE, _UNUSED = 900, 10
+
+#: A board whose index was lost is built again when this many times the seconds have passed that
+#: building it took, and one that could not be read, or finds no room, after these many ticks; the
+#: last at least so many times as long as it took to find that.
+_REST, _AGAIN, _NO_ROOM, _PAUSE = 10, 2, 30, 100
+
+
+class Standing(NamedTuple):
+    """How many players a board has, and how many of them are better than each of some scores."""
+
+    of: int
+    better: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class _Board:
+    """A board that was asked for."""
+
+    id: str
+    used_at: int
+    index: RankIndex | None = None
+    building: asyncio.Task[None] | None = None
+    #: Whether answers need not wait for it.
+    is_slow: bool = False
+    #: When it may be built again, by the event loop's clock and by ticks.
+    rests_until: float = 0.0
+    again_at: int = 0
+    #: How long building it took, in seconds, and when that was done.
+    seconds: float = 0.0
+    ready_at: float = 0.0
+    weight: int = 0
+    check: CountCheck | None = None
+
+
+class Ranks:
+    """Counts and ranks of any board, right for every write that this process has answered.
+
+    It has the feed open (`Changefeed`) while it keeps any board. `tick` is to be called once a
+    second. The methods raise `NotFound` and `StoreUnavailable` as those of the store do.
+    """
+
+    def __init__(self, store: Store, feed: Changefeed, settings: Settings) -> None:
+        #: Grows with what the feed tells. To be taken before a write begins, for `wrote`.
+        self.position = 0
+        self._store = store
+        self._feed = feed
+        self._limit = settings.rank_entries
+        #: The least recently asked for first.
+        self._boards: OrderedDict[str, _Board] = OrderedDict()
+        self._weight = 0
+        self._turns = Turns(_BUILDS)
+        self._tasks = Tasks()
+        self._counting: asyncio.Task[None] | None = None
+        self._ticks = 0
+        self._closed = False
+
+    async def close(self) -> None:
+        """Stop; from now on the store counts. May be called twice."""
+        self._closed = True
+        for board_id in list(self._boards):
+            self._remove(board_id)
+        self._feed.detach(self)
+        await self._tasks.cancel()
+
+    # Answers
+
+    async def standing(self, board_id: str, *scores: Number) -> Standing:
+        """How many players there are, and how many are better than each score: of one moment, if
+        the store need not be asked."""
+        index = await self._ready(board_id)
+        if index is not None:
+            return Standing(len(index), tuple(map(index.better_than, scores)))
+        of = await self._store.count(board_id)
+        better = [await self._store.rank(board_id, score) - 1 for score in scores]
+        return Standing(of, tuple(better))
+
+    def known(self, board_id: str, *scores: Number) -> Standing | None:
+        """The same, if nobody has to be asked; otherwise the board is read, for later."""
+        index = self._index(board_id)
+        if index is None:
+            self._want(board_id)
+            return None
+        return Standing(len(index), tuple(map(index.better_than, scores)))
+
+    async def score_at(self, board_id: str, rank: int) -> Number | None:
+        """The score of the first player whose rank is `rank`, which is at least 1, or greater;
+        ``None`` if there is no such player."""
+        index = await self._ready(board_id)
+        if index is not None:
+            return index.score_at(rank)
+        player = await self._store.player_at(board_id, rank)
+        return None if player is None else player.score
+
+    async def count(self, board_id: str) -> int:
+        """How many players there are."""
+        index = await self._ready(board_id)
+        return await self._store.count(board_id) if index is None else len(index)
+
+    # What this process has answered
+
+    def wrote(
+        self,
+        board_id: str,
+        player_id: str,
+        before: Number | None,
+        after: Number | None,
+        since: int = -1,
+    ) -> None:
+        """This process carried out a write that changed the player's score from `before` to `after`
+        (``None``: there is no such player): every answer from now on counts that.
+
+        To be called as soon as the store has answered, in the order of its answers, and not for
+        what an idempotency key only gave again. `since` is the `position` before the write began;
+        without it a write may be seen some milliseconds late where others write the same player.
+        """
+        board = self._boards.get(board_id)
+        if board is not None and board.index is not None:
+            board.index.wrote(player_id, before, after, since)
+            self._drop_if_lost(board)
+
+    def forget(self, board_id: str) -> None:
+        """This process deleted the board, made it, or changed its order."""
+        board = self._boards.get(board_id)
+        if board is not None:
+            self._drop(board)
+
+    # What the feed tells
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        self.position += 1
+        for change in changes:
+            board = self._boards.get(change.board_id)
+            if board is None:
+                continue
+            try:
+                self._apply(board, change)
+            except Exception:
+                logger.exception("the ranks of board %s are built again", board.id)
+                self._drop(board, rest=True)
+
+    def _apply(self, board: _Board, change: Change) -> None:
+        if isinstance(change, PlayerChanged):
+            if board.index is not None:
+                board.index.apply(change, self.position)
+                self._drop_if_lost(board)
+        elif change.board is None:
+            self._remove(board.id)
+        elif board.index is None or board.index.ordering != change.board.ordering:
+            self._drop(board)
+
+    def resync(self) -> None:
+        """The feed was opened: nobody knows what happened until then."""
+        for board in self._boards.values():
+            if board.index is not None:
+                self._drop(board)
+
+    # Time
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._ticks += 1
+        for board in list(self._boards.values()):
+            if self._ticks - board.used_at > (_NO_ROOM if board.index is None else _IDLE):
+                self._remove(board.id)
+            elif board.index is not None:
+                if board.index.tick() >= _MANY:
+                    self._trim()
+                self._weigh(board)
+                self._drop_if_lost(board)
+                self._ask_about_doubtful(board)
+                self._check(board)
+        self._make_room()
+        if not self._boards:
+            self._feed.detach(self)
+
+    def _ask_about_doubtful(self, board: _Board) -> None:
+        if board.index is not None and (doubtful := board.index.doubtful()):
+            self._tasks.start(self._settle(board.id, board.index, doubtful))
+
+    async def _settle(self, board_id: str, index: RankIndex, doubtful: Mapping[str, int]) -> None:
+        try:
+            found = await self._store.players_by_id(board_id, list(doubtful))
+        except (NotFound, StoreUnavailable):
+            return
+        scores = {player.id: player.score for player in found}
+        for player_id, since in doubtful.items():
+            index.settle(player_id, scores.get(player_id), since)
+
+    def _check(self, board: _Board) -> None:
+        """Compare now and then how many players are known with the store's count."""
+        index, check = board.index, board.check
+        if index is None or check is None:
+            return
+        count = check.difference(len(index), self._ticks)
+        if count is not None:
+            logger.warning(
+                "the store has %d players on board %s, not %d: its ranks are built again",
+                count,
+                board.id,
+                len(index),
+            )
+            self._drop(board, rest=True)
+        elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
+            self._counting = self._tasks.start(self._count(board.id, index, check))
+
+    async def _count(self, board_id: str, index: RankIndex, check: CountCheck) -> None:
+        clock = asyncio.get_running_loop().time
+        before, began = len(index), clock()
+        try:
+            count = await self._store.count(board_id)
+        except (NotFound, StoreUnavailable):
+            check.failed(self._ticks)
+        else:
+            check.counted(count, clock() - began, before, len(index), self._ticks)
+
+    # Which boards have an index
+
+    async def _ready(self, board_id: str) -> RankIndex | None:
+        """The board's index; ``None`` while the store has to be asked. If there is none it is
+        built, and waited for where that takes no time."""
+        index = self._index(board_id)
+        if index is not None:
+            return index
+        board = self._want(board_id)
+        if board is not None and board.building is not None and not board.is_slow:
+            # Those who wait do not cancel it.
+            _, pending = await asyncio.wait({board.building}, timeout=_PATIENCE)
+            board.is_slow = bool(pending)
+        return self._index(board_id)
+
+    def _want(self, board_id: str) -> _Board | None:
+        """Have the board's index built, if there is none; ``None`` where there is to be none."""
+        if self._closed or not self._limit:
+            return None
+        board = self._boards.get(board_id)
+        if board is None:
+            board = self._boards[board_id] = _Board(board_id, self._ticks)
+            self._feed.attach(self)
+        self._use(board)
+        if board.building is None and board.index is None and self._may_build(board):
+            board.is_slow = False
+            board.building = self._tasks.start(self._build(board))
+        return board
+
+    def _index(self, board_id: str) -> RankIndex | None:
+        board = self._boards.get(board_id)
+        if board is None or board.index is None or not self._feed.is_open:
+            return None
+        self._use(board)
+        return board.index if board.index.is_ready else None
+
+    def _use(self, board: _Board) -> None:
+        if board.used_at != self._ticks:
+            board.used_at = self._ticks
+            self._boards.move_to_end(board.id)
+
+    def _may_build(self, board: _Board) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._ticks >= board.again_at and now >= board.rests_until
+
+    async def _build(self, board: _Board) -> None:
+        try:
+            async with self._turns.take(board.id, urgent=False):
+                await self._feed.opened()
+                await self._read(board)
+        except NotFound:
+            self._remove(board.id)
+        except StoreUnavailable as error:
+            logger.debug("board %s was not read for its ranks: %s", board.id, error)
+            self._fail(board, _AGAIN)
+        except Exception:
+            logger.exception("the ranks of board %s were not built", board.id)
+            self._fail(board, _NO_ROOM)
+        finally:
+            if board.building is asyncio.current_task():
+                board.building = None
+
+    async def _read(self, board: _Board) -> None:
+        """Raises `NotFound` or `StoreUnavailable`."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        ordering = (await self._store.get_board(board.id)).ordering
+        # Whatever is written from now on, the feed tells it to this index.
+        index = board.index = RankIndex(ordering)
+
+        def has_room() -> bool:
+            self._weigh(board)
+            return self._make_room(board)
+
+        if not await scan(self._store, board.id, index, has_room):
+            logger.warning("there is no room for the ranks of board %s", board.id)
+            self._fail(board, max(_NO_ROOM, int(_PAUSE * (clock() - began))))
+            return
+        for _ in index.finish(self.position):
+            await asyncio.sleep(0)
+        board.ready_at = clock()
+        board.seconds = board.ready_at - began
+        board.check = CountCheck(self._ticks)
+        self._weigh(board)
+        self._drop_if_lost(board)
+        logger.debug("%d players of board %s were read", len(index), board.id)
+
+    def _fail(self, board: _Board, ticks: int) -> None:
+        """The board was not read: its ranks are not tried for a while."""
+        board.again_at = self._ticks + ticks
+        board.index = None
+        self._weigh(board)
+
+    def _drop_if_lost(self, board: _Board) -> None:
+        index = board.index
+        if index is not None and index.state is State.LOST:
+            logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
+            self._drop(board, rest=True)
+
+    def _drop(self, board: _Board, *, rest: bool = False) -> None:
+        """Forget what is known of the board. `rest`: whatever made that necessary must not keep the
+        store busy with reading the board."""
+        if board.building is not None and board.building is not asyncio.current_task():
+            board.building.cancel()
+            board.building = None
+        board.index = board.check = None
+        if rest:
+            board.rests_until = board.ready_at + _REST * board.seconds
+        self._weigh(board)
+
+    def _remove(self, board_id: str) -> None:
+        board = self._boards.get(board_id)
+        if board is not None:
+            self._drop(board)
+            del self._boards[board_id]
+
+    def _weigh(self, board: _Board) -> None:
+        weight = 0 if board.index is None else _EACH + board.index.entries
+        if board.weight - weight >= _MANY:
+            self._trim()
+        self._weight += weight - board.weight
+        board.weight = weight
+
+    def _trim(self) -> None:
+        if not self._closed:
+            self._tasks.start(asyncio.to_thread(give_memory_back))
+
+    def _make_room(self, wanted: _Board | None = None) -> bool:
+        """Drop boards until all fit: first those that were not asked for the longest. Whether they
+        fit; for `wanted`, a board that is being read, none is dropped that is in use."""
+        for board in list(self._boards.values()) if self._weight > self._limit else ():
+            if self._weight <= self._limit:
+                break
+            is_unused = self._ticks - board.used_at >= _UNUSED
+            if board is not wanted and (wanted is None or is_unused):
+                self._remove(board.id)
+        return self._weight <= self._limit

@@ -1,0 +1,126 @@
+"""Scores that are handed in, many in one transaction: computed here, written once a player."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+from tornado_board.inputs import Submission
+from tornado_board.models import Board, Number, Player
+from tornado_board.store import Once, StoreError, Submitted, scoring
+from tornado_board.store.sqlite import outcomes, rows, writes
+
+
+def submit(
+    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission]
+) -> list[Submitted | StoreError]:
+    """What became of each. Raises `NotFound` (the board)."""
+    board = rows.board(c, board_id)
+    ids = {submission.id for submission in submissions}
+    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    after = dict(there)
+    now = writes.now()
+    results: list[Submitted | StoreError] = []
+    for submission in submissions:
+        try:
+            done = _submitted(board, after.get(submission.id), submission, now)
+        except StoreError as refused:
+            results.append(refused)
+        else:
+            if done.changed:
+                after[submission.id] = done.player
+            results.append(done)
+    _store(c, board, there, after)
+    return results
+
+
+class Addition(NamedTuple):
+    """One that `Store.add_score` is to carry out."""
+
+    board_id: str
+    player_id: str
+    amount: Number
+    create: bool
+    once: Once | None
+
+
+def add(c: sqlite3.Connection, additions: Sequence[Addition]) -> list[Submitted | StoreError]:
+    """What became of each."""
+    results: dict[int, Submitted | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, addition in enumerate(additions):
+        by_board.setdefault(addition.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        _add(c, board_id, {number: additions[number] for number in numbers}, results)
+    return [results[number] for number in range(len(additions))]
+
+
+def _add(
+    c: sqlite3.Connection,
+    board_id: str,
+    additions: dict[int, Addition],
+    results: dict[int, Submitted | StoreError],
+) -> None:
+    """Carry out those of one board."""
+    now = writes.now()
+    found = rows.find_board(c, board_id)
+    ids = {addition.player_id for addition in additions.values()} if found is not None else ()
+    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    after = dict(there)
+
+    def work(addition: Addition) -> Submitted:
+        player_id = addition.player_id
+        if found is None:
+            raise rows.no_board(board_id)
+        before = after.get(player_id)
+        if before is None and not addition.create:
+            raise rows.no_player(board_id, player_id)
+        done = _submitted(found, before, scoring.addition(player_id, addition.amount), now)
+        if done.changed:
+            after[player_id] = done.player
+        return done
+
+    for number, addition in additions.items():
+        try:
+            if addition.once is None:
+                results[number] = work(addition)
+            else:
+                do = partial(work, addition)
+                results[number] = outcomes.once(c, addition.once, outcomes.SUBMITTED, do)
+        except StoreError as refused:
+            results[number] = refused
+    if found is not None:
+        _store(c, found, there, after)
+
+
+def _submitted(board: Board, before: Player | None, submission: Submission, now: int) -> Submitted:
+    player = scoring.submitted(board, before, submission, now)
+    if before is None:
+        return Submitted(player, None, True)
+    changed = player is not before and (
+        player.score != before.score
+        or player.name != before.name
+        or not writes.are_same(player.meta, before.meta)
+    )
+    return Submitted(player if changed else before, before.score, changed)
+
+
+def _store(
+    c: sqlite3.Connection, board: Board, there: dict[str, Player], after: dict[str, Player]
+) -> None:
+    """Write the players that are others now."""
+    scores: list[Player] = []
+    made: list[Player] = []
+    for player in after.values():
+        before = there.get(player.id)
+        if before is None:
+            made.append(player)
+        elif before is not player:
+            if player.name == before.name and player.meta is before.meta:
+                scores.append(player)
+            else:
+                writes.update_player(c, board, player)
+    writes.set_scores(c, board, scores)
+    writes.make_players(c, board, made)

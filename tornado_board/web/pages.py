@@ -1,0 +1,131 @@
+"""Pages of a board's players, wherever they begin, with ranks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from tornado_board.models import Number, Player, RankedPlayer
+from tornado_board.realtime.ranks import Ranks
+from tornado_board.store import Place, Store
+
+#: How many players a page has at the most, and unless the request says otherwise; how many can be
+#: asked for by their ids.
+MOST_PLAYERS = 1000
+USUAL_PLAYERS = 100
+MOST_IDS = 100
+
+
+class Page(msgspec.Struct):
+    """Some players of a board, best first."""
+
+    players: Sequence[RankedPlayer]
+    #: How many players the board has.
+    count: int
+    #: Whether others are before the first of these, and behind the last.
+    has_previous: bool = False
+    has_next: bool = False
+    #: Ids that were asked for, and are not there.
+    missing: Sequence[str] | None = None
+
+
+class Pages:
+    """Reads pages of one board. Whoever does not move meanwhile is on one of those that follow on
+    each other, and once. Each method raises what the store raises."""
+
+    def __init__(self, store: Store, ranks: Ranks, board_id: str) -> None:
+        self._store = store
+        self._ranks = ranks
+        self._board_id = board_id
+
+    async def after(self, place: Place | None, limit: int) -> Page:
+        """The players behind `place`; ``None`` is before the first."""
+        rows = await self._store.players_after(self._board_id, place, limit + 1)
+        return await self._page(
+            rows[:limit], has_previous=place is not None, has_next=len(rows) > limit
+        )
+
+    async def before(self, place: Place, limit: int) -> Page:
+        """The players before `place`, those nearest to it."""
+        rows = await self._store.players_after(self._board_id, place, limit + 1, backwards=True)
+        return await self._page(rows[:limit][::-1], has_previous=len(rows) > limit, has_next=True)
+
+    async def from_rank(self, rank: int, limit: int) -> Page:
+        """The players from the first one whose rank is `rank` or greater."""
+        if rank == 1:
+            return await self.after(None, limit)
+        score = await self._ranks.score_at(self._board_id, rank)
+        if score is None:
+            return Page([], await self._ranks.count(self._board_id))
+        return await self.after(Place(score, -1, ""), limit)
+
+    async def around(self, player_id: str, limit: int) -> Page:
+        """`limit` players with this one in the middle; nearer to its place at the board's ends,
+        where there are fewer on one side."""
+        player = await self._store.get_player(self._board_id, player_id)
+        place = Place(player.score, player.reached_at, player.id)
+        # As many on either side as may be needed, and one more, which tells of others beyond.
+        before, behind = await asyncio.gather(
+            self._store.players_after(self._board_id, place, limit, backwards=True),
+            self._store.players_after(self._board_id, place, limit),
+        )
+        # Who moved between these reads was seen twice.
+        seen = {player_id}
+        before = [other for other in before if other.id not in seen]
+        seen.update(other.id for other in before)
+        behind = [other for other in behind if other.id not in seen]
+        above = min(len(before), max((limit - 1) // 2, limit - 1 - len(behind)))
+        below = min(len(behind), limit - 1 - above)
+        return await self._page(
+            [*before[:above][::-1], player, *behind[:below]],
+            has_previous=len(before) > above,
+            has_next=len(behind) > below,
+        )
+
+    async def of(self, ids: Sequence[str]) -> Page:
+        """Those of `ids` that there are."""
+        players = await self._store.players_by_id(self._board_id, ids)
+        scores = list(dict.fromkeys(player.score for player in players))
+        standing = await self._ranks.standing(self._board_id, *scores)
+        better = dict(zip(scores, standing.better, strict=True))
+        ranked = [RankedPlayer.of(player, better[player.score] + 1) for player in players]
+        ranked.sort(key=lambda player: (player.rank, player.reached_at, player.id))
+        there = {player.id for player in players}
+        missing = [player_id for player_id in ids if player_id not in there]
+        return Page(ranked, max(standing.of, len(ranked)), missing=missing)
+
+    async def _page(self, players: Sequence[Player], *, has_previous: bool, has_next: bool) -> Page:
+        if not has_previous:
+            count = await self._ranks.count(self._board_id) if has_next else 0
+            ranked = ranked_from(players)
+        else:
+            scores = list(dict.fromkeys(player.score for player in players))[:2]
+            standing = await self._ranks.standing(self._board_id, *scores)
+            count = standing.of
+            ranked = ranked_from(players, *(better + 1 for better in standing.better))
+        # The count may be of another moment than the players.
+        least = ranked[-1].rank if ranked else 0
+        return Page(ranked, max(count, least, len(ranked)), has_previous, has_next)
+
+
+def ranked_from(players: Sequence[Player], first: int = 1, second: int = 1) -> list[RankedPlayer]:
+    """`players`, best first, with ranks: that of the first is `first`, and that of the next one
+    with another score `second`, or greater where there are more of the first score.
+
+    Competition ranks (1, 2, 2, 4): from the second score on, all who have the same are here.
+    """
+    ranked: list[RankedPlayer] = []
+    score: Number | None = None
+    rank = first
+    #: What a position here and a rank differ by, once it is known.
+    offset: int | None = None
+    for i, player in enumerate(players):
+        if ranked and player.score != score:
+            if offset is None:
+                offset = max(second, first + i) - i
+            rank = i + offset
+        score = player.score
+        ranked.append(RankedPlayer.of(player, rank))
+    return ranked
