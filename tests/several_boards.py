@@ -111,5 +111,5 @@ class Follower:
         else:
             self.at.pop(board, None)
         # The id says where the client is, in every board.
-        assert told == self.at
+        assert told == self.at, (told, self.at, seen.event)
         self.last_id = seen.id

@@ -54,6 +54,8 @@ class Start:
         for board_id in self.topics:
             position = self.since.get(board_id)
             at[board_id] = position if isinstance(position, EventId) else None
+        for board_id in self.gone:
+            at[board_id] = self.since.get(board_id)
         sent: list[Sent] = []
         for board_id in self.gone:
             at[board_id] = GONE
