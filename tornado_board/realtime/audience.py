@@ -116,6 +116,27 @@ class Audience:
         self._held = False
         self._fill_gaps()
 
+    def send_now(self, data: Message) -> bool:
+        """Send `data` to all members at once, if these are few and it is not held; whether that was
+        so."""
+        if self._held or len(self._members) > _SLICE:
+            return False
+        if len(self._members) == 1:
+            [member], [send] = self._members, self._sends
+            assert member is not None
+            try:
+                count = send(data)
+            except OSError as error:
+                member.refused(data, error)
+            else:
+                if count != len(data):
+                    member.sent(data, count)
+        elif self._members:
+            self.hold()
+            self.send_to_slice(0, data)
+            self.release()
+        return True
+
     def send_to_slice(self, start: int, data: Message) -> None:
         """Send `data` to the members at `start` and the places behind it, up to `end`."""
         size = len(data)

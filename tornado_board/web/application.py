@@ -14,6 +14,7 @@ from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.handler import Handler, Services
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
+from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
 from tornado_board.web.several import SeveralEventsHandler
@@ -27,6 +28,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/events/?", EventsHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/boards/([^/]+)/scores/?", ScoresHandler),

@@ -19,6 +19,7 @@ import ujson
 from tornado_board import models
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.replay import ReplayLog
 from tornado_board.settings import Settings
@@ -63,6 +64,7 @@ class Services:
     hub: Hub
     catch_ups: CatchUps
     ranks: Ranks
+    places: Places
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]

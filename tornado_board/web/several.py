@@ -54,7 +54,7 @@ class SeveralEventsHandler(Handler):
                 await self.store.get_board(board_id)
             except NotFound:
                 continue
-            await streams.answer_stream_head(self)
+            await streams.answer_stream_head(self, streams.sse_wire(self))
             return
         raise NotFound("there is none of these boards")
 

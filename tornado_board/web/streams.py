@@ -74,7 +74,7 @@ def stream_wire(handler: Handler) -> StreamWire:
     if websocket.is_upgrade(handler):
         websocket.check_handshake(handler)
         return WEBSOCKET
-    return _wire(handler)
+    return sse_wire(handler)
 
 
 def stream_head(handler: Handler, wire: StreamWire) -> bytes:
@@ -101,7 +101,13 @@ def hand_over(handler: Handler, wire: StreamWire) -> Subscriber | SecureSubscrib
     return plain(sock, handler.hub.poller, release)
 
 
-def _wire(handler: Handler) -> SSEWire:
+def plain_wire(handler: Handler) -> EventStream:
+    """How an event stream is sent to this client if not in gzip."""
+    return CHUNKED if handler.request.version == "HTTP/1.1" else RAW
+
+
+def sse_wire(handler: Handler) -> SSEWire:
+    """How an event stream is sent to this client."""
     if handler.request.version != "HTTP/1.1":
         return RAW
     encodings = handler.request.headers.get("Accept-Encoding", "")
@@ -251,12 +257,12 @@ async def serve_stream_head(handler: Handler, board_id: str) -> None:
     Raises what `Store.get_board` raises.
     """
     await handler.store.get_board(board_id)
-    await answer_stream_head(handler)
+    await answer_stream_head(handler, sse_wire(handler))
 
 
-async def answer_stream_head(handler: Handler) -> None:
+async def answer_stream_head(handler: Handler, wire: SSEWire) -> None:
     """The header of a stream, without the stream."""
-    for name, value in _fields(_wire(handler)):
+    for name, value in _fields(wire):
         if name == "Vary":
             handler.add_header(name, value)
         else:

@@ -33,6 +33,11 @@ RESET = EventType("reset", state=False, logged=False)
 #: On a stream of several boards: one of them is not there, or was deleted.
 BOARD_GONE = EventType("gone", state=False, logged=True)
 
+#: A player's place on its board.
+RANK = EventType("rank", state=True, logged=False)
+#: On the stream of a place: there is no such player any more.
+PLAYER_GONE = EventType("gone", state=False, logged=False)
+
 
 class Sent(NamedTuple):
     """An event as subscribers are sent it. `data` is JSON on one line. On a stream of several
@@ -64,6 +69,7 @@ class End(enum.Enum):
     """Why the server ends a stream, as its client is told where the transport can tell."""
 
     DELETED = "the board was deleted"
+    PLAYER_GONE = "the player was deleted"
     STOPPING = "the server is stopping"
 
 

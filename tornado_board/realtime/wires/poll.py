@@ -54,3 +54,13 @@ def _answer(parts: Sequence[bytes], last: EventId | str) -> Message:
     return Message(
         b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
     )
+
+
+def state(sent: Sent, tag: str) -> Message:
+    """One event that has no id, and `tag`, which says what it shows."""
+    return Message(b'{"events":[%b],"last_event_id":"%b"}\n' % (event_json(sent), tag.encode()))
+
+
+def same_state(tag: str) -> Message:
+    """That what `tag` says is still so."""
+    return _answer([], tag)

@@ -53,6 +53,7 @@ class CloseCode(enum.IntEnum):
 
 _CLOSE_CODES = {
     End.DELETED: CloseCode.NOT_FOUND,
+    End.PLAYER_GONE: CloseCode.NOT_FOUND,
     End.STOPPING: CloseCode.GOING_AWAY,
 }
 
