@@ -187,7 +187,7 @@ async def follow(
         while loop.time() < end:
             with contextlib.suppress(OSError, EOFError):
                 await writer.add(board)
-            await asyncio.sleep(random.uniform(0.0, 0.3))
+            await asyncio.sleep(random.uniform(0.0, max(0.3, clients / 100)))
         writer.close()
 
     async def hop(hopper: Hopper) -> None:

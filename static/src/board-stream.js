@@ -6,11 +6,12 @@
  * long-polling with the same event ids, and the stream is tried again now and then. Nothing is lost
  * on the way from one to the other: each goes on after the last event id of the one before.
  *
- * A browser opens six connections to a host, and a stream holds one. So the boards of one host hold
- * four at the most, in all tabs together; who comes too late for one polls, by turns with the
- * others, until one is free (`slots.js`). A POST always finds a connection.
+ * A browser opens six connections to a host, and a stream holds one. So the boards of a page that
+ * one host has share a stream (`several-boards.js`), and all tabs together hold four at the most; who
+ * comes too late for one polls, by turns with the others, until one is free (`slots.js`). A POST
+ * always finds a connection.
  *
- * This file and `slots.js` need no other one, no framework and no build. Copy the two.
+ * This file and those two need no other one, no framework and no build. Copy the three.
  *
  *     const stream = new BoardStream("/boards/sample/events/");
  *     stream.addEventListener("update", (event) => show(event.detail.board));
@@ -19,6 +20,7 @@
  *     stream.close();
  */
 
+import { placeOf } from "./several-boards.js";
 import { slotsOf } from "./slots.js";
 
 /**
@@ -50,11 +52,14 @@ import { slotsOf } from "./slots.js";
  *   ten times this. 60,000.
  * @property {number} [hiddenAfter]  a page hidden for this long stops listening; `Infinity`: never.
  *   60,000.
+ * @property {boolean} [together]  the boards of a page that one host has share a stream. true.
  * @property {() => number} [random] draws the jitter, from 0 to 1
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.EventSource | null} [EventSource]  null: poll only
  * @property {import("./slots.js").Slots | null} [slots]  who gives out connections to the host;
  *   null: nobody has to be asked
+ *
+ * @typedef {NonNullable<ReturnType<typeof placeOf>>} Place  where a board shares a stream with others
  *
  * @typedef {{id: string | null, event: string, data: unknown}} LoggedEvent
  * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
@@ -71,6 +76,7 @@ const DEFAULTS = {
   wait: 25_000,
   tryStreamEvery: 60_000,
   hiddenAfter: 60_000,
+  together: true,
   random: Math.random,
 };
 
@@ -116,6 +122,8 @@ export class BoardStream extends EventTarget {
   #unnumbered = "";
   /** @type {import("./slots.js").Slots | null} */
   #slots;
+  /** Where it can share a stream with other boards. @type {Place | null} */
+  #place;
   /** How long polling goes on before the stream is tried; grows while streams prove unreliable. */
   #tryStreamIn;
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
@@ -143,6 +151,8 @@ export class BoardStream extends EventTarget {
     };
     this.#lastEventId = this.#options.lastEventId;
     this.#slots = options.slots === undefined ? slotsOf(this.#url) : options.slots;
+    const { EventSource, together } = this.#options;
+    this.#place = together && EventSource ? placeOf(this.#url, EventSource) : null;
     this.#tryStreamIn = this.#options.tryStreamEvery;
     globalThis.addEventListener?.("online", this.#onNetwork);
     globalThis.addEventListener?.("offline", this.#onNetwork);
@@ -210,26 +220,41 @@ export class BoardStream extends EventTarget {
 
   /** Listens until `signal` says stop, by turns with others until there is a slot. @param {AbortSignal} signal */
   async #run(signal) {
-    const slot = await this.#slot(signal);
-    try {
-      if (!signal.aborted) await this.#listen(signal);
-    } finally {
-      slot();
+    while (!signal.aborted) {
+      const place = this.#place;
+      const together = place?.host.enter(place.board) ? place : null;
+      const slot = await this.#slot(signal, together);
+      try {
+        if (!signal.aborted) await this.#listen(signal, together);
+      } finally {
+        slot();
+        together?.host.leave(together.board);
+      }
     }
   }
 
-  /** Gives back how to release the slot. @param {AbortSignal} signal @returns {Promise<() => void>} */
-  async #slot(signal) {
-    if (!this.#slots) return () => {};
+  /** Gives back how to release the slot. @param {AbortSignal} signal @param {Place | null} together @returns {Promise<() => void>} */
+  async #slot(signal, together) {
+    const slots = this.#slots;
+    if (!slots) return () => {};
     const granted = new AbortController();
-    const slot = this.#slots.take(signal).finally(() => granted.abort());
+    const take = together
+      ? together.host.hold(signal, (end) => slots.take(end))
+      : slots.take(signal);
+    const slot = take.finally(() => granted.abort());
     await Promise.race([slot, sleep(SLOT_GRACE)]);
     if (!granted.signal.aborted) await this.#poll(granted.signal, Infinity, true);
     return (await slot) ?? (() => {});
   }
 
-  /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
-  async #listen(signal) {
+  /**
+   * Streams and polls in turn until `signal` says stop, or there can be no stream `together` with
+   * other boards.
+   *
+   * @param {AbortSignal} signal
+   * @param {Place | null} together
+   */
+  async #listen(signal, together) {
     const { EventSource, failures, stableAfter, tryStreamEvery } = this.#options;
     let broken = 0;
     while (!signal.aborted) {
@@ -238,15 +263,15 @@ export class BoardStream extends EventTarget {
         return;
       }
       const opened = Date.now();
-      const end = await this.#stream(signal, EventSource);
-      if (signal.aborted) return;
+      const end = await this.#stream(signal, EventSource, together);
+      if (signal.aborted || together?.host.refuses) return;
       const stable = end === "broken" && Date.now() - opened >= stableAfter;
       if (stable) this.#tryStreamIn = tryStreamEvery;
       broken = stable ? 1 : broken + 1;
       if (end === "broken") {
         this.#setLost();
         if (broken < failures) {
-          await this.#pause(this.#backoff(broken), signal);
+          await this.#pause(this.#backoff(broken, together?.host.draw), signal);
           continue;
         }
       }
@@ -269,13 +294,17 @@ export class BoardStream extends EventTarget {
    *
    * @param {AbortSignal} signal
    * @param {typeof globalThis.EventSource} EventSource
+   * @param {Place | null} together
    * @returns {Promise<"broken" | "refused" | "held back">}
    */
-  #stream(signal, EventSource) {
+  #stream(signal, EventSource, together) {
     return new Promise((resolve) => {
       // EventSource would come back by itself, but neither with our back-off nor after an HTTP
       // error, nor can it be told where to go on; so each one lives for one connection.
-      const source = new EventSource(this.#address({ lastEventId: this.#lastEventId }));
+      const last = this.#lastEventId;
+      const source = together
+        ? together.host.listen(together.board, (query) => this.#address(query), last)
+        : new EventSource(this.#address({ lastEventId: last }));
       let open = false;
       let heard = 0; // events
       let ended = false;
@@ -332,8 +361,11 @@ export class BoardStream extends EventTarget {
       signal.addEventListener("abort", abort);
       // A stream that has not spoken yet is checked soon enough as it is.
       this.#nudge = () => void (heard > 0 && check());
-      source.addEventListener("update", take("update"));
-      source.addEventListener("reset", take("reset"));
+      /** @param {"update" | "reset"} type */
+      const hear = (type) =>
+        source.addEventListener(type, /** @type {EventListener} */ (/** @type {unknown} */ (take(type))));
+      hear("update");
+      hear("reset");
       source.addEventListener("open", () => {
         open = true;
         // Who goes on after an id may have missed nothing, and then nothing comes for a while.
@@ -546,10 +578,10 @@ export class BoardStream extends EventTarget {
   }
 
   /** The pause before attempt number `n`, from 1: between once and three times `retryMin`, then more.
-   * @param {number} n */
-  #backoff(n) {
+   * @param {number} n @param {number} [draw]  a random number that others have drawn, too */
+  #backoff(n, draw) {
     const { retryMin, retryMax, random } = this.#options;
-    if (n <= 1) return retryMin * (1 + 2 * random()); // as the server's own `retry:` is drawn
+    if (n <= 1) return retryMin * (1 + 2 * (draw ?? random())); // as the server's own `retry:` is drawn
     return this.#jitter(Math.min(retryMax, retryMin * 2 ** n));
   }
 
