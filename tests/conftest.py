@@ -23,6 +23,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 from tornado_board.store.rethinkdb.address import Address
 
+from .chromium import Chromium, executable
 from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
@@ -208,6 +209,16 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     for process in started:
         if process.process.poll() is None:
             process.kill()
+
+
+@pytest.fixture
+def browser() -> Iterator[Chromium]:
+    """Chromium, for one test."""
+    if executable() is None:
+        pytest.skip("Chromium is not installed")
+    chromium = Chromium()
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from .chromium import Chromium, executable
+from .chromium import Chromium
 from .node import node
 from .proxies import KINDS, Proxy
 from .server_process import ServerProcess
@@ -79,15 +79,6 @@ async def test_nodes_own_client(server_process: Start) -> None:
     last = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
     assert json.loads(last) == {"code": 4001, "wasClean": True}
     await asyncio.wait_for(process.wait(), PATIENCE)
-
-
-@pytest.fixture
-def browser() -> Iterator[Chromium]:
-    if executable() is None:
-        pytest.skip("Chromium is not installed")
-    chromium = Chromium()
-    yield chromium
-    chromium.close()
 
 
 @pytest.mark.gen_test(timeout=120)
