@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import os
 import secrets
+import shutil
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 from tornado_board.store.rethinkdb.address import Address
 
+from .chromium import Chromium, executable
 from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
@@ -40,6 +43,24 @@ def settings(tmp_path: Path) -> Settings:
     return dataclasses.replace(
         Settings(), database_url=f"sqlite:///{tmp_path}/board.sqlite3", port=0, address="127.0.0.1"
     )
+
+
+@pytest.fixture
+def secure(settings: Settings, tmp_path: Path) -> Settings:
+    """The settings with a certificate for localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "1", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return dataclasses.replace(settings, tls_certificate=str(certificate), tls_key=str(key))
 
 
 @pytest.fixture(params=STORES)
@@ -188,6 +209,16 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     for process in started:
         if process.process.poll() is None:
             process.kill()
+
+
+@pytest.fixture
+def browser() -> Iterator[Chromium]:
+    """Chromium, for one test."""
+    if executable() is None:
+        pytest.skip("Chromium is not installed")
+    chromium = Chromium()
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Node:
         await self.boards.close()
         await self.feed.close()
         await self.bus.close()
-        self.hub.close()
+        await self.hub.close()
         await self.log.close()
 
 

@@ -57,6 +57,11 @@ KINDS = {
     ),
     "nginx, unbuffered": ("nginx", "proxy_buffering off;"),
     "nginx, passing the host on": ("nginx", "proxy_set_header Host $host;"),
+    "nginx, WebSockets too": (
+        "nginx",
+        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+        "proxy_set_header Connection upgrade;",
+    ),
     "haproxy": ("haproxy", ""),
     "haproxy, forwarding addresses": ("haproxy", "option forwardfor"),
     "varnish": ("varnishd", ""),

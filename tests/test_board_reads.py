@@ -165,7 +165,7 @@ async def test_what_was_read_serves_those_who_ask_next(opened: Opened, settings:
     assert await r.reads.read("b", anew=True) is not first
     assert r.reads.known("b") is first
     assert r.asked.count == 2
-    r.hub.close()
+    await r.hub.close()
 
 
 @pytest.mark.gen_test
@@ -189,7 +189,7 @@ async def test_what_ends_that(opened: Opened, settings: Settings) -> None:
     assert await is_kept_over(lambda: r.reads.wrote("other"))
     assert not await is_kept_over(lambda: r.publish(2))
     assert not await is_kept_over(lambda: r.hub.end_board("b"))
-    r.hub.close()
+    await r.hub.close()
 
 
 @pytest.mark.parametrize("what", ["a write", "an event"])
@@ -213,7 +213,7 @@ async def test_a_read_that_began_before_is_not_used_after(
     await early
     assert r.reads.known("b") in (None, await late)
     assert r.reads.known("b") is await late
-    r.hub.close()
+    await r.hub.close()
 
 
 @pytest.mark.gen_test
@@ -228,7 +228,7 @@ async def test_a_board_that_is_not_live_is_read_each_time(
     assert (await r.reads.read("b")).position is None
     await r.reads.read("b")
     assert r.asked.count == 2
-    r.hub.close()
+    await r.hub.close()
 
 
 @pytest.mark.gen_test
@@ -251,4 +251,4 @@ async def test_what_is_remembered_has_bounds(
             await r.publish(1, board_id)
         await r.reads.read(board_id)
     assert set(r.reads._kept) == {"c", "d"}
-    r.hub.close()
+    await r.hub.close()

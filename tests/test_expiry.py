@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -16,24 +15,22 @@ from tornado_board.auth.claims import LEEWAY
 from tornado_board.realtime import expiries as expiries_module
 from tornado_board.realtime.audience import Audience
 from tornado_board.realtime.expiries import Expiries
-from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires import End, Message
 from tornado_board.realtime.wires.checksum import Joined
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.settings import Settings
 
 from .serving import PATIENCE, Served, serving
-from .test_tls import connected, secure
+from .test_tls import connected
 from .tokens import SECRET, token
 
-__all__ = ["secure"]  # a fixture
+
+def end_of(why: End, joined: Joined | None, last: Message) -> bytes:
+    return last + CHUNKED.end(None, why)
 
 
-def end_of(joined: Joined | None, last: Message) -> bytes:
-    return last + CHUNKED.end(None)
-
-
-def raw_end_of(joined: Joined | None, last: Message) -> bytes:
-    return last + RAW.end(None)
+def raw_end_of(why: End, joined: Joined | None, last: Message) -> bytes:
+    return last + RAW.end(None, why)
 
 
 class Clock:
@@ -53,6 +50,10 @@ class Listener:
         self.joined: Joined | None = None
         self.ended: bytes | None = None
         audience.add(self)
+
+    @property
+    def closed(self) -> bool:
+        return self.audience is None
 
     def send(self, data: Message) -> int:
         return len(data)
@@ -205,7 +206,6 @@ async def test_a_stream_ends_with_its_token_and_says_so(settings: Settings) -> N
             assert got.endswith("0\r\n\r\n") == (version == "1")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
 @pytest.mark.gen_test(timeout=30)
 async def test_over_tls_too(secure: Settings) -> None:
     async with guarded(secure) as served:

@@ -15,7 +15,7 @@ from tornado_board.realtime import subscriber as subscribers
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
-from tornado_board.realtime.wires import Message, Wire, reset, update
+from tornado_board.realtime.wires import End, Message, Wire, reset, update
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
 from tornado_board.store import NotFound
@@ -107,7 +107,7 @@ def hubs(io_loop: Any) -> Iterator[Any]:
 
     async def close() -> None:
         for hub in made:
-            hub.close()
+            await hub.close()
 
     io_loop.run_sync(close)
 
@@ -519,7 +519,7 @@ async def test_a_stream_that_ends_says_so_where_the_socket_takes_it(hubs: Any, w
     data, torn = b"", b""
     while part := await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 5):
         data += part
-    assert data == framed(large, wire) + wire.end(None)
+    assert data == framed(large, wire) + wire.end(None, End.STOPPING)
     while part := await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 5):
         torn += part
     # An end within an event would be taken for a part of it.
@@ -550,7 +550,7 @@ async def test_closing_ends_every_stream(hubs: Any) -> None:
     ends = [clients.subscribe(topic)[1] for _ in range(5)]
     waiting = asyncio.ensure_future(topic.wait(30))
     await asyncio.sleep(0)
-    hub.close()
+    await hub.close()
     await asyncio.wait_for(waiting, 5)
     loop = asyncio.get_running_loop()
     for far in ends:

@@ -120,7 +120,7 @@ class Rig:
     async def close(self) -> None:
         await self.boards.close()
         await self.feed.close()
-        self.hub.close()
+        await self.hub.close()
 
 
 async def until(condition: Callable[..., Any], what: str = "") -> None:

@@ -50,7 +50,9 @@ def sorted_merits(values: list[Any]) -> Merits:
 
 def check(found: Merits, expected: list[Any], probe: Any) -> None:
     assert len(found) == len(expected)
-    assert found.better_than(probe) == bisect_left(expected, probe)
+    better = bisect_left(expected, probe)
+    assert found.better_than(probe) == better
+    assert found.places([probe, probe]) == [(better, expected[better - 1] if better else None)] * 2
     assert found.better_or_equal(probe) == bisect_right(expected, probe)
 
 

@@ -6,10 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-import shutil
 import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -20,25 +17,7 @@ from tornado_board.settings import Settings
 from .serving import PATIENCE, parse, serving
 from .stream_client import read_chunk
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate")
-
 GET = b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
-
-
-@pytest.fixture
-def secure(settings: Settings, tmp_path: Path) -> Settings:
-    """The settings with a certificate for localhost."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return dataclasses.replace(settings, tls_certificate=str(certificate), tls_key=str(key))
 
 
 async def connected(

@@ -23,7 +23,7 @@ from tornado_board.realtime.wires.gzip_sse import GZIP
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
 from tornado_board.web import streams
-from tornado_board.web.exchange import Opened, StreamWire
+from tornado_board.web.exchange import Opened, SSEWire
 
 # What a client makes of the bytes
 
@@ -183,7 +183,7 @@ class SecureClient(PlainClient):
             self.subscriber.on_writable()
 
 
-def read(data: bytes, wire: StreamWire) -> tuple[bytes, bool]:
+def read(data: bytes, wire: SSEWire) -> tuple[bytes, bool]:
     """What a client reads in a stream, and whether that has an end."""
     body, finished = dechunked(data) if wire.chunked else (data, False)
     if wire.encoding == "gzip":
@@ -194,9 +194,7 @@ def read(data: bytes, wire: StreamWire) -> tuple[bytes, bool]:
     return body, finished
 
 
-def join(
-    topic: Topic, client: PlainClient | SecureClient, wire: StreamWire, first: Message
-) -> None:
+def join(topic: Topic, client: PlainClient | SecureClient, wire: SSEWire, first: Message) -> None:
     """As a handler does it."""
     hub = cast(Any, None)  # which is needed for streams that end at a time
     streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"", None)
@@ -248,7 +246,7 @@ STEPS = st.one_of(
 @given(first=EVENTS, room=st.integers(0, 300), steps=st.lists(STEPS, max_size=14))
 def test_whatever_is_sent_however_it_is_taken_is_read_as_it_was_meant(
     client_type: type[PlainClient | SecureClient],
-    wire: StreamWire,
+    wire: SSEWire,
     first: Event,
     room: int,
     steps: list[Any],

@@ -31,6 +31,7 @@ from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
@@ -242,7 +243,7 @@ async def running(
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
         )
-        stack.callback(hub.close)
+        stack.push_async_callback(hub.close)
         log.fence = bus.fence
         feed = Changefeed(store)
         stack.push_async_callback(feed.close)
@@ -250,11 +251,20 @@ async def running(
         stack.push_async_callback(boards.close)
         ranks = Ranks(store, feed, settings)
         stack.push_async_callback(ranks.close)
+        places = Places(
+            store,
+            ranks,
+            feed,
+            per_board=settings.max_streams_per_board,
+            keepalive=settings.keepalive,
+        )
+        stack.push_async_callback(places.close)
         await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
-        for periodic in (pruner, PeriodicCallback(ranks.tick, 1000)):
+        ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick))
+        for periodic in (pruner, *ticks):
             periodic.start()
             stack.callback(periodic.stop)
 
@@ -279,6 +289,7 @@ async def running(
             ranks=ranks,
             gate=gate,
             reads=BoardReads(store, hub),
+            places=places,
             settings=settings,
             readiness=readiness,
         )
@@ -301,6 +312,7 @@ async def running(
         # second after that at the soonest, when whoever takes this process's place can listen.
         stack.push_async_callback(server.drain, settings.stop_timeout)
         stack.callback(hub.stop_waiting)
+        stack.callback(places.stop_waiting)
         # Early, so that another process takes over while this one winds up.
         stack.push_async_callback(bus.close)
         stack.push_async_callback(boards.close)

@@ -6,11 +6,12 @@
  * long-polling with the same event ids, and the stream is tried again now and then. Nothing is lost
  * on the way from one to the other: each goes on after the last event id of the one before.
  *
- * A browser opens six connections to a host, and a stream holds one. So the boards of one host hold
- * four at the most, in all tabs together; who comes too late for one polls, by turns with the
- * others, until one is free (`slots.js`). A POST always finds a connection.
+ * A browser opens six connections to a host, and a stream holds one. So the boards of a page that
+ * one host has share a stream (`several-boards.js`), and all tabs together hold four at the most; who
+ * comes too late for one polls, by turns with the others, until one is free (`slots.js`). A POST
+ * always finds a connection.
  *
- * This file and `slots.js` need no other one, no framework and no build. Copy the two.
+ * This file and those two need no other one, no framework and no build. Copy the three.
  *
  *     const stream = new BoardStream("/boards/sample/events/");
  *     stream.addEventListener("update", (event) => show(event.detail.board));
@@ -26,6 +27,7 @@
  * No token ever stands in an address: an EventSource, which can set no header, gets a ticket for it.
  */
 
+import { placeOf } from "./several-boards.js";
 import { slotsOf } from "./slots.js";
 
 /**
@@ -64,6 +66,8 @@ import { slotsOf } from "./slots.js";
  * @property {string | URL} [tickets]  where a ticket is given for a token; by default `tickets/`
  *   beside the `boards/` of the board's address
  * @property {boolean} [withCredentials]  send cookies to another origin, too. false.
+ * @property {boolean} [together]  the boards of a page that one host has share a stream, but for
+ *   those with a `token`, a `ticket` or `withCredentials`. true.
  * @property {() => number} [random] draws the jitter, from 0 to 1
  * @property {typeof globalThis.fetch} [fetch]
  * @property {typeof globalThis.EventSource | null} [EventSource]  null: poll only
@@ -74,6 +78,8 @@ import { slotsOf } from "./slots.js";
  *   was refused or has expired
  *
  * @typedef {{query: Record<string, string>, headers: Record<string, string>}} Pass  what lets in
+ *
+ * @typedef {NonNullable<ReturnType<typeof placeOf>>} Place  where a board shares a stream with others
  *
  * @typedef {{id: string | null, event: string, data: unknown}} LoggedEvent
  * @typedef {{events: LoggedEvent[], last_event_id: string | null}} Answer  of a poll
@@ -91,6 +97,7 @@ const DEFAULTS = {
   tryStreamEvery: 60_000,
   hiddenAfter: 60_000,
   withCredentials: false,
+  together: true,
   random: Math.random,
 };
 
@@ -141,6 +148,8 @@ export class BoardStream extends EventTarget {
   #slots;
   /** Whether what let the last request in is no longer good. */
   #renew = false;
+  /** Where it can share a stream with other boards. @type {Place | null} */
+  #place;
   /** How long polling goes on before the stream is tried; grows while streams prove unreliable. */
   #tryStreamIn;
   /** Aborted when listening stops; null while it is stopped. @type {AbortController | null} */
@@ -168,6 +177,10 @@ export class BoardStream extends EventTarget {
     };
     this.#lastEventId = this.#options.lastEventId;
     this.#slots = options.slots === undefined ? slotsOf(this.#url) : options.slots;
+    const { EventSource, together } = this.#options;
+    // What lets one board in may not let in the others.
+    const alone = this.#needsPass || this.#options.withCredentials;
+    this.#place = together && !alone && EventSource ? placeOf(this.#url, EventSource) : null;
     this.#tryStreamIn = this.#options.tryStreamEvery;
     globalThis.addEventListener?.("online", this.#onNetwork);
     globalThis.addEventListener?.("offline", this.#onNetwork);
@@ -235,26 +248,41 @@ export class BoardStream extends EventTarget {
 
   /** Listens until `signal` says stop, by turns with others until there is a slot. @param {AbortSignal} signal */
   async #run(signal) {
-    const slot = await this.#slot(signal);
-    try {
-      if (!signal.aborted) await this.#listen(signal);
-    } finally {
-      slot();
+    while (!signal.aborted) {
+      const place = this.#place;
+      const together = place?.host.enter(place.board) ? place : null;
+      const slot = await this.#slot(signal, together);
+      try {
+        if (!signal.aborted) await this.#listen(signal, together);
+      } finally {
+        slot();
+        together?.host.leave(together.board);
+      }
     }
   }
 
-  /** Gives back how to release the slot. @param {AbortSignal} signal @returns {Promise<() => void>} */
-  async #slot(signal) {
-    if (!this.#slots) return () => {};
+  /** Gives back how to release the slot. @param {AbortSignal} signal @param {Place | null} together @returns {Promise<() => void>} */
+  async #slot(signal, together) {
+    const slots = this.#slots;
+    if (!slots) return () => {};
     const granted = new AbortController();
-    const slot = this.#slots.take(signal).finally(() => granted.abort());
+    const take = together
+      ? together.host.hold(signal, (end) => slots.take(end))
+      : slots.take(signal);
+    const slot = take.finally(() => granted.abort());
     await Promise.race([slot, sleep(SLOT_GRACE)]);
     if (!granted.signal.aborted) await this.#poll(granted.signal, Infinity, true);
     return (await slot) ?? (() => {});
   }
 
-  /** Streams and polls in turn until `signal` says stop. @param {AbortSignal} signal */
-  async #listen(signal) {
+  /**
+   * Streams and polls in turn until `signal` says stop, or there can be no stream `together` with
+   * other boards.
+   *
+   * @param {AbortSignal} signal
+   * @param {Place | null} together
+   */
+  async #listen(signal, together) {
     const { EventSource, failures, stableAfter, tryStreamEvery, retryMin } = this.#options;
     let broken = 0;
     while (!signal.aborted) {
@@ -263,8 +291,8 @@ export class BoardStream extends EventTarget {
         return;
       }
       const opened = Date.now();
-      const end = await this.#stream(signal, EventSource);
-      if (signal.aborted) return;
+      const end = await this.#stream(signal, EventSource, together);
+      if (signal.aborted || together?.host.refuses) return;
       const lasted = Date.now() - opened;
       if (end === "expired" && lasted >= retryMin) continue; // with a new token it goes on at once
       const stable = end === "broken" && lasted >= stableAfter;
@@ -273,7 +301,7 @@ export class BoardStream extends EventTarget {
       if (end === "broken" || end === "expired") {
         this.#setLost();
         if (broken < failures) {
-          await this.#pause(this.#backoff(broken), signal);
+          await this.#pause(this.#backoff(broken, together?.host.draw), signal);
           continue;
         }
       }
@@ -296,9 +324,10 @@ export class BoardStream extends EventTarget {
    *
    * @param {AbortSignal} signal
    * @param {typeof globalThis.EventSource} EventSource
+   * @param {Place | null} together
    * @returns {Promise<"broken" | "refused" | "held back" | "expired">}
    */
-  async #stream(signal, EventSource) {
+  async #stream(signal, EventSource, together) {
     let pass = NO_PASS;
     if (this.#needsPass) {
       try {
@@ -311,7 +340,10 @@ export class BoardStream extends EventTarget {
     return new Promise((resolve) => {
       // EventSource would come back by itself, but neither with our back-off nor after an HTTP
       // error, nor can it be told where to go on; so each one lives for one connection.
-      const source = this.#source(EventSource, { lastEventId: this.#lastEventId, ...pass.query });
+      const last = this.#lastEventId;
+      const source = together
+        ? together.host.listen(together.board, (query) => this.#address(query), last)
+        : this.#source(EventSource, { lastEventId: last, ...pass.query });
       let open = false;
       let heard = 0; // events
       let ended = false;
@@ -369,9 +401,12 @@ export class BoardStream extends EventTarget {
       signal.addEventListener("abort", abort);
       // A stream that has not spoken yet is checked soon enough as it is.
       this.#wake = () => void (heard > 0 && check());
-      source.addEventListener("update", take("update"));
-      source.addEventListener("reset", take("reset"));
-      source.addEventListener("expired", () => {
+      /** @param {string} type @param {(message: MessageEvent) => void} listener */
+      const hear = (type, listener) =>
+        source.addEventListener(type, /** @type {EventListener} */ (/** @type {unknown} */ (listener)));
+      hear("update", take("update"));
+      hear("reset", take("reset"));
+      hear("expired", () => {
         this.#renew = true;
         if (!ended) end("expired");
       });
@@ -657,10 +692,10 @@ export class BoardStream extends EventTarget {
   }
 
   /** The pause before attempt number `n`, from 1: between once and three times `retryMin`, then more.
-   * @param {number} n */
-  #backoff(n) {
+   * @param {number} n @param {number} [draw]  a random number that others have drawn, too */
+  #backoff(n, draw) {
     const { retryMin, retryMax, random } = this.#options;
-    if (n <= 1) return retryMin * (1 + 2 * random()); // as the server's own `retry:` is drawn
+    if (n <= 1) return retryMin * (1 + 2 * (draw ?? random())); // as the server's own `retry:` is drawn
     return this.#jitter(Math.min(retryMax, retryMin * 2 ** n));
   }
 

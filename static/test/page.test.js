@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { COLOURS, assignColours } from "../src/page/colours.js";
 import {
   GRAIN,
+  MOST_SCORES,
   SPAN,
   axisLabels,
   merge,
@@ -42,6 +43,17 @@ test("a busy board does not make the history grow without end", () => {
     assert.ok(history.length <= (2 * SPAN) / GRAIN + 2);
   }
   assert.equal(history.at(-1).scores.get("a"), 2 * SPAN);
+});
+
+test("of a board with many players there are fewer snapshots, so that all together have a bound", () => {
+  const many = Array.from({ length: 100 }, (_, i) => ({ id: `p${i}`, score: i }));
+  let history = [];
+  for (let time = 1; time < 3 * SPAN; time += 200) {
+    history = record(history, time, many);
+    assert.ok(history.length * many.length <= 1.1 * MOST_SCORES);
+  }
+  assert.ok(history.length > 100);
+  assert.ok(history.at(-1).time - history[0].time >= SPAN - 10_000);
 });
 
 test("what is older than the newest is not recorded", () => {

@@ -138,6 +138,15 @@ class RankIndex:
             if behind == len(merits):
                 return None
             merit = merits[behind]
+        return self._score(merit)
+
+    def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
+        """Of each of `scores`, how many players have a better one, and the next better one that
+        somebody has, if any."""
+        found = self._merits.places(map(self.ordering.merit, scores))
+        return [(better, merit if merit is None else self._score(merit)) for better, merit in found]
+
+    def _score(self, merit: float) -> Number:
         score = self.ordering.merit(merit)
         if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
             return int(score)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 #: Merits of a block when it is made. It is split when it has twice as many, and joined with one
@@ -106,6 +106,28 @@ class Merits:
         if at == len(self._blocks):
             return self._total
         return self._before(at) + bisect_left(self._blocks[at], merit)
+
+    def places(self, merits: Iterable[float]) -> list[tuple[int, float | None]]:
+        """Of each of `merits`, how many are smaller, and the greatest of those.
+
+        For many at a time: what is before each block is summed up once.
+        """
+        lasts, blocks, total = self._lasts, self._blocks, self._total
+        starts = [0, *accumulate(self._counts)]
+        found: list[tuple[int, float | None]] = []
+        for merit in merits:
+            at = bisect_left(lasts, merit)
+            position = 0
+            if at < len(blocks):
+                block = blocks[at]
+                position = bisect_left(block, merit)
+            if position:
+                found.append((starts[at] + position, block[position - 1]))
+            else:
+                found.append(
+                    (starts[at] if at < len(blocks) else total, lasts[at - 1] if at else None)
+                )
+        return found
 
     def better_or_equal(self, merit: float) -> int:
         """How many are not greater than `merit`."""

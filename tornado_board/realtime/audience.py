@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import call
 from typing import Protocol
 
-from tornado_board.realtime.wires import Message
+from tornado_board.realtime.wires import End, Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
@@ -22,6 +22,10 @@ class Member(Protocol):
     #: The audience that it belongs to, and where in there; the audience sets them.
     audience: Audience | None
     place: int
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, or its connection has ended."""
 
     @property
     def send(self) -> Callable[[Message], int]:
@@ -46,8 +50,9 @@ class Member(Protocol):
         """Close it; it then calls `Audience.discard`."""
 
 
-#: What a stream ends with: by `Member.joined`, and what the client is sent last before the end.
-EndOf = Callable[[Joined | None, Message], bytes]
+#: What a stream ends with: by why it ends, `Member.joined`, and what the client is sent last before
+#: the end.
+EndOf = Callable[[End, Joined | None, Message], bytes]
 
 NOTHING = Message()
 
@@ -60,9 +65,11 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self, end_of: EndOf) -> None:
-        """`end_of` gives what the stream of a member ends with."""
+    def __init__(self, end_of: EndOf, on_left: Callable[[], None] | None = None) -> None:
+        """`end_of` gives what the stream of a member ends with; `on_left` is called for each member
+        that has closed."""
         self.end_of = end_of
+        self._on_left = on_left
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
         self._gaps: list[int] = []
@@ -96,16 +103,18 @@ class Audience:
         self._gaps.append(place)
         if not self._held:
             self._fill_gaps()
+        if self._on_left is not None:
+            self._on_left()
 
     def use(self, place: int, send: Callable[[Message], int]) -> None:
         """Send to the member at `place` by `send` from now on."""
         self._sends[place] = send
 
-    def finish(self) -> None:
+    def finish(self, why: End) -> None:
         """Close every member; those that can take it are sent the stream's end before."""
         for member in self._members[:]:
             if member is not None:
-                member.finish(self.end_of(member.joined, NOTHING))
+                member.finish(self.end_of(why, member.joined, NOTHING))
 
     def hold(self) -> None:
         """Leave every member at its place until `release`. One at a time may do so."""
@@ -115,6 +124,27 @@ class Audience:
         """Let places change again."""
         self._held = False
         self._fill_gaps()
+
+    def send_now(self, data: Message) -> bool:
+        """Send `data` to all members at once, if these are few and it is not held; whether that was
+        so."""
+        if self._held or len(self._members) > _SLICE:
+            return False
+        if len(self._members) == 1:
+            [member], [send] = self._members, self._sends
+            assert member is not None
+            try:
+                count = send(data)
+            except OSError as error:
+                member.refused(data, error)
+            else:
+                if count != len(data):
+                    member.sent(data, count)
+        elif self._members:
+            self.hold()
+            self.send_to_slice(0, data)
+            self.release()
+        return True
 
     def send_to_slice(self, start: int, data: Message) -> None:
         """Send `data` to the members at `start` and the places behind it, up to `end`."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from tornado_board.realtime.audience import Member
-from tornado_board.realtime.wires import Wire, expired
+from tornado_board.realtime.wires import End, Wire, expired
 
 #: The longest that the clock is not looked at, in seconds: it may be set meanwhile.
 _LONGEST = 1.0
@@ -40,11 +40,12 @@ class Expiries:
         return len(self._streams)
 
     def add(self, member: Member, wire: Wire, until: float) -> None:
-        """End `member`, which is in an audience of `wire`, when the clock shows `until`."""
-        if member.audience is None:
-            return  # it has closed already
+        """End `member`, which is in an audience of `wire` or soon will be, when the clock shows
+        `until`."""
+        if member.closed:
+            return
         if len(self._streams) >= self._purge_at:
-            self._streams = [entry for entry in self._streams if entry[2].audience is not None]
+            self._streams = [entry for entry in self._streams if not entry[2].closed]
             heapq.heapify(self._streams)
             self._purge_at = 2 * len(self._streams) + _SPARE
         heapq.heappush(self._streams, (until, next(self._numbers), member, wire))
@@ -75,6 +76,9 @@ class Expiries:
                 _, _, member, wire = heapq.heappop(self._streams)
                 if member.audience is not None:
                     last = wire.message([expired()])
-                    member.finish(member.audience.end_of(member.joined, last))
+                    member.finish(member.audience.end_of(End.EXPIRED, member.joined, last))
+                else:
+                    # It parts already, or its turn to be sent to has not come yet.
+                    member.close()
         finally:
             self._schedule()  # whatever became of one, the others end, too

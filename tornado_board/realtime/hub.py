@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -10,8 +12,11 @@ from typing import Protocol
 from tornado.ioloop import PeriodicCallback
 
 from tornado_board.realtime.expiries import Expiries
+from tornado_board.realtime.multiplex import Multiplexes
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.realtime.topic import KEEPALIVE_STEPS, Topic
+from tornado_board.realtime.websocket import PARTING_TIME
+from tornado_board.realtime.wires import End
 from tornado_board.replay import Event
 from tornado_board.tasks import Shared
 
@@ -65,6 +70,7 @@ class Hub:
         self.poller = Poller()
         #: Ends the streams of those who may listen for a time only.
         self.expiries = Expiries()
+        self.multiplexes = Multiplexes()
         self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
 
@@ -140,7 +146,7 @@ class Hub:
         """End the streams of a board that was deleted."""
         topic = self._topics.pop(board_id, None)
         if topic is not None:
-            topic.end()
+            topic.end(End.DELETED)
 
     def stop_waiting(self) -> None:
         """Have the waiting long-polls answered, and none wait any more: the server stops."""
@@ -148,15 +154,21 @@ class Hub:
         for topic in self._topics.values():
             topic.dismiss()
 
-    def close(self) -> None:
+    def end_streams(self) -> None:
         """End every stream; what has been sent stays sent. May be called twice."""
-        if self._closed:
-            return
         self._closed = True
         self._keepalives.stop()
         while self._topics:
             self._topics.popitem()[1].end()
         self.expiries.close()
+
+    async def close(self) -> None:
+        """The same, and let clients of WebSockets part, if they do so soon. May be called twice."""
+        self.end_streams()
+        await self.multiplexes.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PARTING_TIME):
+                await self.poller.emptied()
         self.poller.close()
 
     async def _watch(self, board_id: str) -> None:
@@ -188,3 +200,4 @@ class Hub:
         for topic in list(self._topics.values()):
             if topic.streams:
                 await topic.keep_alive(self._keepalive)
+        await self.multiplexes.keep_alive(self._keepalive)

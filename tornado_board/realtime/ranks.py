@@ -21,7 +21,7 @@ from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.rank_scan import give_memory_back, scan
 from tornado_board.realtime.turns import Turns
 from tornado_board.settings import Settings
-from tornado_board.store import NotFound, Store, StoreUnavailable
+from tornado_board.store import NotFound, Place, Store, StoreUnavailable
 from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,21 @@ class Ranks:
             return index.score_at(rank)
         player = await self._store.player_at(board_id, rank)
         return None if player is None else player.score
+
+    async def place(self, board_id: str, score: Number) -> tuple[int, int, Number | None]:
+        """How many players there are, how many are better than `score`, and the next better score
+        that somebody has, if any."""
+        index = await self._ready(board_id)
+        if index is not None:
+            return len(index), *index.places((score,))[0]
+        of, better = await self._store.count(board_id), await self._store.rank(board_id, score) - 1
+        before = await self._store.players_after(board_id, Place(score, -1, ""), 1, backwards=True)
+        return of, better, before[-1].score if before else None
+
+    def index(self, board_id: str) -> RankIndex | None:
+        """The board's index, to ask for many places in one turn of the event loop; ``None`` while
+        the store has to be asked (`place` has it built)."""
+        return self._index(board_id)
 
     async def count(self, board_id: str) -> int:
         """How many players there are."""

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from tornado_board.realtime.audience import NOTHING, Audience, nowhere
 from tornado_board.realtime.replays import Replay
-from tornado_board.realtime.wires import Comment, Message
+from tornado_board.realtime.wires import End, Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
@@ -42,7 +42,7 @@ _RECORDS_AT_ONCE = 16
 #: What a socket raises that takes nothing at present, and one that has nothing. A TLS client that
 #: wants to be read from before it takes anything renegotiates, which nobody here waits for.
 _FULL = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
-_EMPTY = (*_FULL, ssl.SSLWantReadError)
+EMPTY = (*_FULL, ssl.SSLWantReadError)
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -166,10 +166,11 @@ class Subscriber:
 
     def _keep(self, data: Message) -> int:
         """What `send` is while a message is unfinished."""
-        if _skips(self._pending, data):
+        pending = data.behind(self._pending)
+        if _skips(self._pending, data, pending):
             self.joined = None
-        self._pending = _behind(self._pending, data)
-        if len(self._pending) > _MOST_PENDING:
+        self._pending = pending
+        if len(pending) > _MOST_PENDING:
             self.close()
         return len(data)
 
@@ -178,13 +179,16 @@ class Subscriber:
         try:
             if self._socket.recv(65_536):
                 return
-        except _EMPTY:
+        except EMPTY:
             return
         except OSError:
             self.close()
             return
         # It may have ended only its own side, and still read.
-        self.finish(b"" if self.audience is None else self.audience.end_of(self.joined, NOTHING))
+        audience, end = self.audience, b""
+        if audience is not None:
+            end = audience.end_of(End.PARTED, self.joined, NOTHING)
+        self.finish(end)
 
     def on_writable(self) -> None:
         """The socket takes bytes again."""
@@ -208,7 +212,7 @@ class Subscriber:
         self._poller.want_write(self._socket, self, False)
         pending, self._pending = self._pending, ()
         for number, message in enumerate(pending, 1):
-            self.deliver(message)
+            self.deliver(message.now)
             if self._unfinished is not None:
                 self._pending = pending[number:]
                 break
@@ -242,17 +246,10 @@ class Subscriber:
             self.audience.use(self.place, send)
 
 
-def _skips(pending: tuple[Message, ...], data: Message) -> bool:
-    """Whether something is skipped for a client that is behind when `data` comes."""
-    return isinstance(data, Comment) or any(message.kept is not message for message in pending)
-
-
-def _behind(pending: tuple[Message, ...], data: Message) -> tuple[Message, ...]:
-    """What waits for a client that is behind once `data` comes, while `pending` waits already."""
-    if isinstance(data, Comment):
-        return pending
-    # Something may be missing before it.
-    return (*(kept for message in pending if (kept := message.kept) is not None), data.independent)
+def _skips(before: tuple[Message, ...], data: Message, pending: tuple[Message, ...]) -> bool:
+    """Whether something is skipped for a client that is behind: `before` waited, `pending` does
+    now that `data` came."""
+    return not pending or pending[:-1] != before or pending[-1].content != data.content
 
 
 def _is_dead(sock: socket.socket, patience: float) -> bool:
@@ -299,6 +296,13 @@ class Poller:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)
+        self._emptied: asyncio.Event | None = None
+
+    async def emptied(self) -> None:
+        """Return when there are no sockets."""
+        if self._selector.get_map():
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
 
     def add(self, sock: socket.socket, subscriber: Polled) -> None:
         self._selector.register(sock, selectors.EVENT_READ, subscriber)
@@ -319,8 +323,13 @@ class Poller:
     def remove(self, sock: socket.socket) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(sock)
+        if self._emptied is not None and not self._selector.get_map():
+            self._emptied.set()
 
     def close(self) -> None:
+        """Watch no socket any more. May be called twice."""
+        if self._selector.get_map() is None:
+            return
         self._loop.remove_reader(self._selector)
         self._selector.close()
 

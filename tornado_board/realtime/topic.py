@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from tornado_board.models import shows_private
-from tornado_board.realtime.audience import Audience, Member, broadcast
-from tornado_board.realtime.wires import Encode, Message, Wire, reset, update
-from tornado_board.realtime.wires.checksum import Content, Joined
+from tornado_board.realtime.audience import Member
+from tornado_board.realtime.listeners import Listeners
+from tornado_board.realtime.wires import Encode, End, Message, Wire, reset, update
+from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event
 
 #: How often it is looked, in the time in which a quiet stream gets a comment, whether one is due.
 KEEPALIVE_STEPS = 4
 
+#: Sets of boards whose clients are sent to before the event loop may go on to something else.
+_MULTIPLEXES_AT_ONCE = 64
+
 #: Encodings of the current event that are kept: for each wire, and each reason of a reset.
 _MOST_ENCODED = 32
+
+
+class Multiplex(Protocol):
+    """Clients that listen to several boards: see `multiplex.Multiplex`."""
+
+    def hear(self, board_id: str, event: Event, reason: str | None) -> None:
+        """Note an event that is to be sent, behind a ``reset`` if there is a `reason`."""
+
+    def lose(self, board_id: str, why: End) -> None:
+        """The board gets no more events, or (`End.PRIVATE`) not all may be sent them any more."""
+
+    async def deliver(self) -> None:
+        """Return when everything that was noted until now was sent."""
 
 
 class Topic:
@@ -35,17 +52,12 @@ class Topic:
         #: server stops.
         self.ended = False
         self._encoded: dict[tuple[Encode, str | None], Message] = {}
-        # Those who are sent every event after `current`, and have had all up to that.
-        self._audiences: dict[Wire, Audience] = {}
-        # Of wires that send differences: those who join without being sent `current`, since they
-        # have seen it on another stream, until the next event. And those of them whom it is sent.
-        self._joining: dict[Wire, Audience] = {}
-        self._falling_in: dict[Wire, Audience] = {}
-        #: What the streams of `_audiences` end with; ``None`` if it is no event.
-        self._sent_last: Event | None = event
-        #: Of wires that need it at the end of a stream: all that their clients were sent.
-        self._content: dict[Wire, Content] = {}
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._listeners = Listeners(update(event))
+        #: Those who listen to other boards, too, and how many clients these are.
+        self._multiplexes: dict[Multiplex, None] = {}
+        self._multiplexed = 0
+        #: Those who wait for something to happen here.
+        self.waiters: set[asyncio.Future[None]] = set()
         #: Held while something is sent.
         self._turn = asyncio.Lock()
         self._sent_at = self._checked_at = time.monotonic()
@@ -54,12 +66,12 @@ class Topic:
     @property
     def streams(self) -> int:
         """Open streams."""
-        return sum(len(audience) for _, audience in self._all())
+        return len(self._listeners)
 
     @property
     def listeners(self) -> int:
-        """Open streams and waiting long-polls."""
-        return self.streams + len(self._waiters)
+        """Open streams, of this board and others too, and waiting long-polls."""
+        return self.streams + self._multiplexed + len(self.waiters)
 
     def encoded(self, encode: Encode, reason: str | None = None) -> Message:
         """The current event as `encode` gives it; behind a ``reset``, if there is a `reason`.
@@ -80,38 +92,33 @@ class Topic:
     ) -> None:
         """Send `member` each event from now on. It is sent the current one on this stream
         (`in_step`), or has seen it elsewhere. `own` is what it is sent before, as content."""
-        audiences = self._audiences if in_step or not wire.deltas else self._joining
-        audience = audiences.get(wire)
-        if audience is None:
-            audience = audiences[wire] = Audience(partial(self._end_of, wire))
-        audience.add(member)
-        if own is not None:
-            member.joined = Joined(own, self._content.get(wire, Content()))
+        self._listeners.add(member, wire, in_step=in_step, own=own)
+
+    def join(self, multiplex: Multiplex, clients: int) -> None:
+        """Tell `multiplex` of each event, for so many clients more, or fewer."""
+        self._multiplexed += clients
+        self._multiplexes[multiplex] = None
+
+    def leave(self, multiplex: Multiplex) -> None:
+        """Tell it of no event any more."""
+        self._multiplexes.pop(multiplex, None)
 
     async def wait(self, seconds: float, gone: asyncio.Future[None] | None = None) -> None:
         """Return when `current` has changed, at `wake`, or after `seconds`.
 
         Also once `gone` is done, which says that nobody waits any longer.
         """
-        future = asyncio.get_running_loop().create_future()
-        futures = (future,) if gone is None else (future, gone)
-        self._waiters.add(future)
-        try:
-            await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._waiters.discard(future)
+        await wait_for_any((self,), seconds, gone)
 
     def wake(self) -> None:
         """Have all who wait look again."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def dismiss(self) -> None:
         """Let all go who wait for the next event only."""
-        for wire, audience in self._all():
-            if wire.once:
-                audience.finish()
+        self._listeners.dismiss()
         self.wake()
 
     async def publish(self, event: Event, reason: str | None = None) -> None:
@@ -127,52 +134,16 @@ class Topic:
             self._encoded.clear()
             if private and not self._private:
                 # Who may go on listening comes back at once; nobody else is sent what follows.
-                self._finish()
+                self._end(End.PRIVATE)
             self._private = private
             self._sent_at = time.monotonic()
             self.wake()
-            before, self._sent_last = self._sent_last, event
-            messages = {
-                audience: self._following(wire, before, reason, len(audience))
-                for wire, audience in self._audiences.items()
-                if audience
-            }
-            self._falling_in, self._joining = self._joining, {}
-            for wire, audience in self._falling_in.items():
-                messages[audience] = self.encoded(wire.message, reason)
-            self._count({wire: messages[audience] for wire, audience in self._all() if audience})
-            try:
-                await broadcast(messages)
-            finally:
-                # They were sent it, also where this was cancelled.
-                for wire, audience in self._falling_in.items():
-                    self._audiences.setdefault(wire, Audience(audience.end_of)).take_over(audience)
-                self._falling_in = {}
-
-    def _following(
-        self, wire: Wire, before: Event | None, reason: str | None, listeners: int
-    ) -> Message:
-        if not wire.deltas:
-            return self.encoded(wire.message, reason)
-        events = [] if reason is None else [reset(reason)]
-        last = None if before is None else update(before)
-        return wire.following(last, [*events, update(self.current)], listeners)
-
-    def _count(self, messages: Mapping[Wire, Message]) -> None:
-        """Add what the clients of these wires are sent now to what they were sent."""
-        for wire, message in messages.items():
-            if message.content is not None:
-                self._content[wire] = self._content.get(wire, Content()) + message.content
-
-    def _end_of(self, wire: Wire, joined: Joined | None, last: Message) -> bytes:
-        sent = None if joined is None else joined.at(self._content.get(wire, Content()))
-        if sent is not None and last.content is not None:
-            sent += last.content
-        return last + wire.end(sent)
-
-    def _all(self) -> list[tuple[Wire, Audience]]:
-        groups = (self._audiences, self._joining, self._falling_in)
-        return [item for audiences in groups for item in audiences.items()]
+            events = [update(event)] if reason is None else [reset(reason), update(event)]
+            # Noted before anything is awaited, so that who joins any of them knows what is to come.
+            for multiplex in self._multiplexes:
+                multiplex.hear(self.board_id, event, reason)
+            await self._listeners.send(events, lambda wire: self.encoded(wire.message, reason))
+        await deliver(self._multiplexes)
 
     async def keep_alive(self, interval: float) -> None:
         """Send a comment if nothing was sent for about `interval` seconds, and drop dead peers.
@@ -187,25 +158,43 @@ class Topic:
         if time.monotonic() - self._sent_at > interval * 0.9 and not self._turn.locked():
             async with self._turn:
                 self._sent_at = time.monotonic()
-                self._sent_last = None
-                self._count({wire: wire.keepalive for wire, _ in self._all()})
-                await broadcast({audience: wire.keepalive for wire, audience in self._all()})
+                await self._listeners.keep_alive()
 
-    def end(self) -> None:
+    def end(self, why: End = End.STOPPING) -> None:
         """End every stream and let the waiting go."""
         self.ended = True
-        self._finish()
+        self._end(why)
+        self._multiplexes.clear()
         self.wake()
 
-    def _finish(self) -> None:
-        for _, audience in self._all():
-            audience.finish()
+    def _end(self, why: End) -> None:
+        self._listeners.end(why)
+        for multiplex in list(self._multiplexes):
+            multiplex.lose(self.board_id, why)
 
     async def _drop_dead(self, patience: float) -> None:
         async with self._turn:
-            for _, audience in self._all():
-                audience.hold()
-                try:
-                    await audience.drop_dead(patience)
-                finally:
-                    audience.release()
+            await self._listeners.drop_dead(patience)
+
+
+async def wait_for_any(
+    topics: Collection[Topic], seconds: float, gone: asyncio.Future[None] | None = None
+) -> None:
+    """Return when something has happened to one of `topics`: see `Topic.wait`."""
+    future = asyncio.get_running_loop().create_future()
+    futures = (future,) if gone is None else (future, gone)
+    for topic in topics:
+        topic.waiters.add(future)
+    try:
+        await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for topic in topics:
+            topic.waiters.discard(future)
+
+
+async def deliver(multiplexes: Iterable[Multiplex]) -> None:
+    """Have all of them send what they have noted."""
+    for number, multiplex in enumerate(list(multiplexes), 1):
+        await multiplex.deliver()
+        if number % _MULTIPLEXES_AT_ONCE == 0:
+            await asyncio.sleep(0)

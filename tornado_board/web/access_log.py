@@ -29,7 +29,7 @@ _WAIT = 0.1
 _MOST_WAITING = 1_000
 
 _ANSWER = "%s %s %d %.1fms %s"
-_STREAM = "GET %s stream %s"
+_STREAM = "GET %s %s %s"
 
 
 class _Line(NamedTuple):
@@ -114,9 +114,10 @@ def log_answer(
         _add(logging.INFO, _ANSWER, arguments)
 
 
-def log_stream_started(path: str, address: str | None) -> None:
-    """Log that an event stream was opened; it has no other line."""
-    _add(logging.INFO, _STREAM, (_printable(path), address))
+def log_stream_started(path: str, address: str | None, kind: str = "stream") -> None:
+    """Log that an event stream, or another `kind` of connection, was opened; it has no other
+    line."""
+    _add(logging.INFO, _STREAM, (_printable(path), kind, address))
 
 
 def _add(level: int, message: str, arguments: tuple[object, ...]) -> None:

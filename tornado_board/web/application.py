@@ -15,8 +15,10 @@ from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
+from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
+from tornado_board.web.several import SeveralEventsHandler
 from tornado_board.web.tickets import TicketsHandler
 
 #: Paths work with and without the trailing slash. Handlers check what stands for an id.
@@ -28,9 +30,11 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/events/?", EventsHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
+    (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
+    (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),

@@ -17,6 +17,7 @@ from tornado_board.web import answers, parameters, polls, streams
 from tornado_board.web.board_reads import BoardRead
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
+from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.written import location
 
@@ -203,19 +204,8 @@ class EventsHandler(Handler):
 
 
 async def _serve(handler: Handler, board_id: str) -> None:
-    if handler.request.method == "HEAD" and parameters.wants_stream(handler):
-        await _serve_stream_head(handler, board_id)
+    if wants_events(handler) and handler.request.method == "HEAD":
+        await handler.store.get_board(board_id)
+        await answer_head(handler, streams.wire_of(handler))
     else:
         await handler.serve("GET", board_id)
-
-
-async def _serve_stream_head(handler: Handler, board_id: str) -> None:
-    await handler.store.get_board(board_id)
-    for name, value in streams.fields(streams.wire_of(handler)):
-        if name == "Vary":
-            handler.add_header(name, value)
-        else:
-            handler.set_header(name, value)
-    # Before `finish`, which would say that the stream has a length, and an ETag.
-    await handler.flush()
-    handler.finish()

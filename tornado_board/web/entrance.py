@@ -74,11 +74,12 @@ class Entrance(tornado.web.RequestHandler):
         """From when on the caller may not do this any more, in seconds since 1970."""
         return None if self.admitted.token is None else self.admitted.token.until
 
-    def check(self, board_id: str) -> None:
-        """Raise `Problem` unless this request may do to this board what it does, which its path
-        does not name; or, where it does, unless it still may."""
-        attempt = msgspec.structs.replace(self.attempt(), board=board_id)
-        self.gate.check(self.admitted, attempt)
+    def check(self, board_id: str, *, private: bool = False) -> None:
+        """Raise `Problem` unless this request may do to this board, which may be known to be
+        `private`, what it does. Its path does not name the board; or, where it does, unless the
+        request still may."""
+        attempt = msgspec.structs.replace(self.attempt(), board=board_id, several=())
+        self.gate.check(self.admitted, attempt, private=private)
 
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""

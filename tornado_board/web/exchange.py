@@ -16,11 +16,13 @@ import ujson
 
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
+from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message
 from tornado_board.realtime.wires.gzip_sse import GzipStream
 from tornado_board.realtime.wires.sse import EventStream
+from tornado_board.realtime.wires.websocket import WebSocket
 from tornado_board.replay import EventId, LogUnavailable, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import (
@@ -44,8 +46,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 JSON = "application/json; charset=utf-8"
 
-#: How streams are sent.
-StreamWire = EventStream | GzipStream
+#: How event streams are sent, and what may be sent on a connection that stays open.
+SSEWire = EventStream | GzipStream
+StreamWire = SSEWire | WebSocket
 
 STATUSES: dict[type[Exception], int] = {
     NotFound: 404,
@@ -70,6 +73,7 @@ class Services:
     hub: Hub
     catch_ups: CatchUps
     ranks: Ranks
+    places: Places
     gate: Gate
     reads: BoardReads
     settings: Settings
@@ -108,8 +112,12 @@ class Asked(Protocol):
     def once(self) -> Once | None:
         """What makes this request's change happen once, if the request has a key for that."""
 
-    def hold(self, board_id: str) -> None:
-        """Count the board as held by the client's address until the answer has been sent or,
+    @property
+    def upgrades(self) -> bool:
+        """Whether it asks for a WebSocket."""
+
+    def hold(self, *board_ids: str) -> None:
+        """Count the boards as held by the client's address until the answer has been sent or,
         where that is a stream, until its end.
 
         Raises `Problem` 429 where the address holds as many boards as it may.

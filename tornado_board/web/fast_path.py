@@ -22,6 +22,7 @@ import msgspec
 from tornado_board.auth.policy import Action, Allowed
 from tornado_board.models import is_id
 from tornado_board.realtime.subscriber import Poller, Subscriber
+from tornado_board.realtime.wires.websocket import WebSocket
 from tornado_board.tasks import Tasks, succeed
 from tornado_board.web import bodies, streams
 from tornado_board.web.access_log import log_answer, log_stream_started
@@ -73,8 +74,9 @@ class Exchange:
 
     version = "HTTP/1.1"
 
-    #: A request with a key is not taken.
+    #: A request with a key is not taken, and none for another protocol.
     once = None
+    upgrades = False
 
     __slots__ = (
         "_gone",
@@ -113,9 +115,9 @@ class Exchange:
         headers: Any = self.headers
         return bodies.decode(headers, self.headers.body, expected, empty=empty, form=form)
 
-    def hold(self, board_id: str) -> None:
+    def hold(self, *board_ids: str) -> None:
         share = self.link.share
-        if not share.hold(board_id):
+        if not share.hold(*board_ids):
             raise share.shares.too_many_boards()
 
     @property
@@ -228,6 +230,7 @@ class FastPath:
                 return
             sock, release = link.give()
             log_stream_started(exchange.path, exchange.attempt.address)
+            assert not isinstance(result.wire, WebSocket)
             head = streams.response_head(cors, result.wire)
             subscriber = Subscriber(sock, self.poller, release)
             streams.begin(self.services.hub, result, subscriber, head, exchange.until)

@@ -58,6 +58,13 @@ class Attempt(msgspec.Struct, frozen=True):
     fetch_site: str | None = None
     #: Whether it asks for a connection of another protocol, which pages of any site may do.
     upgrades: bool = False
+    #: The boards that it concerns, where these are several.
+    several: tuple[str, ...] = ()
+
+    @property
+    def boards(self) -> tuple[str | None, ...]:
+        """All that it concerns."""
+        return self.several or (self.board,)
 
 
 def attempt_of(
@@ -150,8 +157,11 @@ class Gate:
     async def _decide_slowly(self, attempt: Attempt) -> Allowed | Denied:
         private = self._known_to_be_private(attempt)
         if private is None:
-            assert attempt.board is not None
-            private = await self.privacy.find(attempt.board)
+            private = False
+            for board in attempt.boards:
+                if board is not None:
+                    known = self.privacy.known(board)
+                    private |= await self.privacy.find(board) if known is None else known
         presented = self._presented(attempt)
         if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
             freely = decide(self.policy, None, attempt.action, private=private)
@@ -172,13 +182,15 @@ class Gate:
         decision = decide(self.policy, token, Action.READ, board_id, private=private)
         return isinstance(decision, Allowed)
 
-    def check(self, allowed: Allowed, attempt: Attempt) -> None:
+    def check(self, allowed: Allowed, attempt: Attempt, *, private: bool = False) -> None:
         """Raise `Problem` unless who was `allowed` something may make this `attempt` now. What it
-        presents is not looked at, and the board is not asked of the store."""
+        presents is not looked at, and the board is not asked of the store; `private` says that it
+        is known to be so."""
         token: Token | Refused | None = allowed.token
         if allowed.token is not None and not self._authority.still_good(allowed.token):
             token = Refused("The token has expired.")
-        private = attempt.board is not None and self.privacy.last_known(attempt.board)
+        if attempt.board is not None:
+            private = private or self.privacy.last_known(attempt.board)
         _allowed(
             decide(
                 self.policy, token, attempt.action, attempt.board, attempt.player, private=private
@@ -247,9 +259,10 @@ class Gate:
         return self._keys
 
     def _known_to_be_private(self, attempt: Attempt) -> bool | None:
-        if attempt.action is not Action.READ or attempt.board is None or self.policy.private:
+        if attempt.action is not Action.READ or self.policy.private:
             return False
-        return self.privacy.known(attempt.board)
+        known = [False if board is None else self.privacy.known(board) for board in attempt.boards]
+        return None if None in known else True in known
 
     def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
         """The token that the request presents, and whether it is a cookie's."""
@@ -279,9 +292,7 @@ class Gate:
             freely = decide(self.policy, None, attempt.action, private=private)
             if isinstance(freely, Allowed):
                 return freely
-        decision = decide(
-            self.policy, token, attempt.action, attempt.board, attempt.player, private=private
-        )
+        decision = self._decided_of_all(attempt, token, private)
         if (
             by_cookie
             and isinstance(decision, Allowed)
@@ -290,6 +301,23 @@ class Gate:
             and not self._is_of_trusted_page(attempt)
         ):
             return Denied(403, _FOREIGN_PAGE)
+        return decision
+
+    def _decided_of_all(
+        self, attempt: Attempt, token: Token | Refused | None, private: bool
+    ) -> Allowed | Denied:
+        """The first refusal of a board that the attempt concerns, if there is one; otherwise what
+        rests on the token, if anything does."""
+        decision: Allowed | Denied = ALLOWED
+        for board in attempt.boards:
+            own = private
+            if attempt.several and board is not None:
+                own = private and self.privacy.last_known(board)
+            decided = decide(self.policy, token, attempt.action, board, attempt.player, private=own)
+            if isinstance(decided, Denied):
+                return decided
+            if decided.token is not None:
+                decision = decided
         return decision
 
     def _is_of_trusted_page(self, attempt: Attempt) -> bool:

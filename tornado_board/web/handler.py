@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -16,12 +17,10 @@ import tornado.web
 from tornado_board import models
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.ranks import Ranks
-from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
 from tornado_board.tasks import succeed
 from tornado_board.web import bodies, idempotency, parameters, streams, tornado_internals
-from tornado_board.web.access_log import log_stream_started
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.entrance import Entrance
@@ -35,9 +34,11 @@ from tornado_board.web.exchange import (
     problem_of,
 )
 from tornado_board.web.gate import Gate
+from tornado_board.web.handover import hand_over
 from tornado_board.web.idempotency import Repeat
 from tornado_board.web.parameters import ID_RULE
 from tornado_board.web.problems import Problem
+from tornado_board.web.websocket import is_upgrade
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -172,6 +173,10 @@ class Handler(Entrance):
     def headers(self) -> tornado.httputil.HTTPHeaders:
         return self.request.headers
 
+    @property
+    def upgrades(self) -> bool:
+        return is_upgrade(self)
+
     def argument(self, name: str) -> str | None:
         """A query parameter. Raises `Problem` 400."""
         return self.get_query_argument(name, None, strip=False)
@@ -227,23 +232,12 @@ class Handler(Entrance):
             else:
                 self.send(answer)
         finally:
-            connection = tornado_internals.stream_of(self.request)
-            if not self._detached and isinstance(connection, Connection):
-                connection.share.drop()
+            self.drop()
 
     def _open(self, opened: Opened) -> None:
-        """Hand the connection to the hub."""
-        request, cors = self.request, self._cors()
-        connection = self.detach()
-        assert isinstance(connection, Connection)
-        if connection.closed() or self.client_gone:
-            connection.close()
-            return
-        log_stream_started(request.path, request.remote_ip)
-        sock, release = connection.hand_over()
-        head = streams.response_head(cors, opened.wire)
-        subscriber = Subscriber(sock, self.hub.poller, release)
-        streams.begin(self.hub, opened, subscriber, head, self.until)
+        handed_over = hand_over(self, opened.wire)
+        if handed_over is not None:
+            streams.begin(self.hub, opened, *handed_over, self.until)
 
     def send(self, answer: Answer, *, final: bool = True) -> None:
         """Answer with `answer`. `final`: whether it is to be given again to a request that comes
@@ -317,11 +311,26 @@ class Handler(Entrance):
         if self._gone is not None:
             succeed(self._gone)
 
-    def hold(self, board_id: str) -> None:
+    def hold(self, *board_ids: str) -> None:
         connection = tornado_internals.stream_of(self.request)
         assert isinstance(connection, Connection)
-        if not connection.share.hold(board_id):
+        if not connection.share.hold(*board_ids):
             raise connection.server.shares.too_many_boards()
+
+    def drop(self) -> None:
+        """Hold no board any more, unless the connection is a stream by now: then until its end."""
+        connection = tornado_internals.stream_of(self.request)
+        if not self._detached and isinstance(connection, Connection):
+            connection.share.drop()
+
+    @contextlib.contextmanager
+    def holding(self, *board_ids: str) -> Iterator[None]:
+        """`hold`, until the end of the context."""
+        self.hold(*board_ids)
+        try:
+            yield
+        finally:
+            self.drop()
 
     def detach(self) -> tornado.iostream.IOStream:
         self._detached = True

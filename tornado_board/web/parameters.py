@@ -40,7 +40,10 @@ def seconds(asked: Asked, name: str, default: float, most: float) -> float:
 
 
 def wants_stream(asked: Asked) -> bool:
-    """Whether the request asks for an event stream rather than JSON. Raises `Problem` 400."""
+    """Whether the request asks for an event stream, or a WebSocket, rather than JSON. Raises
+    `Problem` 400."""
+    if asked.upgrades:
+        return True
     try:
         accept, stream = asked.headers.get("Accept", ""), asked.argument("stream")
         if len(accept) > _LONGEST_KEPT:

@@ -64,6 +64,10 @@ class ParkedPoll:
         exchange.link.watch(self._on_gone)
 
     @property
+    def closed(self) -> bool:
+        return not self._exchange.link.is_open
+
+    @property
     def send(self) -> Callable[[Message], int]:
         return self._send
 

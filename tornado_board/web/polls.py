@@ -17,8 +17,8 @@ from tornado_board.web.problems import Problem
 from tornado_board.web.streams import last_event_id
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
-_LONGEST_WAIT = 60.0
-_USUAL_WAIT = 25.0
+LONGEST_WAIT = 60.0
+USUAL_WAIT = 25.0
 
 #: Seconds that a long-poll waits at least while the log is away and every answer is a reset, so
 #: that a client that asks again at once does not do so in circles.
@@ -102,7 +102,7 @@ def poll_answer(body: Message) -> Answer:
 
 def _question(asked: Asked) -> _Question:
     text = asked.argument("since") or last_event_id(asked)
-    wait = seconds(asked, "wait", _USUAL_WAIT, _LONGEST_WAIT)
+    wait = seconds(asked, "wait", USUAL_WAIT, LONGEST_WAIT)
     history = integer(asked, "history", 0, 0, _HISTORY)
     return _Question(_event_id(text) if text else None, wait, history)
 

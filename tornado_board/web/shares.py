@@ -1,7 +1,7 @@
 """What each address holds of what there is: connections, and live boards.
 
-Nobody may take so much that there is too little for the rest. One connection holds one board at the
-most, that of its stream or waiting long-poll.
+Nobody may take so much that there is too little for the rest. A connection holds the boards of its
+stream or waiting long-poll.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tornado_board.settings import Settings
@@ -58,16 +59,18 @@ class Shares:
         share.address, share.key = address, neighbourhood(address)
         self.connections[share.key] += 1
 
-    def hold(self, share: Share, board_id: str) -> bool:
+    def hold(self, share: Share, board_ids: Sequence[str]) -> bool:
         """See `Share.hold`."""
-        held = self._boards[share.key]
-        if held >= self.most_boards_of_one and (share.key, board_id) not in self._holding:
+        wanted = set(board_ids)
+        more = sum((share.key, board_id) not in self._holding for board_id in wanted)
+        if more and self._boards[share.key] + more > self.most_boards_of_one:
             return False
         share.drop()
-        share.board_id = board_id
-        self._holding[share.key, board_id] += 1
-        if self._holding[share.key, board_id] == 1:
-            self._boards[share.key] += 1
+        share.board_ids = tuple(wanted)
+        for board_id in wanted:
+            self._holding[share.key, board_id] += 1
+            if self._holding[share.key, board_id] == 1:
+                self._boards[share.key] += 1
         return True
 
     def too_many_boards(self) -> Problem:
@@ -80,11 +83,10 @@ class Shares:
 
     def drop(self, share: Share) -> None:
         """See `Share.drop`."""
-        if share.board_id is None:
-            return
-        if _decrement(self._holding, (share.key, share.board_id)):
-            _decrement(self._boards, share.key)
-        share.board_id = None
+        for board_id in share.board_ids:
+            if _decrement(self._holding, (share.key, board_id)):
+                _decrement(self._boards, share.key)
+        share.board_ids = ()
 
     def leave(self, share: Share) -> None:
         """See `Share.leave`."""
@@ -96,22 +98,22 @@ class Shares:
 class Share:
     """What one connection takes of its address's share."""
 
-    __slots__ = ("address", "board_id", "key", "shares")
+    __slots__ = ("address", "board_ids", "key", "shares")
 
     def __init__(self, shares: Shares, address: str) -> None:
         self.shares = shares
         self.address = address
         #: What the connection is counted under.
         self.key = neighbourhood(address)
-        #: The board that it holds.
-        self.board_id: str | None = None
+        #: The boards that it holds.
+        self.board_ids: tuple[str, ...] = ()
 
-    def hold(self, board_id: str) -> bool:
-        """Hold the board in place of the one held before, if any.
+    def hold(self, *board_ids: str) -> bool:
+        """Hold these boards in place of those held before, if any.
 
         ``False``, with nothing changed, where the address holds as many boards as it may.
         """
-        return self.shares.hold(self, board_id)
+        return self.shares.hold(self, board_ids)
 
     def drop(self) -> None:
         """Hold no board any more. May be called twice."""

@@ -14,12 +14,13 @@ from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
-from tornado_board.realtime.wires import Message, sse
+from tornado_board.realtime.wires import Message, content_of, sse
 from tornado_board.realtime.wires.gzip_sse import GZIP
-from tornado_board.realtime.wires.sse import CHUNKED, RAW
+from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
+from tornado_board.realtime.wires.websocket import WEBSOCKET
 from tornado_board.replay import EventId
 from tornado_board.web.accept import accepts_gzip
-from tornado_board.web.exchange import Asked, Opened, StreamWire
+from tornado_board.web.exchange import Asked, Opened, SSEWire, StreamWire
 
 #: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
 _LONGEST_ACCEPT = 256
@@ -36,13 +37,14 @@ async def stream(asked: Asked, board_id: str) -> Opened:
     Raises what `Hub.open` raises.
     """
     asked.hold(board_id)
-    services, wire, text = asked.services, wire_of(asked), last_event_id(asked)
+    services, wire, text = asked.services, stream_wire(asked), last_event_id(asked)
     for _ in range(_TRIES):
         topic = await services.hub.open(board_id)
         services.hub.check_room(topic)
         first = await _first_events(services.hub, topic, text, services.catch_ups, wire)
         services.hub.check_room(topic)
         if not topic.ended:
+            asked.check(board_id)  # it may have become private meanwhile
             return Opened(topic, wire, first)
         # It made room for another or was deleted while the log was read: nothing would come of it.
     raise LimitReached("the board does not stay live; try again")
@@ -62,8 +64,18 @@ def stream_at_once(asked: Asked, board_id: str) -> Opened | None:
     return Opened(topic, wire, first)
 
 
-def wire_of(asked: Asked) -> StreamWire:
-    """How a stream is sent to this client; in gzip only where the settings allow it."""
+def stream_wire(asked: Asked) -> StreamWire:
+    """How events are sent to this client."""
+    return WEBSOCKET if asked.upgrades else wire_of(asked)
+
+
+def plain_wire(asked: Asked) -> EventStream:
+    """How an event stream is sent to this client if not in gzip."""
+    return CHUNKED if asked.version == "HTTP/1.1" else RAW
+
+
+def wire_of(asked: Asked) -> SSEWire:
+    """How an event stream is sent to this client; in gzip only where the settings allow it."""
     if asked.version != "HTTP/1.1":
         return RAW
     accepted = asked.headers.get("Accept-Encoding", "")
@@ -124,9 +136,7 @@ def begin(
     to the time from which the client may not listen any more, `until` seconds since 1970."""
     topic, wire, first = opened
     opening = wire.opening()
-    own = opening.content
-    if own is not None and first.content is not None:
-        own += first.content
+    own = content_of(opening, first)
     # Who has seen the current event before is not sent it here.
     topic.add(subscriber, wire, in_step=bool(first), own=own)
     subscriber.begin(head + opening, first)
@@ -134,13 +144,13 @@ def begin(
         hub.expiries.add(subscriber, wire, until)
 
 
-def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire) -> bytes:
+def response_head(cors: tuple[tuple[str, str], ...], wire: SSEWire) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
     return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
-def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int) -> bytes:
+def _response_head(cors: tuple[tuple[str, str], ...], wire: SSEWire, now: int) -> bytes:
     described = [
         *fields(wire),
         ("Date", formatdate(now, usegmt=True)),
@@ -153,7 +163,7 @@ def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int
     return "\r\n".join(lines).encode("latin-1")
 
 
-def fields(wire: StreamWire) -> list[tuple[str, str]]:
+def fields(wire: SSEWire) -> list[tuple[str, str]]:
     """The fields that describe a stream."""
     described = [
         ("Content-Type", sse.CONTENT_TYPE),
@@ -176,5 +186,7 @@ def last_event_id(asked: Asked) -> str:
         asked.headers.get("Last-Event-ID", "")
         or asked.argument("lastEventId")
         or asked.argument("last_event_id")
+        # What long-polls and WebSockets say.
+        or asked.argument("since")
         or ""
     )

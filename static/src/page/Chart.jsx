@@ -12,9 +12,12 @@ const LEAST_LABEL = 2;
 const TICKS = 4;
 const NAMES_FROM = 24;
 const NAME_LENGTH = 11;
+/** How many players have a line: with more, none could be told from the others. */
+const LINES = 10;
 
-/** The scores of those on the board over the last minutes. */
-export function Chart({ players, snapshots, ahead, colourOf }) {
+/** The scores of the best on the board over the last minutes. */
+export function Chart({ players: shown, snapshots, ahead, colourOf }) {
+  const players = shown.slice(0, LINES);
   const [box, { width, height, rem }] = useSize();
   const now = useNow(STEP) - ahead;
   // Clocks are not that exact: what has just come is never beyond the right edge.

@@ -13,6 +13,12 @@ export const LEAST_SPAN = 60_000;
  */
 export const GRAIN = 500;
 
+/**
+ * The most scores of all snapshots together, about: of a board that shows many players there are
+ * fewer snapshots.
+ */
+export const MOST_SCORES = 20_000;
+
 /** The time in an event id, `{ms}-{n}`; null if there is none, as in `0-0`. */
 export function timeOf(id) {
   const match = /^([1-9]\d{0,14})-\d+$/.exec(id ?? "");
@@ -25,7 +31,8 @@ export function record(snapshots, time, players) {
   if (last && time < last.time) return snapshots; // older than what is known already
   const scores = new Map(players.map(({ id, score }) => [id, score]));
   const before = snapshots.at(-2);
-  const merges = before && time - before.time < GRAIN;
+  const grain = Math.max(GRAIN, (2 * SPAN * players.length) / MOST_SCORES);
+  const merges = before && time - before.time < grain;
   const kept = [...(merges ? snapshots.slice(0, -1) : snapshots), { time, scores }];
   let first = 0;
   while (first + 1 < kept.length && kept[first + 1].time <= time - SPAN) first += 1;

@@ -5,6 +5,7 @@ Each transport has a file of its own here, and no other file of `realtime` knows
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -31,14 +32,22 @@ UPDATE = EventType("update", state=True, logged=True)
 RESET = EventType("reset", state=False, logged=False)
 #: The client may listen no longer: what let it in has run out. The stream ends.
 EXPIRED = EventType("expired", state=False, logged=False)
+#: On a stream of several boards: one of them is not there, or was deleted.
+BOARD_GONE = EventType("gone", state=False, logged=True)
+
+#: A player's place on its board.
+RANK = EventType("rank", state=True, logged=False)
+#: On the stream of a place: there is no such player any more.
+PLAYER_GONE = EventType("gone", state=False, logged=False)
 
 
 class Sent(NamedTuple):
-    """An event as subscribers are sent it. `data` is JSON on one line."""
+    """An event as subscribers are sent it. `data` is JSON on one line. On a stream of several
+    boards `id` has the positions in all of them: see `positions.spell`."""
 
     type: EventType
     data: str
-    id: EventId | None = None
+    id: EventId | str | None = None
 
 
 def update(event: Event) -> Sent:
@@ -53,7 +62,27 @@ def reset(reason: str) -> Sent:
 
 def expired() -> Sent:
     """The ``expired`` that a stream ends with."""
-    return Sent(EXPIRED, ujson.dumps({"reason": "the token has expired"}))
+    return Sent(EXPIRED, ujson.dumps({"reason": End.EXPIRED.value}))
+
+
+def event_json(sent: Sent) -> bytes:
+    """An event as JSON, on one line."""
+    event_id = "null" if sent.id is None else f'"{sent.id}"'
+    # The data is JSON already.
+    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()
+
+
+class End(enum.Enum):
+    """Why a stream ends, as its client is told where the transport can tell."""
+
+    DELETED = "the board was deleted"
+    PLAYER_GONE = "the player was deleted"
+    STOPPING = "the server is stopping"
+    EXPIRED = "the token has expired"
+    #: Who may read the board comes back.
+    PRIVATE = "the board has become private"
+    #: The client has ended its side of the connection.
+    PARTED = "the client has ended the connection"
 
 
 class Message(bytes):
@@ -96,9 +125,30 @@ class Message(bytes):
         """What has to arrive, if anything."""
         return Message.of(self._kept, self._kept) if self._kept else None
 
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        """What waits for a client that is behind once this comes, while `pending` waits already."""
+        kept = (message.kept for message in pending)
+        # Something may be missing before this.
+        return (*(message for message in kept if message is not None), self.independent)
+
+    @property
+    def now(self) -> Message:
+        """What has waited, to be sent now."""
+        return self
+
 
 class Comment(Message):
     """A message that says nothing, and is not kept for a client that is behind."""
+
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        return pending
+
+
+def content_of(opening: Message, first: Message) -> Content | None:
+    """What a client reads in both, where its wire needs that."""
+    if opening.content is None or first.content is None:
+        return opening.content
+    return opening.content + first.content
 
 
 #: Makes one message, or one whole answer, of the events that it is given.
@@ -121,9 +171,9 @@ class Wire(Protocol):
     def opening(self) -> Message:
         """What a stream begins with, made anew for each client."""
 
-    def end(self, sent: Content | None) -> bytes:
-        """What the server says last to a client that it has `sent` all that, where it ends the
-        stream on purpose; ``None`` where that is not known."""
+    def end(self, sent: Content | None, why: End) -> bytes:
+        """What the server says last to a client that it has `sent` all that (``None`` where that
+        is not known), where it ends the stream on purpose."""
 
     def message(self, events: Sequence[Sent]) -> Message:
         """`events` as one message, which can be read whatever was sent before; empty for none."""

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires import Comment, End, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.realtime.wires.sse import (
     COMMENT,
@@ -70,7 +70,7 @@ class GzipStream:
         message.content = Content.of(line)
         return message
 
-    def end(self, sent: Content | None) -> bytes:
+    def end(self, sent: Content | None, why: End) -> bytes:
         """An empty last block, and the trailer; nothing where it is not known what was `sent`."""
         return b"" if sent is None else chunk(_LAST_BLOCK + sent.trailer()) + LAST_CHUNK
 

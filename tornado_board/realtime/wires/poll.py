@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires import Comment, End, Message, Sent, event_json
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import EventId
 
@@ -21,9 +21,10 @@ _NO_POSITION = EventId(0, 0)
 
 def answer(events: Sequence[Sent]) -> Message:
     """`events`, of which there is at least one with a position, as far as there is room."""
-    parts, size, last = [], 0, _NO_POSITION
+    parts, size = [], 0
+    last: EventId | str = _NO_POSITION
     for sent in events:
-        part = _event(sent)
+        part = event_json(sent)
         parts.append(part)
         size += len(part)
         if sent.type.logged:
@@ -45,7 +46,7 @@ class LongPoll:
     def opening(self) -> Message:
         return Message()
 
-    def end(self, sent: Content | None) -> bytes:
+    def end(self, sent: Content | None, why: End) -> bytes:
         return b""
 
     def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
@@ -62,7 +63,7 @@ def newest(events: Sequence[Sent]) -> Message:
     """The newest of `events`, all of which have a position, as far as there is room."""
     parts, size = [], 0
     for sent in reversed(events):
-        part = _event(sent)
+        part = event_json(sent)
         parts.append(part)
         size += len(part)
         if size >= MOST_BYTES:
@@ -70,18 +71,22 @@ def newest(events: Sequence[Sent]) -> Message:
     return _answer(parts[::-1], events[-1].id or _NO_POSITION)
 
 
-def nothing(since: EventId) -> Message:
+def nothing(since: EventId | str) -> Message:
     """That there is nothing after `since` yet."""
     return _answer([], since)
 
 
-def _answer(parts: Sequence[bytes], last: EventId) -> Message:
+def _answer(parts: Sequence[bytes], last: EventId | str) -> Message:
     return Message(
         b'{"events":[%b],"last_event_id":"%b"}\n' % (b",".join(parts), str(last).encode())
     )
 
 
-def _event(sent: Sent) -> bytes:
-    event_id = "null" if sent.id is None else f'"{sent.id}"'
-    # The data is JSON already.
-    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()
+def state(sent: Sent, tag: str) -> Message:
+    """One event that has no id, and `tag`, which says what it shows."""
+    return Message(b'{"events":[%b],"last_event_id":"%b"}\n' % (event_json(sent), tag.encode()))
+
+
+def same_state(tag: str) -> Message:
+    """That what `tag` says is still so."""
+    return _answer([], tag)

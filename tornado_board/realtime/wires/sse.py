@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires import Comment, End, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
@@ -50,11 +50,14 @@ class EventStream:
         """
         return Message(self._framed(retry()))
 
-    def end(self, sent: Content | None) -> bytes:
+    def end(self, sent: Content | None, why: End) -> bytes:
         return LAST_CHUNK if self.chunked else b""
 
     def message(self, events: Sequence[Sent]) -> Message:
-        return Message.of(self._framed(blocks(events)), self._framed(kept_blocks(events)))
+        message = Message(self._framed(blocks(events)))
+        if not all(sent.type.state for sent in events):
+            return Message.of(message, self._framed(kept_blocks(events)))
+        return message
 
     def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
         return self.message(events)
@@ -92,8 +95,9 @@ def block(sent: Sent) -> bytes:
     after an event without an id is to get the board as it is, not what it has seen already.
     """
     data = sent.data
-    for character, escaped in _LINE_ENDS.items():
-        data = data.replace(character, escaped)
+    if not data.isascii():
+        for character, escaped in _LINE_ENDS.items():
+            data = data.replace(character, escaped)
     if not sent.type.logged:
         return f"event: {sent.type.name}\ndata: {data}\n\n".encode()
     last = "id:" if sent.id is None else f"id: {sent.id}"

@@ -1,0 +1,540 @@
+"""WebSockets: the handshake, the frames of both sides, and that they say what streams say."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from tornado.websocket import websocket_connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tornado_board.realtime.wires import reset, update
+from tornado_board.realtime.wires.websocket import (
+    WEBSOCKET,
+    ClientFrames,
+    Control,
+    Opcode,
+    ProtocolError,
+    closing_answer,
+    frame,
+)
+from tornado_board.replay import Event, EventId
+from tornado_board.server import Running
+from tornado_board.settings import Settings
+
+from .stream_client import PATIENCE, RawStream, add, http_client, make_board
+
+Serving = Callable[[Settings], Awaitable[Running]]
+
+without_deadline = hypothesis_settings(deadline=None)
+
+# What the bytes are
+
+
+def masked(opcode: int, payload: bytes, *, final: bool = True, key: bytes = b"\1\2\3\4") -> bytes:
+    """A frame as a client sends it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        length = bytes((0x80 | size,))
+    elif size < 65536:
+        length = b"\xfe" + size.to_bytes(2, "big")
+    else:
+        length = b"\xff" + size.to_bytes(8, "big")
+    body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+    return bytes(((0x80 if final else 0) | opcode,)) + length + key + body
+
+
+def taken_apart(data: bytes) -> list[tuple[int, bytes]]:
+    """The frames in what a server sent."""
+    frames = []
+    while data:
+        size, start = data[1], 2
+        if size >= 126:
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(data[2:start], "big")
+        assert len(data) >= start + size
+        frames.append((data[0], data[start : start + size]))
+        data = data[start + size :]
+    return frames
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 100_000])
+def test_a_frame_says_how_long_it_is(size: int) -> None:
+    assert taken_apart(frame(Opcode.TEXT, b"x" * size)) == [(0x81, b"x" * size)]
+
+
+def test_events_are_text_frames_of_json_and_resets_are_kept() -> None:
+    event = Event(EventId(5, 7), '{"id":"b","name":"\u2028é","players":[]}')
+    message = WEBSOCKET.message([reset("it is too old"), update(event), update(Event(None, "{}"))])
+    frames = [(first, json.loads(text)) for first, text in taken_apart(message)]
+    first = {"id": None, "event": "reset", "data": {"reason": "it is too old"}}
+    assert frames == [
+        (0x81, first),
+        (0x81, {"id": "5-7", "event": "update", "data": json.loads(event.data)}),
+        (0x81, {"id": None, "event": "update", "data": {}}),
+    ]
+    assert message.kept is not None
+    assert taken_apart(message.kept) == taken_apart(message)[:1]
+    assert WEBSOCKET.message([update(event)]).kept is None
+    assert WEBSOCKET.message([]) == b""
+
+
+#: Frames by opcode, size and whether they end a message.
+_FRAMES = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from([0x0, 0x1, 0x2]),
+            st.integers(0, 300) | st.just(70_000),
+            st.booleans(),
+        ),
+        st.tuples(st.sampled_from([0x9, 0xA]), st.integers(0, 125), st.just(True)),
+    ),
+    max_size=12,
+)
+
+
+@without_deadline
+@given(_FRAMES, st.binary(min_size=4, max_size=4), st.lists(st.integers(1, 50_000), max_size=30))
+def test_control_frames_are_found_wherever_reads_end(
+    sent: list[tuple[int, int, bool]], key: bytes, cuts: list[int]
+) -> None:
+    payloads = [bytes((i + size) % 256 for i in range(size)) for _, size, _ in sent]
+    data = b"".join(
+        masked(opcode, payload, final=final, key=key)
+        for (opcode, _, final), payload in zip(sent, payloads, strict=True)
+    )
+    reader, found = ClientFrames(), list[Control]()
+    for cut in [*cuts, *([7] * 30)]:
+        found += reader.feed(data[:cut])
+        data = data[cut:]
+    found += reader.feed(data)
+    expected = zip(sent, payloads, strict=True)
+    assert found == [Control(Opcode(op), payload) for (op, _, _), payload in expected if op >= 8]
+
+
+@without_deadline
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_no_bytes_of_a_client_do_harm(parts: Sequence[bytes]) -> None:
+    """They are frames, or they are not; what is kept of them is one control frame at the most."""
+    reader = ClientFrames()
+    with contextlib.suppress(ProtocolError):
+        for part in parts:
+            reader.feed(part)
+            assert len(reader._partial) < 14 + 125
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        frame(Opcode.PING),  # not masked
+        masked(0x3, b""),
+        masked(0xB, b""),
+        masked(0x41, b""),  # an extension's bit
+        masked(Opcode.PING, b"x" * 126),
+        masked(Opcode.PING, b"", final=False),
+        masked(Opcode.CLOSE, b"x" * 126),
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_no_frame_of_a_client_is_told_apart(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        ClientFrames().feed(data)
+
+
+@pytest.mark.parametrize(
+    ("payload", "answered"),
+    [
+        (b"", b""),
+        (b"\x03\xe8", b"\x03\xe8"),
+        (b"\x03\xe8bye", b"\x03\xe8"),
+        (b"\x0f\xa0", b"\x0f\xa0"),  # 4000
+        (b"\x03", b"\x03\xea"),
+        (b"\x03\xed", b"\x03\xea"),  # 1005 is never sent
+        (b"\x00\x01", b"\x03\xea"),
+        (b"\x03\xe8\xff", b"\x03\xea"),
+    ],
+)
+def test_a_close_frame_is_answered(payload: bytes, answered: bytes) -> None:
+    assert taken_apart(closing_answer(payload)) == [(0x88, answered)]
+
+
+# Over sockets
+
+
+def ws(url: str, path: str) -> str:
+    return url.replace("http", "ws", 1).rstrip("/") + path
+
+
+async def received(client: ClientConnection) -> dict[str, Any]:
+    text = await asyncio.wait_for(client.recv(), PATIENCE)
+    assert isinstance(text, str)
+    message = json.loads(text)
+    assert list(message) == ["id", "event", "data"]
+    assert isinstance(message, dict)
+    return message
+
+
+async def closed(client: ClientConnection) -> tuple[int, str]:
+    """The code and the reason that the server gave, and whatever came before it."""
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await client.recv()
+    assert client.protocol.close_rcvd is not None, "there was no close frame"
+    return client.protocol.close_rcvd.code, client.protocol.close_rcvd.reason
+
+
+@pytest.mark.parametrize("path", ["/boards/b/events/", "/boards/b/events", "/boards/b/"])
+@pytest.mark.gen_test
+async def test_a_websocket_brings_what_a_stream_brings(
+    serving: Serving, settings: Settings, path: str
+) -> None:
+    url = (await serving(settings)).url
+    async with http_client(url) as http, connect_to_board(http, url, path) as client:
+        stream = await RawStream.open(url, "/boards/b/", "Accept: text/event-stream")
+        for _ in range(4):
+            message = await received(client)
+            kind, data, event_id = await stream.event()
+            assert message == {"id": str(event_id), "event": kind, "data": data}
+            await add(http, "b")
+        stream.close()
+        assert client.protocol.extensions == []
+
+
+@contextlib.asynccontextmanager
+async def connect_to_board(
+    http: Any, url: str, path: str = "/boards/b/events/", **options: Any
+) -> AsyncIterator[ClientConnection]:
+    await make_board(http, "b")
+    async with connect(ws(url, path), **options) as client:
+        yield client
+
+
+@pytest.mark.gen_test
+async def test_a_client_goes_on_where_it_was(serving: Serving, settings: Settings) -> None:
+    url = (await serving(dataclasses.replace(settings, coalesce=0.0))).url
+    async with http_client(url) as http:
+        async with connect_to_board(http, url) as client:
+            seen = [await received(client)]
+            for _ in range(3):
+                await add(http, "b")
+                seen.append(await received(client))
+        since = seen[0]["id"]
+        for path, headers in (
+            (f"/boards/b/events/?since={since}", {}),
+            (f"/boards/b/?since={since}", {}),
+            (f"/boards/b/events/?lastEventId={since}", {}),
+            ("/boards/b/events/", {"Last-Event-ID": since}),
+        ):
+            async with connect(ws(url, path), additional_headers=headers) as client:
+                assert [await received(client) for _ in seen[1:]] == seen[1:]
+                await add(http, "b")
+                seen.append(await received(client))
+        for nonsense in ("nonsense", "1-1"):
+            async with connect(ws(url, f"/boards/b/events/?since={nonsense}")) as client:
+                assert (await received(client))["event"] == "reset"
+                assert await received(client) == seen[-1]
+
+
+@pytest.mark.gen_test
+async def test_close_codes(serving: Serving, settings: Settings) -> None:
+    server = await serving(settings)
+    async with http_client(server.url) as http, connect_to_board(http, server.url) as client:
+        await http.delete("/boards/b/")
+        assert await closed(client) == (4404, "the board was deleted")
+        async with connect(ws(server.url, "/boards/demo/events/")) as other:
+            server.services.hub.end_streams()
+            assert await closed(other) == (1001, "the server is stopping")
+
+
+@pytest.mark.gen_test
+async def test_pings_both_ways(serving: Serving, settings: Settings) -> None:
+    server = await serving(dataclasses.replace(settings, keepalive=0.2))
+    raw = await Raw.open(server.url, "/boards/demo/events/")
+    assert (await raw.frame())[0] == Opcode.TEXT
+    # A quiet one is pinged.
+    assert await raw.frame() == (Opcode.PING, b"")
+    raw.writer.write(masked(0xA, b""))
+    # Of several pings at once the last is answered, at the least.
+    raw.writer.write(b"".join(masked(9, b"%d" % i) for i in range(20)))
+    answers = []
+    while b"19" not in answers:
+        opcode, payload = await raw.frame()
+        if opcode == Opcode.PONG:
+            answers.append(payload)
+    assert len(answers) < 20
+    raw.close()
+
+
+class Raw:
+    """The frames that come after a handshake."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str, path: str, sock: socket.socket | None = None) -> Raw:
+        parts = urlsplit(url)
+        if sock is None:
+            streams = await asyncio.open_connection(parts.hostname, parts.port)
+        else:
+            streams = await asyncio.open_connection(sock=sock)
+        raw = cls(*streams)
+        raw.writer.write(("\r\n".join([f"GET {path} HTTP/1.1", *handshake(url), "", ""])).encode())
+        head = await asyncio.wait_for(raw.reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return raw
+
+    async def frame(self) -> tuple[Opcode, bytes]:
+        async with asyncio.timeout(PATIENCE):
+            first, size = await self.reader.readexactly(2)
+            if size >= 126:
+                size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
+            return Opcode(first & 0x0F), await self.reader.readexactly(size)
+
+    async def close_frame(self) -> bytes:
+        """The payload of the close frame, behind which the connection ends."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode is Opcode.CLOSE:
+                assert await asyncio.wait_for(self.reader.read(), PATIENCE) == b""
+                return payload
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+def handshake(url: str, **changed: str) -> list[str]:
+    fields = {
+        "Host": urlsplit(url).netloc,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+        "Sec-WebSocket-Version": "13",
+    }
+    for name, value in changed.items():
+        fields[name.replace("_", "-")] = value
+    return [f"{name}: {value}" for name, value in fields.items() if value]
+
+
+@pytest.mark.gen_test
+async def test_what_a_client_sends_is_thrown_away(serving: Serving, settings: Settings) -> None:
+    url = (await serving(settings)).url
+    async with http_client(url) as http, connect_to_board(http, url) as client:
+        await received(client)
+        for data in ("hello", b"\0" * 100_000, "x" * 2_000_000, ["in ", "parts"]):
+            await client.send(data)
+        await add(http, "b")
+        assert (await received(client))["data"]["players"][0]["score"] == 1
+        # And it hears when the client wants to part.
+        await client.close(4000, "bye")
+        assert client.close_code == 4000
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (masked(Opcode.CLOSE, b"\x03\xe8bye"), 1000),
+        (masked(Opcode.CLOSE, b"\x00\x01"), 1002),
+        (frame(Opcode.TEXT, b"not masked"), 1002),
+        (masked(Opcode.PING, b"x" * 126), 1002),
+    ],
+)
+@pytest.mark.gen_test
+async def test_how_a_client_ends_it(
+    serving: Serving, settings: Settings, sent: bytes, code: int
+) -> None:
+    server = await serving(settings)
+    raw = await Raw.open(server.url, "/boards/demo/events/")
+    raw.writer.write(sent)
+    assert int.from_bytes((await raw.close_frame())[:2], "big") == code
+    raw.close()
+    async with asyncio.timeout(PATIENCE):
+        while server.server.open_connections:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("changed", "version", "status"),
+    [
+        ({"Connection": "close"}, "1.1", 400),
+        ({"Sec_WebSocket_Key": ""}, "1.1", 400),
+        ({"Sec_WebSocket_Key": "short"}, "1.1", 400),
+        ({"Sec_WebSocket_Key": "=" * 24}, "1.1", 400),
+        ({"Sec_WebSocket_Key": "é" * 12}, "1.1", 400),
+        ({"Sec_WebSocket_Version": "8"}, "1.1", 426),
+        ({"Sec_WebSocket_Version": ""}, "1.1", 426),
+        ({"Origin": "https://other.example"}, "1.1", 403),
+        ({"Origin": "null"}, "1.1", 403),
+        ({"Host": "evil.example"}, "1.1", 421),
+        # It asks for something else, and gets the poll.
+        ({"Upgrade": "h2c"}, "1.1", 200),
+        ({"Upgrade": ""}, "1.1", 200),
+        ({}, "1.0", 200),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_handshake_that_is_none(
+    serving: Serving, settings: Settings, changed: dict[str, str], version: str, status: int
+) -> None:
+    url = (await serving(settings)).url
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    lines = [f"GET /boards/demo/events/ HTTP/{version}", *handshake(url, **changed), "", ""]
+    writer.write("\r\n".join(lines).encode())
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).decode("latin-1")
+    assert int(head.split()[1]) == status
+    assert ("Sec-Websocket-Version: 13" in head) is (status == 426)
+    writer.close()
+
+
+@pytest.mark.gen_test
+async def test_errors_are_those_of_the_path(serving: Serving, settings: Settings) -> None:
+    url = (await serving(dataclasses.replace(settings, max_streams_per_board=1))).url
+    async with connect(ws(url, "/boards/demo/events/")):
+        for path, status in (
+            ("/boards/nope/events/", 404),
+            ("/boards/demo/events/", 503),
+            ("/boards/b%20b/events/", 400),
+        ):
+            with pytest.raises(InvalidStatus) as info:
+                await connect(ws(url, path))
+            assert info.value.response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "opens"),
+    [
+        ((), None, True),
+        ((), "http://{host}", True),
+        ((), "https://{host}", True),  # TLS may end in front of the server
+        ((), "https://a.example", False),
+        (("https://a.example",), "https://a.example", True),
+        (("https://a.example",), "https://b.example", False),
+        (("*",), "https://b.example", True),
+        (("*",), "null", True),
+    ],
+)
+@pytest.mark.gen_test
+async def test_which_pages_may_open_one(
+    serving: Serving,
+    settings: Settings,
+    allowed: tuple[str, ...],
+    origin: str | None,
+    opens: bool,
+) -> None:
+    url = (await serving(dataclasses.replace(settings, allowed_origins=allowed))).url
+    origin = origin and origin.format(host=urlsplit(url).netloc)
+    headers = {"Origin": origin} if origin else {}
+    connecting = connect(ws(url, "/boards/demo/events/"), additional_headers=headers)
+    if opens:
+        async with connecting as client:
+            assert (await received(client))["event"] == "update"
+    else:
+        with pytest.raises(InvalidStatus):
+            await connecting
+
+
+@pytest.mark.gen_test
+async def test_a_slow_client_gets_the_newest_and_every_reset(
+    serving: Serving, settings: Settings
+) -> None:
+    server = await serving(settings)
+    hub = server.services.hub
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    sock.setblocking(False)
+    parts = urlsplit(server.url)
+    await asyncio.get_running_loop().sock_connect(sock, (parts.hostname, parts.port))
+    raw = await Raw.open(server.url, "/boards/demo/events/", sock)
+    await raw.frame()
+    # asyncio reads ahead; from here on nothing is taken.
+    raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    current = hub.current("demo")
+    assert current is not None
+    assert current.id is not None
+    for i in range(1, 101):
+        data = json.dumps({"i": i, "padding": "x" * 50_000})
+        event = Event(EventId(current.id.ms, current.id.n + i), data)
+        await hub.publish("demo", event, f"reset {i}" if i in (60, 70) else None)
+    raw.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    shown, resets = [0], []
+    while shown[-1] < 100:
+        _, payload = await raw.frame()
+        message = json.loads(payload)
+        if message["event"] == "reset":
+            resets.append(message["data"]["reason"])
+        else:
+            assert message["id"] == f"{current.id.ms}-{current.id.n + message['data']['i']}"
+            shown.append(message["data"]["i"])
+    assert resets == ["reset 60", "reset 70"]
+    assert shown == sorted(set(shown))
+    assert len(shown) < 100, "it was sent all of them"
+    raw.close()
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_only_sends_is_no_trouble(serving: Serving, settings: Settings) -> None:
+    server = await serving(settings)
+    raw = await Raw.open(server.url, "/boards/demo/events/")
+    raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    flood = masked(9, os.urandom(125)) * 500
+    async with http_client(server.url) as http:
+        await make_board(http, "b")
+        for _ in range(40):
+            raw.writer.write(flood)
+            await add(http, "b")
+    raw.close()
+
+
+@pytest.mark.gen_test
+async def test_over_tls(serving: Serving, secure: Settings) -> None:
+    url = (await serving(dataclasses.replace(secure, keepalive=0.3))).url
+    context = ssl.create_default_context(cafile=secure.tls_certificate)
+    context.check_hostname = False
+    async with http_client(url, verify=context) as http:
+        await make_board(http, "b")
+        async with connect(ws(url, "/boards/b/events/"), ssl=context) as client:
+            for score in range(4):
+                assert (await received(client))["data"]["players"][0]["score"] == score
+                await client.send("x" * 100_000)
+                pong = await client.ping()
+                await asyncio.wait_for(pong, PATIENCE)
+                await add(http, "b")
+            await http.delete("/boards/b/")
+            assert (await closed(client))[0] == 4404
+        async with connect(ws(url, "/boards/demo/events/"), ssl=context) as client:
+            await received(client)
+            await client.close(4001)
+            assert client.close_code == 4001
+
+
+@pytest.mark.gen_test
+async def test_tornados_own_client(serving: Serving, settings: Settings) -> None:
+    url = (await serving(dataclasses.replace(settings, keepalive=0.2))).url
+    chance = random.Random(3)
+    async with http_client(url) as http:
+        await make_board(http, "b")
+        client = await websocket_connect(ws(url, "/boards/b/events/"), compression_options={})
+        for score in range(5):
+            text = await client.read_message()
+            assert text is not None
+            assert json.loads(text)["data"]["players"][0]["score"] == score
+            await asyncio.sleep(chance.choice([0, 0.3]))
+            await add(http, "b")
+        client.close()

@@ -1,0 +1,95 @@
+"""What is sent of one board to clients that listen to several, and what they are owed when they
+are behind.
+
+On a stream of one board, the newest event stands for all that a slow client has missed. On one of
+several it stands for those of its board only. So such a client is owed the newest event of each
+board that has changed, with ids that say where it is after each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import ujson
+
+from tornado_board.realtime.positions import GONE, Position, spell
+from tornado_board.realtime.wires import BOARD_GONE, RESET, UPDATE, Message, Sent, Wire
+from tornado_board.replay import Event
+
+
+class Happened(NamedTuple):
+    """What happened to a board: an event, behind a reset if there is a `reason`, or its end."""
+
+    board_id: str
+    event: Event | None
+    reason: str | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where a client is in the board that was told so."""
+        return GONE if self.event is None else self.event.id
+
+    def since(self, earlier: Happened | None) -> Happened:
+        """This, for who was not told of `earlier` either."""
+        if earlier is None or self.reason is not None or self.event is None:
+            return self
+        return self._replace(reason=earlier.reason)
+
+    def sent(self, positions: Mapping[str, Position]) -> list[Sent]:
+        """The same as events; `positions` are those of a client that was sent them."""
+        id = spell(positions)
+        if self.event is None:
+            return [Sent(BOARD_GONE, ujson.dumps({"id": self.board_id}), id)]
+        shown = Sent(UPDATE, self.event.data, id)
+        if self.reason is None:
+            return [shown]
+        data = {"id": self.board_id, "reason": self.reason}
+        return [Sent(RESET, ujson.dumps(data, ensure_ascii=False)), shown]
+
+
+class Part(Message):
+    """`happened` as `wire` says it to those who were at `before`."""
+
+    happened: Happened
+    wire: Wire
+    before: Mapping[str, Position]
+
+    @classmethod
+    def made(
+        cls, message: Message, happened: Happened, wire: Wire, before: Mapping[str, Position]
+    ) -> Part:
+        part = cls(message)
+        part.content = message.content
+        part.happened, part.wire, part.before = happened, wire, before
+        return part
+
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        """See `Message.behind`. What a stream began with stays whole."""
+        if pending and isinstance(pending[-1], Owed):
+            *rest, owed = pending
+            assert isinstance(owed, Owed)
+        else:
+            rest, owed = list(pending), Owed()
+            owed.wire, owed.before, owed.happened = self.wire, self.before, {}
+        board_id = self.happened.board_id
+        # The newest last, so that a client hears of the boards in that order.
+        owed.happened[board_id] = self.happened.since(owed.happened.pop(board_id, None))
+        return (*rest, owed)
+
+
+class Owed(Message):
+    """What a client is owed: empty until the socket takes bytes again and it is made (`now`)."""
+
+    wire: Wire
+    before: Mapping[str, Position]
+    #: The newest of each board.
+    happened: dict[str, Happened]
+
+    @property
+    def now(self) -> Message:
+        events, positions = [], dict(self.before)
+        for board_id, happened in self.happened.items():
+            positions[board_id] = happened.position
+            events += happened.sent(positions)
+        return self.wire.message(events)

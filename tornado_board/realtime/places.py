@@ -1,0 +1,300 @@
+"""The places of players that are watched: looked up once a second, and told where they changed.
+
+A board's places are looked up when something on it has changed, in slices, from its rank index
+(`Ranks`), so that thousands of watchers cost a few microseconds each. While there is no index they
+are looked up in the store, one after the other, and with pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from tornado_board.models import Change, Player, PlayerChanged
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.realtime.hub import LimitReached
+from tornado_board.realtime.ranks import Ranks
+from tornado_board.realtime.topic import KEEPALIVE_STEPS
+from tornado_board.realtime.watched import Standing, Watched
+from tornado_board.realtime.wires import End
+from tornado_board.store import NotFound, Store, StoreError
+from tornado_board.tasks import Shared, Tasks
+
+logger = logging.getLogger(__name__)
+
+#: Places that are looked up before the event loop may go on to something else: two milliseconds or
+#: so, if all of them have to be told.
+_LOOKED_UP_AT_ONCE = 128
+
+#: Seconds for which keep-alives are sent before it may.
+_SLICE = 0.003
+
+#: Players that are read again at a time, after the feed was lost.
+_READ_AT_ONCE = 100
+
+#: How much longer than a round of the store's own counting the pause after it is.
+_PAUSE = 4.0
+
+
+class _Board:
+    """A board of which places are watched."""
+
+    def __init__(self) -> None:
+        self.players: dict[str, Watched] = {}
+        #: Whether places may have changed, and whether players have to be read again.
+        self.is_stale = self.is_lost = False
+        self.working: asyncio.Task[None] | None = None
+        self.rests_until = 0.0
+        #: Whether only those may watch who have a token for it; ``None``: that is not known yet.
+        self.is_private: bool | None = None
+
+    @property
+    def clients(self) -> int:
+        return sum(watched.clients for watched in self.players.values())
+
+    def note(self, private: bool) -> None:
+        """The store has the board as private, or not."""
+        if private and not self.is_private:
+            # Who may go on watching comes back at once.
+            for watched in self.players.values():
+                watched.end(End.PRIVATE)
+        self.is_private = private
+
+
+class Places:
+    """The watched players of this process. `tick` is to be called once a second."""
+
+    def __init__(
+        self, store: Store, ranks: Ranks, feed: Changefeed, *, per_board: int, keepalive: float
+    ) -> None:
+        """`per_board` is how many may watch a board's places."""
+        self._store = store
+        self._ranks = ranks
+        self._feed = feed
+        self._per_board = per_board
+        self._keepalive = keepalive
+        self._boards: dict[str, _Board] = {}
+        self._opening: Shared[tuple[str, str], None] = Shared()
+        self._tasks = Tasks()
+        self._checked_at = self._kept_alive_at = time.monotonic()
+        self._keeping: asyncio.Task[None] | None = None
+        #: Whether the server stops, so that it is no time to wait.
+        self.stopping = False
+
+    async def close(self) -> None:
+        """End every stream. May be called twice."""
+        self.stop_waiting()
+        for board in self._boards.values():
+            for watched in board.players.values():
+                watched.end(End.STOPPING)
+        self._boards.clear()
+        self._feed.detach(self)
+        await self._tasks.cancel()
+
+    def stop_waiting(self) -> None:
+        """Have the waiting long-polls answered: the server stops."""
+        self.stopping = True
+        for board in self._boards.values():
+            for watched in board.players.values():
+                watched.wake()
+
+    async def open(self, board_id: str, player_id: str) -> Watched:
+        """The player with its place; to be joined, or waited for, before anything is awaited.
+
+        Raises `LimitReached`, and what `Store.get_player` raises.
+        """
+        for _ in range(2):
+            board = self._boards.get(board_id)
+            watched = None if board is None else board.players.get(player_id)
+            if board is not None and watched is not None and watched.is_shown:
+                self._check_room(board)
+                return watched
+            key = (board_id, player_id)
+            await self._opening.get(key, partial(self._open, board_id, player_id))
+        raise NotFound(f"there is no player {player_id!r} on board {board_id!r}")
+
+    def is_private(self, board_id: str) -> bool:
+        """Whether a board of which places are watched is private."""
+        board = self._boards.get(board_id)
+        return board is not None and bool(board.is_private)
+
+    def _check_room(self, board: _Board) -> None:
+        if self.stopping:
+            raise LimitReached("the server is stopping")
+        if board.clients >= self._per_board:
+            raise LimitReached("the board has as many streams as this server allows")
+
+    async def _open(self, board_id: str, player_id: str) -> None:
+        self._feed.attach(self)
+        board = self._boards.setdefault(board_id, _Board())
+        watched = board.players[player_id] = Watched(player_id)
+        try:
+            player = await self._store.get_player(board_id, player_id)
+            if board.is_private is None:
+                private = (await self._store.get_board(board_id)).private
+                if board.is_private is None:  # otherwise the feed has told what is newer
+                    board.is_private = private
+            if not watched.told:
+                watched.player = player  # otherwise the feed has told what is newer
+            told = watched.player
+            if told is None:
+                raise NotFound(f"there is no player {player_id!r} on board {board_id!r}")
+            standing = await self._ranks.place(board_id, told.score)
+            if watched.player is None:
+                raise NotFound(f"there is no player {player_id!r} on board {board_id!r}")
+            watched.show(standing)
+            board.is_stale = True
+        except BaseException:
+            board.players.pop(player_id, None)
+            raise
+
+    # What the feed tells
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            board = self._boards.get(change.board_id)
+            if board is None:
+                continue
+            board.is_stale = True
+            if not isinstance(change, PlayerChanged):
+                if change.board is None:
+                    board.is_lost = True  # its players are gone, or other ones
+                else:
+                    board.note(change.board.private)
+                continue
+            watched = board.players.get(change.player_id)
+            if watched is not None:
+                watched.told += 1
+                watched.player = change.player
+
+    def resync(self) -> None:
+        for board in self._boards.values():
+            board.is_stale = board.is_lost = True
+
+    # Time
+
+    def tick(self) -> None:
+        """A second has passed."""
+        now = time.monotonic()
+        for board_id, board in list(self._boards.items()):
+            is_idle = board.working is None or board.working.done()
+            if is_idle and board.is_stale and now >= board.rests_until:
+                board.working = self._tasks.start(self._look_up(board_id, board))
+            elif is_idle:
+                self._drop_unwatched(board_id, board)
+        if not self._boards:
+            self._feed.detach(self)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._tasks.start(self._keep_alive(now))
+
+    def _drop_unwatched(self, board_id: str, board: _Board) -> None:
+        """Forget players that nobody watches; those who open one join it in the same turn."""
+        unwatched = [
+            player_id
+            for player_id, watched in board.players.items()
+            if watched.is_shown and not watched.clients
+        ]
+        for player_id in unwatched:
+            del board.players[player_id]
+        if not board.players:
+            del self._boards[board_id]
+
+    async def _look_up(self, board_id: str, board: _Board) -> None:
+        board.is_stale = False
+        began = time.monotonic()
+        try:
+            if board.is_lost:
+                board.is_lost = False
+                await self._read_again(board_id, board)
+            counted = await self._tell(board_id, board)
+        except NotFound:
+            for watched in list(board.players.values()):
+                await self._lose(board, watched)
+        except StoreError as error:
+            logger.debug("places of board %s were not looked up: %s", board_id, error)
+            board.is_stale = True
+        except BaseException:
+            board.is_stale = board.is_lost = True
+            raise
+        else:
+            if counted:
+                now = time.monotonic()
+                board.rests_until = now + _PAUSE * (now - began)
+
+    async def _tell(self, board_id: str, board: _Board) -> bool:
+        """Look up every place, and tell those that have changed. Whether the store had to count."""
+        counted = False
+        watched = list(board.players.values())
+        for start in range(0, len(watched), _LOOKED_UP_AT_ONCE):
+            piece = []
+            for one in watched[start : start + _LOOKED_UP_AT_ONCE]:
+                if not one.is_shown:
+                    continue
+                if one.player is None:
+                    await self._lose(board, one)
+                else:
+                    piece.append((one, one.player))
+            index = self._ranks.index(board_id)
+            if index is None:
+                counted = True
+                for one, player in piece:
+                    standing = await self._ranks.place(board_id, player.score)
+                    await self._show(board, one, player, standing)
+            else:
+                places = index.places([player.score for _, player in piece])
+                of = len(index)
+                for (one, player), (better, following) in zip(piece, places, strict=True):
+                    await self._show(board, one, player, (of, better, following))
+            await asyncio.sleep(0)
+        return counted
+
+    async def _show(
+        self, board: _Board, watched: Watched, player: Player, standing: Standing
+    ) -> None:
+        if watched.player is not player:
+            board.is_stale = True  # the next time
+        elif watched.show(standing):
+            watched.sent_at = time.monotonic()
+            await watched.send(watched.current)
+
+    async def _read_again(self, board_id: str, board: _Board) -> None:
+        """Read the players of whom it is not known what happened."""
+        board.note((await self._store.get_board(board_id)).private)
+        ids = [player_id for player_id, watched in board.players.items() if watched.is_shown]
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            piece = ids[start : start + _READ_AT_ONCE]
+            told = {id: board.players[id].told for id in piece if id in board.players}
+            found = {p.id: p for p in await self._store.players_by_id(board_id, piece)}
+            for player_id, before in told.items():
+                watched = board.players.get(player_id)
+                if watched is not None and watched.told == before:
+                    watched.player = found.get(player_id)
+
+    async def _lose(self, board: _Board, watched: Watched) -> None:
+        if board.players.get(watched.player_id) is watched:
+            del board.players[watched.player_id]
+        await watched.lose()
+
+    async def _keep_alive(self, now: float) -> None:
+        if now - self._kept_alive_at < self._keepalive / KEEPALIVE_STEPS:
+            return
+        self._kept_alive_at = now
+        checks = now - self._checked_at > self._keepalive * 0.9
+        if checks:
+            self._checked_at = now
+        until = time.monotonic() + _SLICE
+        for board in list(self._boards.values()):
+            if board.working is not None and not board.working.done():
+                continue  # it is sent to just now
+            for watched in list(board.players.values()):
+                if checks:
+                    await watched.drop_dead(self._keepalive * 0.9)
+                if now - watched.sent_at > self._keepalive * 0.9:
+                    watched.sent_at = now
+                    await watched.keep_alive()
+                if time.monotonic() > until:
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + _SLICE

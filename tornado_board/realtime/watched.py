@@ -1,0 +1,142 @@
+"""A player whose place is watched, and those who watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from functools import partial
+
+import ujson
+
+from tornado_board.models import Number, Player
+from tornado_board.realtime.audience import Audience, Member, broadcast
+from tornado_board.realtime.wires import PLAYER_GONE, RANK, End, Message, Sent, Wire
+from tornado_board.realtime.wires.checksum import Joined
+
+#: Where somebody stands: how many players there are, how many of them are better, and the next
+#: better score.
+Standing = tuple[int, int, Number | None]
+
+
+class Watched:
+    """One player's place, and its clients. It is a state: whoever comes gets the newest."""
+
+    def __init__(self, player_id: str) -> None:
+        self.player_id = player_id
+        #: As the store, or later the feed, had it; ``None`` before that, and once it is gone.
+        self.player: Player | None = None
+        #: How often the feed told of it.
+        self.told = 0
+        self.waiters: set[asyncio.Future[None]] = set()
+        self.sent_at = 0.0
+        self._audiences: dict[Wire, Audience] = {}
+        #: Held while something is sent, if that takes more than a moment.
+        self._turn = asyncio.Lock()
+        #: What `current` shows; ``None`` before there is one.
+        self._shown: tuple[Number, str, Standing] | None = None
+        self._current: Sent | None = None
+        #: Whether there is a `current` one; until then it is being opened.
+        self.is_shown = False
+        self._name = self._name_json = ""
+
+    @property
+    def clients(self) -> int:
+        """Open streams and waiting long-polls."""
+        return sum(map(len, self._audiences.values())) + len(self.waiters)
+
+    @property
+    def current(self) -> Sent:
+        """The newest place."""
+        assert self._current is not None
+        return self._current
+
+    @property
+    def tag(self) -> str:
+        """The same for the same place, in every process."""
+        return f"{zlib.crc32(self.current.data.encode()):08x}"
+
+    def show(self, standing: Standing) -> bool:
+        """Note where the player stands; whether that is news."""
+        player = self.player
+        assert player is not None
+        shown = (player.score, player.name, standing)
+        if shown == self._shown:
+            return False
+        self._shown, self.is_shown = shown, True
+        of, better, following = standing
+        score, to_next = player.score, "null"
+        if following is not None:
+            to_next = _number(abs(following - score))
+        if player.name != self._name:
+            self._name = player.name
+            self._name_json = ujson.dumps(
+                player.name, ensure_ascii=False, escape_forward_slashes=False
+            )
+        self._current = Sent(
+            RANK,
+            f'{{"id":"{self.player_id}","name":{self._name_json},"score":{_number(score)},'
+            f'"rank":{better + 1},"of":{of},"to_next":{to_next}}}',
+        )
+        return True
+
+    def add(self, member: Member, wire: Wire) -> None:
+        """Send `member` each place from now on."""
+        audience = self._audiences.get(wire)
+        if audience is None:
+            audience = self._audiences[wire] = Audience(partial(_end_of, wire))
+        audience.add(member)
+
+    async def send(self, event: Sent) -> None:
+        """Send `event` to everybody."""
+        for wire, audience in self._audiences.items():
+            message = wire.message((event,))
+            if not audience.send_now(message):
+                await self._send(audience, message)
+        if self.waiters:
+            self.wake()
+
+    async def keep_alive(self) -> None:
+        """Send a comment."""
+        for wire, audience in self._audiences.items():
+            if not audience.send_now(wire.keepalive):
+                await self._send(audience, wire.keepalive)
+
+    async def drop_dead(self, patience: float) -> None:
+        """Close those whose peer has vanished."""
+        async with self._turn:
+            for audience in self._audiences.values():
+                audience.hold()
+                try:
+                    await audience.drop_dead(patience)
+                finally:
+                    audience.release()
+
+    def wake(self) -> None:
+        """Have all who wait look again."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def lose(self) -> None:
+        """There is no such player any more: say so, and end."""
+        self.player = None
+        await self.send(Sent(PLAYER_GONE, ujson.dumps({"id": self.player_id})))
+        self.end(End.PLAYER_GONE)
+
+    def end(self, why: End) -> None:
+        """End every stream."""
+        for audience in self._audiences.values():
+            audience.finish(why)
+        self.wake()
+
+    async def _send(self, audience: Audience, message: Message) -> None:
+        async with self._turn:
+            await broadcast({audience: message})
+
+
+def _end_of(wire: Wire, why: End, joined: Joined | None, last: Message) -> bytes:
+    return last + wire.end(None, why)
+
+
+def _number(value: Number) -> str:
+    return str(value) if isinstance(value, int) else str(ujson.dumps(value))
