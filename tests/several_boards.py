@@ -23,20 +23,20 @@ class Seen(NamedTuple):
 
 
 def decoded(wire: Wire, data: bytes) -> list[Seen]:
-    """The events in what was sent over `wire`, which ends with a whole message."""
+    """The events in what was sent over `wire`; an event that is cut at the end is none."""
     if wire is WEBSOCKET:
         return _of_frames(data)
     if wire is not RAW:
         data = _dechunked(data)
     if wire is GZIP:
         data = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data)
-    return of_blocks(data.decode())
+    return of_blocks(data.decode(errors="replace"))
 
 
 def of_blocks(text: str) -> list[Seen]:
     """The events of a stream."""
     seen = []
-    for block in text.split("\n\n"):
+    for block in text.split("\n\n")[:-1]:
         fields = dict(line.split(":", 1) for line in block.split("\n") if line)
         if "data" in fields:
             event_id = fields["id"].strip() if "id" in fields else None
@@ -46,11 +46,13 @@ def of_blocks(text: str) -> list[Seen]:
 
 def _of_frames(data: bytes) -> list[Seen]:
     seen = []
-    while data:
+    while len(data) > 1:
         opcode, size, start = data[0] & 0x0F, data[1], 2
         if size >= 126:
             start += 2 if size == 126 else 8
             size = int.from_bytes(data[2:start], "big")
+        if len(data) < start + size:
+            break
         payload, data = data[start : start + size], data[start + size :]
         if opcode == 1:
             message = json.loads(payload)
@@ -66,6 +68,8 @@ def _dechunked(data: bytes) -> bytes:
     while data:
         size, _, data = data.partition(b"\r\n")
         length = int(size, 16)
+        if len(data) < length + 2:
+            return body + data[:length]
         assert data[length : length + 2] == b"\r\n"
         body, data = body + data[:length], data[length + 2 :]
     return body

@@ -131,6 +131,8 @@ class World:
         await self.hub.publish(board_id, event, reason)
 
     def delete(self, board_id: str) -> None:
+        for client in self.clients:
+            client.lost.add(board_id)
         self.log.pop(board_id, None)
         self.hub.end_board(board_id)
 
@@ -161,6 +163,8 @@ class Client:
         self.since = since
         self.data = b""
         self.told_resets: set[str] = set()
+        #: Boards that were deleted while it listened.
+        self.lost: set[str] = set()
         self.ended = False
 
     def read(self) -> bool:
@@ -231,7 +235,8 @@ async def _take(world: World, step: Any) -> None:
         since = ""
         if clients and old:
             earlier = clients[old % len(clients)]
-            since = followed(earlier).last_id if _is_whole(earlier) else ""
+            at = followed(earlier).at if _is_whole(earlier) else {}
+            since = spell({board: at[board] for board in boards[:count] if board in at}) or ""
         await world.join(boards[:count], wire, since)
     elif what == "delete":
         world.delete(rest[0])
@@ -260,13 +265,15 @@ def followed(client: Client) -> Follower:
 def check(world: World, client: Client) -> None:
     """It has been told all, or the newest where it did not read; and why, where there is a gap."""
     follower = followed(client)
+    if client.ended:
+        # Nothing is left to be told; of the last board it may not have been, if there was no room.
+        assert set(client.boards) <= client.lost | _gone(follower)
+        return
     for board in client.boards:
         position = follower.at.get(board)
         topic = world.hub.live(board)
         if isinstance(position, Gone):
             continue
-        if topic is None and client.ended:
-            continue  # it was behind when its last board went; coming back it is told
         assert topic is not None, f"{board} is gone, and it was not told"
         assert position == topic.current.id
         if board in follower.boards:

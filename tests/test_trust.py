@@ -23,6 +23,9 @@ from tornado_board.web.handler import Handler
 from .serving import PATIENCE, Served, parse, serving
 from .tokens import PRIVATE, SECRET, claims, forged, public_pem, tampered, token
 
+#: The path of several boards, which the query names.
+SEVERAL = "/events"
+
 #: A private board, and one that everybody may read.
 PRIVATE_BOARD, PUBLIC_BOARD = "shut", "demo"
 
@@ -46,11 +49,24 @@ class Request(NamedTuple):
     action: Action
 
     def target(self, board: str = PRIVATE_BOARD, player: str = "ada") -> str:
-        return self.shape.replace("{}", board, 1).replace("{}", player, 1) + "/"
+        target = self.shape.replace("{}", board, 1).replace("{}", player, 1) + "/"
+        return f"{target}?board={board}" if self.shape == SEVERAL else target
+
+    @property
+    def names_board(self) -> bool:
+        return "{}" in self.shape or self.shape == SEVERAL
 
     @property
     def body(self) -> str | None:
         return BODIES[self.shape] if self.method in ("POST", "PATCH") else None
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 def shape_of(pattern: str) -> str:
@@ -172,11 +188,22 @@ def transports(request: Request) -> Iterator[tuple[dict[str, str], str, bool]]:
     target = request.target()
     yield {}, target, True
     if request.action is Action.READ and request.method == "GET":
-        if request.shape in ("/boards/{}", "/boards/{}/events"):
+        more = "&" if "?" in target else "?"
+        if request.shape == "/boards/{}" or request.shape.endswith("/events"):
             for at_once in (True, False):
                 yield {"Accept": "text/event-stream"}, target, at_once
-                yield {"Last-Event-ID": "1-1"}, f"{target}?stream=1", at_once
-        if request.shape.endswith("/events"):
+                yield {"Last-Event-ID": "1-1"}, f"{target}{more}stream=1", at_once
+            yield HANDSHAKE, target, True
+        if request.shape == SEVERAL:
+            for others in (PUBLIC_BOARD, "none"):
+                for several in (
+                    f"{target}&board={others}",
+                    f"/events/?board={others}&{target[9:]}",
+                ):
+                    yield {}, f"{several}&wait=0", True
+                    yield {"Accept": "text/event-stream"}, several, True
+                    yield HANDSHAKE, several, True
+        elif request.shape.endswith("/events"):
             yield {}, f"{target}?since=1-1&wait=0", True
             yield {}, f"{target}?history=5", True
 
@@ -208,7 +235,7 @@ async def test_who_is_refused_is_refused_everywhere_and_changes_nothing(
             enough = ENOUGH[request.action]
             poor = {
                 **{scope: GOOD[scope] for scope in SCOPES if scope not in enough},
-                **(FOREIGN_BOARD if "{}" in request.shape else {}),
+                **(FOREIGN_BOARD if request.names_board else {}),
                 **({} if request.action is Action.LIST else LESS),
             }
             if request.action is not Action.LIST:
@@ -473,8 +500,8 @@ async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Setti
                 "DELETE", "/boards/demo/players/made/", headers=bearer(GOOD["write"])
             )
         # A page may ask for a connection of another protocol on any host, and read what comes.
-        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", **given}
-        for origin, status in (("https://evil.example", 403), ("https://named.example", 200)):
+        upgrade = {**HANDSHAKE, **given}
+        for origin, status in (("https://evil.example", 403), ("https://named.example", 101)):
             got, _ = await ask(
                 served,
                 Request("GET", "/boards/{}/events", Action.READ),

@@ -80,6 +80,10 @@ class Audience:
     def __len__(self) -> int:
         return len(self._members) - len(self._gaps)
 
+    @property
+    def is_held(self) -> bool:
+        return self._held
+
     def add(self, member: Member) -> None:
         """Have `member` sent everything from now on, but for what is being sent already."""
         member.audience, member.place = self, len(self._members)

@@ -9,6 +9,9 @@ from tornado_board.realtime.audience import Audience, Member, broadcast
 from tornado_board.realtime.wires import End, Message, Sent, Wire
 from tornado_board.realtime.wires.checksum import Content, Joined
 
+#: Members that are sent to at once: see `Audience.send_now`.
+_FEW = 256
+
 
 class Listeners:
     """One audience for each wire in use; an event is encoded once for each.
@@ -48,34 +51,72 @@ class Listeners:
         self,
         events: Sequence[Sent],
         independent: Callable[[Wire], Message],
-        finished: Callable[[Message, Wire], Message] = lambda message, _: message,
+        mark: Callable[[Message, Wire], None] | None = None,
     ) -> None:
         """Send `events`, of which there is one at least; returns when everybody was sent them.
 
-        `independent` gives them for who was not sent what was before; `finished` is asked what is
-        to become of each message. If this is cancelled once it has begun, the rest are sent them
-        all the same, without pauses.
+        `independent` gives them for who was not sent what was before; `mark` is called with each
+        message that is sent. If this is cancelled once it has begun, the rest are sent them all the
+        same, without pauses.
         """
-        before, self._last = self._last, events[-1]
-        messages = {
-            audience: finished(
-                wire.following(before, events, len(audience)) if wire.deltas else independent(wire),
-                wire,
-            )
-            for wire, audience in self._audiences.items()
-            if audience
-        }
-        self._falling_in, self._joining = self._joining, {}
-        for wire, audience in self._falling_in.items():
-            messages[audience] = finished(independent(wire), wire)
-        self._count({wire: messages[audience] for wire, audience in self._all() if audience})
+        messages = self._messages(events, independent, mark)
         try:
             await broadcast(messages)
         finally:
             # They were sent it, also where this was cancelled.
-            for wire, audience in self._falling_in.items():
-                self._audience(self._audiences, wire).take_over(audience)
-            self._falling_in = {}
+            self._fall_in()
+
+    def send_now(
+        self,
+        events: Sequence[Sent],
+        independent: Callable[[Wire], Message],
+        mark: Callable[[Message, Wire], None] | None = None,
+    ) -> bool:
+        """The same at once, if they are few; whether that was so."""
+        if len(self._audiences) == 1 and not (self._joining or self._content):
+            # Most often: everybody listens over one wire, that sends no differences.
+            [(wire, audience)] = self._audiences.items()
+            if not wire.deltas and not audience.is_held and len(audience) <= _FEW:
+                self._last = events[-1]
+                message = independent(wire)
+                if mark is not None:
+                    mark(message, wire)
+                return audience.send_now(message)
+        if len(self) > _FEW:
+            return False
+        for audience, message in self._messages(events, independent, mark).items():
+            audience.send_now(message)
+        self._fall_in()
+        return True
+
+    def _messages(
+        self,
+        events: Sequence[Sent],
+        independent: Callable[[Wire], Message],
+        mark: Callable[[Message, Wire], None] | None,
+    ) -> dict[Audience, Message]:
+        before, self._last = self._last, events[-1]
+        messages: dict[Audience, Message] = {}
+        for wire, audience in self._audiences.items():
+            if audience and wire.deltas:
+                messages[audience] = wire.following(before, events, len(audience))
+            elif audience:
+                messages[audience] = independent(wire)
+        self._falling_in, self._joining = self._joining, {}
+        for wire, audience in self._falling_in.items():
+            messages[audience] = independent(wire)
+        everybody = self._all()
+        if mark is not None:
+            for wire, audience in everybody:
+                if audience in messages:
+                    mark(messages[audience], wire)
+        self._count({wire: messages[audience] for wire, audience in everybody if audience})
+        return messages
+
+    def _fall_in(self) -> None:
+        for wire, audience in self._falling_in.items():
+            self._audience(self._audiences, wire).take_over(audience)
+        self._falling_in = {}
 
     async def keep_alive(self) -> None:
         """Send a comment."""

@@ -20,12 +20,15 @@ from typing import NamedTuple
 from tornado_board.realtime.audience import Member
 from tornado_board.realtime.listeners import Listeners
 from tornado_board.realtime.parts import Happened, Part
-from tornado_board.realtime.positions import GONE, Position
+from tornado_board.realtime.positions import GONE, Position, spell_one
 from tornado_board.realtime.topic import Topic
-from tornado_board.realtime.wires import End, Message, Wire
+from tornado_board.realtime.wires import End, Message, Sent, Wire
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event
 from tornado_board.tasks import Tasks
+
+#: Clients that are sent to at once.
+_FEW = 128
 
 
 class _Join(NamedTuple):
@@ -54,6 +57,10 @@ class Multiplex:
         self._positions: Mapping[str, Position] = {
             **{board_id: topic.current.id for board_id, topic in topics.items()},
             **dict.fromkeys(gone, GONE),
+        }
+        self._spelled = {
+            board_id: spell_one(board_id, position)
+            for board_id, position in self._positions.items()
         }
         self._noted: deque[Happened | _Join] = deque()
         self._listeners = Listeners(on_left=self._on_left)
@@ -102,22 +109,42 @@ class Multiplex:
             self._noted.append(Happened(board_id, None))
             self._tasks.start(self.deliver())
 
+    def deliver_now(self) -> bool:
+        """Send what was noted at once, if there are few clients; whether that was so."""
+        if self._turn.locked() or self.clients > _FEW:
+            return False
+        while self._noted:
+            noted = self._noted.popleft()
+            if isinstance(noted, Happened):
+                sent = self._listeners.send_now(*self._messages_of(noted))
+                assert sent, "there are no more listeners than clients"
+                self._end_if_last(noted)
+            else:
+                self._join(noted)
+        return True
+
     async def deliver(self) -> None:
-        if not self._noted and not self._turn.locked():
+        if self.deliver_now():
             return
         async with self._turn:
             while self._noted:
                 noted = self._noted.popleft()
                 if isinstance(noted, Happened):
-                    await self._send(noted)
+                    await self._listeners.send(*self._messages_of(noted))
+                    self._end_if_last(noted)
                 else:
                     self._join(noted)
 
-    async def _send(self, happened: Happened) -> None:
+    def _messages_of(
+        self, happened: Happened
+    ) -> tuple[list[Sent], Callable[[Wire], Message], Callable[[Message, Wire], None]]:
+        """What `Listeners.send` is to be called with; from now on the clients have been told."""
         before = self._positions
         self._positions = {**before, happened.board_id: happened.position}
+        self._spelled[happened.board_id] = spell_one(happened.board_id, happened.position)
         self._sent_at = time.monotonic()
-        events = happened.sent(self._positions)
+        events = happened.sent(",".join(filter(None, self._spelled.values())) or None)
+        messages: dict[Wire, Message] = {}
 
         def independent(wire: Wire) -> Message:
             message = messages.get(wire)
@@ -125,12 +152,12 @@ class Multiplex:
                 message = messages[wire] = wire.message(events)
             return message
 
-        messages: dict[Wire, Message] = {}
-        await self._listeners.send(
-            events,
-            independent,
-            lambda message, wire: Part.made(message, happened, wire, before),
-        )
+        def mark(message: Message, wire: Wire) -> None:
+            message.part = Part(happened, wire, before)
+
+        return events, independent, mark
+
+    def _end_if_last(self, happened: Happened) -> None:
         if happened.event is None and not self._topics:
             self._end(End.DELETED)
 

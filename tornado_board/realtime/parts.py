@@ -36,9 +36,8 @@ class Happened(NamedTuple):
             return self
         return self._replace(reason=earlier.reason)
 
-    def sent(self, positions: Mapping[str, Position]) -> list[Sent]:
-        """The same as events; `positions` are those of a client that was sent them."""
-        id = spell(positions)
+    def sent(self, id: str | None) -> list[Sent]:
+        """The same as events; `id` spells the positions of a client that was sent them."""
         if self.event is None:
             return [Sent(BOARD_GONE, ujson.dumps({"id": self.board_id}), id)]
         shown = Sent(UPDATE, self.event.data, id)
@@ -48,21 +47,13 @@ class Happened(NamedTuple):
         return [Sent(RESET, ujson.dumps(data, ensure_ascii=False)), shown]
 
 
-class Part(Message):
-    """`happened` as `wire` says it to those who were at `before`."""
+class Part:
+    """What a message says, over `wire`, to those who were at `before`."""
 
-    happened: Happened
-    wire: Wire
-    before: Mapping[str, Position]
+    __slots__ = ("before", "happened", "wire")
 
-    @classmethod
-    def made(
-        cls, message: Message, happened: Happened, wire: Wire, before: Mapping[str, Position]
-    ) -> Part:
-        part = cls(message)
-        part.content = message.content
-        part.happened, part.wire, part.before = happened, wire, before
-        return part
+    def __init__(self, happened: Happened, wire: Wire, before: Mapping[str, Position]) -> None:
+        self.happened, self.wire, self.before = happened, wire, before
 
     def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
         """See `Message.behind`. What a stream began with stays whole."""
@@ -91,5 +82,5 @@ class Owed(Message):
         events, positions = [], dict(self.before)
         for board_id, happened in self.happened.items():
             positions[board_id] = happened.position
-            events += happened.sent(positions)
+            events += happened.sent(spell(positions))
         return self.wire.message(events)

@@ -52,9 +52,12 @@ def parse(text: str) -> dict[str, EventId | Gone]:
 
 def spell(positions: Mapping[str, Position]) -> str | None:
     """`positions` as the id of an event; ``None`` where none is known."""
-    items = [
-        f"{board_id}:{_GONE if isinstance(position, Gone) else position}"
-        for board_id, position in positions.items()
-        if position is not None
-    ]
-    return ",".join(items) or None
+    items = [spell_one(*item) for item in positions.items()]
+    return ",".join(filter(None, items)) or None
+
+
+def spell_one(board_id: str, position: Position) -> str:
+    """A position in one board, as it stands in an id; empty where it is not known."""
+    if isinstance(position, EventId):
+        return f"{board_id}:{position.ms}-{position.n}"
+    return "" if position is None else f"{board_id}:{_GONE}"

@@ -60,7 +60,7 @@ class Start:
         for board_id in self.gone:
             at[board_id] = GONE
             if not isinstance(self.since.get(board_id), Gone):
-                sent += Happened(board_id, None).sent(at)
+                sent += Happened(board_id, None).sent(spell(at))
         missed = [
             (event.id.ms, board_id, event)
             for board_id, events in self.missed.items()
@@ -70,11 +70,11 @@ class Start:
         # By the log's clock; those of one board stay in their order.
         for _, board_id, event in sorted(missed, key=itemgetter(0)):
             at[board_id] = event.id
-            sent += Happened(board_id, event).sent(at)
+            sent += Happened(board_id, event).sent(spell(at))
         for board_id, topic in self.topics.items():
             if board_id not in self.missed:
                 at[board_id] = topic.current.id or unlogged
-                sent += Happened(board_id, topic.current, self.resets.get(board_id)).sent(at)
+                sent += Happened(board_id, topic.current, self.resets.get(board_id)).sent(spell(at))
         return sent
 
     def encoded(self, catch_ups: CatchUps, encode: Encode, unlogged: Position = None) -> Message:

@@ -33,6 +33,9 @@ class Multiplex(Protocol):
     def lose(self, board_id: str, why: End) -> None:
         """The board gets no more events, or (`End.PRIVATE`) not all may be sent them any more."""
 
+    def deliver_now(self) -> bool:
+        """Send what was noted at once, if that takes no more than a moment; whether it did."""
+
     async def deliver(self) -> None:
         """Return when everything that was noted until now was sent."""
 
@@ -195,6 +198,7 @@ async def wait_for_any(
 async def deliver(multiplexes: Iterable[Multiplex]) -> None:
     """Have all of them send what they have noted."""
     for number, multiplex in enumerate(list(multiplexes), 1):
-        await multiplex.deliver()
+        if not multiplex.deliver_now():
+            await multiplex.deliver()
         if number % _MULTIPLEXES_AT_ONCE == 0:
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ Each transport has a file of its own here, and no other file of `realtime` knows
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -65,11 +66,20 @@ def expired() -> Sent:
     return Sent(EXPIRED, ujson.dumps({"reason": End.EXPIRED.value}))
 
 
+#: Events whose bytes are kept: one that goes to many sets of boards is under another id in each.
+RECENT = 64
+
+
 def event_json(sent: Sent) -> bytes:
     """An event as JSON, on one line."""
-    event_id = "null" if sent.id is None else f'"{sent.id}"'
+    event_id = b"null" if sent.id is None else b'"%b"' % str(sent.id).encode()
+    return b'{"id":%b%b' % (event_id, _behind_id(sent.type.name, sent.data))
+
+
+@functools.lru_cache(maxsize=RECENT)
+def _behind_id(name: str, data: str) -> bytes:
     # The data is JSON already.
-    return f'{{"id":{event_id},"event":"{sent.type.name}","data":{sent.data}}}'.encode()
+    return f',"event":"{name}","data":{data}}}'.encode()
 
 
 class End(enum.Enum):
@@ -85,6 +95,13 @@ class End(enum.Enum):
     PARTED = "the client has ended the connection"
 
 
+class Part(Protocol):
+    """What one message is of several that count for themselves: see `parts.Part`."""
+
+    def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
+        """See `Message.behind`."""
+
+
 class Message(bytes):
     """What is handed to a socket at once: events as one wire frames them, always whole.
 
@@ -95,6 +112,8 @@ class Message(bytes):
     """
 
     content: Content | None = None
+    #: Says what it means to be behind, where the newest message is not all that counts.
+    part: Part | None = None
 
     _kept: bytes = b""
     _independent: Message | Callable[[], Message] | None = None
@@ -127,6 +146,8 @@ class Message(bytes):
 
     def behind(self, pending: tuple[Message, ...]) -> tuple[Message, ...]:
         """What waits for a client that is behind once this comes, while `pending` waits already."""
+        if self.part is not None:
+            return self.part.behind(pending)
         kept = (message.kept for message in pending)
         # Something may be missing before this.
         return (*(message for message in kept if message is not None), self.independent)

@@ -5,10 +5,11 @@ Rules: the HTML Living Standard, section 9.2 "Server-sent events", and RFC 9112,
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Comment, End, Message, Sent
+from tornado_board.realtime.wires import RECENT, Comment, End, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
@@ -94,14 +95,20 @@ def block(sent: Sent) -> bytes:
     does not lose that event. An empty one takes the client's last id from it: one that comes back
     after an event without an id is to get the board as it is, not what it has seen already.
     """
-    data = sent.data
+    lines = _lines(sent.type.name, sent.data)
+    if not sent.type.logged:
+        return lines + b"\n"
+    if sent.id is None:
+        return lines + b"id:\n\n"
+    return b"%bid: %b\n\n" % (lines, str(sent.id).encode())
+
+
+@functools.lru_cache(maxsize=RECENT)
+def _lines(name: str, data: str) -> bytes:
     if not data.isascii():
         for character, escaped in _LINE_ENDS.items():
             data = data.replace(character, escaped)
-    if not sent.type.logged:
-        return f"event: {sent.type.name}\ndata: {data}\n\n".encode()
-    last = "id:" if sent.id is None else f"id: {sent.id}"
-    return f"event: {sent.type.name}\ndata: {data}\n{last}\n\n".encode()
+    return f"event: {name}\ndata: {data}\n".encode()
 
 
 RAW = EventStream(chunked=False)
