@@ -14,8 +14,9 @@ import tornado.httputil
 import ujson
 
 from tornado_board.realtime.hub import Hub
+from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
-from tornado_board.server import running
+from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
 from tornado_board.web.connections import Server
@@ -46,6 +47,7 @@ class Served:
     settings: Settings
     hub: Hub
     ranks: Ranks
+    places: Places
 
     async def request(
         self,
@@ -101,15 +103,28 @@ def parse(data: bytes, method: str = "GET") -> Answer:
     return Answer(int(line.split()[1]), headers, body)
 
 
+def served_by(server: Running) -> Served:
+    """`server`, to be asked."""
+    port = urllib.parse.urlsplit(server.url).port
+    assert port is not None
+    services = server.services
+    return Served(
+        port,
+        server.server,
+        services.store,
+        services.settings,
+        services.hub,
+        services.ranks,
+        services.places,
+    )
+
+
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Served]:
     """A server with everything behind it, on an SQLite file with the sample board, ready to
     serve."""
     async with running(settings) as server:
-        port = urllib.parse.urlsplit(server.url).port
-        assert port is not None
         async with asyncio.timeout(PATIENCE):
             while await server.services.readiness():
                 await asyncio.sleep(0.005)
-        services = server.services
-        yield Served(port, server.server, services.store, settings, services.hub, services.ranks)
+        yield served_by(server)

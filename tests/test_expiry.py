@@ -188,7 +188,7 @@ async def whole(served: Served, request: str, *, at_once: bool = True) -> str:
         request = request[7:]
     writer.write(request.encode())
     try:
-        return (await asyncio.wait_for(reader.read(), PATIENCE)).decode()
+        return (await asyncio.wait_for(reader.read(), PATIENCE)).decode("latin-1")
     finally:
         writer.close()
 

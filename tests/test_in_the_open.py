@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
@@ -101,14 +100,9 @@ async def test_a_board_is_private_in_each_store(
 
 async def get(server: Running, target: str, text: str = "", method: str = "GET") -> Answer:
     """What the server answers to a request with the token `text`."""
-    from .serving import Served
+    from .serving import served_by
 
-    port = urllib.parse.urlsplit(server.url).port
-    assert port is not None
-    services = server.services
-    served = Served(
-        port, server.server, services.store, services.settings, services.hub, services.ranks
-    )
+    served = served_by(server)
     headers = {"Authorization": f"Bearer {text}"} if text else {}
     return await served.request(method, target, "" if method == "POST" else None, headers)
 

@@ -10,7 +10,6 @@ import logging
 import re
 import subprocess
 import sys
-import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from tornado_board.auth.keys import (
 from tornado_board.server import running
 from tornado_board.settings import Settings, SettingsError
 
-from .serving import Served
+from .serving import served_by
 from .tokens import PRIVATE, SECRET, jwk, jwks, private_pem, public_pem, signed, token
 
 OTHER = ed25519.Ed25519PrivateKey.generate()
@@ -390,10 +389,7 @@ async def test_a_server_without_keys_says_so_and_lets_nobody_in(
     bearer = {"Authorization": f"Bearer {signed('EdDSA', kid='1', scope='write')}"}
     settings = dataclasses.replace(settings, token_keys=key_server.url)
     async with running(settings) as server:
-        port = urllib.parse.urlsplit(server.url).port
-        assert port is not None
-        services = server.services
-        served = Served(port, server.server, services.store, settings, services.hub, services.ranks)
+        served = served_by(server)
         ready = await served.request("GET", "/readyz")
         assert ready.status == 503
         assert b"token_keys" in ready.body

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tornado_board.models import Change, Number, PlayerChanged
@@ -19,6 +18,7 @@ from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.rank_scan import give_memory_back, scan
+from tornado_board.realtime.ranked_board import RankedBoard
 from tornado_board.realtime.turns import Turns
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, Place, Store, StoreUnavailable
@@ -56,26 +56,6 @@ class Standing(NamedTuple):
     better: tuple[int, ...]
 
 
-@dataclass(eq=False)
-class _Board:
-    """A board that was asked for."""
-
-    id: str
-    used_at: int
-    index: RankIndex | None = None
-    building: asyncio.Task[None] | None = None
-    #: Whether answers need not wait for it.
-    is_slow: bool = False
-    #: When it may be built again, by the event loop's clock and by ticks.
-    rests_until: float = 0.0
-    again_at: int = 0
-    #: How long building it took, in seconds, and when that was done.
-    seconds: float = 0.0
-    ready_at: float = 0.0
-    weight: int = 0
-    check: CountCheck | None = None
-
-
 class Ranks:
     """Counts and ranks of any board, right for every write that this process has answered.
 
@@ -90,7 +70,7 @@ class Ranks:
         self._feed = feed
         self._limit = settings.rank_entries
         #: The least recently asked for first.
-        self._boards: OrderedDict[str, _Board] = OrderedDict()
+        self._boards: OrderedDict[str, RankedBoard] = OrderedDict()
         self._weight = 0
         self._turns = Turns(_BUILDS)
         self._tasks = Tasks()
@@ -198,7 +178,7 @@ class Ranks:
                 logger.exception("the ranks of board %s are built again", board.id)
                 self._drop(board, rest=True)
 
-    def _apply(self, board: _Board, change: Change) -> None:
+    def _apply(self, board: RankedBoard, change: Change) -> None:
         if isinstance(change, PlayerChanged):
             if board.index is not None:
                 board.index.apply(change, self.position)
@@ -233,7 +213,7 @@ class Ranks:
         if not self._boards:
             self._feed.detach(self)
 
-    def _ask_about_doubtful(self, board: _Board) -> None:
+    def _ask_about_doubtful(self, board: RankedBoard) -> None:
         if board.index is not None and (doubtful := board.index.doubtful()):
             self._tasks.start(self._settle(board.id, board.index, doubtful))
 
@@ -246,7 +226,7 @@ class Ranks:
         for player_id, since in doubtful.items():
             index.settle(player_id, scores.get(player_id), since)
 
-    def _check(self, board: _Board) -> None:
+    def _check(self, board: RankedBoard) -> None:
         """Compare now and then how many players are known with the store's count."""
         index, check = board.index, board.check
         if index is None or check is None:
@@ -288,13 +268,13 @@ class Ranks:
             board.is_slow = bool(pending)
         return self._index(board_id)
 
-    def _want(self, board_id: str) -> _Board | None:
+    def _want(self, board_id: str) -> RankedBoard | None:
         """Have the board's index built, if there is none; ``None`` where there is to be none."""
         if self._closed or not self._limit:
             return None
         board = self._boards.get(board_id)
         if board is None:
-            board = self._boards[board_id] = _Board(board_id, self._ticks)
+            board = self._boards[board_id] = RankedBoard(board_id, self._ticks)
             self._feed.attach(self)
         self._use(board)
         if board.building is None and board.index is None and self._may_build(board):
@@ -309,16 +289,16 @@ class Ranks:
         self._use(board)
         return board.index if board.index.is_ready else None
 
-    def _use(self, board: _Board) -> None:
+    def _use(self, board: RankedBoard) -> None:
         if board.used_at != self._ticks:
             board.used_at = self._ticks
             self._boards.move_to_end(board.id)
 
-    def _may_build(self, board: _Board) -> bool:
+    def _may_build(self, board: RankedBoard) -> bool:
         now = asyncio.get_running_loop().time()
         return self._ticks >= board.again_at and now >= board.rests_until
 
-    async def _build(self, board: _Board) -> None:
+    async def _build(self, board: RankedBoard) -> None:
         try:
             async with self._turns.take(board.id, urgent=False):
                 await self._feed.opened()
@@ -335,7 +315,7 @@ class Ranks:
             if board.building is asyncio.current_task():
                 board.building = None
 
-    async def _read(self, board: _Board) -> None:
+    async def _read(self, board: RankedBoard) -> None:
         """Raises `NotFound` or `StoreUnavailable`."""
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -360,19 +340,19 @@ class Ranks:
         self._drop_if_lost(board)
         logger.debug("%d players of board %s were read", len(index), board.id)
 
-    def _fail(self, board: _Board, ticks: int) -> None:
+    def _fail(self, board: RankedBoard, ticks: int) -> None:
         """The board was not read: its ranks are not tried for a while."""
         board.again_at = self._ticks + ticks
         board.index = None
         self._weigh(board)
 
-    def _drop_if_lost(self, board: _Board) -> None:
+    def _drop_if_lost(self, board: RankedBoard) -> None:
         index = board.index
         if index is not None and index.state is State.LOST:
             logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
             self._drop(board, rest=True)
 
-    def _drop(self, board: _Board, *, rest: bool = False) -> None:
+    def _drop(self, board: RankedBoard, *, rest: bool = False) -> None:
         """Forget what is known of the board. `rest`: whatever made that necessary must not keep the
         store busy with reading the board."""
         if board.building is not None and board.building is not asyncio.current_task():
@@ -389,7 +369,7 @@ class Ranks:
             self._drop(board)
             del self._boards[board_id]
 
-    def _weigh(self, board: _Board) -> None:
+    def _weigh(self, board: RankedBoard) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries
         if board.weight - weight >= _MANY:
             self._trim()
@@ -400,7 +380,7 @@ class Ranks:
         if not self._closed:
             self._tasks.start(asyncio.to_thread(give_memory_back))
 
-    def _make_room(self, wanted: _Board | None = None) -> bool:
+    def _make_room(self, wanted: RankedBoard | None = None) -> bool:
         """Drop boards until all fit: first those that were not asked for the longest. Whether they
         fit; for `wanted`, a board that is being read, none is dropped that is in use."""
         for board in list(self._boards.values()) if self._weight > self._limit else ():
