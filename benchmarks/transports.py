@@ -1,7 +1,7 @@
 """What an event costs over each transport: ``python -m benchmarks.transports [--quick]``.
 
-In one process, without HTTP: the hub sends an event to subscribers over TCP on loopback, and the CPU
-time of the thread that does so is taken, for each event delivered. What the clients read is not
+In one process, without HTTP: the hub sends an event to subscribers over TCP on loopback, and the
+CPU time of the thread that does so is taken, for each event delivered. What the clients read is not
 counted. The transports take turns; the table goes to stdout as Markdown, as ratios to plain streams
 of one board.
 """
