@@ -44,7 +44,7 @@ def pattern(answer: str) -> str:
     """What an answer has to look like: ``...`` is anything, event ids are of the day, and each
     ticket is another."""
     text = re.escape(answer).replace(re.escape("..."), ".*")
-    text = re.sub(r'"ticket":"\w+"', r'"ticket":"\\w+"', text)
+    text = re.sub(r'"ticket":"\w+"', r'"ticket":"[\\w-]+"', text)
     return re.sub(r"\d{13}\\-\d+", r"\\d+-\\d+", text)
 
 

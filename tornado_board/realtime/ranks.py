@@ -100,7 +100,7 @@ class Ranks:
 
     def known(self, board_id: str, *scores: Number, wanted: bool = True) -> Standing | None:
         """The same, if nobody has to be asked; `wanted`: otherwise the board is read, for later."""
-        index = self._index(board_id)
+        index = self.index(board_id)
         if index is None:
             if wanted:
                 self._want(board_id)
@@ -125,11 +125,6 @@ class Ranks:
         of, better = await self._store.count(board_id), await self._store.rank(board_id, score) - 1
         before = await self._store.players_after(board_id, Place(score, -1, ""), 1, backwards=True)
         return of, better, before[-1].score if before else None
-
-    def index(self, board_id: str) -> RankIndex | None:
-        """The board's index, to ask for many places in one turn of the event loop; ``None`` while
-        the store has to be asked (`place` has it built)."""
-        return self._index(board_id)
 
     async def count(self, board_id: str) -> int:
         """How many players there are."""
@@ -258,7 +253,7 @@ class Ranks:
     async def _ready(self, board_id: str) -> RankIndex | None:
         """The board's index; ``None`` while the store has to be asked. If there is none it is
         built, and waited for where that takes no time."""
-        index = self._index(board_id)
+        index = self.index(board_id)
         if index is not None:
             return index
         board = self._want(board_id)
@@ -266,7 +261,7 @@ class Ranks:
             # Those who wait do not cancel it.
             _, pending = await asyncio.wait({board.building}, timeout=_PATIENCE)
             board.is_slow = bool(pending)
-        return self._index(board_id)
+        return self.index(board_id)
 
     def _want(self, board_id: str) -> RankedBoard | None:
         """Have the board's index built, if there is none; ``None`` where there is to be none."""
@@ -282,7 +277,9 @@ class Ranks:
             board.building = self._tasks.start(self._build(board))
         return board
 
-    def _index(self, board_id: str) -> RankIndex | None:
+    def index(self, board_id: str) -> RankIndex | None:
+        """The board's index, to ask for many places in one turn of the event loop; ``None`` while
+        the store has to be asked (`place` has it built)."""
         board = self._boards.get(board_id)
         if board is None or board.index is None or not self._feed.is_open:
             return None
