@@ -306,3 +306,30 @@ test("only boards with usual addresses join others", () => {
     assert.equal(at(path), null);
   }
 });
+
+test("boards with what lets them in have streams of their own", async () => {
+  const server = new ManyBoards("abcd");
+  const ticket = async () => "once";
+  listen(server, "a", { ticket });
+  listen(server, "b", { ticket });
+  listen(server, "c", { withCredentials: true });
+  listen(server, "d");
+  await advance(500);
+  const own = ["a", "b"].map((id) => `/boards/${id}/events/?ticket=once`);
+  assert.deepEqual(server.addresses.sort(), [...own, "/boards/c/events/", "/boards/d/events/"]);
+});
+
+test("where what lets a shared stream in expires, all its boards go on", async () => {
+  const server = new ManyBoards("ab");
+  const boards = [..."ab"].map((id) => listen(server, id));
+  await advance(2_000);
+  for (const source of [...server.sources]) {
+    const data = '{"reason":"the token has expired"}';
+    source.dispatchEvent(new MessageEvent("expired", { data }));
+    source.fail(false);
+  }
+  for (const id of "ab") server.change(id, 1);
+  await advance(500);
+  assert.equal(server.sources.size, 1);
+  for (const { scores } of boards) assert.deepEqual(scores, [0, 1]);
+});
