@@ -19,7 +19,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import additions, arrival, event_loops, fairness, fanout, quiet, slow_clients
+from benchmarks import (
+    additions,
+    arrival,
+    event_loops,
+    fairness,
+    fanout,
+    quiet,
+    requests,
+    slow_clients,
+)
 from benchmarks.plot import plot
 from benchmarks.processes import ROOT, Failed, raise_file_limit
 
@@ -94,6 +103,7 @@ def main() -> int:
         ("fairness", lambda: fairness.report(quick=quick)),
         ("slow-clients", lambda: slow_clients.report(quick=quick)),
         ("arrival", lambda: arrival.report(quick=quick)),
+        ("requests", lambda: requests.report(quick=quick)),
         ("event-loops", lambda: event_loops.report(1 if quick else 2)),
     ]
     failed = 0

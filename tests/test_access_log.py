@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import logging
 import re
 import socket
 import struct
-from collections.abc import Iterator
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tornado_board.settings import Settings
+from tornado_board.web import access_log
 
+from .server_process import ServerProcess
 from .serving import Served, serving
 
 
@@ -106,6 +111,8 @@ async def open_stream(served: Served) -> asyncio.StreamWriter:
 async def test_a_stream_is_logged_when_it_starts(settings: Settings, lines: list[str]) -> None:
     async with serving(settings) as served:
         writer = await open_stream(served)
+        assert lines == []
+        await asyncio.sleep(2 * access_log._WAIT)
         assert lines == ["INFO GET /boards/demo stream 127.0.0.1"]
         writer.close()
     assert len(lines) == 1
@@ -181,3 +188,96 @@ async def test_a_client_that_goes_away_is_no_news(
         await asyncio.sleep(0.05)
     assert lines == []
     assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == []
+
+
+GET = "GET /boards/demo 200 1.5ms 127.0.0.1"
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What the server's own handler writes, as the only one there is."""
+    handler, out = access_log.Handler(), io.StringIO()
+    handler.setStream(out)
+    logger = access_log.logger
+    before = logger.handlers, logger.propagate, logger.level
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield out
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
+
+
+def log(status: int = 200, path: str = "/boards/demo") -> None:
+    access_log.log_answer("GET", path, status, 0.0015, "127.0.0.1", quiet=False)
+
+
+@pytest.mark.gen_test
+async def test_lines_wait_for_each_other_but_not_long(written: io.StringIO) -> None:
+    for _ in range(3):
+        log()
+    assert written.getvalue() == ""
+    await asyncio.sleep(2 * access_log._WAIT)
+    lines = written.getvalue().splitlines()
+    assert len(lines) == 3
+    stamp = re.escape(" INFO tornado_board.access: " + GET)
+    assert all(
+        re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}" + stamp, line) for line in lines
+    )
+    log()
+    await asyncio.sleep(2 * access_log._WAIT)
+    assert len(written.getvalue().splitlines()) == 4
+
+
+@pytest.mark.gen_test
+async def test_an_error_is_written_at_once_and_in_its_place(written: io.StringIO) -> None:
+    log()
+    log(500)
+    log()
+    log(503)
+    access_log.logger.warning("something else")
+    log()
+    found = [line.split()[2] for line in written.getvalue().splitlines()]
+    assert found == ["INFO", "ERROR", "INFO", "WARNING", "WARNING"]
+    access_log.flush()
+    assert written.getvalue().endswith(GET + "\n")
+
+
+@pytest.mark.gen_test
+async def test_lines_that_wait_have_a_bound_and_need_no_level_of_their_own(
+    written: io.StringIO,
+) -> None:
+    for _ in range(access_log._MOST_WAITING):
+        log()
+        log(path="/healthz")
+    assert len(written.getvalue().splitlines()) == access_log._MOST_WAITING
+    assert access_log._waiting == []
+
+
+@pytest.mark.gen_test
+async def test_who_else_listens_gets_records_with_their_own_time(
+    written: io.StringIO, lines: list[str]
+) -> None:
+    began = time.time()
+    log()
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign,assignment]
+    access_log.logger.addHandler(handler)
+    await asyncio.sleep(2 * access_log._WAIT)
+    access_log.logger.removeHandler(handler)
+    assert lines == [f"INFO {GET}"]
+    assert written.getvalue().endswith(f"{GET}\n")
+    assert records[0].created - began < access_log._WAIT
+
+
+def test_nothing_is_lost_at_a_stop(server_process: Callable[..., ServerProcess]) -> None:
+    server = server_process()
+    for number in range(50):
+        for target in (f"/boards/demo/?limit={number + 1}", "/boards/demo/"):
+            with urllib.request.urlopen(server.url + target, timeout=10) as answer:
+                answer.read()
+    server.stop()
+    lines = [line for line in server.output if " tornado_board.access: " in line]
+    assert len(lines) == 100

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from tornado_board.realtime.subscriber import Poller
 from tornado_board.settings import Settings
-from tornado_board.web.connections import Connection
+from tornado_board.web.connection import Connection
+from tornado_board.web.links import Link, Outcome
 from tornado_board.web.shares import Shares, neighbourhood
 
 from .serving import PATIENCE, Answer, Served, parse, serving
@@ -330,7 +332,7 @@ async def test_one_address_cannot_hold_every_board(settings: Settings) -> None:
         await until(lambda: sum(served.server.shares._boards.values()) == 2)
         for data in (
             STREAM % ("c", ""),
-            STREAM % ("c", "X-Real-IP: 127.0.0.1\r\n"),  # not by the short cut
+            STREAM % ("c", "X-Real-IP: 127.0.0.1\r\n"),  # not by the fast path
             POLL % ("c", since, ""),
         ):
             assert await status(data) == 429
@@ -387,7 +389,7 @@ async def test_every_way_to_end_frees_the_place(settings: Settings) -> None:
 
 @pytest.mark.gen_test
 async def test_a_handed_over_socket_counts_until_it_is_closed(settings: Settings) -> None:
-    settings = dataclasses.replace(settings, max_connections=1)
+    settings = dataclasses.replace(settings, max_connections=1, fast_path=False)
     async with serving(settings) as served, connected(served) as client:
         await settled(served, 1)
         (http,) = served.server._connections
@@ -473,11 +475,14 @@ async def test_a_stop_does_not_wait_for_ever(
 @pytest.mark.gen_test
 async def test_a_connection_that_cannot_be_served_frees_its_place(settings: Settings) -> None:
     class Broken:
-        def take(self, *_: object) -> bool:
+        def __init__(self, poller: Poller) -> None:
+            self.poller = poller
+
+        def look(self, link: Link) -> Outcome:
             raise RuntimeError
 
     async with serving(settings) as served:
-        served.server.short_cut = Broken()
+        served.server.fast_path = Broken(served.hub.poller)
         async with connected(served) as client:
             assert await client.rest() == b""
             assert served.server.open_connections == 0

@@ -231,6 +231,19 @@ async def test_a_change_costs_no_query_until_too_few_players_are_left(rig: Make)
 
 
 @pytest.mark.gen_test
+async def test_who_comes_back_after_a_start_finds_the_boards_of_the_log_live(rig: Make) -> None:
+    first = await rig()
+    for board_id in ("b", "c"):
+        await board(first, id=board_id)
+        await first.hub.open(board_id)
+    await board(first, id="never-watched")
+    await first.close()
+    second = await rig()
+    await second.boards.shown(10)
+    assert set(second.hub.board_ids()) == {"b", "c"}
+
+
+@pytest.mark.gen_test
 async def test_a_board_that_did_not_move_keeps_its_last_event(
     rig: Make, opened: Opened, settings: Settings
 ) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import socket
+import ssl
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Never, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, Sent, gzip_sse, poll, reset, update
 from tornado_board.realtime.wires.checksum import Content, Joined
@@ -23,7 +23,7 @@ from tornado_board.realtime.wires.gzip_sse import GZIP
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
 from tornado_board.web import streams
-from tornado_board.web.streams import StreamWire
+from tornado_board.web.exchange import Opened, StreamWire
 
 # What a client makes of the bytes
 
@@ -87,11 +87,15 @@ def shown(sent: Sequence[Sent]) -> list[Seen]:
 class NarrowSocket:
     """A socket that takes `room` bytes, and keeps them."""
 
-    family = socket.AF_UNIX
-
     def __init__(self) -> None:
         self.room = 0
         self.taken = b""
+
+    def sendmsg(self, buffers: Sequence[bytes]) -> int:
+        return self.send(b"".join(buffers))
+
+    def setsockopt(self, *_: object) -> None:
+        raise OSError("no TCP")
 
     def send(self, data: bytes | memoryview) -> int:
         if not self.room:
@@ -121,16 +125,15 @@ class NoPoller:
 class PlainClient:
     """A `Subscriber` and its client."""
 
+    kind: Any = NarrowSocket
+
     def __init__(self) -> None:
-        self._socket = cast(Any, NarrowSocket())
+        self._socket = self.kind()
         poller = cast(Any, NoPoller())
-        self.subscriber: Subscriber | SecureSubscriber = Subscriber(
-            self._socket, poller, lambda: None
-        )
+        self.subscriber = Subscriber(self._socket, poller, lambda: None)
 
     async def take(self, size: int) -> None:
         """Take up to `size` bytes more than so far."""
-        assert isinstance(self.subscriber, Subscriber)
         self._socket.room += size
         self.subscriber.on_writable()
 
@@ -141,69 +144,43 @@ class PlainClient:
 
     @property
     def behind(self) -> bool:
-        assert isinstance(self.subscriber, Subscriber)
         return self.subscriber._unfinished is not None
 
 
-class NarrowStream:
-    """What `SecureSubscriber` needs of a TLS stream, which keeps what is not taken yet."""
+class NarrowTLS(NarrowSocket, ssl.SSLSocket):
+    """A TLS socket that takes a record at a time, and has to be given again what it did not take.
 
-    def __init__(self) -> None:
-        self.room = 0
-        self.taken = b""
-        self._writes: list[tuple[memoryview, asyncio.Future[None]]] = []
-        self._closed = False
+    See SSL_write in OpenSSL's manual: with partial writes enabled it tells how much was taken; what
+    it refused has to come again as it was.
+    """
 
-    def write(self, data: bytes) -> asyncio.Future[None]:
-        future = asyncio.get_running_loop().create_future()
-        self._writes.append((memoryview(data), future))
-        self.go_on()
-        return future
+    RECORD = 40
+    _owed: bytes | None = None
 
-    def go_on(self) -> None:
-        while self._writes:
-            data, future = self._writes.pop(0)
-            taken = bytes(data[: self.room])
-            self.taken += taken
-            self.room -= len(taken)
-            if len(taken) < len(data):
-                self._writes.insert(0, (data[len(taken) :], future))
-                return
-            future.set_result(None)
+    def send(self, data: Any, flags: int = 0) -> int:
+        record = bytes(data[: self.RECORD])
+        assert self._owed in (None, record), "another message than the one that was refused"
+        if self.room < len(record):
+            self._owed = record
+            raise ssl.SSLWantWriteError
+        self._owed = None
+        return super().send(record)
 
-    def set_nodelay(self, value: bool) -> None: ...
-
-    def set_close_callback(self, callback: object) -> None: ...
-
-    def closed(self) -> bool:
-        return self._closed
-
-    def close(self) -> None:
-        self._closed = True
+    def sendmsg(self, *_: object) -> Never:  # type: ignore[override]
+        raise NotImplementedError("sendmsg not allowed on instances of SSLSocket")
 
 
-class SecureClient:
-    """A `SecureSubscriber` and its client."""
+class SecureClient(PlainClient):
+    """The same over TLS."""
 
-    def __init__(self) -> None:
-        self._stream = cast(Any, NarrowStream())
-        self.subscriber: Subscriber | SecureSubscriber = SecureSubscriber(self._stream)
+    kind: Any = NarrowTLS
 
     async def take(self, size: int) -> None:
-        self._stream.room += size
-        self._stream.go_on()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-    @property
-    def taken(self) -> bytes:
-        taken: bytes = self._stream.taken
-        return taken
-
-    @property
-    def behind(self) -> bool:
-        assert isinstance(self.subscriber, SecureSubscriber)
-        return self.subscriber._writing is not None
+        await super().take(size)
+        before = -1
+        while self._socket.room != before:  # as the poller would, while there is room
+            before = self._socket.room
+            self.subscriber.on_writable()
 
 
 def read(data: bytes, wire: StreamWire) -> tuple[bytes, bool]:
@@ -220,9 +197,9 @@ def read(data: bytes, wire: StreamWire) -> tuple[bytes, bool]:
 def join(
     topic: Topic, client: PlainClient | SecureClient, wire: StreamWire, first: Message
 ) -> None:
-    """As `streams.serve_stream` does it."""
+    """As a handler does it."""
     hub = cast(Any, None)  # which is needed for streams that end at a time
-    streams._begin(hub, client.subscriber, topic, wire, b"", first, None)
+    streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"")
 
 
 async def keep_alive(topic: Topic) -> None:

@@ -35,11 +35,13 @@ from tornado_board.realtime.ranks import Ranks
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
-from tornado_board.web.application import make_application
+from tornado_board.web import access_log
+from tornado_board.web.application import ROUTES, make_application
+from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.connections import Server
-from tornado_board.web.express import Express
+from tornado_board.web.exchange import Services
+from tornado_board.web.fast_path import FastPath
 from tornado_board.web.gate import Gate
-from tornado_board.web.handler import Services
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.privacy import Privacy
 
@@ -55,6 +57,10 @@ _OPEN = (
     "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
     " docs/security.md says how to run in the open"
 )
+
+#: Seconds that clients wait at the most for the boards of the replay log to be live. A storm that
+#: finds its board live costs half as much.
+_WARM_UP = 0.5
 
 
 @dataclass(frozen=True)
@@ -270,19 +276,25 @@ async def running(
             log=log,
             hub=hub,
             catch_ups=catch_ups,
+            reads=BoardReads(store, hub),
             ranks=ranks,
             gate=gate,
             settings=settings,
             readiness=readiness,
         )
+        stack.callback(access_log.flush)
+        fast_path = FastPath(services, hosts, ROUTES) if settings.fast_path else None
+        if fast_path is not None:
+            stack.push_async_callback(fast_path.close)
         server = Server(
             make_application(services),
             settings,
             hosts,
             ssl_options=tls,
-            short_cut=Express(hub, catch_ups, settings, hosts, gate),
+            fast_path=fast_path,
         )
         server.gate = gate
+        await boards.shown(_WARM_UP)
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is
         # under way, and the streams end at last (`hub.close` above). Their clients come back a
@@ -322,8 +334,6 @@ async def _prune(log: ReplayLog) -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=level.upper(), handlers=[access_log.Handler()])
     # Clients that go away in the middle of something are no news.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)

@@ -70,6 +70,12 @@ class Settings:
         "run on uvloop's event loop (python -m pip install uvloop); cheaper requests",
         group="server",
     )
+    fast_path: bool = _setting(
+        True,
+        "answer the requests that make the load without Tornado's machinery; off to see whether "
+        "that makes a difference",
+        group="server",
+    )
     tls_certificate: str = _setting("", "PEM file with the certificate chain", group="server")
     tls_key: str = _setting("", "PEM file with the certificate's private key", group="server")
     allowed_origins: tuple[str, ...] = _setting(

@@ -146,7 +146,7 @@ class Hub:
         """Have the waiting long-polls answered, and none wait any more: the server stops."""
         self.stopping = True
         for topic in self._topics.values():
-            topic.wake()
+            topic.dismiss()
 
     def close(self) -> None:
         """End every stream; what has been sent stays sent. May be called twice."""

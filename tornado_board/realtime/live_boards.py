@@ -7,6 +7,7 @@ of their changes, and a log that may be away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -74,6 +75,8 @@ class LiveBoards:
         self._reads_feed = False
         self._tasks = Tasks()
         self._closed = False
+        #: Set once what has events in the log was looked through.
+        self._kept = asyncio.Event()
         self._backlog = Backlog(
             log,
             bus,
@@ -83,6 +86,18 @@ class LiveBoards:
             keep_all=self._keep_all,
         )
         self._health = LogHealth(log, self._on_log_returned)
+
+    async def shown(self, patience: float) -> None:
+        """Return when the boards that have events in the log are live, or after `patience` seconds.
+
+        For the start: whoever comes back then need not wait for a board to be read.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                if self.role is Role.PUBLISHER:
+                    await self._kept.wait()
+                    for live in list(self._boards.values()):
+                        await asyncio.wait((live.ready,))
 
     async def close(self) -> None:
         """Stop. The hub keeps its boards as they are. May be called twice."""
@@ -353,6 +368,7 @@ class LiveBoards:
             self._keep(board_id)
             if count % _SLICE == 0:
                 await asyncio.sleep(0)
+        self._kept.set()
 
     def _keep(self, board_id: str) -> None:
         """Make a board live for others' sake: it is logged even where the hub has no room."""

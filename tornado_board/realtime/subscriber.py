@@ -12,11 +12,11 @@ import contextlib
 import random
 import selectors
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Callable
-
-from tornado import iostream
+from typing import Protocol
 
 from tornado_board.realtime.audience import NOTHING, Audience, nowhere
 from tornado_board.realtime.replays import Replay
@@ -28,13 +28,21 @@ from tornado_board.realtime.wires.checksum import Joined
 #: ones. Bytes under way to the client are not counted, so that a long way costs no throughput.
 _UNSENT = 16_384
 
-#: The largest first message, in bytes, that is sent together with what stands before it. A larger
+#: The largest first message, in bytes, that is put together with what stands before it. A larger
 #: one is shared by all who are sent it, and not copied for each.
 _COPIED = 4_096
 
 #: Messages that wait for a client that is behind. Past it the connection ends: coming back, the
 #: client is told what it has missed, or that it can't be told.
 _MOST_PENDING = 16
+
+#: Records of a message to a TLS client that are sent before others have their turn.
+_RECORDS_AT_ONCE = 16
+
+#: What a socket raises that takes nothing at present, and one that has nothing. A TLS client that
+#: wants to be read from before it takes anything renegotiates, which nobody here waits for.
+_FULL = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
+_EMPTY = (*_FULL, ssl.SSLWantReadError)
 
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -50,6 +58,9 @@ _TCP_INFO = struct.Struct("=3xB4xI12xI28xI") if sys.platform == "linux" else Non
 
 class Subscriber:
     """A client's socket, and what it has yet to take: an unfinished message, and those behind it.
+
+    The socket may be one of TLS, whose handshake is over. It takes a message record by record, and
+    has to be given the same bytes again that it did not take at once: here it is.
 
     The owner calls `send(data)` for each message. While the socket keeps up that is
     ``socket.send`` itself, and the owner hands what came of it to `sent` or `refused`. From the
@@ -72,7 +83,7 @@ class Subscriber:
     def __init__(self, sock: socket.socket, poller: Poller, release: Callable[[], None]) -> None:
         """Take over `sock`; `release` is called once it is closed."""
         sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):  # no TCP
             # An event must not wait for the acknowledgement of the one before.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if _NOTSENT_LOWAT is not None:
@@ -97,13 +108,30 @@ class Subscriber:
         if len(first) <= _COPIED:
             self.deliver(Message(head + first))
             return
-        self.deliver(Message(head))
-        if self._unfinished is None:
-            self.deliver(first)
+        if isinstance(self._socket, ssl.SSLSocket):
+            self.deliver(Message(head))
+            if self._unfinished is None:
+                self.deliver(first)
+            else:
+                self._pending = (first,)
         else:
-            self._pending = (first,)
+            self._send_both(head, first)
         if (replay := self.replay) is not None:
             replay.held_by(self)
+
+    def _send_both(self, head: bytes, first: Message) -> None:
+        try:
+            count = self._socket.sendmsg((head, first))
+        except _FULL:
+            count = 0
+        except OSError:
+            self.close()
+            return
+        if count < len(head):
+            self.sent(Message(head), count)
+            self._pending = (first,)
+        elif count - len(head) < len(first):
+            self.sent(first, count - len(head))
 
     @property
     def replay(self) -> Replay | None:
@@ -131,7 +159,7 @@ class Subscriber:
 
     def refused(self, data: Message, error: OSError) -> None:
         """`send` raised `error`: the socket is full, or gone."""
-        if isinstance(error, BlockingIOError | InterruptedError):
+        if isinstance(error, _FULL):
             self.sent(data, 0)
         else:
             self.close()
@@ -150,7 +178,7 @@ class Subscriber:
         try:
             if self._socket.recv(65_536):
                 return
-        except (BlockingIOError, InterruptedError):
+        except _EMPTY:
             return
         except OSError:
             self.close()
@@ -160,17 +188,20 @@ class Subscriber:
 
     def on_writable(self) -> None:
         """The socket takes bytes again."""
-        if self._unfinished is None:
-            return
-        try:
-            count = self._socket.send(self._unfinished)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            self.close()
-            return
-        if count < len(self._unfinished):
+        for _ in range(_RECORDS_AT_ONCE if isinstance(self._socket, ssl.SSLSocket) else 1):
+            if self._unfinished is None:
+                return
+            try:
+                count = self._socket.send(self._unfinished)
+            except _FULL:
+                return
+            except OSError:
+                self.close()
+                return
+            if count == len(self._unfinished):
+                break
             self._unfinished = self._unfinished[count:]
+        else:
             return
         self._unfinished = None
         self._send_by(self._socket.send)
@@ -211,93 +242,6 @@ class Subscriber:
             self.audience.use(self.place, send)
 
 
-class SecureSubscriber:
-    """The same over TLS, where only the stream that holds the session can write.
-
-    Slower and larger than a `Subscriber`: everything goes through the stream's own buffer.
-    """
-
-    __slots__ = ("_pending", "_stream", "_writing", "audience", "joined", "place", "replay")
-
-    def __init__(self, stream: iostream.IOStream) -> None:
-        """Take over `stream`."""
-        self._stream = stream
-        self.audience: Audience | None = None
-        self.place = -1
-        self.joined: Joined | None = None
-        self._writing: asyncio.Future[None] | None = None
-        self._pending: tuple[Message, ...] = ()
-        #: What the client has missed and not taken all of yet.
-        self.replay: Replay | None = None
-        stream.set_nodelay(True)
-        stream.set_close_callback(self._closed)
-
-    def begin(self, head: bytes, first: Message) -> None:
-        """Send `head`, which is this client's own, and `first`, which others may be sent too."""
-        self._write(head, first)
-        if isinstance(first, Replay) and self._writing is not None and not self._writing.done():
-            self.replay = first
-            first.held_by(self)
-
-    def deliver(self, data: Message) -> None:
-        """Send `data`, now or as soon as the stream takes it."""
-        self.send(data)
-
-    def send(self, data: Message) -> int:
-        """Hand `data` to the stream, or keep what has to arrive while another is unfinished."""
-        if self._writing is None:
-            self._write(data)
-        else:
-            if _skips(self._pending, data):
-                self.joined = None
-            self._pending = _behind(self._pending, data)
-            if len(self._pending) > _MOST_PENDING:
-                self.close()
-        return len(data)
-
-    def sent(self, data: Message, count: int) -> None:
-        """`send` takes everything; there is no rest to keep."""
-
-    def refused(self, data: Message, error: OSError) -> None:
-        """`send` failed: the stream is gone."""
-        self.close()
-
-    def is_dead(self, patience: float) -> bool:
-        """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
-        return not self._stream.closed() and _is_dead(self._stream.socket, patience)
-
-    def finish(self, end: bytes) -> None:
-        """Send `end`, if the stream takes it now and nothing is unfinished, and close."""
-        if end and self._writing is None and not self._stream.closed():
-            self._stream.write(end)
-        self.close()
-
-    def close(self) -> None:
-        """Close the stream. May be called twice."""
-        self._stream.close()
-
-    def _written(self, written: asyncio.Future[None]) -> None:
-        if written.cancelled() or written.exception() is not None:
-            return
-        self._writing = self.replay = None
-        pending, self._pending = self._pending, ()
-        if pending:
-            self._write(*pending)
-
-    def _write(self, *data: bytes) -> None:
-        if not self._stream.closed():
-            for part in data:
-                if part:
-                    self._writing = self._stream.write(part)
-            if self._writing is not None:
-                self._writing.add_done_callback(self._written)
-
-    def _closed(self) -> None:
-        self._pending, self.replay = (), None
-        if self.audience is not None:
-            self.audience.discard(self)
-
-
 def _skips(pending: tuple[Message, ...], data: Message) -> bool:
     """Whether something is skipped for a client that is behind when `data` comes."""
     return isinstance(data, Comment) or any(message.kept is not message for message in pending)
@@ -333,8 +277,19 @@ def _is_dead(sock: socket.socket, patience: float) -> bool:
     return bool(unacknowledged and silent)
 
 
+class Polled(Protocol):
+    """Who is told of a socket."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    def on_readable(self) -> None: ...
+
+    def on_writable(self) -> None: ...
+
+
 class Poller:
-    """Tells subscribers when their sockets can be read or written.
+    """Tells subscribers, and other owners of sockets, when their sockets can be read or written.
 
     One selector for them all, itself watched by the event loop, costs a quiet subscriber a tenth
     of what a handler on the loop does.
@@ -345,10 +300,19 @@ class Poller:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)
 
-    def add(self, sock: socket.socket, subscriber: Subscriber) -> None:
+    def add(self, sock: socket.socket, subscriber: Polled) -> None:
         self._selector.register(sock, selectors.EVENT_READ, subscriber)
 
-    def want_write(self, sock: socket.socket, subscriber: Subscriber, wanted: bool) -> None:
+    def want(self, sock: socket.socket, subscriber: Polled, before: int, events: int) -> None:
+        """Tell of `events` (those of `selectors`, or 0) from now on; it was of `before`."""
+        if not before:
+            self._selector.register(sock, events, subscriber)
+        elif events:
+            self._selector.modify(sock, events, subscriber)
+        else:
+            self.remove(sock)
+
+    def want_write(self, sock: socket.socket, subscriber: Polled, wanted: bool) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if wanted else 0)
         self._selector.modify(sock, events, subscriber)
 
@@ -367,7 +331,7 @@ class Poller:
             # hundred who never stop sending don't keep the rest out.
             ready = random.sample(ready, _AT_ONCE)
         for key, events in ready:
-            subscriber: Subscriber = key.data
+            subscriber: Polled = key.data
             if events & selectors.EVENT_WRITE and not subscriber.closed:
                 subscriber.on_writable()
             if events & selectors.EVENT_READ and not subscriber.closed:

@@ -107,6 +107,13 @@ class Topic:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def dismiss(self) -> None:
+        """Let all go who wait for the next event only."""
+        for wire, audience in self._all():
+            if wire.once:
+                audience.finish()
+        self.wake()
+
     async def publish(self, event: Event, reason: str | None = None) -> None:
         """Make `event` the current one and send it to everyone, in one message with a ``reset``
         before it if there is a `reason`; returns when all were sent it.

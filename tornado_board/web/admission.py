@@ -21,7 +21,7 @@ from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem
 
 if TYPE_CHECKING:
-    from tornado_board.web.connections import Connection
+    from tornado_board.web.connection import Connection
 
 #: Digits of a ``Content-Length`` that are looked at; the rest can't make it any less too large.
 _DIGITS = 20

@@ -11,7 +11,8 @@ from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
-from tornado_board.web.handler import Handler, Services
+from tornado_board.web.exchange import Services
+from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.players import PlayerHandler, PlayersHandler

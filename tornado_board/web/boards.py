@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import urllib.parse
 from collections.abc import Awaitable
+from typing import ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, BoardPatch, NewBoard
@@ -11,9 +13,12 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, streams
+from tornado_board.web import answers, polls, streams
+from tornado_board.web.board_reads import BoardRead
+from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
+from tornado_board.web.parameters import identifier, integer, names, wants_stream
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -50,9 +55,9 @@ class BoardsHandler(_Boards):
 
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
-        fields = self.fields_argument("settings")
-        limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards, after = await self._listed(limit + 1, self.id_argument("after"))
+        fields = names(self, "fields", "settings")
+        limit = integer(self, "limit", MOST_BOARDS, 1, MOST_BOARDS)
+        boards, after = await self._listed(limit + 1, identifier(self, "after"))
         if len(boards) > limit:
             boards = boards[:limit]
             after = boards[-1].id
@@ -90,38 +95,70 @@ class BoardsHandler(_Boards):
         self.check(new.id or "")  # an id that is made up only a token for every board covers
         board = await self.store.create_board(new, once)
         self.ranks.forget(board.id)
+        self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
         # Not the ranks' count: who makes a board does not ask for its ranks yet.
         await self.send_whole(board, self.store.count(board.id), 201)
 
 
+async def board(asked: Asked, board_id: str) -> Answer | Opened:
+    """The board and its best players, or its event stream."""
+    if wants_stream(asked):
+        return await streams.stream(asked, board_id)
+    limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
+    fields = names(asked, "fields", "settings", "count", "meta", "rank")
+    services = asked.services
+    if not limit and not fields:
+        return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
+    # Taken before the board is read: a stream from here may repeat a change, but misses none.
+    position = await _position(services, board_id)
+    ranking = await services.store.ranking(board_id, limit)
+    players = ranking.players[: limit or ranking.board.top]
+    count = await services.ranks.count(board_id) if "count" in fields else None
+    return _answer(BoardRead(answers.board(ranking.board, players, fields, count), position))
+
+
+def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
+    """The same, where that takes no waiting."""
+    if wants_stream(asked):
+        return streams.stream_at_once(asked, board_id)
+    if _wants_anew(asked):
+        return None
+    if asked.argument("limit") is not None or asked.argument("fields") is not None:
+        return None
+    read = asked.services.reads.known(board_id)
+    return None if read is None else _shown(read)
+
+
+def _wants_anew(asked: Asked) -> bool:
+    return "no-cache" in asked.headers.get("Cache-Control", "").lower()
+
+
+async def _position(services: Services, board_id: str) -> EventId | None:
+    """The id of the board's newest event, if it has one."""
+    try:
+        return (await services.hub.open(board_id)).current.id
+    except (LimitReached, StoreUnavailable):
+        return None  # a board may be readable without being live; reading it will tell
+
+
+def _answer(read: BoardRead) -> Answer:
+    fields: tuple[tuple[str, str], ...] = (("Cache-Control", "no-cache"), ("Vary", "Accept"))
+    if read.position is not None:
+        fields = (("Last-Event-ID", str(read.position)), *fields)
+    return Answer(200, f"{read.json}\n".encode(), fields=fields)
+
+
+_shown = functools.lru_cache(maxsize=256)(_answer)
+
+
 class BoardHandler(_Boards):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+    resources: ClassVar = {"GET": Resource(board, board_at_once)}
 
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
-        if self.wants_event_stream:
-            await _serve_stream(self, board_id)
-            return
-        limit = self.integer_argument("limit", 0, 1, MOST_PLAYERS)
-        fields = self.fields_argument("settings", "count", "meta", "rank")
-        # Taken before the board is read: a stream from here may repeat a change, but misses none.
-        position = await self.position(board_id)
-        ranking = await self.store.ranking(board_id, limit)
-        players = ranking.players[: limit or ranking.board.top]
-        count = await self.ranks.count(board_id) if "count" in fields else None
-        if position is not None:
-            self.set_header("Last-Event-ID", str(position))
-        self.set_header("Cache-Control", "no-cache")
-        self.add_header("Vary", "Accept")
-        self.send_json(answers.board(ranking.board, players, fields, count))
-
-    async def position(self, board_id: str) -> EventId | None:
-        """The id of the board's newest event, if it has one."""
-        try:
-            return (await self.hub.open(board_id)).current.id
-        except (LimitReached, StoreUnavailable):
-            return None  # a board may be readable without being live; reading it will tell
+        await _serve(self, board_id)
 
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
@@ -138,23 +175,44 @@ class BoardHandler(_Boards):
         self.no_content()
 
 
+async def events(asked: Asked, board_id: str) -> Answer | Opened:
+    """Long-poll, or the event stream."""
+    serve = streams.stream if wants_stream(asked) else polls.long_poll
+    return await serve(asked, board_id)
+
+
+def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
+    """The same, where that takes no waiting."""
+    if wants_stream(asked):
+        return streams.stream_at_once(asked, board_id)
+    return polls.poll_at_once(asked, board_id)
+
+
 class EventsHandler(Handler):
     """``/boards/{board}/events/``"""
 
     actions = Actions(get=Action.READ)
+    resources: ClassVar = {"GET": Resource(events, events_at_once)}
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""
-        if self.wants_event_stream:
-            await _serve_stream(self, board_id)
-            return
-        with self.holding(board_id):
-            await streams.serve_poll(self, board_id)
+        await _serve(self, board_id)
 
 
-async def _serve_stream(handler: Handler, board_id: str) -> None:
-    if handler.request.method == "HEAD":
-        await streams.serve_stream_head(handler, board_id)
-        return
-    with handler.holding(board_id):
-        await streams.serve_stream(handler, board_id)
+async def _serve(handler: Handler, board_id: str) -> None:
+    if handler.request.method == "HEAD" and wants_stream(handler):
+        await _serve_stream_head(handler, board_id)
+    else:
+        await handler.serve("GET", board_id)
+
+
+async def _serve_stream_head(handler: Handler, board_id: str) -> None:
+    await handler.store.get_board(board_id)
+    for name, value in streams.fields(streams.wire_of(handler)):
+        if name == "Vary":
+            handler.add_header(name, value)
+        else:
+            handler.set_header(name, value)
+    # Before `finish`, which would say that the stream has a length, and an ETag.
+    await handler.flush()
+    handler.finish()

@@ -13,19 +13,22 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+import time
 from typing import Any, Protocol
 
 import tornado.httputil
 import tornado.ioloop
 import tornado.iostream
 
+from tornado_board.realtime.subscriber import Poller
 from tornado_board.settings import Settings
 from tornado_board.tasks import Tasks
 from tornado_board.web.admission import Admission
-from tornado_board.web.body_room import BodyRoom, Reservation
+from tornado_board.web.body_room import BodyRoom
+from tornado_board.web.connection import Connection, SecureConnection
 from tornado_board.web.gate import Gate
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.links import Link, Outcome, PlainLink
 from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem
 from tornado_board.web.shares import Share, Shares, neighbourhood
@@ -46,114 +49,35 @@ _SWEEP_LEAST, _SWEEP_MOST = 0.01, 1.0
 logger = logging.getLogger(__name__)
 
 
-class ShortCut(Protocol):
-    """What may serve a connection without HTTP's whole machinery: see `express.Express`."""
+class FastPath(Protocol):
+    """What serves some requests without HTTP's whole machinery: see `fast_path.FastPath`."""
 
-    def take(self, sock: socket.socket, share: Share) -> bool:
-        """Own `sock`, and have `share` leave once it was closed; or return ``False``."""
-
-
-class Connection(Stream):
-    """A connection that counts towards the limits until its socket is closed, whoever does it."""
-
-    __slots__ = ("phase", "reservation", "server", "share")
-
-    def __init__(
-        self, server: Server, share: Share, sock: socket.socket, *args: Any, **kwargs: Any
-    ) -> None:
-        self.server = server
-        self.share = share
-        self.phase = Phase.DETACHED
-        #: What the body of the present request takes, if it is a large one.
-        self.reservation: Reservation | None = None
-        super().__init__(sock, *args, **kwargs)
+    def look(self, link: Link) -> Outcome:
+        """Look at what has arrived, and take it or leave it."""
 
     @property
-    def is_secure(self) -> bool:
-        """Whether this is TLS."""
-        return isinstance(self.socket, ssl.SSLSocket)
-
-    def refuse(
-        self, problem: Problem, cors: tuple[tuple[str, str], ...] = (), *, body: bool = True
-    ) -> None:
-        """Close the connection; the client is told why. See `Problem.response`."""
-        if self.closed():
-            return
-        response = problem.response(cors, body=body)
-        if self.is_secure:
-            # There is no second stream on one TLS session to linger on.
-            with contextlib.suppress(OSError, tornado.iostream.StreamClosedError):
-                super().write(response)
-        else:
-            with contextlib.suppress(OSError):  # there may be no file descriptor left
-                self.server.linger(plain_stream(self.socket.dup()), response)
-        super().close()
-
-    def hand_over(self) -> tuple[socket.socket, Callable[[], None]]:
-        """Give the open socket away, for an event stream; this object is closed, and can go.
-
-        Returns the socket and what to call, once, when it was closed: until then it counts towards
-        the limits. What was written here before must have reached the socket.
-        """
-        return self.give_socket(), self.share.leave
-
-    def reserve(self, size: int) -> None:
-        """Have room for `size` bytes of a large body until the request was answered.
-
-        Raises what `BodyRoom.reserve` raises.
-        """
-        if self.reservation is None:
-            self.reservation = Reservation(self.share.key)
-        self.server.body_room.reserve(self.reservation, size)
-
-    def release(self) -> None:
-        """Give back what was reserved."""
-        if self.reservation is not None:
-            self.server.body_room.release(self.reservation)
-            self.reservation = None
-
-    def has_to_answer(self) -> bool:
-        return self.phase in (Phase.BODY, Phase.ANSWER, Phase.SENDING)
-
-    def on_input(self) -> None:
-        if self.phase is Phase.IDLE:
-            self.server.enter(self, Phase.HEADER)
-
-    def on_output(self) -> None:
-        if self.phase in (Phase.ANSWER, Phase.SENDING):
-            self.server.enter(self, Phase.SENDING)
-
-    def on_malformed(self) -> None:
-        if self.phase in (Phase.IDLE, Phase.HEADER, Phase.BODY):
-            self.refuse(_not_http())
-
-    def on_oversized(self) -> None:
-        if self.phase is Phase.BODY:
-            self.refuse(_not_http())
-        else:
-            self.refuse(
-                Problem(
-                    431,
-                    "The request's header is too large; the most is "
-                    f"{self.server.settings.max_header:,} bytes.",
-                )
-            )
-
-    def on_closed(self) -> None:
-        self.server.enter(self, Phase.DETACHED)
-        self.release()
-        if not self.handed_over:
-            self.share.leave()
+    def poller(self) -> Poller:
+        """What tells of the sockets that Tornado has not got."""
 
 
-class _SecureConnection(Connection, tornado.iostream.SSLIOStream):
-    __slots__ = ()
+class Timed(Protocol):
+    """A connection whose phases have time limits."""
+
+    phase: Phase
+
+    @property
+    def is_open(self) -> bool: ...
+
+    def refuse(self, problem: Problem) -> None:
+        """Close it; the client is told why, where it can be."""
+
+    def close(self) -> None: ...
 
 
 class Server(HTTPServer):
     """Serves an application within the limits that `Settings` names.
 
-    ``Server(application, settings, hosts, ssl_options=None, short_cut=None)``; use `add_sockets`,
+    ``Server(application, settings, hosts, ssl_options=None, fast_path=None)``; use `add_sockets`,
     then `drain`.
     """
 
@@ -165,7 +89,7 @@ class Server(HTTPServer):
         settings: Settings,
         hosts: Hosts,
         ssl_options: ssl.SSLContext | None = None,
-        short_cut: ShortCut | None = None,
+        fast_path: FastPath | None = None,
     ) -> None:
         super().initialize(
             application,
@@ -184,7 +108,7 @@ class Server(HTTPServer):
         self.gate: Gate | None = None
         #: Whether it was logged that a request was refused for its host.
         self.host_refused = False
-        self.short_cut = short_cut
+        self.fast_path = fast_path
         self.shares = Shares(settings)
         self.body_room = BodyRoom(settings)
         self._timeouts = {
@@ -196,7 +120,7 @@ class Server(HTTPServer):
         }
         # When each connection's time is up. A phase's timeout is the same for all, so that the
         # first one in is the first one out.
-        self._deadlines: dict[Phase, dict[Connection, float]] = {p: {} for p in self._timeouts}
+        self._deadlines: dict[Phase, dict[Timed, float]] = {p: {} for p in self._timeouts}
         self._lingering: dict[tornado.iostream.IOStream, float] = {}
         self._tasks = Tasks()
         #: There once the server stops; set when no request is under way.
@@ -209,6 +133,17 @@ class Server(HTTPServer):
     def open_connections(self) -> int:
         """How many connections are open, event streams among them."""
         return self.shares.open
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further request is taken."""
+        return self._quiet is not None
+
+    @property
+    def poller(self) -> Poller:
+        """What tells of the sockets that Tornado has not got; where there is a fast path."""
+        assert self.fast_path is not None
+        return self.fast_path.poller
 
     # The life of a connection
 
@@ -227,30 +162,48 @@ class Server(HTTPServer):
             elif self.shares.exhausted(peer):
                 self.linger(plain_stream(sock), self._too_many().response())
             else:
-                stream = self._serve(sock, peer)
-                if stream is not None:
-                    self.handle_stream(stream, address)
+                self._admit(sock, self.shares.enter(peer), address)
         except Exception:
             logger.exception("can't serve a connection from %s", peer)
 
-    def _serve(self, sock: socket.socket, peer: str) -> Connection | None:
-        """Count `sock`; the stream to serve it on, unless the short cut took it."""
-        share = self.shares.enter(peer)
-        secure = isinstance(sock, ssl.SSLSocket)
+    def _admit(self, sock: socket.socket, share: Share, address: Any) -> None:
+        """Serve a connection that was counted."""
+        if self.fast_path is None or self.stopping or isinstance(sock, ssl.SSLSocket):
+            self.serve(sock, share, address)
+            return
         try:
-            if (
-                self.short_cut is not None
-                and not secure
-                and self._quiet is None
-                and self.short_cut.take(sock, share)
-            ):
-                return None
-            kind = _SecureConnection if secure else Connection
-            return kind(self, share, sock, read_chunk_size=CHUNK)
+            link = PlainLink(self, sock, share, address)
         except Exception:
             sock.close()
             share.leave()
             raise
+        link.start()
+
+    def serve(
+        self, sock: socket.socket, share: Share, address: Any, *, looked: bool = False
+    ) -> None:
+        """Have Tornado serve the connection `sock`; `looked`: the fast path has left what is there
+        now."""
+        try:
+            kind = SecureConnection if isinstance(sock, ssl.SSLSocket) else Connection
+            stream = kind(self, share, sock, read_chunk_size=CHUNK)
+        except Exception:
+            sock.close()
+            share.leave()
+            raise
+        stream.looked = looked
+        self.handle_stream(stream, address)
+
+    def look(self, link: Link) -> Outcome:
+        """See `FastPath.look`."""
+        if self.fast_path is None or self.stopping:
+            return Outcome.LEFT
+        try:
+            return self.fast_path.look(link)
+        except Exception:
+            logger.exception("can't serve a connection from %s", link.share.address)
+            link.close()
+            return Outcome.TAKEN
 
     def _too_many(self) -> Problem:
         return Problem(
@@ -286,13 +239,13 @@ class Server(HTTPServer):
         assert isinstance(stream, Connection)
         self.enter(stream, Phase.DETACHED)
 
-    def enter(self, connection: Connection, phase: Phase) -> None:
+    def enter(self, connection: Timed, phase: Phase) -> None:
         """Note what `connection` waits for, from now on."""
         if deadlines := self._deadlines.get(connection.phase):
             deadlines.pop(connection, None)
         connection.phase = phase
-        if phase in self._deadlines and not connection.closed():
-            now = connection.io_loop.time()
+        if phase in self._deadlines and connection.is_open:
+            now = time.monotonic()
             self._deadlines[phase][connection] = now + self._timeouts[phase]
         self._check_quiet()
 
@@ -301,7 +254,7 @@ class Server(HTTPServer):
         if len(self._lingering) >= MOST_LINGERING:
             stream.close()
             return
-        self._lingering[stream] = stream.io_loop.time() + LINGER_TIME
+        self._lingering[stream] = time.monotonic() + LINGER_TIME
         self._tasks.start(self._linger(stream, response))
 
     async def _linger(self, stream: tornado.iostream.IOStream, response: bytes) -> None:
@@ -319,7 +272,7 @@ class Server(HTTPServer):
 
     def _sweep(self) -> None:
         """Close the connections past their time."""
-        now = tornado.ioloop.IOLoop.current().time()
+        now = time.monotonic()
         for stream in _past(self._lingering, now):
             stream.close()
         for phase, deadlines in self._deadlines.items():
@@ -355,16 +308,13 @@ class Server(HTTPServer):
 
     async def close_all_connections(self) -> None:
         await super().close_all_connections()
+        for deadlines in self._deadlines.values():
+            for connection in list(deadlines):
+                connection.close()
         self._sweeper.stop()
         for stream in list(self._lingering):
             stream.close()
         await self._tasks.cancel()
-
-
-def _not_http() -> Problem:
-    return Problem(
-        400, "That is not a valid HTTP/1.1 request: check its request line, header and framing."
-    )
 
 
 def _past(deadlines: dict[Any, float], now: float) -> list[Any]:

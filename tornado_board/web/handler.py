@@ -1,50 +1,52 @@
-"""What every handler shares: its collaborators, CORS, checked ids, JSON out and problems."""
+"""What every handler shares: its collaborators, CORS, checked ids, answers and problems out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
+import tornado.httputil
 import tornado.iostream
 import tornado.web
-import ujson
 
 from tornado_board import models
-from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
-from tornado_board.realtime.ranks import Ranks, Standing
-from tornado_board.replay import ReplayLog
+from tornado_board.realtime.ranks import Ranks
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.settings import Settings
-from tornado_board.store import (
-    Once,
-    Store,
-    StoreError,
-)
+from tornado_board.store import Once, Store
 from tornado_board.tasks import succeed
-from tornado_board.web import bodies, idempotency, tornado_internals
-from tornado_board.web.accept import wants_event_stream
-from tornado_board.web.connections import Connection
+from tornado_board.web import bodies, idempotency, streams, tornado_internals
+from tornado_board.web.access_log import log_stream_started
+from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.entrance import Entrance
+from tornado_board.web.exchange import (
+    Answer,
+    Opened,
+    Resource,
+    Services,
+    json_answer,
+    problem_answer,
+)
 from tornado_board.web.gate import Gate
-from tornado_board.web.idempotency import Answer, Repeat, Repeats
-from tornado_board.web.problems import CONTENT_TYPE, Problem, problem_of
+from tornado_board.web.idempotency import Repeat
+from tornado_board.web.parameters import ID_RULE
+from tornado_board.web.problems import Problem, problem_of
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger(__name__)
 
-ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
-
 #: What resources can have beside OPTIONS.
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+
+#: Methods that change nothing.
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 #: The methods whose requests may have an idempotency key: the others do the same each time.
 _REPEATED = frozenset({"POST", "PATCH"})
@@ -56,25 +58,9 @@ _KEPT_HEADERS = ("Content-Type", "Location")
 _PREFLIGHT_MAX_AGE = 600
 
 
-@dataclass(frozen=True)
-class Services:
-    """What handlers work with; made in one place and passed to each of them."""
-
-    store: Store
-    log: ReplayLog
-    hub: Hub
-    catch_ups: CatchUps
-    ranks: Ranks
-    gate: Gate
-    settings: Settings
-    #: What is missing to serve requests, a sentence each; empty when all is well.
-    readiness: Callable[[], Awaitable[list[str]]]
-    repeats: Repeats = field(default_factory=Repeats)
-
-
 class Handler(Entrance):
     """A resource. Its path arguments are ids of boards and players, checked before a method
-    runs."""
+    runs. It is what such a resource is `Asked`, too."""
 
     #: Whether the client went away before it was answered. Once `gone` was asked for, also whether
     #: it has ended its side of the connection: it may still read an answer then, which can't be
@@ -107,6 +93,9 @@ class Handler(Entrance):
     @property
     def ranks(self) -> Ranks:
         return self.services.ranks
+
+    #: Methods that are served by functions which the fast path calls as well.
+    resources: ClassVar[Mapping[str, Resource]] = {}
 
     #: The methods of this resource, as ``Allow`` lists them.
     allowed: ClassVar[tuple[str, ...]] = ("OPTIONS",)
@@ -164,9 +153,8 @@ class Handler(Entrance):
         if self._repeat.answer is not None:
             once.replayed = True
             status, headers, body = self._repeat.answer
-            for name, value in headers:
-                self.set_header(name, value)
-            self.send(body, status)
+            kept = dict(headers)
+            self.send(Answer(status, body, kept.pop("Content-Type"), tuple(kept.items())))
 
     @property
     def once(self) -> Once | None:
@@ -179,56 +167,23 @@ class Handler(Entrance):
 
     # What comes in
 
+    @property
+    def version(self) -> str:
+        return self.request.version
+
+    @property
+    def headers(self) -> tornado.httputil.HTTPHeaders:
+        return self.request.headers
+
+    def argument(self, name: str) -> str | None:
+        """A query parameter. Raises `Problem` 400."""
+        return self.get_query_argument(name, None, strip=False)
+
     def body(self, expected: type[T], *, empty: bool = False, form: bool = False) -> T:
         """The request's body as `expected`; see `bodies.decode`."""
         return bodies.decode(
             self.request.headers, self.request.body, expected, empty=empty, form=form
         )
-
-    def integer_argument(self, name: str, default: int, low: int, high: int) -> int:
-        """A query parameter that is a whole number from `low` to `high`. Raises `Problem` 400."""
-        text = self.get_query_argument(name, None, strip=False)
-        if text is None:
-            return default
-        if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
-            raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
-        return int(text)
-
-    def id_argument(self, name: str) -> str:
-        """A query parameter that is an id, or an empty string. Raises `Problem` 400."""
-        text = self.get_query_argument(name, "", strip=False)
-        if text and not models.is_id(text):
-            raise Problem(400, f"{name}: {ID_RULE}.")
-        return text
-
-    def flag_argument(self, name: str) -> bool:
-        """A query parameter that is ``1``, or nothing at all, for yes and ``0`` for no, as which it
-        counts where it is left out. Raises `Problem` 400."""
-        text = self.get_query_argument(name, "0", strip=False)
-        if text not in ("", "0", "1"):
-            raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
-        return text != "0"
-
-    def fields_argument(self, *known: str) -> tuple[str, ...]:
-        """The query parameter ``fields``: names of those `known`. Raises `Problem` 400."""
-        text = self.get_query_argument("fields", None, strip=False)
-        if text is None:
-            return ()
-        names = tuple(text.split(","))
-        if not set(known).issuperset(names):
-            raise Problem(400, f"fields: must be of {', '.join(known)}, with commas between them.")
-        return names
-
-    @property
-    def wants_event_stream(self) -> bool:
-        """Whether the request asks for an event stream rather than JSON. Raises `Problem` 400."""
-        try:
-            return wants_event_stream(
-                self.request.headers.get("Accept", ""),
-                self.get_query_argument("stream", None, strip=False),
-            )
-        except ValueError as error:
-            raise Problem(400, f"stream: {error}.") from None
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         try:
@@ -255,52 +210,59 @@ class Handler(Entrance):
         allowed = self.services.settings.allowed_origins
         return "*" in allowed or origin in allowed
 
-    def send_json(self, value: object, status: int = 200) -> None:
-        """Answer with `value`, or with a string that is JSON already."""
-        if not isinstance(value, str):
-            value = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.send(f"{value}\n".encode(), status)
+    async def serve(self, method: str, *ids: str) -> None:
+        """Answer as the resource of `method` does."""
+        try:
+            answer = await self.resources[method].answer(self, *ids)
+            if isinstance(answer, Opened):
+                self._open(answer)
+            else:
+                self.send(answer)
+        finally:
+            connection = tornado_internals.stream_of(self.request)
+            if not self._detached and isinstance(connection, Connection):
+                connection.share.drop()
 
-    def send(self, body: bytes, status: int = 200, *, final: bool = True) -> None:
-        """Answer with `body`, of the type that was set. `final`: whether it is to be given again
-        to a request that comes again."""
-        self.set_status(status)
+    def _open(self, opened: Opened) -> None:
+        """Hand the connection to the hub."""
+        request, cors = self.request, self._cors()
+        connection = self.detach()
+        assert isinstance(connection, Connection)
+        if connection.closed() or self.client_gone:
+            connection.close()
+            return
+        log_stream_started(request.path, request.remote_ip)
+        sock, release = connection.hand_over()
+        head = streams.response_head(cors, opened.wire)
+        subscriber = Subscriber(sock, self.hub.poller, release)
+        streams.begin(self.hub, opened, subscriber, head, self.until)
+
+    def send(self, answer: Answer, *, final: bool = True) -> None:
+        """Answer with `answer`. `final`: whether it is to be given again to a request that comes
+        again."""
+        self._describe(answer)
         if self._repeat is not None:
             if self._repeat.once.replayed:
                 self.set_header(idempotency.REPLAYED, "true")
             if final and self._repeat.answer is None:
                 set_here = self._headers
                 headers = tuple((n, set_here[n]) for n in _KEPT_HEADERS if n in set_here)
-                self._repeat.keep(Answer(status, headers, body))
-        self.finish(body)
+                self._repeat.keep(idempotency.Answer(answer.status, headers, answer.body))
+        self.finish(answer.body)
+
+    def _describe(self, answer: Answer) -> None:
+        self.set_status(answer.status)
+        self.set_header("Content-Type", answer.content_type)
+        for name, value in answer.fields:
+            (self.add_header if name == "Vary" else self.set_header)(name, value)
+
+    def send_json(self, value: object, status: int = 200) -> None:
+        """Answer with `value`."""
+        self.send(json_answer(value, status))
 
     def created(self, path: str) -> None:
         """Say where it is that was made: at `path`, below the server's base path."""
         self.set_header("Location", self.prefix + path)
-
-    def wrote(
-        self,
-        board_id: str,
-        player_id: str,
-        before: models.Number | None,
-        after: models.Number | None,
-        since: int,
-    ) -> None:
-        """Tell the ranks what the store was just told, so that the caller's own write is in them:
-        the player's score `before` and `after`, ``None`` where it was not there. `since`:
-        `Ranks.position` before the write began."""
-        # What an earlier request wrote is in them already, and maybe no longer so.
-        if before != after and not (self.once is not None and self.once.replayed):
-            self.ranks.wrote(board_id, player_id, before, after, since)
-
-    async def standing(self, board_id: str, *scores: models.Number) -> Standing | None:
-        """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't
-        tell it any more, since what was written was written all the same."""
-        try:
-            return await self.ranks.standing(board_id, *scores)
-        except StoreError:
-            return None
 
     def no_content(self) -> None:
         self.set_status(204)
@@ -313,12 +275,15 @@ class Handler(Entrance):
             allow = ", ".join(self.allowed)
             self.set_header("Allow", allow)
             problem.detail = f"This resource has no such method; it has {allow}."
-        self.set_status(problem.status_code)
-        for name, value in problem.headers.items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", CONTENT_TYPE)
-        self.set_header("Cache-Control", "no-store")
-        self.finish(problem.json())
+        answer = problem_answer(problem)
+        self._describe(answer)
+        self.finish(answer.body)
+
+    def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
+        ids = getattr(self, "path_args", None)
+        if self.request.method not in _SAFE and ids and not 400 <= self.get_status() < 500:
+            self.services.reads.wrote(ids[0])
+        return super().flush(include_footers)
 
     def log_exception(
         self,
@@ -353,27 +318,11 @@ class Handler(Entrance):
         if self._gone is not None:
             succeed(self._gone)
 
-    @contextlib.contextmanager
-    def holding(self, board_id: str) -> Iterator[None]:
-        """Count the board as held by the client's address: until the end of the context or, where
-        the connection is a stream by then, of that.
-
-        Raises `Problem` 429 where the address holds as many boards as it may.
-        """
+    def hold(self, board_id: str) -> None:
         connection = tornado_internals.stream_of(self.request)
         assert isinstance(connection, Connection)
         if not connection.share.hold(board_id):
-            most = connection.server.shares.most_boards_of_one
-            raise Problem(
-                429,
-                "Streams and long-polls of too many boards are open from this address; close some, "
-                f"or try later. The most is {most:,}.",
-            )
-        try:
-            yield
-        finally:
-            if not self._detached:
-                connection.share.drop()
+            raise connection.server.shares.too_many_boards()
 
     def detach(self) -> tornado.iostream.IOStream:
         self._detached = True

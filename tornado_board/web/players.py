@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import NewPlayer, PlayerPatch
@@ -12,10 +12,13 @@ from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
-from tornado_board.web.handler import ID_RULE, Handler
+from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
+from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
+from tornado_board.web.parameters import ID_RULE, integer, names
 from tornado_board.web.problems import Problem
+from tornado_board.web.writes import wrote
 
 #: The parameters that say where a page begins.
 _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
@@ -29,8 +32,8 @@ class PlayersHandler(Handler):
 
     async def get(self, board_id: str) -> None:
         """A page of the board's players."""
-        limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
-        fields = self.fields_argument("meta")
+        limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
+        fields = names(self, "fields", "meta")
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
@@ -44,11 +47,7 @@ class PlayersHandler(Handler):
 
     async def _page(self, pages: Pages, limit: int) -> Page:
         """The page that the query asks for."""
-        given = {
-            name: text
-            for name in _BEGINNINGS
-            if (text := self.get_query_argument(name, None, strip=False)) is not None
-        }
+        given = {name: text for name in _BEGINNINGS if (text := self.argument(name)) is not None}
         if len(given) > 1:
             raise Problem(400, f"{' and '.join(given)}: send one of them; a page begins once.")
         for name, text in given.items():
@@ -58,7 +57,7 @@ class PlayersHandler(Handler):
                 case "before":
                     return await pages.before(_place(name, text), limit)
                 case "from_rank":
-                    rank = self.integer_argument(name, 1, 1, _MOST_RANK)
+                    rank = integer(self, name, 1, 1, _MOST_RANK)
                     return await pages.from_rank(rank, limit)
                 case "around":
                     if not is_id(text):
@@ -75,35 +74,42 @@ class PlayersHandler(Handler):
             new.id = new.id or id_of(once)
         since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
-        self.wrote(board_id, player.id, None, player.score, since)
+        wrote(self, board_id, player.id, None, player.score, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
 
 
+async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
+    """The player with its rank."""
+    fields = names(asked, "fields", "meta")
+    services = asked.services
+    found = await services.store.get_player(board_id, player_id)
+    standing = await services.ranks.standing(board_id, found.score)
+    shown = answers.player(answers.ranked_player(found, standing), fields)
+    return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
+
+
 class PlayerHandler(Handler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
+    resources: ClassVar = {"GET": Resource(player)}
 
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
-        fields = self.fields_argument("meta")
-        player = await self.store.get_player(board_id, player_id)
-        standing = await self.ranks.standing(board_id, player.score)
-        self.set_header("Cache-Control", "no-cache")
-        self.send_json(answers.player(answers.ranked_player(player, standing), fields))
+        await self.serve("GET", board_id, player_id)
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta."""
         patch = self.body(PlayerPatch)
         since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
-        self.wrote(board_id, player_id, result.previous, result.player.score, since)
+        wrote(self, board_id, player_id, result.previous, result.player.score, since)
         self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id)
-        self.wrote(board_id, player_id, player.score, None, since)
+        wrote(self, board_id, player_id, player.score, None, since)
         self.no_content()
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from tornado_board.settings import Settings
+from tornado_board.web.problems import Problem
 
 #: The part of all that one address may have unless the settings say otherwise, and the least that
 #: this is: a browser alone opens six connections.
@@ -69,6 +70,14 @@ class Shares:
             self._boards[share.key] += 1
         return True
 
+    def too_many_boards(self) -> Problem:
+        """What is said to who may not hold another board."""
+        return Problem(
+            429,
+            "Streams and long-polls of too many boards are open from this address; close some, "
+            f"or try later. The most is {self.most_boards_of_one:,}.",
+        )
+
     def drop(self, share: Share) -> None:
         """See `Share.drop`."""
         if share.board_id is None:
@@ -87,11 +96,12 @@ class Shares:
 class Share:
     """What one connection takes of its address's share."""
 
-    __slots__ = ("_shares", "address", "board_id", "key")
+    __slots__ = ("address", "board_id", "key", "peer", "shares")
 
     def __init__(self, shares: Shares, address: str) -> None:
-        self._shares = shares
-        self.address = address
+        self.shares = shares
+        #: The client's address, and that of who has connected: a proxy may tell of the client.
+        self.address = self.peer = address
         #: What the connection is counted under.
         self.key = neighbourhood(address)
         #: The board that it holds.
@@ -102,15 +112,15 @@ class Share:
 
         ``False``, with nothing changed, where the address holds as many boards as it may.
         """
-        return self._shares.hold(self, board_id)
+        return self.shares.hold(self, board_id)
 
     def drop(self) -> None:
         """Hold no board any more. May be called twice."""
-        self._shares.drop(self)
+        self.shares.drop(self)
 
     def leave(self) -> None:
         """The connection was closed. To be called once."""
-        self._shares.leave(self)
+        self.shares.leave(self)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,83 +1,74 @@
-"""The event stream and the long-poll of a board.
+"""The event stream of a board.
 
-Both send the same events by the same rules; the formats are in ``realtime/wires/`` and
-``docs/http-api.md``.
+It sends the same events as the long-poll (`polls`), by the same rules; the formats are in
+``realtime/wires/`` and ``docs/http-api.md``.
 """
 
 from __future__ import annotations
 
 import functools
-import re
-import socket
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 
 from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.realtime.subscriber import SecureSubscriber, Subscriber
+from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
-from tornado_board.realtime.wires import Message, poll, sse, update
-from tornado_board.realtime.wires.gzip_sse import GZIP, GzipStream
-from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
-from tornado_board.replay import EventId, LogUnavailable
+from tornado_board.realtime.wires import Message, sse
+from tornado_board.realtime.wires.gzip_sse import GZIP
+from tornado_board.realtime.wires.sse import CHUNKED, RAW
+from tornado_board.replay import EventId
 from tornado_board.web.accept import accepts_gzip
-from tornado_board.web.access_log import log_stream_started
-from tornado_board.web.connections import Connection
-from tornado_board.web.cors import cors_headers
-from tornado_board.web.handler import Handler
-from tornado_board.web.problems import Problem
-
-StreamWire = EventStream | GzipStream
+from tornado_board.web.exchange import Asked, Opened, StreamWire
 
 #: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
 _LONGEST_ACCEPT = 256
 
 _accepts_gzip = functools.lru_cache(maxsize=256)(accepts_gzip)
 
-#: Seconds that a long-poll waits at the most, and unless it says otherwise.
-_LONGEST_WAIT = 60.0
-_USUAL_WAIT = 25.0
-
-#: Seconds that a long-poll waits at least while the log is away and every answer is a reset, so
-#: that a client that asks again at once does not do so in circles.
-_RESET_WAIT = 1.0
-
 #: How often a board is opened for a stream if it makes room for others each time.
 _TRIES = 5
 
-#: The most events that ``history`` gives.
-_HISTORY = 1_000
 
-
-async def serve_stream(handler: Handler, board_id: str) -> None:
-    """Answer with the board's event stream, and hand the connection to the hub.
+async def stream(asked: Asked, board_id: str) -> Opened:
+    """The board's event stream, from what this client has seen on.
 
     Raises what `Hub.open` raises.
     """
-    wire = _wire(handler)
-    topic, first = await _caught_up(handler, board_id, wire)
-    # From here to the end nothing is awaited: the topic's current event is the last one in `first`.
-    connection = handler.detach()
-    assert isinstance(connection, Connection)
-    if connection.closed() or handler.client_gone:
-        connection.close()
-        return
-    log_stream_started(handler.request.path, handler.request.remote_ip)
-    head = response_head(_cors(handler), wire)
-    if connection.is_secure:
-        subscriber = SecureSubscriber(connection)
-        _begin(handler.hub, subscriber, topic, wire, head, first, handler.until)
-    else:
-        sock, release = connection.hand_over()
-        subscribe(handler.hub, topic, sock, release, head, first, wire, until=handler.until)
+    asked.hold(board_id)
+    services, wire, text = asked.services, wire_of(asked), last_event_id(asked)
+    for _ in range(_TRIES):
+        topic = await services.hub.open(board_id)
+        services.hub.check_room(topic)
+        first = await _first_events(services.hub, topic, text, services.catch_ups, wire)
+        services.hub.check_room(topic)
+        if not topic.ended:
+            asked.check(board_id)  # while it waited, the board may have become private
+            return Opened(topic, wire, first)
+        # It made room for another or was deleted while the log was read: nothing would come of it.
+    raise LimitReached("the board does not stay live; try again")
 
 
-def _wire(handler: Handler) -> StreamWire:
-    if handler.request.version != "HTTP/1.1":
+def stream_at_once(asked: Asked, board_id: str) -> Opened | None:
+    """The same, where nobody has to be asked."""
+    services, wire = asked.services, wire_of(asked)
+    topic = services.hub.live(board_id)
+    if topic is None:
+        return None
+    services.hub.check_room(topic)
+    first = first_events(services.hub, topic, last_event_id(asked), services.catch_ups, wire)
+    if first is None:
+        return None
+    asked.hold(board_id)
+    return Opened(topic, wire, first)
+
+
+def wire_of(asked: Asked) -> StreamWire:
+    """How a stream is sent to this client; in gzip only where the settings allow it."""
+    if asked.version != "HTTP/1.1":
         return RAW
-    encodings = handler.request.headers.get("Accept-Encoding", "")
-    return wire_for(encodings, handler.services.settings.compress_streams)
+    encodings = asked.headers.get("Accept-Encoding", "")
+    return wire_for(encodings, asked.services.settings.compress_streams)
 
 
 def wire_for(accept_encoding: str, compress: bool) -> StreamWire:
@@ -88,28 +79,8 @@ def wire_for(accept_encoding: str, compress: bool) -> StreamWire:
     return GZIP if _accepts_gzip(accept_encoding) else CHUNKED
 
 
-def _cors(handler: Handler) -> tuple[tuple[str, str], ...]:
-    origin = handler.request.headers.get("Origin")
-    return cors_headers(handler.services.settings.allowed_origins, origin)
-
-
-async def _caught_up(handler: Handler, board_id: str, wire: StreamWire) -> tuple[Topic, Message]:
-    """The live board, and what a stream of it begins with for this client."""
-    catch_ups = handler.services.catch_ups
-    text = _last_event_id(handler)
-    for _ in range(_TRIES):
-        topic = await handler.hub.open(board_id)
-        handler.hub.check_room(topic)
-        first = await _first_events(handler.hub, topic, text, catch_ups, wire)
-        handler.hub.check_room(topic)
-        if not topic.ended:
-            return topic, first
-        # It made room for another or was deleted while the log was read: nothing would come of it.
-    raise LimitReached("the board does not stay live; try again")
-
-
 def first_events(
-    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire = CHUNKED
+    hub: Hub, topic: Topic, last_event_id: str, catch_ups: CatchUps, wire: StreamWire
 ) -> Message | None:
     """What a stream begins with for a client that has seen `last_event_id` (empty for none).
 
@@ -153,34 +124,12 @@ def _known(
     return catch_ups.known(topic, event_id, wire.message)
 
 
-def subscribe(
-    hub: Hub,
-    topic: Topic,
-    sock: socket.socket,
-    release: Callable[[], None],
-    head: bytes,
-    first: Message,
-    wire: StreamWire = CHUNKED,
-    *,
-    until: float | None = None,
+def begin(
+    hub: Hub, opened: Opened, subscriber: Subscriber, head: bytes, until: float | None = None
 ) -> None:
-    """Send `head`, `first` and then every event of `topic` to `sock`.
-
-    `head` is the response's, `first` what `first_events` gave for the same `wire`; `release` is
-    called at the end, which comes when the client may listen no longer, `until` seconds since 1970.
-    """
-    _begin(hub, Subscriber(sock, hub.poller, release), topic, wire, head, first, until)
-
-
-def _begin(
-    hub: Hub,
-    subscriber: Subscriber | SecureSubscriber,
-    topic: Topic,
-    wire: StreamWire,
-    head: bytes,
-    first: Message,
-    until: float | None,
-) -> None:
+    """Send `head`, which is the response's, what the stream begins with, and then every event; and
+    end when the client may listen no longer, `until` seconds since 1970."""
+    topic, wire, first = opened
     opening = wire.opening()
     own = opening.content
     if own is not None and first.content is not None:
@@ -192,145 +141,47 @@ def _begin(
         hub.expiries.add(subscriber, wire, until)
 
 
-def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire = CHUNKED) -> bytes:
+def response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire) -> bytes:
     """The status line and header of a stream's response, with the CORS fields `cors`."""
     return _response_head(cors, wire, int(time.time()))
 
 
 @functools.lru_cache(maxsize=64)
 def _response_head(cors: tuple[tuple[str, str], ...], wire: StreamWire, now: int) -> bytes:
-    fields = [
-        *_fields(wire),
+    described = [
+        *fields(wire),
         ("Date", formatdate(now, usegmt=True)),
         ("X-Content-Type-Options", "nosniff"),
         # No request is taken on a connection that was a stream (RFC 9112, section 9.6).
         ("Connection", "close"),
         *cors,
     ]
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in fields), "", ""]
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in described), "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
-def _fields(wire: StreamWire) -> list[tuple[str, str]]:
+def fields(wire: StreamWire) -> list[tuple[str, str]]:
     """The fields that describe a stream."""
-    fields = [
+    described = [
         ("Content-Type", sse.CONTENT_TYPE),
         ("Cache-Control", "no-store, no-transform"),
         ("X-Accel-Buffering", "no"),
         ("Vary", "Accept, Accept-Encoding"),
     ]
     if wire.encoding != "identity":
-        fields.append(("Content-Encoding", wire.encoding))
+        described.append(("Content-Encoding", wire.encoding))
     # Without it the end of the stream is the end of the connection (RFC 9112, section 6.3).
-    return [*fields, ("Transfer-Encoding", "chunked")] if wire.chunked else fields
+    return [*described, ("Transfer-Encoding", "chunked")] if wire.chunked else described
 
 
-async def serve_stream_head(handler: Handler, board_id: str) -> None:
-    """Answer HEAD where GET would be answered with the stream.
-
-    Raises what `Store.get_board` raises.
-    """
-    await handler.store.get_board(board_id)
-    for name, value in _fields(_wire(handler)):
-        if name == "Vary":
-            handler.add_header(name, value)
-        else:
-            handler.set_header(name, value)
-    # Before `finish`, which would say that the stream has a length, and an ETag.
-    await handler.flush()
-    handler.finish()
-
-
-async def serve_poll(handler: Handler, board_id: str) -> None:
-    """Answer with the events after ``since``; wait for one where there are none yet.
-
-    Raises what `Hub.open` raises, and `Problem` for parameters that make no sense.
-    """
-    text = handler.get_query_argument("since", "", strip=False) or _last_event_id(handler)
-    wait = _seconds(handler)
-    history = handler.integer_argument("history", 0, 0, _HISTORY)
-    try:
-        since = EventId.parse(text) if text else None
-    except ValueError as error:
-        raise Problem(400, f"since: {error}; send the last_event_id of an answer") from None
-    topic = await handler.hub.open(board_id)
-    handler.set_header("Cache-Control", "no-store")
-    handler.add_header("Vary", "Accept")
-    if history:
-        await _serve_history(handler, topic, history)
-        return
-    catch_ups, hub = handler.services.catch_ups, handler.hub
-    if since is None:
-        await hub.confirm(topic)
-        _answer(handler, topic.encoded(poll.answer))
-        return
-    catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
-    deadline = time.monotonic() + wait
-    if catch_up.reset is not None and topic.current.id is None and not hub.stopping:
-        # Nothing can be proved at present. The next event may be all that the client lacks, and
-        # the log may be back by then.
-        hub.check_room(topic)
-        await topic.wait(min(wait, _RESET_WAIT), handler.gone)
-        handler.check(board_id)
-        catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
-    while not (catch_up.encoded or topic.ended or hub.stopping or handler.client_gone):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        hub.check_room(topic)
-        await topic.wait(left, handler.gone)
-        handler.check(board_id)  # while it waited, its token may have expired
-        if not topic.ended:
-            catch_up = await _caught_up_poll(hub, topic, since, catch_ups)
-    _answer(handler, catch_up.encoded or poll.nothing(since))
-
-
-async def _caught_up_poll(hub: Hub, topic: Topic, since: EventId, catch_ups: CatchUps) -> CatchUp:
-    catch_up = await catch_ups.after(topic, since, poll.answer)
-    if catch_up.reset is not None:
-        await hub.confirm(topic, strictly=True)
-        return CatchUp(topic.encoded(poll.answer, catch_up.reset), catch_up.reset)
-    return catch_up
-
-
-async def _serve_history(handler: Handler, topic: Topic, limit: int) -> None:
-    """The newest events that the log holds, and the current one even where it holds none."""
-    current = topic.current
-    try:
-        events = list(await handler.services.log.recent(topic.board_id, limit))
-    except LogUnavailable:
-        events = []
-    events = [e for e in events if e.id and current.id and e.id <= current.id]
-    if not events or events[-1].id != current.id:
-        events = [*events, current][-limit:]
-    _answer(handler, poll.newest([update(event) for event in events]))
-
-
-def _answer(handler: Handler, body: Message) -> None:
-    handler.set_header("Content-Type", poll.CONTENT_TYPE)
-    handler.finish(body)
-
-
-def _last_event_id(handler: Handler) -> str:
+def last_event_id(asked: Asked) -> str:
     """The id that the client has seen last, empty if it says none.
 
     The header wins: an EventSource that reconnects sends it anew, and the query as it was.
     """
-    for text in (
-        handler.request.headers.get("Last-Event-ID", ""),
-        handler.get_query_argument("lastEventId", "", strip=False),
-        handler.get_query_argument("last_event_id", "", strip=False),
-    ):
-        if text:
-            return text
-    return ""
-
-
-def _seconds(handler: Handler) -> float:
-    text = handler.get_query_argument("wait", "", strip=False)
-    if not text:
-        return _USUAL_WAIT
-    number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
-    if number is None or float(text) > _LONGEST_WAIT:
-        raise Problem(400, f"wait: must be a number of seconds from 0 to {_LONGEST_WAIT:g}.")
-    return float(text)
+    return (
+        asked.headers.get("Last-Event-ID", "")
+        or asked.argument("lastEventId")
+        or asked.argument("last_event_id")
+        or ""
+    )

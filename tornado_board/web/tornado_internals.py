@@ -60,9 +60,11 @@ class Stream(tornado.iostream.IOStream):
 
     # IOStream has as many attributes as instances of one class can share the names of; a few more
     # in the instance's dictionary would cost a kilobyte a connection.
-    __slots__ = ("_on_input_end", "handed_over", "input_ended")
+    __slots__ = ("_on_input_end", "handed_over", "input_ended", "taken")
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        #: Whether `is_taken` is so until further notice.
+        self.taken = False
         #: Whether the client will send nothing more.
         self.input_ended = False
         self.handed_over = False
@@ -85,6 +87,15 @@ class Stream(tornado.iostream.IOStream):
 
     def on_closed(self) -> None:
         """The socket was closed, or handed over."""
+
+    def is_taken(self) -> bool:
+        """Whether somebody else reads what arrives now, so that nothing is to be read here. Asked
+        before each reading, and may take what has arrived."""
+        return False
+
+    def on_behind(self) -> None:
+        """Something has arrived, or the end, while `is_taken`; it is not told again until
+        `go_on`."""
 
     def has_to_answer(self) -> bool:
         """Whether a request has arrived, in part at least, and was not answered yet."""
@@ -115,9 +126,21 @@ class Stream(tornado.iostream.IOStream):
         """Take back `watch_input`."""
         self._on_input_end = None
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether something was read from the socket that nobody has taken from here."""
+        return self._read_buffer_size > 0
+
+    def go_on(self) -> None:
+        """Look again at what has arrived, and will, after `is_taken` said that nobody should."""
+        if not self.closed() and self.reading():
+            self._add_io_state(_READ)
+
     # What IOStream calls
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        if self.is_taken():
+            return None  # as if nothing had come
         size = super().read_from_fd(buf)
         if size:
             self.on_input()
@@ -135,8 +158,17 @@ class Stream(tornado.iostream.IOStream):
         return self.has_to_answer()
 
     def _handle_events(self, fd: Any, events: int) -> None:
+        was_taken = self.taken
         super()._handle_events(fd, events)
-        if self.closed() or self.reading() or self._state is None:
+        if self.closed() or self._state is None:
+            return
+        if was_taken and self.taken and events & _READ:
+            # Once is enough; otherwise it would be told for as long as it stays there.
+            self._state &= ~_READ
+            self.io_loop.update_handler(self.fileno(), self._state)
+            self.on_behind()
+            return
+        if self.reading():
             return
         if self.input_ended:
             # The socket can be "read" for ever.

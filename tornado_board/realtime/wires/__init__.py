@@ -108,6 +108,9 @@ Encode = Callable[[Sequence[Sent]], Message]
 class Wire(Protocol):
     """A transport that keeps a connection open and sends each event over it."""
 
+    #: Whether who was sent an event gets no other: it comes back for the next.
+    once: bool
+
     #: Whether `following` can make something of what was sent before.
     deltas: bool
 

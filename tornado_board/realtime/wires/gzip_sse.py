@@ -57,6 +57,7 @@ class GzipStream:
     encoding = "gzip"
     chunked = True
     deltas = True
+    once = False
 
     def __init__(self) -> None:
         self.keepalive = Comment(chunk(stored(COMMENT)))

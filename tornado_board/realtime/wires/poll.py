@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Message, Sent
+from tornado_board.realtime.wires import Comment, Message, Sent
+from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import EventId
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -30,6 +31,31 @@ def answer(events: Sequence[Sent]) -> Message:
             if size >= MOST_BYTES:
                 break
     return _answer(parts, last)
+
+
+class LongPoll:
+    """The wire of those who have seen the current event and wait for the next, and no more."""
+
+    once = True
+    deltas = False
+    keepalive = Comment()
+    #: The same function that answers who asks later, so that an event is encoded once for both.
+    message = staticmethod(answer)
+
+    def opening(self) -> Message:
+        return Message()
+
+    def end(self, sent: Content | None) -> bytes:
+        return b""
+
+    def following(self, before: Sent | None, events: Sequence[Sent], listeners: int) -> Message:
+        return answer(events)
+
+
+WAITING = LongPoll()
+
+#: What an answer begins with whose first event is in no log: a reset, or one without an id.
+UNLOGGED = b'{"events":[{"id":null'
 
 
 def newest(events: Sequence[Sent]) -> Message:

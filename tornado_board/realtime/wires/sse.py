@@ -36,6 +36,7 @@ class EventStream:
 
     encoding = "identity"
     deltas = False
+    once = False
 
     def __init__(self, *, chunked: bool) -> None:
         self.chunked = chunked
@@ -69,7 +70,8 @@ def chunk(data: bytes) -> bytes:
 
 def retry() -> bytes:
     """The line that says how long a client waits before it reconnects, drawn for each."""
-    return b"retry: %d\n" % random.randint(*_RETRY)
+    least, most = _RETRY
+    return b"retry: %d\n" % random.uniform(least, most)
 
 
 def blocks(events: Sequence[Sent]) -> bytes:
