@@ -28,6 +28,12 @@ from .tokens import SECRET, token
 __all__ = ["secure"]  # a fixture
 
 
+@pytest.fixture(params=[True, False], ids=["fast", "tornado"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """For a server with the fast path, and for one without."""
+    return dataclasses.replace(settings, fast_path=request.param)
+
+
 def end_of(joined: Joined | None, last: Message) -> bytes:
     return last + CHUNKED.end(None)
 

@@ -280,7 +280,7 @@ async def test_a_stop_waits_no_longer_than_it_may(
 ) -> None:
     running = await serving(settings)
 
-    async def never(*_: Any) -> None:
+    async def never(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(running.services.store, "add_score", never)
