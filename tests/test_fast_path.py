@@ -168,6 +168,21 @@ def test_a_body_is_there_whole_or_the_request_is_not(
         assert data[request.length :] == body.encode()[len(expected) :]
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_a_stream_in_gzip_is_taken_too(
+    serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await serving(settings)
+    await running.services.hub.open("demo")
+    taken = Taken(running, monkeypatch)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
+    writer.write(request("/boards/demo/", "Accept-Encoding: gzip, br"))
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert b"\r\nContent-Encoding: gzip\r\n" in head
+    assert taken.count == 1
+    writer.close()
+
+
 # What becomes of the connection
 
 GET = b"GET /boards/demo/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
