@@ -124,7 +124,9 @@ class Exchange:
         return None if self.admitted.token is None else self.admitted.token.until
 
     def check(self, board_id: str) -> None:
-        attempt = msgspec.structs.replace(self._attempt, board=board_id)
+        attempt = self._attempt
+        if board_id != attempt.board:
+            attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
 
     def charge(self) -> None:
