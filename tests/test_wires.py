@@ -199,7 +199,7 @@ def join(
 ) -> None:
     """As a handler does it."""
     hub = cast(Any, None)  # which is needed for streams that end at a time
-    streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"", None)
+    streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"")
 
 
 async def keep_alive(topic: Topic) -> None:

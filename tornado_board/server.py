@@ -276,9 +276,9 @@ async def running(
             log=log,
             hub=hub,
             catch_ups=catch_ups,
+            reads=BoardReads(store, hub),
             ranks=ranks,
             gate=gate,
-            reads=BoardReads(store, hub),
             settings=settings,
             readiness=readiness,
         )

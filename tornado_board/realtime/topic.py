@@ -126,8 +126,9 @@ class Topic:
             self.current = event
             self._encoded.clear()
             if private and not self._private:
-                # Who may go on listening comes back at once; nobody else is sent what follows.
-                self._finish()
+                # Who may go on listening comes back at once; nobody else is sent what follows. A
+                # long-poll looks at that itself before it answers with the event.
+                self._finish(long_polls=False)
             self._private = private
             self._sent_at = time.monotonic()
             self.wake()
@@ -197,9 +198,10 @@ class Topic:
         self._finish()
         self.wake()
 
-    def _finish(self) -> None:
-        for _, audience in self._all():
-            audience.finish()
+    def _finish(self, *, long_polls: bool = True) -> None:
+        for wire, audience in self._all():
+            if long_polls or not wire.once:
+                audience.finish()
 
     async def _drop_dead(self, patience: float) -> None:
         async with self._turn:

@@ -75,6 +75,11 @@ class PlainRequest:
         value = self.fields.get(_key(name))
         return default if value is None else value.decode("latin-1")
 
+    def find(self, name: bytes) -> str | None:
+        """The field of that name in lower case."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("latin-1")
+
 
 @functools.lru_cache(maxsize=64)
 def _key(name: str) -> bytes:

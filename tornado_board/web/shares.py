@@ -96,11 +96,12 @@ class Shares:
 class Share:
     """What one connection takes of its address's share."""
 
-    __slots__ = ("address", "board_id", "key", "shares")
+    __slots__ = ("address", "board_id", "key", "peer", "shares")
 
     def __init__(self, shares: Shares, address: str) -> None:
         self.shares = shares
-        self.address = address
+        #: The client's address, and that of who has connected: a proxy may tell of the client.
+        self.address = self.peer = address
         #: What the connection is counted under.
         self.key = neighbourhood(address)
         #: The board that it holds.
