@@ -174,25 +174,6 @@ TAKEN = {
         ADD, JSON, method="POST", body='{"amount": 9007199254740992}'
     ),
     "an addition of nonsense": request(ADD, JSON, method="POST", body='{"amount": "x"}'),
-    "an addition that makes a player": request(
-        "/boards/demo/players/new/score-add?create=1", JSON, method="POST", body="{}"
-    ),
-    "an addition with a strange flag": request(f"{ADD}?create=2", method="POST"),
-    "a submission": request(SCORE, JSON, method="POST", body='{"score": 20.5}'),
-    "a submission to add": request(
-        SCORE, JSON, method="POST", body='{"score": 2, "operator": "add", "name": "Mars"}'
-    ),
-    "a submission that makes a player": request(
-        "/boards/demo/players/newer/score", JSON, method="POST", body='{"score": 7}'
-    ),
-    "a submission of nothing": request(SCORE, JSON, method="POST", body="{}"),
-    "a submission to no board": request(
-        "/boards/nothing/players/x/score/", JSON, method="POST", body='{"score": 7}'
-    ),
-    "a board with more": request("/boards/demo/?fields=settings,count,rank,meta&limit=3"),
-    "a board with nonsense": request("/boards/demo?fields=nonsense"),
-    "a player with meta": request("/boards/demo/players/venus/?fields=meta"),
-    "a player with nonsense": request("/boards/demo/players/venus/?fields="),
     "no JSON": request(ADD, JSON, method="POST", body="{"),
     "a page's own addition": request(ADD, "Sec-Fetch-Site: same-origin", method="POST"),
     "a page's token": request("/boards/demo/", "Authorization: Bearer x", "Cookie: a=b"),

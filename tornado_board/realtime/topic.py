@@ -123,13 +123,13 @@ class Topic:
         """
         async with self._turn:
             private = shows_private(event.data)
-            self.current = event
-            self._encoded.clear()
             if private and not self._private:
                 # Who may go on listening comes back at once; nobody else is sent what follows. A
                 # long-poll looks at that itself before it answers with the event.
                 self._finish(long_polls=False)
             self._private = private
+            self.current = event
+            self._encoded.clear()
             self._sent_at = time.monotonic()
             self.wake()
             before, self._sent_last = self._sent_last, event

@@ -39,13 +39,7 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
 
 
 class _Boards(Handler):
-    async def send_whole(
-        self,
-        board: Board,
-        count: Awaitable[int],
-        status: int = 200,
-        fields: tuple[tuple[str, str], ...] = (),
-    ) -> None:
+    async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
         """Answer with a board that was written, and with its `count` of players if the store can
         tell it."""
         self.gate.privacy.note(board.id, board.private)
@@ -53,7 +47,7 @@ class _Boards(Handler):
             players = await count
         except StoreError:
             players = None  # the board was written all the same
-        self.send_json(answers.whole_board(board, players), status, fields)
+        self.send_json(answers.whole_board(board, players), status)
 
 
 class BoardsHandler(_Boards):
@@ -109,7 +103,7 @@ class BoardsHandler(_Boards):
 
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return await streams.stream(asked, board_id)
     limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
     fields = names(asked, "fields", "settings", "count", "meta", "rank")
@@ -126,7 +120,7 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
 
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
@@ -183,13 +177,13 @@ class BoardHandler(_Boards):
 
 async def events(asked: Asked, board_id: str) -> Answer | Opened:
     """Long-poll, or the event stream."""
-    serve = streams.stream if parameters.wants_stream(asked) else polls.long_poll
+    serve = streams.stream if wants_stream(asked) else polls.long_poll
     return await serve(asked, board_id)
 
 
 def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
     """The same, where that takes no waiting."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return streams.stream_at_once(asked, board_id)
     return polls.poll_at_once(asked, board_id)
 
@@ -206,7 +200,7 @@ class EventsHandler(Handler):
 
 
 async def _serve(handler: Handler, board_id: str) -> None:
-    if handler.request.method == "HEAD" and parameters.wants_stream(handler):
+    if handler.request.method == "HEAD" and wants_stream(handler):
         await _serve_stream_head(handler, board_id)
     else:
         await handler.serve("GET", board_id)

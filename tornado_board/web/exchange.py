@@ -45,8 +45,6 @@ class Services:
     log: ReplayLog
     hub: Hub
     catch_ups: CatchUps
-    ranks: Ranks
-    gate: Gate
     reads: BoardReads
     ranks: Ranks
     gate: Gate
@@ -96,13 +94,6 @@ class Asked(Protocol):
 
         Raises `Problem` 429 where the address holds as many boards as it may.
         """
-
-    @property
-    def until(self) -> float | None:
-        """From when on the caller may not do this any more, in seconds since 1970."""
-
-    def check(self, board_id: str) -> None:
-        """Raise `Problem` unless the caller may still do to this board what the request asks."""
 
     #: Whether the client went away, or can't be told from one that did: see `gone`.
     client_gone: bool

@@ -139,14 +139,6 @@ class Exchange:
             raise share.shares.too_many_boards()
 
     @property
-    def until(self) -> float | None:
-        return None if self.admitted.token is None else self.admitted.token.until
-
-    def check(self, board_id: str) -> None:
-        attempt = msgspec.structs.replace(self.attempt, board=board_id)
-        self.services.gate.check(self.admitted, attempt)
-
-    @property
     def gone(self) -> asyncio.Future[None]:
         if self._gone is None:
             self._gone = asyncio.get_running_loop().create_future()
@@ -212,10 +204,6 @@ class FastPath:
             link.share.drop()
             return Outcome.LEFT  # whatever is wrong with it, the handler tells
         try:
-            self._gate.charge(attempt, admitted)
-        except Problem:
-            return Outcome.LEFT  # it does not count there
-        try:
             link.socket.recv(request.length)
         except OSError:
             link.share.drop()
@@ -242,7 +230,7 @@ class FastPath:
             if not link.is_open:
                 return
             sock, release = link.give()
-            log_stream_started(exchange.path, exchange.attempt.address)
+            log_stream_started(exchange.path, exchange.address)
             head = streams.response_head(cors, result.wire)
             subscriber = Subscriber(sock, self.poller, release)
             streams.begin(self.services.hub, result, subscriber, head, exchange.until)
@@ -263,7 +251,7 @@ class FastPath:
             exchange.path,
             status,
             time.time() - request.started,
-            exchange.attempt.address,
+            exchange.address,
             quiet=exchange.client_gone,
         )
 
@@ -355,19 +343,3 @@ class FastPath:
             return False
         share.shares.move(share, address)
         return True
-
-
-def _attempt(request: PlainRequest, action: Action, ids: tuple[str, ...], address: str) -> Attempt:
-    """As `gate.attempt_of` has it."""
-    return Attempt(
-        action,
-        ids[0] if ids else None,
-        ids[1] if len(ids) > 1 else None,
-        address,
-        request.get("Authorization", None),
-        request.get("Cookie", None),
-        request.query.get("ticket"),
-        request.get("Host", ""),
-        request.get("Origin", None),
-        request.get("Sec-Fetch-Site", None),
-    )

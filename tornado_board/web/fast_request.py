@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, overload
+from typing import Any
 
 import httptools
 
@@ -64,13 +64,7 @@ class PlainRequest:
         self.closing = fields.get(b"connection", b"").lower() == b"close"
         self.started = time.time()
 
-    @overload
-    def get(self, name: str, default: str) -> str: ...
-
-    @overload
-    def get(self, name: str, default: None) -> str | None: ...
-
-    def get(self, name: str, default: str | None) -> str | None:
+    def get(self, name: str, default: str) -> str:
         """The field `name`, or `default` where it is not there."""
         value = self.fields.get(_key(name))
         return default if value is None else value.decode("latin-1")

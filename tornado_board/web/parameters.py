@@ -77,23 +77,3 @@ def wants_stream(asked: Asked) -> bool:
         return _wants_event_stream(accept, stream)
     except ValueError as error:
         raise Problem(400, f"stream: {error}.") from None
-
-
-def flag(asked: Asked, name: str) -> bool:
-    """``1``, or nothing at all, for yes and ``0`` for no, as which it counts where it is left out.
-    Raises `Problem` 400."""
-    text = asked.argument(name)
-    if text not in (None, "", "0", "1"):
-        raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
-    return text not in (None, "0")
-
-
-def fields(asked: Asked, *known: str) -> tuple[str, ...]:
-    """The parameter ``fields``: names of those `known`. Raises `Problem` 400."""
-    text = asked.argument("fields")
-    if text is None:
-        return ()
-    names = tuple(text.split(","))
-    if not set(known).issuperset(names):
-        raise Problem(400, f"fields: must be of {', '.join(known)}, with commas between them.")
-    return names

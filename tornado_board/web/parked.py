@@ -84,18 +84,6 @@ class ParkedPoll:
                 self.close()
         return len(data)
 
-    def _conclude(self, data: Message) -> None:
-        """Answer with `data`, or with why the client may not have it any more."""
-        answer = self._refusal() or poll_answer(data)
-        self._path.conclude(self._exchange, self._ids, answer)
-
-    def _refusal(self) -> Answer | None:
-        try:
-            self._exchange.check(self._ids[0])
-        except Problem as problem:
-            return problem_answer(problem)
-        return None
-
     def sent(self, data: Message, count: int) -> None:
         """It always takes all."""
 

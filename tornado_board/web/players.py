@@ -35,12 +35,12 @@ class PlayersHandler(Handler):
         limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
         fields = names(self, "fields", "meta")
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
-        players = [shown_player(player, shown_fields) for player in page.players]
+        players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, shown_fields):
+        if links := _links(path, page, limit, fields):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
@@ -132,13 +132,13 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, shown: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
     rest: dict[str, str | int] = {"limit": limit}
-    if shown:
-        rest["fields"] = ",".join(shown)
+    if fields:
+        rest["fields"] = ",".join(fields)
     links = []
     for relation, name, player in (
         *(("next", "after", page.players[-1]) for _ in range(page.has_next)),
