@@ -162,7 +162,7 @@ async def heard(rig: Rig) -> None:
     if "marker" not in rig.hub.board_ids():
         await board(rig, players=1, id="marker")
         await rig.hub.open("marker")
-    score = (await rig.store.add_score("marker", "p0", 1)).score
+    score = (await rig.store.add_score("marker", "p0", 1)).player.score
     await until(lambda: rig.scores("marker")["p0"] == score, "the marker")
     await until(
         lambda: all(live.state.state is State.QUIET for live in rig.boards._boards.values())
