@@ -303,7 +303,6 @@ async def test_the_fast_path_takes_what_may_come_in_and_nothing_else(
     async with guarded(settings) as served:
         looks = Looks(served, monkeypatch)
         await served.hub.open(PRIVATE_BOARD)  # so that it is known at once to be private
-        await asyncio.sleep(0.05)
         for request in served_fast:
             bad = {**BAD, **FOREIGN_BOARD, **LESS, "another player's": FOREIGN_PLAYER}
             bad |= {s: GOOD[s] for s in SCOPES if s not in ENOUGH[request.action]}
@@ -315,8 +314,13 @@ async def test_the_fast_path_takes_what_may_come_in_and_nothing_else(
                     assert looks.taken() == 0, (request, headers)
                 for scope in ENOUGH[request.action]:
                     for headers in (bearer(GOOD[scope]), cookie(GOOD[scope])):
-                        status, _ = await ask(served, request, {**more, **headers}, target=target)
-                        assert (status < 300, looks.taken()) == (True, 1), (request, target)
+                        # Now and then the store has to be asked whether the board is private.
+                        async with asyncio.timeout(PATIENCE):
+                            while not looks.taken():
+                                status, _ = await ask(
+                                    served, request, {**more, **headers}, target=target
+                                )
+                                assert status < 300, (request, target)
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -289,6 +289,8 @@ LEFT = {
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "no blank before a colon": request("/boards/demo/", "X : y"),
     "an empty name": request("/boards/demo/", ": y"),
+    "two blanks": request("/boards/demo/ "),
+    "a blank at the end": request("/boards/demo/", version="HTTP/1.1 "),
     "no version": b"GET /boards/demo/\r\n\r\n",
     "a line end before it": b"\r\n" + request("/boards/demo/"),
 }

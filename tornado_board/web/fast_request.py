@@ -115,6 +115,8 @@ def read(data: bytes) -> PlainRequest | None:
     target = message.target
     if not target.startswith("/") or not target.isascii():
         return None
+    if not head.startswith(b"%b %b HTTP/1.1\r\n" % (method, target.encode())):
+        return None  # the parser takes several blanks for one
     for escape in _ESCAPES:  # five searches in C are quicker than a look at each character
         if escape in target:
             return None
