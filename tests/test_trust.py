@@ -81,8 +81,8 @@ FOREIGN_PLAYER = token(scope="submit", sub="bob")
 LESS = {"no scope": token(), "unknown scope": token(scope="root")}
 BAD = {
     "expired": token(scope="admin", exp=time.time() - 60),
-    "not yet valid": token(scope="admin", nbf=time.time() + 60),
-    "not yet issued": token(scope="admin", iat=time.time() + 60),
+    "not yet valid": token(scope="admin", nbf=time.time() + 3600),
+    "not yet issued": token(scope="admin", iat=time.time() + 3600),
     "without an end": forged({"alg": "HS256"}, {"scope": "admin"}, SECRET.encode()),
     "wrong key": token("another secret of at least 32 bytes...", scope="admin"),
     "none": forged({"alg": "none"}, claims(scope="admin")),
