@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import rethinkdb
 
@@ -28,6 +29,15 @@ from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
+
+# How long an example takes to make or to try depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "busy machine",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("busy machine")
 
 #: What stands for a store's own in the names of its keys.
 IDENTITY = "test"

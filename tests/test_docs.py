@@ -13,7 +13,6 @@ from tornado_board.command_line import flag, variables
 from tornado_board.settings import FIELDS
 from tornado_board.web import problems
 from tornado_board.web.application import ROUTES
-from tornado_board.web.exchange import STATUSES
 
 from .server_process import ROOT
 
@@ -55,7 +54,7 @@ def test_every_status_of_an_error_is_in_the_docs_and_the_other_way_round() -> No
     given = {
         int(status) for status in re.findall(r"(?:Problem|HTTPError|Denied)\(\s*(\d{3})\b", sources)
     }
-    given |= {*STATUSES.values(), *problems._TITLES, *problems._DETAILS}
+    given |= {*problems.STATUSES.values(), *problems._TITLES, *problems._DETAILS}
     errors = HTTP_API.partition("\n## Errors\n")[2]
     named = {
         int(status)

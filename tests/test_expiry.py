@@ -8,6 +8,7 @@ import dataclasses
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,12 @@ def end_of(why: End, joined: Joined | None, last: Message) -> bytes:
 
 def raw_end_of(why: End, joined: Joined | None, last: Message) -> bytes:
     return last + RAW.end(None, why)
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "tornado"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """For a server with the fast path, and for one without."""
+    return dataclasses.replace(settings, fast_path=request.param)
 
 
 class Clock:
@@ -284,3 +291,31 @@ async def test_who_listens_to_a_board_that_becomes_private_hears_no_more(
         await until(lambda: topic.listeners == 1)
         await change(served, "demo", name="Known")
         assert re.findall(r'"name":"([KHD]\w+)', await going_on) == ["Known"]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_stream_that_opens_while_its_board_becomes_private_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was let in when the board was public, and would hear what comes after."""
+    async with guarded(settings) as served:
+        topic = await served.hub.open("demo")
+        asked, go_on = asyncio.Event(), asyncio.Event()
+        confirm = served.hub.confirm
+
+        async def slowly(*arguments: Any, **named: Any) -> None:
+            asked.set()
+            await go_on.wait()
+            await confirm(*arguments, **named)
+
+        monkeypatch.setattr(served.hub, "confirm", slowly)
+        monkeypatch.setattr(served.hub, "is_confirmed", lambda *_, **__: False)
+        request = STREAM.replace("shut", "demo") % ("1", "Connection: close\r\n")
+        opening = asyncio.ensure_future(whole(served, request))
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await change(served, "demo", name="Hidden", private=True)
+        await until(lambda: "Hidden" in topic.current.data)
+        go_on.set()
+        got = await opening
+        assert got.startswith("HTTP/1.1 401")
+        assert "Hidden" not in got

@@ -105,7 +105,7 @@ async def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(
             assert answer.status == 421, (method, target)
             assert "allowed_hosts" in problem(answer)
         assert (await served.request("HEAD", "/", headers={"Host": EVIL})).body == b""
-        # in one piece, as the short cut takes them
+        # in one piece, as the fast path takes them
         stream = f"GET /boards/demo/ HTTP/1.1\r\nHost: {EVIL}\r\nAccept: text/event-stream\r\n\r\n"
         assert parse(await served.send(stream.encode())).status == 421
         # the target's authority is what counts

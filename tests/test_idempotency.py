@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from tornado_board.models import is_id
 from tornado_board.store import KeyReused, Once
 from tornado_board.web import idempotency
-from tornado_board.web.exchange import Answer
-from tornado_board.web.idempotency import Repeats, id_of, once_of
+from tornado_board.web.idempotency import Answer, Repeats, id_of, once_of
 from tornado_board.web.problems import Problem
 
-ANSWER = Answer(201, b"{}\n", fields=(("Location", "/boards/b/"),))
+ANSWER = Answer(201, (("Location", "/boards/b/"),), b"{}\n")
 
 
 def test_an_answer_is_given_again_to_the_same_request() -> None:
@@ -51,7 +50,7 @@ def test_answers_are_bounded_by_number_bytes_and_time() -> None:
 
     def give(key: str, body: bytes) -> None:
         repeat = repeats.begin(Once(key, "r"))
-        repeat.keep(Answer(200, body))
+        repeat.keep(Answer(200, (), body))
         repeat.end()
 
     def is_kept(key: str) -> bool:

@@ -332,7 +332,7 @@ async def test_one_address_cannot_hold_every_board(settings: Settings) -> None:
         await until(lambda: sum(served.server.shares._boards.values()) == 2)
         for data in (
             STREAM % ("c", ""),
-            STREAM % ("c", "X-Real-IP: 127.0.0.1\r\n"),  # not by the short cut
+            STREAM % ("c", "X-Real-IP: 127.0.0.1\r\n"),  # not by the fast path
             POLL % ("c", since, ""),
         ):
             assert await status(data) == 429

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from tornado_board.settings import Settings
 from tornado_board.web import boards as boards_module
 from tornado_board.web.application import ROUTES
 from tornado_board.web.handler import Handler
+from tornado_board.web.links import Link, Outcome
 
 from .serving import PATIENCE, Served, parse, serving
 from .tokens import PRIVATE, SECRET, claims, forged, public_pem, tampered, token
@@ -95,8 +97,8 @@ FOREIGN_PLAYER = token(scope="submit", sub="bob")
 LESS = {"no scope": token(), "unknown scope": token(scope="root")}
 BAD = {
     "expired": token(scope="admin", exp=time.time() - 60),
-    "not yet valid": token(scope="admin", nbf=time.time() + 60),
-    "not yet issued": token(scope="admin", iat=time.time() + 60),
+    "not yet valid": token(scope="admin", nbf=time.time() + 3600),
+    "not yet issued": token(scope="admin", iat=time.time() + 3600),
     "without an end": forged({"alg": "HS256"}, {"scope": "admin"}, SECRET.encode()),
     "wrong key": token("another secret of at least 32 bytes...", scope="admin"),
     "none": forged({"alg": "none"}, claims(scope="admin")),
@@ -116,9 +118,31 @@ ENOUGH = {
 }
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return dataclasses.replace(settings, token_secret=SECRET)
+@pytest.fixture(params=[True, False], ids=["fast", "tornado"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """For a server with the fast path, and for one without."""
+    return dataclasses.replace(settings, token_secret=SECRET, fast_path=request.param)
+
+
+class Looks:
+    """What became of the looks of a server's fast path."""
+
+    def __init__(self, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        path = served.server.fast_path
+        assert path is not None
+        look = path.look
+
+        def counted(link: Link) -> Outcome:
+            outcome = look(link)
+            self.outcomes[outcome] += 1
+            return outcome
+
+        monkeypatch.setattr(path, "look", counted)
+
+    def taken(self) -> int:
+        """How many requests were taken since this was asked last."""
+        return self.outcomes.pop(Outcome.TAKEN, 0)
 
 
 @contextlib.asynccontextmanager
@@ -158,7 +182,7 @@ async def ask(
     at_once: bool = True,
 ) -> tuple[int, str]:
     """The status, and the header: of a stream nothing else can be waited for. Unless it is sent
-    `at_once`, no short cut takes it."""
+    `at_once`, its head comes in two pieces."""
     body = request.body
     lines = {"Host": "localhost", "Connection": "close", **headers}
     if body is not None:
@@ -183,8 +207,8 @@ async def ask(
 
 
 def transports(request: Request) -> Iterator[tuple[dict[str, str], str, bool]]:
-    """Each way in which a request may come: more fields of its header, its target, and whether a
-    short cut may take it."""
+    """Each way in which a request may come: more fields of its header, its target, and whether in
+    one piece."""
     target = request.target()
     yield {}, target, True
     if request.action is Action.READ and request.method == "GET":
@@ -293,6 +317,37 @@ async def test_who_may_is_let_in_everywhere(settings: Settings) -> None:
                             served, request, {**more, **headers}, target=target, at_once=at_once
                         )
                         assert status < 400 or status == 409, (request, name, status)
+
+
+@pytest.mark.parametrize("settings", [True], indirect=True)
+@pytest.mark.gen_test(timeout=60)
+async def test_the_fast_path_takes_what_may_come_in_and_nothing_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = {shape_of(pattern): handler for pattern, handler in ROUTES}
+    served_fast = [r for r in GUARDED if r.method in handlers[r.shape].resources]
+    assert len(served_fast) >= 5
+    async with guarded(settings) as served:
+        looks = Looks(served, monkeypatch)
+        await served.hub.open(PRIVATE_BOARD)  # so that it is known at once to be private
+        for request in served_fast:
+            bad = {**BAD, **FOREIGN_BOARD, **LESS, "another player's": FOREIGN_PLAYER}
+            bad |= {s: GOOD[s] for s in SCOPES if s not in ENOUGH[request.action]}
+            for more, target, at_once in transports(request):
+                if not at_once:
+                    continue
+                for headers in ({}, *map(bearer, bad.values()), *map(cookie, bad.values())):
+                    await ask(served, request, {**more, **headers}, target=target)
+                    assert looks.taken() == 0, (request, headers)
+                for scope in ENOUGH[request.action]:
+                    for headers in (bearer(GOOD[scope]), cookie(GOOD[scope])):
+                        # Now and then the store has to be asked whether the board is private.
+                        async with asyncio.timeout(PATIENCE):
+                            while not looks.taken():
+                                status, _ = await ask(
+                                    served, request, {**more, **headers}, target=target
+                                )
+                                assert status < 300, (request, target)
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -197,7 +197,7 @@ def read(data: bytes, wire: SSEWire) -> tuple[bytes, bool]:
 def join(topic: Topic, client: PlainClient | SecureClient, wire: SSEWire, first: Message) -> None:
     """As a handler does it."""
     hub = cast(Any, None)  # which is needed for streams that end at a time
-    streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"", None)
+    streams.begin(hub, Opened(topic, wire, first), client.subscriber, b"")
 
 
 async def keep_alive(topic: Topic) -> None:

@@ -17,12 +17,13 @@ from .tokens import SECRET, token
 SLOW = 0.001
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
+@pytest.fixture(params=[True, False], ids=["fast", "tornado"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """Each rate lets one write through at once, and the next after 1,000 s."""
     return dataclasses.replace(
         settings,
         token_secret=SECRET,
+        fast_path=request.param,
         writes_per_token=SLOW,
         writes_per_player=0,
         writes_per_address=0,

@@ -22,12 +22,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from tornado_board.models import board_json
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.realtime.topic import Topic
 from tornado_board.replay import Event, EventId
 from tornado_board.store import Store, StoreUnavailable
 from tornado_board.tasks import Shared
+from tornado_board.web import answers
 
 #: Seconds for which what was read may be used again.
 FRESH = 1.0
@@ -52,7 +52,7 @@ class _Kept(NamedTuple):
 
 
 class BoardReads:
-    """Reads boards, each with as many of its best players as the board says (`Board.top`)."""
+    """Reads boards, each with as many of its best players as it shows (`Board.top`)."""
 
     def __init__(self, store: Store, hub: Hub, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -112,8 +112,8 @@ class BoardReads:
 
     async def _ask(self, board_id: str, position: EventId | None) -> BoardRead:
         ranking = await self._store.ranking(board_id, 0)
-        players = ranking.players[: ranking.board.top]
-        return BoardRead(board_json(ranking.board, players), position)
+        board = ranking.board
+        return BoardRead(answers.board(board, ranking.players[: board.top]), position)
 
     async def _read(self, topic: Topic, event: Event, writes: int) -> BoardRead:
         board_id, began = topic.board_id, self._clock()

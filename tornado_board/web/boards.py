@@ -13,13 +13,13 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, parameters, polls, streams
+from tornado_board.web import answers, polls, streams
 from tornado_board.web.board_reads import BoardRead
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
-from tornado_board.web.written import location
+from tornado_board.web.parameters import identifier, integer, names, wants_stream
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -40,13 +40,7 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
 
 
 class _Boards(Handler):
-    async def send_whole(
-        self,
-        board: Board,
-        count: Awaitable[int],
-        status: int = 200,
-        fields: tuple[tuple[str, str], ...] = (),
-    ) -> None:
+    async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
         """Answer with a board that was written, and with its `count` of players if the store can
         tell it."""
         self.gate.privacy.note(board.id, board.private)
@@ -54,7 +48,7 @@ class _Boards(Handler):
             players = await count
         except StoreError:
             players = None  # the board was written all the same
-        self.send_json(answers.whole_board(board, players), status, fields)
+        self.send_json(answers.whole_board(board, players), status)
 
 
 class BoardsHandler(_Boards):
@@ -62,9 +56,9 @@ class BoardsHandler(_Boards):
 
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
-        fields = parameters.fields(self, "settings")
-        limit = self.integer_argument("limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards, after = await self._listed(limit + 1, self.id_argument("after"))
+        fields = names(self, "fields", "settings")
+        limit = integer(self, "limit", MOST_BOARDS, 1, MOST_BOARDS)
+        boards, after = await self._listed(limit + 1, identifier(self, "after"))
         if len(boards) > limit:
             boards = boards[:limit]
             after = boards[-1].id
@@ -103,17 +97,17 @@ class BoardsHandler(_Boards):
         board = await self.store.create_board(new, once)
         self.ranks.forget(board.id)
         self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
+        self.created(path_of(board.id))
         # Not the ranks' count: who makes a board does not ask for its ranks yet.
-        where = location(self, path_of(board.id))
-        await self.send_whole(board, self.store.count(board.id), 201, (where,))
+        await self.send_whole(board, self.store.count(board.id), 201)
 
 
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return await streams.stream(asked, board_id)
-    limit = parameters.integer(asked, "limit", 0, 1, MOST_PLAYERS)
-    fields = parameters.fields(asked, "settings", "count", "meta", "rank")
+    limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
+    fields = names(asked, "fields", "settings", "count", "meta", "rank")
     services = asked.services
     if not limit and not fields:
         return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
@@ -122,15 +116,16 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
     ranking = await services.store.ranking(board_id, limit)
     players = ranking.players[: limit or ranking.board.top]
     count = await services.ranks.count(board_id) if "count" in fields else None
-    return _shown(BoardRead(answers.board(ranking.board, players, fields, count), position))
+    return _answer(BoardRead(answers.board(ranking.board, players, fields, count), position))
 
 
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return streams.stream_at_once(asked, board_id)
-    is_usual = asked.argument("limit") is None and asked.argument("fields") is None
-    if _wants_anew(asked) or not is_usual:
+    if _wants_anew(asked):
+        return None
+    if asked.argument("limit") is not None or asked.argument("fields") is not None:
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
@@ -148,12 +143,14 @@ async def _position(services: Services, board_id: str) -> EventId | None:
         return None  # a board may be readable without being live; reading it will tell
 
 
-@functools.lru_cache(maxsize=256)
-def _shown(read: BoardRead) -> Answer:
+def _answer(read: BoardRead) -> Answer:
     fields: tuple[tuple[str, str], ...] = (("Cache-Control", "no-cache"), ("Vary", "Accept"))
     if read.position is not None:
         fields = (("Last-Event-ID", str(read.position)), *fields)
     return Answer(200, f"{read.json}\n".encode(), fields=fields)
+
+
+_shown = functools.lru_cache(maxsize=256)(_answer)
 
 
 class BoardHandler(_Boards):
@@ -181,13 +178,13 @@ class BoardHandler(_Boards):
 
 async def events(asked: Asked, board_id: str) -> Answer | Opened:
     """Long-poll, or the event stream."""
-    serve = streams.stream if parameters.wants_stream(asked) else polls.long_poll
+    serve = streams.stream if wants_stream(asked) else polls.long_poll
     return await serve(asked, board_id)
 
 
 def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
     """The same, where that takes no waiting."""
-    if parameters.wants_stream(asked):
+    if wants_stream(asked):
         return streams.stream_at_once(asked, board_id)
     return polls.poll_at_once(asked, board_id)
 

@@ -97,7 +97,7 @@ def content_type(headers: Mapping[str, str], taken: Sequence[str]) -> str:
     """The type of a request's body, one of `taken`. Raises `Problem` 415 if it is none of them, or
     the body is not plain UTF-8."""
     if headers.get("Content-Type", "") == JSON and headers.get("Content-Encoding", "") == "":
-        return JSON  # always taken, and what most send
+        return JSON  # which is taken everywhere
     named, *parameters = (p.strip().lower() for p in headers.get("Content-Type", "").split(";"))
     accepted = ", ".join(taken)
     hint = {"Accept-Post": accepted, "Accept-Patch": accepted}

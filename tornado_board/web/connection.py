@@ -38,10 +38,10 @@ class Connection(Stream):
         self.server = server
         self.share = share
         self.phase = Phase.DETACHED
-        self._watcher: Callable[[], None] | None = None
-        self._end: EndWatch | None = None
         #: What the body of the present request takes, if it is a large one.
         self.reservation: Reservation | None = None
+        self._watcher: Callable[[], None] | None = None
+        self._end: EndWatch | None = None
         #: Whether the fast path has left what is there now.
         self.looked = False
         super().__init__(sock, *args, **kwargs)
@@ -70,21 +70,6 @@ class Connection(Stream):
             with contextlib.suppress(OSError):  # there may be no file descriptor left
                 self.server.linger(plain_stream(self.socket.dup()), response)
         super().close()
-
-    def reserve(self, size: int) -> None:
-        """Have room for `size` bytes of a large body until the request was answered.
-
-        Raises what `BodyRoom.reserve` raises.
-        """
-        if self.reservation is None:
-            self.reservation = Reservation(self.share.key)
-        self.server.body_room.reserve(self.reservation, size)
-
-    def release(self) -> None:
-        """Give back what was reserved."""
-        if self.reservation is not None:
-            self.server.body_room.release(self.reservation)
-            self.reservation = None
 
     # What the fast path asks for
 
@@ -162,6 +147,21 @@ class Connection(Stream):
         the limits. What was written here before must have reached the socket.
         """
         return self.give_socket(), self.share.leave
+
+    def reserve(self, size: int) -> None:
+        """Have room for `size` bytes of a large body until the request was answered.
+
+        Raises what `BodyRoom.reserve` raises.
+        """
+        if self.reservation is None:
+            self.reservation = Reservation(self.share.key)
+        self.server.body_room.reserve(self.reservation, size)
+
+    def release(self) -> None:
+        """Give back what was reserved."""
+        if self.reservation is not None:
+            self.server.body_room.release(self.reservation)
+            self.reservation = None
 
     def has_to_answer(self) -> bool:
         return self.phase in (Phase.BODY, Phase.ANSWER, Phase.SENDING)

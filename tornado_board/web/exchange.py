@@ -15,7 +15,7 @@ import msgspec
 import ujson
 
 from tornado_board.realtime.catchup import CatchUps
-from tornado_board.realtime.hub import Hub, LimitReached
+from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.realtime.topic import Topic
@@ -23,20 +23,9 @@ from tornado_board.realtime.wires import Message
 from tornado_board.realtime.wires.gzip_sse import GzipStream
 from tornado_board.realtime.wires.sse import EventStream
 from tornado_board.realtime.wires.websocket import WebSocket
-from tornado_board.replay import EventId, LogUnavailable, ReplayLog
+from tornado_board.replay import EventId, ReplayLog
 from tornado_board.settings import Settings
-from tornado_board.store import (
-    AlreadyExists,
-    HasPlayers,
-    Invalid,
-    KeyReused,
-    NotFound,
-    Once,
-    OutcomeUnknown,
-    OutOfRange,
-    Store,
-    StoreUnavailable,
-)
+from tornado_board.store import Once, Store
 from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
@@ -50,19 +39,6 @@ JSON = "application/json; charset=utf-8"
 SSEWire = EventStream | GzipStream
 StreamWire = SSEWire | WebSocket
 
-STATUSES: dict[type[Exception], int] = {
-    NotFound: 404,
-    AlreadyExists: 409,
-    HasPlayers: 409,
-    OutOfRange: 422,
-    Invalid: 422,
-    KeyReused: 422,
-    StoreUnavailable: 503,
-    OutcomeUnknown: 503,
-    LogUnavailable: 503,
-    LimitReached: 503,
-}
-
 
 @dataclass(frozen=True)
 class Services:
@@ -72,10 +48,10 @@ class Services:
     log: ReplayLog
     hub: Hub
     catch_ups: CatchUps
+    reads: BoardReads
     ranks: Ranks
     places: Places
     gate: Gate
-    reads: BoardReads
     settings: Settings
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
@@ -110,7 +86,11 @@ class Asked(Protocol):
 
     @property
     def once(self) -> Once | None:
-        """What makes this request's change happen once, if the request has a key for that."""
+        """What makes the request's change happen once, if it has a key for that."""
+
+    def check(self, board_id: str) -> None:
+        """Raise `Problem` unless the request may still do to this board what it does: to be called
+        after it has waited."""
 
     @property
     def upgrades(self) -> bool:
@@ -122,13 +102,6 @@ class Asked(Protocol):
 
         Raises `Problem` 429 where the address holds as many boards as it may.
         """
-
-    @property
-    def until(self) -> float | None:
-        """From when on the caller may not do this any more, in seconds since 1970."""
-
-    def check(self, board_id: str) -> None:
-        """Raise `Problem` unless the caller may still do to this board what the request asks."""
 
     #: Whether the client went away, or can't be told from one that did: see `gone`.
     client_gone: bool
@@ -191,13 +164,3 @@ def problem_answer(problem: Problem) -> Answer:
     """How a client is told of `problem`."""
     fields = (*problem.headers.items(), ("Cache-Control", "no-store"))
     return Answer(problem.status_code, problem.json().encode(), CONTENT_TYPE, fields)
-
-
-def problem_of(error: BaseException | None, status: int) -> Problem:
-    """How a client is told of `error`; `status` is what Tornado would answer."""
-    if isinstance(error, Problem):
-        return error
-    for kind, mapped in STATUSES.items():
-        if isinstance(error, kind):
-            return Problem(mapped, str(error))
-    return Problem(getattr(error, "status_code", status))

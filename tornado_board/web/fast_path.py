@@ -35,7 +35,6 @@ from tornado_board.web.exchange import (
     Services,
     Waiting,
     problem_answer,
-    problem_of,
 )
 from tornado_board.web.fast_request import MOST, PlainRequest, read
 from tornado_board.web.gate import Attempt
@@ -43,7 +42,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.links import Link, Outcome
 from tornado_board.web.parked import ParkedPoll
-from tornado_board.web.problems import Problem
+from tornado_board.web.problems import Problem, problem_of
 from tornado_board.web.rendering import rendered
 from tornado_board.web.shares import neighbourhood
 
@@ -60,28 +59,28 @@ _ETAG_LENGTHS = (42, 44)
 logger = logging.getLogger(__name__)
 
 
-class _Found(NamedTuple):
-    """What serves a path: that path below the base path, and the ids in it."""
+class Found(NamedTuple):
+    """What a path leads to."""
 
     resource: Resource
     action: Action
+    #: The path, below the base path.
     path: str
     ids: tuple[str, ...]
 
 
 class Exchange:
-    """A request that was taken: what a resource is `Asked`."""
+    """A request that was let in: what a resource is `Asked`."""
 
     version = "HTTP/1.1"
-
-    #: A request with a key is not taken, and none for another protocol.
+    #: Requests that are to be carried out once are left, and those for another protocol.
     once = None
     upgrades = False
 
     __slots__ = (
+        "_attempt",
         "_gone",
         "admitted",
-        "attempt",
         "client_gone",
         "headers",
         "link",
@@ -91,20 +90,21 @@ class Exchange:
 
     def __init__(
         self,
-        path: FastPath,
+        services: Services,
         link: Link,
         request: PlainRequest,
+        path: str,
         attempt: Attempt,
         admitted: Allowed,
     ) -> None:
-        self.services = path.services
+        self.services = services
         self.link = link
         self.headers = request
-        #: What the gate let it in for.
-        self.attempt = attempt
-        self.admitted = admitted
         #: As it is to be logged.
-        self.path = request.path
+        self.path = path
+        self._attempt = attempt
+        #: What the request was let in for.
+        self.admitted = admitted
         self.client_gone = False
         self._gone: asyncio.Future[None] | None = None
 
@@ -115,18 +115,30 @@ class Exchange:
         headers: Any = self.headers
         return bodies.decode(headers, self.headers.body, expected, empty=empty, form=form)
 
+    @property
+    def address(self) -> str:
+        """The client's."""
+        return self._attempt.address
+
+    @property
+    def until(self) -> float | None:
+        """From when on the client may not do this any more, in seconds since 1970."""
+        return None if self.admitted.token is None else self.admitted.token.until
+
+    def check(self, board_id: str) -> None:
+        attempt = self._attempt
+        if board_id != attempt.board:
+            attempt = msgspec.structs.replace(attempt, board=board_id)
+        self.services.gate.check(self.admitted, attempt)
+
+    def charge(self) -> None:
+        """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
+        self.services.gate.charge(self._attempt, self.admitted)
+
     def hold(self, *board_ids: str) -> None:
         share = self.link.share
         if not share.hold(*board_ids):
             raise share.shares.too_many_boards()
-
-    @property
-    def until(self) -> float | None:
-        return None if self.admitted.token is None else self.admitted.token.until
-
-    def check(self, board_id: str) -> None:
-        attempt = msgspec.structs.replace(self.attempt, board=board_id)
-        self.services.gate.check(self.admitted, attempt)
 
     @property
     def gone(self) -> asyncio.Future[None]:
@@ -150,7 +162,6 @@ class FastPath:
         self.services = services
         self._hosts = hosts
         self._settings = services.settings
-        self._gate = services.gate
         self._routes = [(re.compile(path), handler) for path, handler in routes]
         self._tasks = Tasks()
         self._resource = functools.lru_cache(maxsize=1024)(self._find)
@@ -182,26 +193,18 @@ class FastPath:
         found = self._resource(request.method, request.path)
         if found is None or not self._counts(link, request):
             return Outcome.LEFT
-        resource, action, path, ids = found
-        attempt = _attempt(request, action, ids, link.share.address)
-        try:
-            admitted = self._gate.at_once(attempt)
-        except Problem:
-            return Outcome.LEFT  # the handler refuses it
-        if admitted is None:
+        exchange = self._let_in(link, request, found)
+        if exchange is None:
             return Outcome.LEFT
-        exchange = Exchange(self, link, request, attempt, admitted)
-        exchange.path = path
+        resource, ids = found.resource, found.ids
         result: Answer | Opened | Waiting | None = None
-        if resource.at_once is not None:
-            try:
-                result = resource.at_once(exchange, *ids)
-            except Exception:
-                return Outcome.LEFT  # whatever is wrong with it, the handler tells
         try:
-            self._gate.charge(attempt, admitted)
-        except Problem:
-            return Outcome.LEFT  # it does not count there
+            if resource.at_once is not None:
+                result = resource.at_once(exchange, *ids)
+            exchange.charge()
+        except Exception:
+            link.share.drop()
+            return Outcome.LEFT  # whatever is wrong with it, the handler tells
         try:
             link.socket.recv(request.length)
         except OSError:
@@ -229,7 +232,7 @@ class FastPath:
             if not link.is_open:
                 return
             sock, release = link.give()
-            log_stream_started(exchange.path, exchange.attempt.address)
+            log_stream_started(exchange.path, exchange.address)
             assert not isinstance(result.wire, WebSocket)
             head = streams.response_head(cors, result.wire)
             subscriber = Subscriber(sock, self.poller, release)
@@ -251,7 +254,7 @@ class FastPath:
             exchange.path,
             status,
             time.time() - request.started,
-            exchange.attempt.address,
+            exchange.address,
             quiet=exchange.client_gone,
         )
 
@@ -270,8 +273,31 @@ class FastPath:
             exchange.link.close()
             raise
 
-    def _find(self, method: str, path: str) -> _Found | None:
-        """What serves `path`."""
+    def _let_in(self, link: Link, request: PlainRequest, found: Found) -> Exchange | None:
+        """Have the gate let the request in; ``None`` where it refuses it, or can't tell at once."""
+        board_id, player_id = (*found.ids, None)[:2]
+        attempt = Attempt(
+            found.action,
+            board_id,
+            player_id,
+            link.share.address,
+            request.find(b"authorization"),
+            request.find(b"cookie"),
+            request.query.get("ticket"),
+            request.get("Host", ""),
+            request.find(b"origin"),
+            request.find(b"sec-fetch-site"),
+        )
+        try:
+            allowed = self.services.gate.at_once(attempt)
+        except Problem:
+            return None
+        if allowed is None:
+            return None
+        return Exchange(self.services, link, request, found.path, attempt, allowed)
+
+    def _find(self, method: str, path: str) -> Found | None:
+        """What `path` leads to."""
         if len(path) > _LONGEST_PATH:
             return None
         prefix = self._settings.path_prefix
@@ -280,10 +306,10 @@ class FastPath:
         for pattern, handler in self._routes:
             match = pattern.fullmatch(path)
             if match is not None:
-                resource = handler.resources.get(method)
-                if resource is None or not all(map(is_id, match.groups())):
+                resource, ids = handler.resources.get(method), match.groups()
+                if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                return _Found(resource, handler.actions.of(method), path, match.groups())
+                return Found(resource, handler.actions.of(method), path, ids)
         return None
 
     def _admits(self, request: PlainRequest) -> bool:
@@ -311,25 +337,12 @@ class FastPath:
             request.get("X-Forwarded-For", ""), request.get("X-Real-Ip", "")
         )
         share = link.share
-        if address is None or address == share.address:
+        if address is None:
+            # Nothing tells of the client; who came before over this connection may be another.
+            return share.address == share.peer
+        if address == share.address:
             return True
         if neighbourhood(address) != share.key and share.shares.exhausted(address):
             return False
         share.shares.move(share, address)
         return True
-
-
-def _attempt(request: PlainRequest, action: Action, ids: tuple[str, ...], address: str) -> Attempt:
-    """As `gate.attempt_of` has it."""
-    return Attempt(
-        action,
-        ids[0] if ids else None,
-        ids[1] if len(ids) > 1 else None,
-        address,
-        request.get("Authorization", None),
-        request.get("Cookie", None),
-        request.query.get("ticket"),
-        request.get("Host", ""),
-        request.get("Origin", None),
-        request.get("Sec-Fetch-Site", None),
-    )

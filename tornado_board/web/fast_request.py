@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, overload
+from typing import Any
 
 import httptools
 
@@ -64,16 +64,15 @@ class PlainRequest:
         self.closing = fields.get(b"connection", b"").lower() == b"close"
         self.started = time.time()
 
-    @overload
-    def get(self, name: str, default: str) -> str: ...
-
-    @overload
-    def get(self, name: str, default: None) -> str | None: ...
-
-    def get(self, name: str, default: str | None) -> str | None:
+    def get(self, name: str, default: str) -> str:
         """The field `name`, or `default` where it is not there."""
         value = self.fields.get(_key(name))
         return default if value is None else value.decode("latin-1")
+
+    def find(self, name: bytes) -> str | None:
+        """The field of that name in lower case."""
+        value = self.fields.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 @functools.lru_cache(maxsize=64)
@@ -116,6 +115,8 @@ def read(data: bytes) -> PlainRequest | None:
     target = message.target
     if not target.startswith("/") or not target.isascii():
         return None
+    if not head.startswith(b"%b %b HTTP/1.1\r\n" % (method, target.encode())):
+        return None  # the parser takes several blanks for one
     for escape in _ESCAPES:  # five searches in C are quicker than a look at each character
         if escape in target:
             return None

@@ -20,7 +20,7 @@ from tornado_board.realtime.ranks import Ranks
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
 from tornado_board.tasks import succeed
-from tornado_board.web import bodies, idempotency, parameters, streams, tornado_internals
+from tornado_board.web import bodies, idempotency, streams, tornado_internals
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.entrance import Entrance
@@ -31,28 +31,29 @@ from tornado_board.web.exchange import (
     Services,
     json_answer,
     problem_answer,
-    problem_of,
 )
 from tornado_board.web.gate import Gate
 from tornado_board.web.handover import hand_over
 from tornado_board.web.idempotency import Repeat
 from tornado_board.web.parameters import ID_RULE
-from tornado_board.web.problems import Problem
+from tornado_board.web.problems import Problem, problem_of
 from tornado_board.web.websocket import is_upgrade
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 logger = logging.getLogger(__name__)
 
-
 #: What resources can have beside OPTIONS.
 METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+
+#: Methods that change nothing.
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 #: The methods whose requests may have an idempotency key: the others do the same each time.
 _REPEATED = frozenset({"POST", "PATCH"})
 
-#: Methods that change nothing.
-_SAFE = ("GET", "HEAD", "OPTIONS")
+#: What of an answer's header is the request's own.
+_KEPT_HEADERS = ("Content-Type", "Location")
 
 #: Seconds a browser may remember what OPTIONS said.
 _PREFLIGHT_MAX_AGE = 600
@@ -152,7 +153,9 @@ class Handler(Entrance):
         self._repeat = self.services.repeats.begin(once)
         if self._repeat.answer is not None:
             once.replayed = True
-            self.send(self._repeat.answer)
+            status, headers, body = self._repeat.answer
+            kept = dict(headers)
+            self.send(Answer(status, body, kept.pop("Content-Type"), tuple(kept.items())))
 
     @property
     def once(self) -> Once | None:
@@ -186,17 +189,6 @@ class Handler(Entrance):
         return bodies.decode(
             self.request.headers, self.request.body, expected, empty=empty, form=form
         )
-
-    def integer_argument(self, name: str, default: int, low: int, high: int) -> int:
-        """A query parameter that is a whole number from `low` to `high`. Raises `Problem` 400."""
-        return parameters.integer(self, name, default, low, high)
-
-    def id_argument(self, name: str) -> str:
-        """A query parameter that is an id, or an empty string. Raises `Problem` 400."""
-        text = self.get_query_argument(name, "", strip=False)
-        if text and not models.is_id(text):
-            raise Problem(400, f"{name}: {ID_RULE}.")
-        return text
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         try:
@@ -241,23 +233,30 @@ class Handler(Entrance):
 
     def send(self, answer: Answer, *, final: bool = True) -> None:
         """Answer with `answer`. `final`: whether it is to be given again to a request that comes
-        again; what has changed nothing never is."""
+        again."""
+        self._describe(answer)
         if self._repeat is not None:
             if self._repeat.once.replayed:
                 self.set_header(idempotency.REPLAYED, "true")
-            if final and answer.status < 300 and self._repeat.answer is None:
-                self._repeat.keep(answer)
+            if final and self._repeat.answer is None:
+                set_here = self._headers
+                headers = tuple((n, set_here[n]) for n in _KEPT_HEADERS if n in set_here)
+                self._repeat.keep(idempotency.Answer(answer.status, headers, answer.body))
+        self.finish(answer.body)
+
+    def _describe(self, answer: Answer) -> None:
         self.set_status(answer.status)
         self.set_header("Content-Type", answer.content_type)
         for name, value in answer.fields:
             (self.add_header if name == "Vary" else self.set_header)(name, value)
-        self.finish(answer.body)
 
-    def send_json(
-        self, value: object, status: int = 200, fields: tuple[tuple[str, str], ...] = ()
-    ) -> None:
+    def send_json(self, value: object, status: int = 200) -> None:
         """Answer with `value`."""
-        self.send(json_answer(value, status, fields))
+        self.send(json_answer(value, status))
+
+    def created(self, path: str) -> None:
+        """Say where it is that was made: at `path`, below the server's base path."""
+        self.set_header("Location", self.prefix + path)
 
     def no_content(self) -> None:
         self.set_status(204)
@@ -270,7 +269,9 @@ class Handler(Entrance):
             allow = ", ".join(self.allowed)
             self.set_header("Allow", allow)
             problem.detail = f"This resource has no such method; it has {allow}."
-        self.send(problem_answer(problem))
+        answer = problem_answer(problem)
+        self._describe(answer)
+        self.finish(answer.body)
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         ids = getattr(self, "path_args", None)

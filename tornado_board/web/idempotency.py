@@ -12,13 +12,10 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tornado_board.store import KeyReused, Once
 from tornado_board.web.problems import Problem
-
-if TYPE_CHECKING:
-    from tornado_board.web.exchange import Answer
 
 #: The field, and what an answer says that was given before.
 KEY: Final = "Idempotency-Key"
@@ -32,6 +29,14 @@ _LONGEST = 128
 MOST_ANSWERS = 10_000
 _BYTES_OF_ONE = 65_536
 MOST_BYTES = 16 * 2**20
+
+
+class Answer(NamedTuple):
+    """A whole answer, as far as it is this request's own."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
 
 
 class _Kept(NamedTuple):

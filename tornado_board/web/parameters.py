@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 
+from tornado_board.models import is_id
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.exchange import Asked
 from tornado_board.web.problems import Problem
 
-#: What an id has to be.
+#: What an id is, said to whom sends one that is none.
 ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: The longest ``Accept`` that is remembered; browsers send some 140 characters at the most.
@@ -26,6 +27,34 @@ def integer(asked: Asked, name: str, default: int, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
         raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
     return int(text)
+
+
+def identifier(asked: Asked, name: str) -> str:
+    """An id, or an empty string. Raises `Problem` 400."""
+    text = asked.argument(name) or ""
+    if text and not is_id(text):
+        raise Problem(400, f"{name}: {ID_RULE}.")
+    return text
+
+
+def flag(asked: Asked, name: str) -> bool:
+    """``1``, or nothing at all, for yes and ``0`` for no, as which it counts where it is left out.
+    Raises `Problem` 400."""
+    text = asked.argument(name)
+    if text not in (None, "", "0", "1"):
+        raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
+    return text in ("", "1")
+
+
+def names(asked: Asked, name: str, *known: str) -> tuple[str, ...]:
+    """Names of those `known`, with commas between them. Raises `Problem` 400."""
+    text = asked.argument(name)
+    if text is None:
+        return ()
+    given = tuple(text.split(","))
+    if not set(known).issuperset(given):
+        raise Problem(400, f"{name}: must be of {', '.join(known)}, with commas between them.")
+    return given
 
 
 def seconds(asked: Asked, name: str, default: float, most: float) -> float:
@@ -51,23 +80,3 @@ def wants_stream(asked: Asked) -> bool:
         return _wants_event_stream(accept, stream)
     except ValueError as error:
         raise Problem(400, f"stream: {error}.") from None
-
-
-def flag(asked: Asked, name: str) -> bool:
-    """``1``, or nothing at all, for yes and ``0`` for no, as which it counts where it is left out.
-    Raises `Problem` 400."""
-    text = asked.argument(name)
-    if text not in (None, "", "0", "1"):
-        raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
-    return text not in (None, "0")
-
-
-def fields(asked: Asked, *known: str) -> tuple[str, ...]:
-    """The parameter ``fields``: names of those `known`. Raises `Problem` 400."""
-    text = asked.argument("fields")
-    if text is None:
-        return ()
-    names = tuple(text.split(","))
-    if not set(known).issuperset(names):
-        raise Problem(400, f"fields: must be of {', '.join(known)}, with commas between them.")
-    return names

@@ -57,9 +57,10 @@ class ParkedPoll:
         self._ids = ids
         self._since = waiting.since
         loop = asyncio.get_running_loop()
-        until = exchange.until
-        seconds = waiting.seconds if until is None else min(waiting.seconds, until - time.time())
-        self._timer = loop.call_later(max(seconds, 0.0), self.finish, b"")
+        seconds = waiting.seconds
+        if exchange.until is not None:
+            seconds = min(seconds, max(exchange.until - time.time(), 0.0))
+        self._timer = loop.call_later(seconds, self.finish, b"")
         waiting.topic.add(self, poll.WAITING)
         exchange.link.watch(self._on_gone)
 
@@ -75,27 +76,17 @@ class ParkedPoll:
         if data:
             self._leave()
             try:
-                if data.startswith(poll.UNLOGGED) and self._refusal() is None:
+                refused = self._refused()
+                if refused is None and data.startswith(poll.UNLOGGED):
                     # It takes more than this event to tell what the client has missed.
                     self._path.answer(self._exchange, self._resource, self._ids)
                 else:
-                    self._conclude(data)
+                    answer = refused or poll_answer(data)
+                    self._path.conclude(self._exchange, self._ids, answer)
             except Exception:  # the others must not suffer for it
                 logger.exception("a long-poll could not be answered")
                 self.close()
         return len(data)
-
-    def _conclude(self, data: Message) -> None:
-        """Answer with `data`, or with why the client may not have it any more."""
-        answer = self._refusal() or poll_answer(data)
-        self._path.conclude(self._exchange, self._ids, answer)
-
-    def _refusal(self) -> Answer | None:
-        try:
-            self._exchange.check(self._ids[0])
-        except Problem as problem:
-            return problem_answer(problem)
-        return None
 
     def sent(self, data: Message, count: int) -> None:
         """It always takes all."""
@@ -109,12 +100,22 @@ class ParkedPoll:
     def finish(self, end: bytes) -> None:
         """Answer that there is nothing: the time is up, or no event will come."""
         self._leave()
-        self._conclude(poll.nothing(self._since))
+        answer = self._refused() or poll_answer(poll.nothing(self._since))
+        self._path.conclude(self._exchange, self._ids, answer)
 
     def close(self) -> None:
         """Close the connection."""
         self._leave()
         self._exchange.link.close()
+
+    def _refused(self) -> Answer | None:
+        """What the client is told if it may not listen any more: while it waited, its token may
+        have expired."""
+        try:
+            self._exchange.check(self._ids[0])
+        except Problem as problem:
+            return problem_answer(problem)
+        return None
 
     def _on_gone(self) -> None:
         self._exchange.client_gone = True

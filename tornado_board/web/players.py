@@ -16,9 +16,9 @@ from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
-from tornado_board.web.parameters import ID_RULE, fields
+from tornado_board.web.parameters import ID_RULE, integer, names
 from tornado_board.web.problems import Problem
-from tornado_board.web.written import location, wrote
+from tornado_board.web.writes import wrote
 
 #: The parameters that say where a page begins.
 _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
@@ -32,26 +32,22 @@ class PlayersHandler(Handler):
 
     async def get(self, board_id: str) -> None:
         """A page of the board's players."""
-        limit = self.integer_argument("limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
-        shown_fields = fields(self, "meta")
+        limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
+        fields = names(self, "fields", "meta")
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
-        players = [shown_player(player, shown_fields) for player in page.players]
+        players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, shown_fields):
+        if links := _links(path, page, limit, fields):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
 
     async def _page(self, pages: Pages, limit: int) -> Page:
         """The page that the query asks for."""
-        given = {
-            name: text
-            for name in _BEGINNINGS
-            if (text := self.get_query_argument(name, None, strip=False)) is not None
-        }
+        given = {name: text for name in _BEGINNINGS if (text := self.argument(name)) is not None}
         if len(given) > 1:
             raise Problem(400, f"{' and '.join(given)}: send one of them; a page begins once.")
         for name, text in given.items():
@@ -61,7 +57,7 @@ class PlayersHandler(Handler):
                 case "before":
                     return await pages.before(_place(name, text), limit)
                 case "from_rank":
-                    rank = self.integer_argument(name, 1, 1, _MOST_RANK)
+                    rank = integer(self, name, 1, 1, _MOST_RANK)
                     return await pages.from_rank(rank, limit)
                 case "around":
                     if not is_id(text):
@@ -79,17 +75,18 @@ class PlayersHandler(Handler):
         since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
         wrote(self, board_id, player.id, None, player.score, since)
-        where = location(self, path_of(board_id, player.id))
-        self.send_json(answers.player(player), 201, (where,))
+        self.created(path_of(board_id, player.id))
+        self.send_json(answers.player(player), status=201)
 
 
 async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     """The player with its rank."""
-    shown = fields(asked, "meta")
-    found = await asked.services.store.get_player(board_id, player_id)
-    standing = await asked.services.ranks.standing(board_id, found.score)
-    value = answers.player(answers.ranked_player(found, standing), shown)
-    return json_answer(value, fields=(("Cache-Control", "no-cache"),))
+    fields = names(asked, "fields", "meta")
+    services = asked.services
+    found = await services.store.get_player(board_id, player_id)
+    standing = await services.ranks.standing(board_id, found.score)
+    shown = answers.player(answers.ranked_player(found, standing), fields)
+    return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
 
 
 class PlayerHandler(Handler):
@@ -135,13 +132,13 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, shown: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
     rest: dict[str, str | int] = {"limit": limit}
-    if shown:
-        rest["fields"] = ",".join(shown)
+    if fields:
+        rest["fields"] = ",".join(fields)
     links = []
     for relation, name, player in (
         *(("next", "after", page.players[-1]) for _ in range(page.has_next)),

@@ -8,10 +8,37 @@ from collections.abc import Iterable, Mapping
 import tornado.web
 import ujson
 
+from tornado_board.realtime.hub import LimitReached
+from tornado_board.replay import LogUnavailable
+from tornado_board.store import (
+    AlreadyExists,
+    HasPlayers,
+    Invalid,
+    KeyReused,
+    NotFound,
+    OutcomeUnknown,
+    OutOfRange,
+    StoreUnavailable,
+)
+
 CONTENT_TYPE = "application/problem+json; charset=utf-8"
 
 #: Seconds after which a client that was answered 429 or 503 may try again.
 RETRY_AFTER = 2
+
+#: How what the rooms behind this one raise is told.
+STATUSES: dict[type[Exception], int] = {
+    NotFound: 404,
+    AlreadyExists: 409,
+    HasPlayers: 409,
+    OutOfRange: 422,
+    Invalid: 422,
+    KeyReused: 422,
+    StoreUnavailable: 503,
+    OutcomeUnknown: 503,
+    LogUnavailable: 503,
+    LimitReached: 503,
+}
 
 _TITLES = {
     413: "Content Too Large",  # as RFC 9110 calls them; http.client has older names
@@ -82,3 +109,15 @@ class Problem(tornado.web.HTTPError):
 def title(status: int) -> str:
     """What a status is called, the title of a problem of type ``about:blank``."""
     return _TITLES.get(status) or http.client.responses.get(status, "Unknown")
+
+
+def problem_of(error: BaseException | None, status: int) -> Problem:
+    """How a client is told of `error`; `status` is what Tornado would answer."""
+    if isinstance(error, Problem):
+        return error
+    for kind, mapped in STATUSES.items():
+        if isinstance(error, kind):
+            return Problem(mapped, str(error))
+    if isinstance(error, tornado.web.HTTPError):
+        status = error.status_code
+    return Problem(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
@@ -15,11 +15,11 @@ from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
 from tornado_board.web.bodies import JSON, content_type
 from tornado_board.web.bulk import NDJSON
-from tornado_board.web.exchange import Answer, Asked, Resource, json_answer, problem_of
+from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.parameters import flag
-from tornado_board.web.problems import Problem
-from tornado_board.web.written import location, standing, wrote
+from tornado_board.web.problems import Problem, problem_of
+from tornado_board.web.writes import standing, wrote
 
 #: The type of an answer, by that of the request.
 _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson; charset=utf-8"}
@@ -28,16 +28,17 @@ _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson
 async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     """Hand in a score; make the player if there is none."""
     submission = asked.body(Score).submission(player_id)
-    since = asked.services.ranks.position
-    (result,) = await asked.services.store.submit(board_id, [submission], asked.once)
+    services = asked.services
+    since = services.ranks.position
+    (result,) = await services.store.submit(board_id, [submission], asked.once)
     if not isinstance(result, Submitted):
         raise result
     scores = [result.player.score]
     if result.previous is not None:
         scores.append(result.previous)
     wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    stands = await standing(asked, board_id, *scores)
-    return _answer(asked, board_id, result, answers.submitted(result, stands))
+    shown = answers.submitted(result, await standing(asked, board_id, *scores))
+    return _answer(asked, board_id, result, shown)
 
 
 class ScoreHandler(Handler):
@@ -45,37 +46,8 @@ class ScoreHandler(Handler):
     resources: ClassVar = {"POST": Resource(score)}
 
     async def post(self, board_id: str, player_id: str) -> None:
-        """Hand in a score."""
+        """Hand in a score; make the player if there is none."""
         await self.serve("POST", board_id, player_id)
-
-
-async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
-    """Add to the player's score; with ``create``, make the player if there is none."""
-    create = flag(asked, "create")
-    amount = asked.body(Addition, empty=True, form=True).amount
-    since = asked.services.ranks.position
-    result = await asked.services.store.add_score(
-        board_id, player_id, amount, create=create, once=asked.once
-    )
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    stands = await standing(asked, board_id, result.player.score)
-    return _answer(asked, board_id, result, answers.added(result, stands))
-
-
-class ScoreAddHandler(Handler):
-    actions = Actions(post=Action.SUBMIT)
-    resources: ClassVar = {"POST": Resource(score_add)}
-
-    async def post(self, board_id: str, player_id: str) -> None:
-        """Add to the player's score."""
-        await self.serve("POST", board_id, player_id)
-
-
-def _answer(asked: Asked, board_id: str, result: Submitted, shown: dict[str, Any]) -> Answer:
-    """The answer that shows `shown`; if the player was made, it says so, and where it is."""
-    if result.previous is not None:
-        return json_answer(shown)
-    return json_answer(shown, 201, (location(asked, path_of(board_id, result.player.id)),))
 
 
 class ScoresHandler(Handler):
@@ -98,8 +70,7 @@ class ScoresHandler(Handler):
         async for some in bulk.in_slices(outcomes):
             for done in some:
                 if isinstance(done, Submitted):
-                    score = done.player.score
-                    wrote(self, board_id, done.player.id, done.previous, score, since)
+                    wrote(self, board_id, done.player.id, done.previous, done.player.score, since)
         # Who only hands in scores shall not pay for the board's ranks.
         known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
         if self.once is not None and self.once.replayed:
@@ -121,3 +92,34 @@ def _not_known(*_: Number) -> None:
 
 def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:
     return outcome if isinstance(outcome, Submitted) else problem_of(outcome, 500)
+
+
+async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
+    """Add to the player's score; with ``create``, make the player if there is none."""
+    create = flag(asked, "create")
+    amount = asked.body(Addition, empty=True, form=True).amount
+    services = asked.services
+    since = services.ranks.position
+    result = await services.store.add_score(
+        board_id, player_id, amount, create=create, once=asked.once
+    )
+    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
+    shown = answers.added(result, await standing(asked, board_id, result.player.score))
+    return _answer(asked, board_id, result, shown)
+
+
+class ScoreAddHandler(Handler):
+    actions = Actions(post=Action.SUBMIT)
+    resources: ClassVar = {"POST": Resource(score_add)}
+
+    async def post(self, board_id: str, player_id: str) -> None:
+        """Add to the player's score; with ``create``, make the player if there is none."""
+        await self.serve("POST", board_id, player_id)
+
+
+def _answer(asked: Asked, board_id: str, result: Submitted, shown: object) -> Answer:
+    """What was `shown`; 201, and where the player is, if it was made."""
+    if result.previous is not None:
+        return json_answer(shown)
+    location = asked.services.settings.path_prefix + path_of(board_id, result.player.id)
+    return json_answer(shown, 201, (("Location", location),))

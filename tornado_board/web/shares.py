@@ -98,11 +98,12 @@ class Shares:
 class Share:
     """What one connection takes of its address's share."""
 
-    __slots__ = ("address", "board_ids", "key", "shares")
+    __slots__ = ("address", "board_ids", "key", "peer", "shares")
 
     def __init__(self, shares: Shares, address: str) -> None:
         self.shares = shares
-        self.address = address
+        #: The client's address, and that of who has connected: a proxy may tell of the client.
+        self.address = self.peer = address
         #: What the connection is counted under.
         self.key = neighbourhood(address)
         #: The boards that it holds.

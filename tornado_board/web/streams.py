@@ -44,7 +44,7 @@ async def stream(asked: Asked, board_id: str) -> Opened:
         first = await _first_events(services.hub, topic, text, services.catch_ups, wire)
         services.hub.check_room(topic)
         if not topic.ended:
-            asked.check(board_id)  # it may have become private meanwhile
+            asked.check(board_id)  # while it waited, the board may have become private
             return Opened(topic, wire, first)
         # It made room for another or was deleted while the log was read: nothing would come of it.
     raise LimitReached("the board does not stay live; try again")
@@ -78,10 +78,16 @@ def wire_of(asked: Asked) -> SSEWire:
     """How an event stream is sent to this client; in gzip only where the settings allow it."""
     if asked.version != "HTTP/1.1":
         return RAW
-    accepted = asked.headers.get("Accept-Encoding", "")
-    if not asked.services.settings.compress_streams or len(accepted) > _LONGEST_ACCEPT:
+    encodings = asked.headers.get("Accept-Encoding", "")
+    return wire_for(encodings, asked.services.settings.compress_streams)
+
+
+def wire_for(accept_encoding: str, compress: bool) -> SSEWire:
+    """How a stream is sent to an HTTP/1.1 client that accepts these encodings; in gzip only if
+    `compress`."""
+    if not compress or len(accept_encoding) > _LONGEST_ACCEPT:
         return CHUNKED
-    return GZIP if _accepts_gzip(accepted) else CHUNKED
+    return GZIP if _accepts_gzip(accept_encoding) else CHUNKED
 
 
 def first_events(
@@ -130,10 +136,10 @@ def _known(
 
 
 def begin(
-    hub: Hub, opened: Opened, subscriber: Subscriber, head: bytes, until: float | None
+    hub: Hub, opened: Opened, subscriber: Subscriber, head: bytes, until: float | None = None
 ) -> None:
-    """Send `head`, which is the response's, what the stream begins with, and then every event, up
-    to the time from which the client may not listen any more, `until` seconds since 1970."""
+    """Send `head`, which is the response's, what the stream begins with, and then every event; and
+    end when the client may listen no longer, `until` seconds since 1970."""
     topic, wire, first = opened
     opening = wire.opening()
     own = content_of(opening, first)

@@ -1,4 +1,4 @@
-"""What follows a write, whichever way its request came: the ranks are told of it, and asked."""
+"""What follows a write: the ranks are told of it, and asked for the answer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ def wrote(
     since: int,
 ) -> None:
     """Tell the ranks what the store was just told, so that the caller's own write is in them: the
-    player's score `before` and `after`, ``None`` where it was not there.
-
-    `since`: `Ranks.position` before the write began.
-    """
+    player's score `before` and `after`, ``None`` where it was not there. `since`: `Ranks.position`
+    before the write began."""
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
-    if before != after and (once is None or not once.replayed):
+    if before != after and not (once is not None and once.replayed):
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
 
 
@@ -34,8 +32,3 @@ async def standing(asked: Asked, board_id: str, *scores: Number) -> Standing | N
         return await asked.services.ranks.standing(board_id, *scores)
     except StoreError:
         return None
-
-
-def location(asked: Asked, path: str) -> tuple[str, str]:
-    """The field that says where it is that was made: at `path`, below the server's base path."""
-    return "Location", asked.services.settings.path_prefix + path
