@@ -53,8 +53,8 @@ def jwks(*entries: dict[str, Any]) -> bytes:
 
 
 def claims(**claims: Any) -> dict[str, Any]:
-    """`claims`, good for longer than all tests take: some tokens are made when these are found."""
-    return {"exp": time.time() + 6 * 3600, **claims}
+    """`claims`, good for longer than all tests take."""
+    return {"exp": time.time() + 7200, **claims}
 
 
 def token(secret: str = SECRET, **more: Any) -> str:
