@@ -69,11 +69,15 @@ def expired() -> Sent:
 #: Events whose bytes are kept: one that goes to many sets of boards is under another id in each.
 RECENT = 64
 
+#: The longest data, in characters, of an event whose bytes are kept.
+RECENT_LENGTH = 16_384
+
 
 def event_json(sent: Sent) -> bytes:
     """An event as JSON, on one line."""
     event_id = b"null" if sent.id is None else b'"%b"' % str(sent.id).encode()
-    return b'{"id":%b%b' % (event_id, _behind_id(sent.type.name, sent.data))
+    encode = _behind_id if len(sent.data) <= RECENT_LENGTH else _behind_id.__wrapped__
+    return b'{"id":%b%b' % (event_id, encode(sent.type.name, sent.data))
 
 
 @functools.lru_cache(maxsize=RECENT)

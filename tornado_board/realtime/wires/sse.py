@@ -9,7 +9,7 @@ import functools
 import random
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import RECENT, Comment, End, Message, Sent
+from tornado_board.realtime.wires import RECENT, RECENT_LENGTH, Comment, End, Message, Sent
 from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
@@ -95,7 +95,8 @@ def block(sent: Sent) -> bytes:
     does not lose that event. An empty one takes the client's last id from it: one that comes back
     after an event without an id is to get the board as it is, not what it has seen already.
     """
-    lines = _lines(sent.type.name, sent.data)
+    encode = _lines if len(sent.data) <= RECENT_LENGTH else _lines.__wrapped__
+    lines = encode(sent.type.name, sent.data)
     if not sent.type.logged:
         return lines + b"\n"
     if sent.id is None:
