@@ -79,6 +79,11 @@ class Allowed(msgspec.Struct, frozen=True):
     #: The token that it rests on; ``None`` where it would have been allowed without one.
     token: Token | None = None
 
+    @property
+    def until(self) -> float | None:
+        """From when on it may not go on any more, in seconds since 1970; ``None`` for never."""
+        return None if self.token is None else self.token.until
+
 
 class Denied(msgspec.Struct, frozen=True):
     """The request is refused with `status`, 401 or 403. `detail` is fit to be shown to a client."""

@@ -72,7 +72,7 @@ class Entrance(tornado.web.RequestHandler):
     @property
     def until(self) -> float | None:
         """From when on the caller may not do this any more, in seconds since 1970."""
-        return None if self.admitted.token is None else self.admitted.token.until
+        return self.admitted.until
 
     def check(self, board_id: str, *, private: bool = False) -> None:
         """Raise `Problem` unless this request may do to this board, which may be known to be

@@ -123,7 +123,7 @@ class Exchange:
     @property
     def until(self) -> float | None:
         """From when on the client may not do this any more, in seconds since 1970."""
-        return None if self.admitted.token is None else self.admitted.token.until
+        return self.admitted.until
 
     def check(self, board_id: str) -> None:
         attempt = self._attempt

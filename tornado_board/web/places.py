@@ -72,7 +72,7 @@ class PlaceEventsHandler(Handler):
                 # It is gone; or it is there again, as another one.
                 watched = await self._opened(board_id, player_id)
         if watched.tag == since:
-            self.send(poll_answer(poll.same_state(watched.tag)))
+            self.send(poll_answer(poll.nothing(watched.tag)))
         else:
             self.send(poll_answer(poll.state(watched.current, watched.tag)))
 

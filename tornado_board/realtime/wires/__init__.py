@@ -67,20 +67,31 @@ def expired() -> Sent:
 
 
 #: Events whose bytes are kept: one that goes to many sets of boards is under another id in each.
-RECENT = 64
+_RECENT = 64
 
 #: The longest data, in characters, of an event whose bytes are kept.
-RECENT_LENGTH = 16_384
+_RECENT_LENGTH = 16_384
+
+
+def kept_recently(encode: Callable[[str, str], bytes]) -> Callable[[str, str], bytes]:
+    """`encode`, a function of an event's name and data, with what it gave for the newest events
+    kept as far as they are short."""
+    kept = functools.lru_cache(maxsize=_RECENT)(encode)
+
+    @functools.wraps(encode)
+    def encoded(name: str, data: str) -> bytes:
+        return (kept if len(data) <= _RECENT_LENGTH else encode)(name, data)
+
+    return encoded
 
 
 def event_json(sent: Sent) -> bytes:
     """An event as JSON, on one line."""
     event_id = b"null" if sent.id is None else b'"%b"' % str(sent.id).encode()
-    encode = _behind_id if len(sent.data) <= RECENT_LENGTH else _behind_id.__wrapped__
-    return b'{"id":%b%b' % (event_id, encode(sent.type.name, sent.data))
+    return b'{"id":%b%b' % (event_id, _behind_id(sent.type.name, sent.data))
 
 
-@functools.lru_cache(maxsize=RECENT)
+@kept_recently
 def _behind_id(name: str, data: str) -> bytes:
     # The data is JSON already.
     return f',"event":"{name}","data":{data}}}'.encode()

@@ -83,10 +83,6 @@ def _answer(parts: Sequence[bytes], last: EventId | str) -> Message:
 
 
 def state(sent: Sent, tag: str) -> Message:
-    """One event that has no id, and `tag`, which says what it shows."""
-    return Message(b'{"events":[%b],"last_event_id":"%b"}\n' % (event_json(sent), tag.encode()))
-
-
-def same_state(tag: str) -> Message:
-    """That what `tag` says is still so."""
-    return _answer([], tag)
+    """One event that has no id, and `tag`, which says what it shows; see `nothing` for where that
+    is still so."""
+    return _answer([event_json(sent)], tag)

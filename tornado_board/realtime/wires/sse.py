@@ -5,11 +5,10 @@ Rules: the HTML Living Standard, section 9.2 "Server-sent events", and RFC 9112,
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import RECENT, RECENT_LENGTH, Comment, End, Message, Sent
+from tornado_board.realtime.wires import Comment, End, Message, Sent, kept_recently
 from tornado_board.realtime.wires.checksum import Content
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
@@ -95,8 +94,7 @@ def block(sent: Sent) -> bytes:
     does not lose that event. An empty one takes the client's last id from it: one that comes back
     after an event without an id is to get the board as it is, not what it has seen already.
     """
-    encode = _lines if len(sent.data) <= RECENT_LENGTH else _lines.__wrapped__
-    lines = encode(sent.type.name, sent.data)
+    lines = _lines(sent.type.name, sent.data)
     if not sent.type.logged:
         return lines + b"\n"
     if sent.id is None:
@@ -104,7 +102,7 @@ def block(sent: Sent) -> bytes:
     return b"%bid: %b\n\n" % (lines, str(sent.id).encode())
 
 
-@functools.lru_cache(maxsize=RECENT)
+@kept_recently
 def _lines(name: str, data: str) -> bytes:
     if not data.isascii():
         for character, escaped in _LINE_ENDS.items():
