@@ -11,7 +11,9 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import ujson
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
+
+from tornado_board.seasons import PastSeason, Season, partition_of, shown
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -196,6 +198,23 @@ class Board(msgspec.Struct, frozen=True):
     show: tuple[Shown, ...] = ()
     #: Whether reading it needs a token, where the server takes tokens.
     private: bool = False
+    #: Its present season, or another one that was asked for; ``None`` where it has none, so that
+    #: all players are in the first.
+    season: Season | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the season."""
+        return 1 if self.season is None else self.season.number
+
+    @property
+    def partition(self) -> str:
+        """Where the players of the season are."""
+        return partition_of(self.id, self.number)
+
+    def of_season(self, past: PastSeason) -> Board:
+        """The board as of a season that is over: with its order, which may have changed since."""
+        return replace(self, order=past.order, ties=past.ties, season=past.season)
 
     @property
     def ordering(self) -> Ordering:
@@ -231,7 +250,7 @@ class Board(msgspec.Struct, frozen=True):
                 settings[bound] = score_of(settings[bound])
         if "show" in settings:
             settings["show"] = tuple(settings["show"])
-        return cls(id, name, **settings)
+        return cls(id, name, **settings, season=Season.of(stored.get("season")))
 
 
 _ORDERINGS: Final = {
@@ -266,7 +285,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 class Player(msgspec.Struct, frozen=True, gc=False):
-    """A player of one board. Ids are unique within a board.
+    """A player of one board. Ids are unique within a season of a board.
 
     `reached_at` is when it reached its score, ms since 1970, on boards whose ties go to the first
     (`Ordering.reached_at`), otherwise 0. It is in no cycle of references, and there are many: the
@@ -279,6 +298,8 @@ class Player(msgspec.Struct, frozen=True, gc=False):
     reached_at: int = 0
     #: The owner's own.
     meta: Meta = msgspec.field(default_factory=dict)
+    #: The number of its season; its partition says it.
+    season: int = 1
 
     def check(self) -> None:
         """Raises `ValueError` if `meta` is too long."""
@@ -314,7 +335,8 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class PlayerChanged(msgspec.Struct, frozen=True):
-    """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
+    """The player `player_id` of a `season` of board `board_id` is now `player`, or no longer there
+    (``None``).
 
     A player that moves between boards is two changes. `version` grows from one change to the
     next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
@@ -331,6 +353,7 @@ class PlayerChanged(msgspec.Struct, frozen=True):
     player: Player | None
     version: int = 0
     before: Number | msgspec.UnsetType | None = msgspec.UNSET
+    season: int = 1
 
 
 class BoardChanged(msgspec.Struct, frozen=True):
@@ -364,9 +387,12 @@ def board_json(
     """The board as the API and the events show it, as JSON on one line; `extra` stands between the
     name and the players, who are shown with `fields` and with those of `Board.show`."""
     fields = (*board.show, *fields)
+    season = board.season
     text: str = ujson.dumps(
         {
+            # Where `shows_private`, `season_in` and `shows_end` look for it.
             **({"private": True} if board.private else {}),
+            **({} if season is None else {"season": shown(season)}),
             "id": board.id,
             "name": board.name,
             **extra,
@@ -381,3 +407,18 @@ def board_json(
 def shows_private(json: str) -> bool:
     """Whether `json`, which `board_json` gave, is of a private board."""
     return json.startswith('{"private":true,')
+
+
+_SEASON: Final = re.compile(r'\{(?:"private":true,)?"season":\{"number":([0-9]{1,9}),')
+_END: Final = re.compile(_SEASON.pattern + r'"started":"[^"]{20,24}","ended":')
+
+
+def season_in(json: str) -> int:
+    """The number of the season that `json` is of, which `board_json` gave."""
+    match = _SEASON.match(json)
+    return 1 if match is None else int(match[1])
+
+
+def shows_end(json: str) -> bool:
+    """Whether `json`, which `board_json` gave, is the final board of a season that is over."""
+    return _END.match(json) is not None
