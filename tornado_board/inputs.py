@@ -83,6 +83,7 @@ _Number = Annotated[
     int,
     msgspec.Meta(ge=1, le=MOST_NUMBER, description=f"a whole number from 1 to {MOST_NUMBER}"),
 ]
+_Hidden = Annotated[bool, msgspec.Meta(description="true or false")]
 _Meta = Annotated[Meta, msgspec.Meta(description="an object")]
 
 #: What is left out of a body.
@@ -198,6 +199,7 @@ class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):
     name: _Name | Unset = UNSET
     score: _Score | Unset = UNSET
     meta: _Meta | Unset = UNSET
+    hidden: _Hidden | Unset = UNSET
 
     def apply(self, player: Player, reached_at: int) -> Player:
         """`player` with these changes; `reached_at` holds where the score becomes another one."""
