@@ -27,7 +27,7 @@ from tornado_board.models import (
     new_id,
     score_of,
 )
-from tornado_board.seasons import KEEP, MOST_KEPT, MOST_NUMBER, Season
+from tornado_board.seasons import MOST_KEPT, MOST_NUMBER, Season
 from tornado_board.seasons.calendar import LONGEST_CRON, LONGEST_ZONE
 from tornado_board.seasons.course import planned, unplanned
 
@@ -100,7 +100,7 @@ class SeasonPlan(msgspec.Struct, forbid_unknown_fields=True):
     """The ``season`` of a board that is made or changed: what is left out stays as it is. `every`:
     see `calendar`; ``null`` for seasons that end by hand only."""
 
-    every: _Every | None | Unset = UNSET
+    every: _Every | Unset | None = UNSET
     timezone: _Timezone | Unset = UNSET
     keep: _Keep | Unset = UNSET
 
@@ -143,9 +143,7 @@ class NewBoard(msgspec.Struct, forbid_unknown_fields=True):
         board_id = self.id or new_id()
         fixed = {"id": board_id, "name": self.name or board_id, "show": tuple(self.show)}
         season = _season_of(self.season, None, now)
-        return Board(
-            **{**asdict(self), **fixed, "meta": merged({}, self.meta), "season": season}
-        )
+        return Board(**{**asdict(self), **fixed, "meta": merged({}, self.meta), "season": season})
 
 
 class BoardPatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -162,7 +160,7 @@ class BoardPatch(msgspec.Struct, forbid_unknown_fields=True):
     meta: _Meta | Unset = UNSET
     show: _Show | Unset = UNSET
     private: _Private | Unset = UNSET
-    season: _Season | None | Unset = UNSET
+    season: _Season | Unset | None = UNSET
 
     def apply(self, board: Board, now: int = 0) -> Board:
         """`board` with these changes, `now`, ms since 1970. Raises `ValueError` if its season would
@@ -185,11 +183,12 @@ class NewPlayer(msgspec.Struct, forbid_unknown_fields=True):
     score: _Score = 0
     meta: _Meta = msgspec.field(default_factory=dict)
 
-    def player(self, reached_at: int = 0) -> Player:
+    def player(self, reached_at: int = 0, season: int = 1) -> Player:
         """The player that is to be made; another one each time if it has no id yet."""
         fixed = {"id": self.id or new_id(), "score": score_of(self.score)}
         meta = merged({}, self.meta)
-        return Player(**{**asdict(self), **fixed, "meta": meta}, reached_at=reached_at)
+        given = {**asdict(self), **fixed, "meta": meta}
+        return Player(**given, reached_at=reached_at, season=season)
 
 
 class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
+from tornado_board.seasons import PastSeason
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -34,6 +35,15 @@ class AlreadyExists(StoreError):
 
 class HasPlayers(StoreError):
     """The board's order can't be changed while it has players; nothing was changed."""
+
+
+class WrongSeason(StoreError):
+    """The board is in another season than the one that was named, or has none; nothing was
+    changed."""
+
+
+class SeasonGone(StoreError):
+    """The season is over, and no longer kept."""
 
 
 class OutOfRange(StoreError):
@@ -93,6 +103,21 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     was_hidden: bool = False
 
 
+def no_season(board: Board, number: int) -> StoreError:
+    """Why there is no season with this number to be read, of a board with its present season."""
+    if number < board.number:
+        return SeasonGone(f"season {number} of board {board.id!r} is over and no longer kept")
+    present = f"its season is {board.number}" if board.season else "it has no seasons"
+    return NotFound(f"there is no season {number} of board {board.id!r}; {present}")
+
+
+class Seasons(msgspec.Struct, frozen=True):
+    """A board with its present season, and some of its seasons that are over, by their numbers."""
+
+    board: Board
+    past: Sequence[PastSeason]
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a player stands, or stood: enough to go on from there, whatever changed since."""
 
@@ -137,6 +162,11 @@ class Store(Protocol):
     are in the order of their board (`models.Ordering`). Those who are hidden are written like all
     others; no read has them, but for one that says so. A write that leaves its board's bounds, or
     whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
+
+    Players belong to a season of their board. Whatever is written goes to the season that is the
+    present one in the very step of the write; if its time is over by then, that step or the one
+    before it ends it. What is read is of the present season, or of the one whose number is given as
+    `season`: then `NotFound` says that there is none yet, `SeasonGone` that it is no longer kept.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
@@ -160,7 +190,7 @@ class Store(Protocol):
     async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
 
-    async def get_board(self, board_id: str) -> Board:
+    async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
 
     async def delete_board(self, board_id: str) -> None:
@@ -170,13 +200,36 @@ class Store(Protocol):
         self, board_id: str, patch: BoardPatch, once: Once | None = None
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
-        `ties` would become another while it has players, hidden ones too, or `Invalid`."""
+        `ties` would become another while its season has players, hidden ones too, or `Invalid`."""
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
+    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         """The board and its best players, `Board.depth` of `limit`, in one read.
 
         Raises `NotFound`.
         """
+
+    # Seasons
+
+    async def end_season(
+        self, board_id: str, season: int | None = None, once: Once | None = None
+    ) -> Board:
+        """End the present season of the board, and begin the next one; the board after that.
+
+        One write, however many players there are, that happens only if the season is still the
+        present one: `season`, or what it was when this was called. Raises `NotFound`, and
+        `WrongSeason` where the board has no seasons, or is not in `season`.
+        """
+
+    async def end_if_due(self, board_id: str) -> bool:
+        """End the present season of the board if its time is over; whether it did. It is no error
+        if there is no such board."""
+
+    async def ending_seasons(self, limit: int) -> Sequence[Board]:
+        """At most `limit` boards whose season ends by the calendar, those that end first, first."""
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        """The board, and at most `limit` of its seasons that are over and kept, with the greatest
+        numbers that are less than `before`. Raises `NotFound`."""
 
     # Players
 
@@ -186,7 +239,9 @@ class Store(Protocol):
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
 
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+    async def get_player(
+        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
+    ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
@@ -226,33 +281,41 @@ class Store(Protocol):
     # Pages. Of a board that does not exist each raises `NotFound`.
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        season: int | None = None,
+        *,
+        backwards: bool = False,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, best first; ``None`` is before the first player.
 
         `backwards`: before `place`, that nearest to it first; ``None`` is behind the last player.
         """
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int | None = None
+    ) -> Sequence[Player]:
         """Those of `ids` that there are, in any order."""
 
     async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
         """At most `limit` of the hidden players with an id greater than `after`, by their ids."""
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
 
     # Counts and ranks; what `ranking.ranks` answers where it knows the board.
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Slow where there are many. Raises `NotFound`."""
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
         """One more than the number of players with a better score. Slow where there are many above.
         Raises `NotFound`."""
 
-    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
         """All players' scores, in pieces, without order. Players who change meanwhile are in it as
         they were at some time between the first piece and the last; so may be those who come or go.
 

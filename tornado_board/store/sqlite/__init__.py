@@ -24,12 +24,21 @@ from tornado_board.store import (
     OutcomeUnknown,
     Place,
     Scores,
+    Seasons,
     StoreError,
     StoreUnavailable,
     Submitted,
     scoring,
 )
-from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite import (
+    ended,
+    outcomes,
+    pages,
+    rows,
+    schema,
+    submissions,
+    writes,
+)
 from tornado_board.store.sqlite.bulk import Bulk
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
@@ -39,9 +48,6 @@ from tornado_board.tasks import Tasks
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-#: Scores that one read has: some milliseconds.
-_SCORES = 5_000
 
 
 class SQLiteStore:
@@ -118,7 +124,7 @@ class SQLiteStore:
         return await self._read(work)
 
     async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
-        board = new.board()
+        board = writes.made_board(new)
 
         def work(c: sqlite3.Connection) -> Board:
             writes.check_board(board)
@@ -128,8 +134,8 @@ class SQLiteStore:
 
         return await self._write(work, once, outcomes.BOARD)
 
-    async def get_board(self, board_id: str) -> Board:
-        return await self._read(lambda c: rows.board(c, board_id), share=board_id)
+    async def get_board(self, board_id: str, season: int | None = None) -> Board:
+        return await self._read(lambda c: rows.board_in(c, board_id, season), share=board_id)
 
     async def delete_board(self, board_id: str) -> None:
         def work(c: sqlite3.Connection) -> None:
@@ -146,12 +152,39 @@ class SQLiteStore:
             lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
         )
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
+    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
-            board = rows.board(c, board_id)
+            board = rows.board_in(c, board_id, season)
             return Ranking(
                 board, pages.players_after(c, board, None, board.depth(limit)), schema.version(c)
             )
+
+        return await self._read(work, share=board_id)
+
+    # Seasons
+
+    async def end_season(
+        self, board_id: str, season: int | None = None, once: Once | None = None
+    ) -> Board:
+        board = await self._write(
+            lambda c: ended.end_by_hand(c, board_id, season), once, outcomes.BOARD
+        )
+        self._sweeper.wake()
+        return board
+
+    async def end_if_due(self, board_id: str) -> bool:
+        has_ended = await self._write(lambda c: ended.end_if_due(c, board_id))
+        if has_ended:
+            self._sweeper.wake()
+        return has_ended
+
+    async def ending_seasons(self, limit: int) -> Sequence[Board]:
+        return await self._read(lambda c: ended.ending(c, limit), own=True)
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        def work(c: sqlite3.Connection) -> Seasons:
+            board = rows.board(c, board_id)
+            return Seasons(board, rows.past_seasons(c, board_id, before, limit))
 
         return await self._read(work, share=board_id)
 
@@ -161,8 +194,8 @@ class SQLiteStore:
         self, board_id: str, new: NewPlayer, once: Once | None = None
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            board = rows.board(c, board_id)
-            player = new.player(board.ordering.reached_at(writes.now()))
+            board = ended.board(c, board_id)
+            player = new.player(board.ordering.reached_at(ended.now()), board.number)
             scoring.check_bounds(board, player.score)
             scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
@@ -171,9 +204,11 @@ class SQLiteStore:
 
         return await self._write(work, once, outcomes.PLAYER)
 
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+    async def get_player(
+        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
+    ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            player = rows.player(c, board_id, player_id)
+            player = rows.player(c, rows.board_in(c, board_id, season), player_id)
             if player.hidden and not hidden:
                 raise rows.no_player(board_id, player_id)
             return player
@@ -211,47 +246,62 @@ class SQLiteStore:
     # Pages
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        season: int | None = None,
+        *,
+        backwards: bool = False,
     ) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
-            return pages.players_after(c, rows.board(c, board_id), place, limit, backwards)
+            board = rows.board_in(c, board_id, season)
+            return pages.players_after(c, board, place, limit, backwards)
 
         return await self._read(work, share=board_id)
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int | None = None
+    ) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
-            rows.board(c, board_id)
-            return [one for one in rows.players(c, board_id, set(ids)) if not one.hidden]
+            partition = rows.board_in(c, board_id, season).partition
+            return [one for one in rows.players(c, partition, set(ids)) if not one.hidden]
 
         return await self._read(work, share=board_id)
 
     async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
-            return pages.hidden_players(c, rows.board(c, board_id).id, after, limit)
+            return pages.hidden_players(c, rows.board(c, board_id), after, limit)
 
         return await self._read(work, share=board_id)
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         return await self._slow_read(
-            board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
+            board_id,
+            lambda c: pages.player_at(c, rows.board_in(c, board_id, season), rank),
+            ("at", season, rank),
         )
 
     # Counts and ranks: they count players, of whom there may be a million
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, board_id: str, season: int | None = None) -> int:
         return await self._slow_read(
-            board_id, lambda c: pages.count(c, rows.board(c, board_id)), ("count", None)
+            board_id,
+            lambda c: pages.count(c, rows.board_in(c, board_id, season)),
+            ("count", season, None),
         )
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
         return await self._slow_read(
-            board_id, lambda c: pages.rank(c, rows.board(c, board_id), score), ("rank", score)
+            board_id,
+            lambda c: pages.rank(c, rows.board_in(c, board_id, season), score),
+            ("rank", season, score),
         )
 
-    async def scores(self, board_id: str) -> AsyncIterator[Scores]:
+    async def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
         after: str | None = ""
         while after is not None:
-            work = partial(_piece_of_scores, board_id=board_id, after=after)
+            work = partial(pages.piece_of_scores, board_id=board_id, season=season, after=after)
             after, piece = await self._read(work, share=board_id)
             yield piece
 
@@ -293,7 +343,10 @@ class SQLiteStore:
             raise StoreUnavailable(str(error)) from error
 
     async def _slow_read(
-        self, board_id: str, work: Callable[[sqlite3.Connection], T], key: tuple[str, Hashable]
+        self,
+        board_id: str,
+        work: Callable[[sqlite3.Connection], T],
+        key: tuple[str, Hashable, Hashable],
     ) -> T:
         return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
 
@@ -332,14 +385,6 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
-    """The scores of players with ids after `after`, and the last one's id if there may be more."""
-    rows.board(c, board_id)
-    found = pages.scores(c, board_id, after, _SCORES)
-    ids, scores = zip(*found, strict=True) if found else ((), ())
-    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, schema.version(c))
 
 
 def _shown(path: Path) -> str:

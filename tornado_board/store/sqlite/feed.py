@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
 from tornado_board.models import BoardChanged, Change, PlayerChanged, is_id
+from tornado_board.seasons import divided, partition_of
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
 from tornado_board.store.sqlite import rows
@@ -168,10 +169,14 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
     count = 0
     deleted: list[Change] = []
     boards: dict[str, int] = {}
-    players: dict[str, dict[str, tuple[int, object]]] = {}
-    for seq, board_id, player_id, before in c.execute(_CHANGES, (seen,)):
+    # By board, season and player.
+    players: dict[str, dict[int, dict[str, tuple[int, object]]]] = {}
+    for seq, partition, player_id, before in c.execute(_CHANGES, (seen,)):
         count += 1
-        if not isinstance(board_id, str) or not isinstance(player_id, str) or not is_id(board_id):
+        if not isinstance(partition, str) or not isinstance(player_id, str):
+            continue
+        board_id, number = divided(partition)
+        if not is_id(board_id):
             continue  # nobody can ask for such a board
         if player_id == "":
             if before == DELETED:
@@ -181,9 +186,9 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
                 players.pop(board_id, None)
             boards[board_id] = seq
         else:
-            of_board = players.setdefault(board_id, {})
-            earlier = of_board.get(player_id)
-            of_board[player_id] = (seq, before if earlier is None else earlier[1])
+            of_season = players.setdefault(board_id, {}).setdefault(number, {})
+            earlier = of_season.get(player_id)
+            of_season[player_id] = (seq, before if earlier is None else earlier[1])
     if count != newest - seen:
         return Found(newest, lost="changes were deleted before they were read")
     changes = deleted
@@ -195,19 +200,33 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
     for board_id, of_board in players.items():
         if rows.find_board(c, board_id) is None:
             continue  # of no board
-        ids = [player_id for player_id in of_board if is_id(player_id)]
-        now = {
-            player_id: player
-            for player_id in ids
-            if (player := written.find(board_id, player_id, of_board[player_id][0])) is not None
-        }
-        unknown = [player_id for player_id in ids if player_id not in now]
-        now.update((player.id, player) for player in rows.players(c, board_id, unknown))
-        for player_id in ids:
-            seq, score = of_board[player_id]
-            player, before = now.get(player_id), rows.number_of(score)
-            if player is not None and player.hidden:
-                player = None
-            changes.append(PlayerChanged(board_id, player_id, player, seq, before))
+        for number, of_season in of_board.items():
+            changes += _of_season(c, board_id, number, of_season, written)
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes)
+
+
+def _of_season(
+    c: sqlite3.Connection,
+    board_id: str,
+    number: int,
+    noted: dict[str, tuple[int, object]],
+    written: Written,
+) -> Iterator[PlayerChanged]:
+    """The changes of the players of a season, of whom the last row and the score before the first
+    one are `noted`."""
+    partition = partition_of(board_id, number)
+    ids = [player_id for player_id in noted if is_id(player_id)]
+    now = {
+        player_id: player
+        for player_id in ids
+        if (player := written.find(partition, player_id, noted[player_id][0])) is not None
+    }
+    unknown = [player_id for player_id in ids if player_id not in now]
+    now.update((player.id, player) for player in rows.players(c, partition, unknown))
+    for player_id in ids:
+        seq, score = noted[player_id]
+        player, before = now.get(player_id), rows.number_of(score)
+        if player is not None and player.hidden:
+            player = None
+        yield PlayerChanged(board_id, player_id, player, seq, before, number)

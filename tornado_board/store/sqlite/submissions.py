@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
-from tornado_board.store.sqlite import outcomes, rows, writes
+from tornado_board.store.sqlite import ended, outcomes, rows, writes
 from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.written import Written
 
@@ -41,11 +41,11 @@ def submit(
     c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission], written: Written
 ) -> list[Submitted | StoreError]:
     """What became of each. Raises `NotFound` (the board)."""
-    board = rows.board(c, board_id)
+    board = ended.board(c, board_id)
     ids = {submission.id for submission in submissions}
-    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    there = {player.id: player for player in rows.players(c, board.partition, ids)}
     after = dict(there)
-    now = writes.now()
+    now = ended.now()
     results: list[Submitted | StoreError] = []
     for submission in submissions:
         try:
@@ -92,10 +92,12 @@ def _add(
     written: Written,
 ) -> None:
     """Carry out those of one board."""
-    now = writes.now()
-    found = rows.find_board(c, board_id)
-    ids = {addition.player_id for addition in additions.values()} if found is not None else ()
-    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    now = ended.now()
+    found = ended.find_board(c, board_id)
+    there: dict[str, Player] = {}
+    if found is not None:
+        ids = {addition.player_id for addition in additions.values()}
+        there = {player.id: player for player in rows.players(c, found.partition, ids)}
     after = dict(there)
 
     def work(addition: Addition) -> Submitted:
@@ -157,4 +159,4 @@ def _store(
             writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
-    written.end(c, board.id, others)
+    written.end(c, board.partition, others)

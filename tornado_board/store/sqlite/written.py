@@ -18,7 +18,7 @@ class _Run(NamedTuple):
 
     after: int
     to: int
-    board_id: str
+    partition: str
     players: dict[str, Player]
 
 
@@ -40,17 +40,17 @@ class Written:
         if self._is_wanted and len(players) >= _FEW:
             self._after = version(c)
 
-    def end(self, c: sqlite3.Connection, board_id: str, players: dict[str, Player]) -> None:
+    def end(self, c: sqlite3.Connection, partition: str, players: dict[str, Player]) -> None:
         """They were written: `players` by their ids, each of whom is another than before."""
         if self._is_wanted and len(players) >= _FEW:
             to = version(c)
             # Otherwise triggers of somebody else's have written, too.
             if to - self._after == len(players):
-                self._runs.append(_Run(self._after, to, board_id, players))
+                self._runs.append(_Run(self._after, to, partition, players))
 
-    def find(self, board_id: str, player_id: str, number: int) -> Player | None:
+    def find(self, partition: str, player_id: str, number: int) -> Player | None:
         """The player whose last row of ``changes`` has this number, if it is known."""
         for run in self._runs:
-            if run.after < number <= run.to and run.board_id == board_id:
+            if run.after < number <= run.to and run.partition == partition:
                 return run.players.get(player_id)
         return None
