@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from tornado_board.store import (
     OutcomeUnknown,
     Place,
     Scores,
+    Seasons,
     StoreError,
     StoreUnavailable,
     Submitted,
@@ -36,24 +36,21 @@ from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
-from tornado_board.store.rethinkdb.documents import (
-    Document,
-    board_of,
-    check_meta,
-    player_of,
-    qualified,
-)
+from tornado_board.store.rethinkdb.documents import check_meta
+from tornado_board.store.rethinkdb.dropping import Dropping
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
 from tornado_board.store.rethinkdb.pages import Pages
+from tornado_board.store.rethinkdb.reading import Reading
 from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.single import Single
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
 from tornado_board.store.rethinkdb.submissions import submit
 from tornado_board.store.rethinkdb.turns import Turns
 from tornado_board.store.rethinkdb.writes import Writes
-from tornado_board.store.scoring import addition, check_bounds
+from tornado_board.store.scoring import addition
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -80,11 +77,15 @@ class RethinkDBStore:
         self._timeout = settings.database_timeout
         rules = KnownRules()
         timeout, waiting = settings.database_timeout, settings.waiting_writes
-        self._writes = Writes(connection, rules, waiting, timeout)
-        self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
         self._deletions = Deletions(self._run, timeout)
-        self._boards = Boards(self._run, self._deletions)
+        self._dropping = Dropping(self._run)
+        self._boards = Boards(self._run, self._deletions, self._dropping)
+        self._writes = Writes(connection, rules, self._boards.end_if_due, waiting, timeout)
+        self._single = Single(self._run, rules, self._boards.end_if_due)
+        reading = Reading(self._run, rules)
+        self._pages = Pages(connection, self._run, reading, Turns(timeout, waiting))
         self._deletions.complete_all()
+        self._dropping.complete_all()
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
@@ -127,9 +128,9 @@ class RethinkDBStore:
         """Raises `AlreadyExists` or `Invalid`."""
         return await self._boards.create(new, once)
 
-    async def get_board(self, board_id: str) -> Board:
+    async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
-        return await self._boards.get(board_id)
+        return await self._boards.get(board_id, season)
 
     async def delete_board(self, board_id: str) -> None:
         """Delete the board, then its players. Raises `NotFound`.
@@ -145,9 +146,29 @@ class RethinkDBStore:
         """Raises `NotFound`, `HasPlayers` or `Invalid`."""
         return await self._boards.update(board_id, patch, once)
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
+    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
-        return await self._pages.ranking(board_id, limit)
+        return await self._pages.ranking(board_id, limit, season)
+
+    # Seasons
+
+    async def end_season(
+        self, board_id: str, season: int | None = None, once: Once | None = None
+    ) -> Board:
+        """End the present season. Raises `NotFound` or `WrongSeason`."""
+        return await self._boards.end_season(board_id, season, once)
+
+    async def end_if_due(self, board_id: str) -> bool:
+        """End the present season if its time is over."""
+        return await self._boards.end_if_due(board_id)
+
+    async def ending_seasons(self, limit: int) -> Sequence[Board]:
+        """Boards whose season ends by the calendar, those that end first, first."""
+        return await self._boards.ending(limit)
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        """The board with its seasons that are over. Raises `NotFound`."""
+        return await self._boards.seasons(board_id, before, limit)
 
     # Players
 
@@ -162,12 +183,14 @@ class RethinkDBStore:
         submitted = await self._write(board_id, player.id, Create(player), once)
         return submitted.player
 
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+    async def get_player(
+        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
+    ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
-        held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
-        if held is None or (held[1].hidden and not hidden):
+        player = await self._pages.get(board_id, season, player_id)
+        if player is None or (player.hidden and not hidden):
             raise no_player(board_id, player_id)
-        return held[1]
+        return player
 
     async def update_player(
         self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
@@ -179,35 +202,16 @@ class RethinkDBStore:
         try:
             return await self._write(board_id, player_id, step, once)
         except NotFound:
-            if patch.score is UNSET or not await self._mended(board_id, player_id, patch.score):
+            if patch.score is UNSET or not await self._single.mend(
+                board_id, player_id, patch.score
+            ):
                 raise
         # Its score was no number, so it was no player.
         return await self._write(board_id, player_id, step, once)
 
-    async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
-        """Give the document of a player whose score is no number `score`; whether there was one."""
-        board = board_of(await self._run(queries.get_board(board=board_id)))
-        board = Board(board_id, board_id) if board is None else board
-        check_bounds(board, score)
-        reached_at = board.ordering.reached_at(int(time.time() * 1000))
-        query = queries.mend_score(
-            **_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
-        )
-        result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
-        return bool(result["replaced"])
-
     async def delete_player(self, board_id: str, player_id: str) -> Player:
         """Raises `NotFound`."""
-        query = queries.delete_player(**_keys(board_id, player_id))
-        result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
-        for row in result.get("changes", ()):
-            if result["deleted"]:
-                # What had no score that is a number was no player, but had the id.
-                held = player_of(row["old_val"]) or player_of({**row["old_val"], "score": 0})
-                return Player(player_id, player_id, 0) if held is None else held[1]
-        raise no_player(board_id, player_id)
+        return await self._single.delete(board_id, player_id)
 
     async def add_score(
         self,
@@ -244,34 +248,42 @@ class RethinkDBStore:
     # Pages
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        season: int | None = None,
+        *,
+        backwards: bool = False,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, or before it. Raises `NotFound`."""
-        return await self._pages.after(board_id, place, limit, backwards)
+        return await self._pages.after(board_id, season, place, limit, backwards)
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int | None = None
+    ) -> Sequence[Player]:
         """Those of `ids` that there are. Raises `NotFound`."""
-        return await self._pages.by_id(board_id, ids)
+        return await self._pages.by_id(board_id, season, ids)
 
     async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
         """Hidden players, by their ids. Raises `NotFound`."""
         return await self._pages.hidden(board_id, after, limit)
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
-        return await self._pages.at(board_id, rank)
+        return await self._pages.at(board_id, season, rank)
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Raises `NotFound`."""
-        return await self._pages.count(board_id)
+        return await self._pages.count(board_id, season)
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
         """One more than the number of players with a better score. Raises `NotFound`."""
-        return await self._pages.rank(board_id, score)
+        return await self._pages.rank(board_id, season, score)
 
-    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
         """All players' scores, in pieces. Raises `NotFound`."""
-        return self._pages.scores(board_id)
+        return self._pages.scores(board_id, season)
 
     # Changes
 
@@ -285,6 +297,7 @@ class RethinkDBStore:
         """Finish the writes under way and close all connections. May be called twice."""
         await self._writes.drain()
         await self._deletions.close()
+        await self._dropping.close()
         for feed in list(self._feeds):
             await feed.close()
         if self._repair is not None:
@@ -311,18 +324,3 @@ class RethinkDBStore:
             await schema.make_index(self._connection)
         except (StoreUnavailable, OutcomeUnknown) as error:
             logger.warning("the index %s was not made: %s", STANDING, error)
-
-
-def _keys(board_id: str, player_id: str) -> dict[str, str]:
-    """The parameters of queries about one player."""
-    return {
-        "board": board_id,
-        "plain": player_id,
-        "qualified": qualified(board_id, player_id),
-    }
-
-
-def _raise_first_error(result: Document) -> None:
-    """Raise what a write says of its first document that failed, if any did."""
-    if result["errors"]:
-        raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")

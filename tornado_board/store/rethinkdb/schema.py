@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from rethinkdb.errors import ReqlOpFailedError, ReqlPermissionError
@@ -25,7 +25,13 @@ from tornado_board.store.rethinkdb.documents import (
     document_of,
     new_board,
 )
-from tornado_board.store.rethinkdb.standing import EARLIER_STANDINGS, STANDING, standing_key
+from tornado_board.store.rethinkdb.standing import (
+    EARLIER_STANDINGS,
+    ENDING,
+    STANDING,
+    ending_key,
+    standing_key,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +60,7 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
         try:
             await _make_missing(connection, address)
             await connection.run(queries.heartbeat())
-            await make_index(connection)
+            await make_indexes(connection)
             # What was found empty once is filled, though an attempt stopped half-way.
             is_empty = is_empty or await _is_empty(connection)
             if is_empty:
@@ -118,34 +124,47 @@ async def _setup_lock(connection: Connection, database: str) -> AsyncIterator[No
             await connection.run(r.db_drop(name))
 
 
+async def make_indexes(connection: Connection) -> None:
+    """Make the indexes where they are missing, and wait until they can be used."""
+    await make_index(connection)
+    await _make_index(connection, BOARDS, ENDING, ending_key)
+
+
 async def make_index(connection: Connection) -> None:
     """Make the index `STANDING` where it is missing, and wait until it can be used."""
-    players = r.table(PLAYERS)
-    indexes = await connection.run(players.index_list())
-    if STANDING not in indexes:
-        for earlier in EARLIER_STANDINGS:
+    await _make_index(connection, PLAYERS, STANDING, standing_key, EARLIER_STANDINGS)
+
+
+async def _make_index(
+    connection: Connection, table: str, name: str, key: Any, before: Sequence[str] = ()
+) -> None:
+    """`before` are the names that it had in earlier versions."""
+    documents = r.table(table)
+    indexes = await connection.run(documents.index_list())
+    if name not in indexes:
+        for earlier in before:
             if earlier in indexes:
                 logger.info(
                     "the index %s of the table %s is of an earlier version; drop it when no "
                     "process of that version runs any more",
-                    *(earlier, PLAYERS),
+                    *(earlier, table),
                 )
         try:
-            await connection.run(players.index_create(STANDING, standing_key))
-            logger.info("made the index %s of the table %s", STANDING, PLAYERS)
+            await connection.run(documents.index_create(name, key))
+            logger.info("made the index %s of the table %s", name, table)
         except StoreUnavailable:  # perhaps another process was faster
-            if STANDING not in await connection.run(players.index_list()):
+            if name not in await connection.run(documents.index_list()):
                 raise
     loop = asyncio.get_running_loop()
     report = loop.time() + _REPORT
     while True:
-        (status,) = await connection.run(players.index_status(STANDING))
+        (status,) = await connection.run(documents.index_status(name))
         if status["ready"]:
             return
         if loop.time() >= report:
             report = loop.time() + _REPORT
             done = 100 * status.get("progress", 0)
-            logger.info("index %s of the table %s: %.0f%% built", STANDING, PLAYERS, done)
+            logger.info("index %s of the table %s: %.0f%% built", name, table, done)
         await asyncio.sleep(_POLL)
 
 
