@@ -25,6 +25,8 @@ class Watched:
         self.player_id = player_id
         #: As the store, or later the feed, had it; ``None`` before that, and once it is gone.
         self.player: Player | None = None
+        #: Whether it has no place only since a season has ended: it may come back in the next one.
+        self.waits = False
         #: How often the feed told of it.
         self.told = 0
         self.waiters: set[asyncio.Future[None]] = set()
@@ -33,7 +35,7 @@ class Watched:
         #: Held while something is sent, if that takes more than a moment.
         self._turn = asyncio.Lock()
         #: What `current` shows; ``None`` before there is one.
-        self._shown: tuple[Number, str, Standing] | None = None
+        self._shown: tuple[Number | None, str, Standing] | None = None
         self._current: Sent | None = None
         #: Whether there is a `current` one; until then it is being opened.
         self.is_shown = False
@@ -62,22 +64,39 @@ class Watched:
         shown = (player.score, player.name, standing)
         if shown == self._shown:
             return False
-        self._shown, self.is_shown = shown, True
+        self._shown, self.is_shown, self.waits = shown, True, False
         of, better, following = standing
         score, to_next = player.score, "null"
         if following is not None:
             to_next = _number(abs(following - score))
-        if player.name != self._name:
-            self._name = player.name
-            self._name_json = ujson.dumps(
-                player.name, ensure_ascii=False, escape_forward_slashes=False
-            )
+        self._call(player.name)
         self._current = Sent(
             RANK,
             f'{{"id":"{self.player_id}","name":{self._name_json},"score":{_number(score)},'
             f'"rank":{better + 1},"of":{of},"to_next":{to_next}}}',
         )
         return True
+
+    def show_none(self, of: int, name: str | None = None) -> bool:
+        """Note that the player has no place yet in the season, which has `of` players; whether that
+        is news. `name` is the player's, if that is not known yet."""
+        if name is not None:
+            self._call(name)
+        shown = (None, self._name, (of, 0, None))
+        if shown == self._shown:
+            return False
+        self._shown, self.is_shown = shown, True
+        self._current = Sent(
+            RANK,
+            f'{{"id":"{self.player_id}","name":{self._name_json},"score":null,'
+            f'"rank":null,"of":{of},"to_next":null}}',
+        )
+        return True
+
+    def _call(self, name: str) -> None:
+        if name != self._name:
+            self._name = name
+            self._name_json = ujson.dumps(name, ensure_ascii=False, escape_forward_slashes=False)
 
     def add(self, member: Member, wire: Wire) -> None:
         """Send `member` each place from now on."""

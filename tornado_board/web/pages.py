@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tornado_board.models import Number, Player, RankedPlayer
+from tornado_board.models import Board, Number, Player, RankedPlayer
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.store import Place, Store
 
@@ -32,39 +32,42 @@ class Page(msgspec.Struct):
 
 
 class Pages:
-    """Reads pages of one board. Whoever does not move meanwhile is on one of those that follow on
-    each other, and once. Each method raises what the store raises."""
+    """Reads pages of one season of a board. Whoever does not move meanwhile is on one of those that
+    follow on each other, and once. Each method raises what the store raises."""
 
-    def __init__(self, store: Store, ranks: Ranks, board_id: str) -> None:
+    def __init__(self, store: Store, ranks: Ranks, board: Board) -> None:
+        """`board` is as of the season."""
         self._store = store
         self._ranks = ranks
-        self._board_id = board_id
+        self._board_id = board.id
+        self._season = board.number
+        self._partition = board.partition
 
     async def after(self, place: Place | None, limit: int) -> Page:
         """The players behind `place`; ``None`` is before the first."""
-        rows = await self._store.players_after(self._board_id, place, limit + 1)
+        rows = await self._beside(place, limit + 1)
         return await self._page(
             rows[:limit], has_previous=place is not None, has_next=len(rows) > limit
         )
 
     async def before(self, place: Place, limit: int) -> Page:
         """The players before `place`, those nearest to it."""
-        rows = await self._store.players_after(self._board_id, place, limit + 1, backwards=True)
+        rows = await self._beside(place, limit + 1, backwards=True)
         return await self._page(rows[:limit][::-1], has_previous=len(rows) > limit, has_next=True)
 
     async def from_rank(self, rank: int, limit: int) -> Page:
         """The players from the first one whose rank is `rank` or greater."""
         if rank == 1:
             return await self.after(None, limit)
-        score = await self._ranks.score_at(self._board_id, rank)
+        score = await self._ranks.score_at(self._partition, rank)
         if score is None:
-            return Page([], await self._ranks.count(self._board_id))
+            return Page([], await self._ranks.count(self._partition))
         return await self.after(Place(score, -1, ""), limit)
 
     async def around(self, player_id: str, limit: int) -> Page:
         """`limit` players with this one in the middle; nearer to its place at the board's ends,
         where there are fewer on one side."""
-        player = await self._store.get_player(self._board_id, player_id)
+        player = await self._store.get_player(self._board_id, player_id, self._season)
         place = Place(player.score, player.reached_at, player.id)
         half = (limit - 1) // 2
         rest = limit - 1 - half
@@ -91,15 +94,17 @@ class Pages:
         )
 
     async def _beside(
-        self, place: Place, limit: int, *, backwards: bool = False
+        self, place: Place | None, limit: int, *, backwards: bool = False
     ) -> Sequence[Player]:
-        return await self._store.players_after(self._board_id, place, limit, backwards=backwards)
+        return await self._store.players_after(
+            self._board_id, place, limit, self._season, backwards=backwards
+        )
 
     async def of(self, ids: Sequence[str]) -> Page:
         """Those of `ids` that there are."""
-        players = await self._store.players_by_id(self._board_id, ids)
+        players = await self._store.players_by_id(self._board_id, ids, self._season)
         scores = list(dict.fromkeys(player.score for player in players))
-        standing = await self._ranks.standing(self._board_id, *scores)
+        standing = await self._ranks.standing(self._partition, *scores)
         better = dict(zip(scores, standing.better, strict=True))
         ranked = [RankedPlayer.of(player, better[player.score] + 1) for player in players]
         ranked.sort(key=lambda player: (player.rank, player.reached_at, player.id))
@@ -109,11 +114,11 @@ class Pages:
 
     async def _page(self, players: Sequence[Player], *, has_previous: bool, has_next: bool) -> Page:
         if not has_previous:
-            count = await self._ranks.count(self._board_id) if has_next else 0
+            count = await self._ranks.count(self._partition) if has_next else 0
             ranked = ranked_from(players)
         else:
             scores = list(dict.fromkeys(player.score for player in players))[:2]
-            standing = await self._ranks.standing(self._board_id, *scores)
+            standing = await self._ranks.standing(self._partition, *scores)
             count = standing.of
             ranked = ranked_from(players, *(better + 1 for better in standing.better))
         # The count may be of another moment than the players.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import NewPlayer, PlayerPatch
 from tornado_board.models import is_id, shown_player
+from tornado_board.seasons import partition_of
 from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.boards import path_of
@@ -16,7 +17,7 @@ from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
-from tornado_board.web.parameters import ID_RULE, integer, names
+from tornado_board.web.parameters import ID_RULE, integer, names, season
 from tornado_board.web.problems import Problem
 from tornado_board.web.writes import wrote
 
@@ -34,13 +35,15 @@ class PlayersHandler(Handler):
         """A page of the board's players."""
         limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
         fields = names(self, "fields", "meta")
-        page = await self._page(Pages(self.store, self.ranks, board_id), limit)
+        wanted = season(self)
+        board = await self.store.get_board(board_id, wanted)
+        page = await self._page(Pages(self.store, self.ranks, board), limit)
         players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, fields):
+        if links := _links(path, page, limit, fields, wanted):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
@@ -74,7 +77,7 @@ class PlayersHandler(Handler):
             new.id = new.id or id_of(once)
         since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
-        wrote(self, board_id, player.id, None, player.score, since)
+        wrote(self, board_id, player, None, player.score, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
 
@@ -83,8 +86,9 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     """The player with its rank."""
     fields = names(asked, "fields", "meta")
     services = asked.services
-    found = await services.store.get_player(board_id, player_id)
-    standing = await services.ranks.standing(board_id, found.score)
+    found = await services.store.get_player(board_id, player_id, season(asked))
+    partition = partition_of(board_id, found.season)
+    standing = await services.ranks.standing(partition, found.score)
     shown = answers.player(answers.ranked_player(found, standing), fields)
     return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
 
@@ -102,14 +106,14 @@ class PlayerHandler(Handler):
         patch = self.body(PlayerPatch)
         since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
-        wrote(self, board_id, player_id, result.previous, result.player.score, since)
+        wrote(self, board_id, result.player, result.previous, result.player.score, since)
         self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id)
-        wrote(self, board_id, player_id, player.score, None, since)
+        wrote(self, board_id, player, player.score, None, since)
         self.no_content()
 
 
@@ -132,13 +136,15 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...], season: int | None) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
     rest: dict[str, str | int] = {"limit": limit}
     if fields:
         rest["fields"] = ",".join(fields)
+    if season is not None:
+        rest["season"] = season
     links = []
     for relation, name, player in (
         *(("next", "after", page.players[-1]) for _ in range(page.has_next)),

@@ -18,7 +18,9 @@ from tornado_board.store import (
     NotFound,
     OutcomeUnknown,
     OutOfRange,
+    SeasonGone,
     StoreUnavailable,
+    WrongSeason,
 )
 
 CONTENT_TYPE = "application/problem+json; charset=utf-8"
@@ -34,6 +36,8 @@ STATUSES: dict[type[Exception], int] = {
     OutOfRange: 422,
     Invalid: 422,
     KeyReused: 422,
+    WrongSeason: 409,
+    SeasonGone: 410,
     StoreUnavailable: 503,
     OutcomeUnknown: 503,
     LogUnavailable: 503,

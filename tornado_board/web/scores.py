@@ -10,6 +10,7 @@ from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
 from tornado_board.models import Number
 from tornado_board.realtime.ranks import Standing
+from tornado_board.seasons import partition_of
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
@@ -36,8 +37,9 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     scores = [result.player.score]
     if result.previous is not None:
         scores.append(result.previous)
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    shown = answers.submitted(result, await standing(asked, board_id, *scores))
+    player = result.player
+    wrote(asked, board_id, player, result.previous, player.score, since)
+    shown = answers.submitted(result, await standing(asked, board_id, player, *scores))
     return _answer(asked, board_id, result, shown)
 
 
@@ -70,11 +72,15 @@ class ScoresHandler(Handler):
         async for some in bulk.in_slices(outcomes):
             for done in some:
                 if isinstance(done, Submitted):
-                    wrote(self, board_id, done.player.id, done.previous, done.player.score, since)
+                    wrote(self, board_id, done.player, done.previous, done.player.score, since)
         # Who only hands in scores shall not pay for the board's ranks.
-        known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
-        if self.once is not None and self.once.replayed:
-            known = _not_known  # nobody can tell which are old, so that the ranks may lack the rest
+        known: Callable[..., Standing | None] = _not_known
+        seasons = {done.player.season for done in outcomes if isinstance(done, Submitted)}
+        # Of those that were replayed nobody can tell which are old, so that the ranks may lack the
+        # rest. And a season may have ended in the middle.
+        if not (self.once is not None and self.once.replayed) and len(seasons) == 1:
+            partition = partition_of(board_id, *seasons)
+            known = partial(self.ranks.known, partition, wanted=False)
         results = []
         stored = iter(outcomes)
         async for items in bulk.in_slices(found):
@@ -103,8 +109,9 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     result = await services.store.add_score(
         board_id, player_id, amount, create=create, once=asked.once
     )
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    shown = answers.added(result, await standing(asked, board_id, result.player.score))
+    player = result.player
+    wrote(asked, board_id, player, result.previous, player.score, since)
+    shown = answers.added(result, await standing(asked, board_id, player, player.score))
     return _answer(asked, board_id, result, shown)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tornado_board.models import Number
+from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
+from tornado_board.seasons import partition_of
 from tornado_board.store import StoreError
 from tornado_board.web.exchange import Asked
 
@@ -11,7 +12,7 @@ from tornado_board.web.exchange import Asked
 def wrote(
     asked: Asked,
     board_id: str,
-    player_id: str,
+    player: Player,
     before: Number | None,
     after: Number | None,
     since: int,
@@ -22,13 +23,15 @@ def wrote(
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
-        asked.services.ranks.wrote(board_id, player_id, before, after, since)
+        partition = partition_of(board_id, player.season)
+        asked.services.ranks.wrote(partition, player.id, before, after, since)
 
 
-async def standing(asked: Asked, board_id: str, *scores: Number) -> Standing | None:
-    """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't tell
-    it any more, since what was written was written all the same."""
+async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:
+    """How `scores` stand in the season of `player`, for the answer to a write; ``None`` if the
+    store can't tell it any more, since what was written was written all the same."""
+    partition = partition_of(board_id, player.season)
     try:
-        return await asked.services.ranks.standing(board_id, *scores)
+        return await asked.services.ranks.standing(partition, *scores)
     except StoreError:
         return None
