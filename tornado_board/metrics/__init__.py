@@ -26,6 +26,20 @@ class Clients:
         self.sent = 0
 
 
+class Behind:
+    """What became of what clients did not take at once: counted as `Clients` are."""
+
+    __slots__ = ("cut_off", "not_taken", "skipped")
+
+    def __init__(self) -> None:
+        #: Messages that a client's socket did not take at once.
+        self.not_taken = 0
+        #: Events that such a client is not sent, since there is a newer one.
+        self.skipped = 0
+        #: Clients that were so far behind that their connection was closed.
+        self.cut_off = 0
+
+
 class Metrics(Protocol):
     """Counts what happens. Nothing here waits, raises, or keeps anything that a client chose."""
 
@@ -45,14 +59,8 @@ class Metrics(Protocol):
         """Those who listen to ``board``, ``boards`` or ``place`` over `transport`. The same object
         each time."""
 
-    def not_taken(self) -> None:
-        """A client's socket did not take a whole message at once: the client is behind."""
-
-    def skipped(self) -> None:
-        """A client that is behind is not sent an event, since there is a newer one."""
-
-    def cut_off(self) -> None:
-        """A client was so far behind that its connection was closed."""
+    def behind(self) -> Behind:
+        """What clients that are behind are counted in. The same object each time."""
 
     def reset(self, reason: str, clients: int = 1) -> None:
         """Clients were told that their history is gone. `reason` is one of this server's texts."""
@@ -100,14 +108,8 @@ class NoMetrics:
     def clients(self, of: str, transport: str) -> Clients:
         return Clients()
 
-    def not_taken(self) -> None:
-        pass
-
-    def skipped(self) -> None:
-        pass
-
-    def cut_off(self) -> None:
-        pass
+    def behind(self) -> Behind:
+        return Behind()
 
     def reset(self, reason: str, clients: int = 1) -> None:
         pass

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from tornado_board import __version__
-from tornado_board.metrics import Clients, Read
+from tornado_board.metrics import Behind, Clients, Read
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class PrometheusMetrics:
         self._scored: Counter[str] = Counter({"add": 0, "submit": 0, "bulk": 0})
         self._events = self._delivered = 0
         self._clients: dict[tuple[str, str], Clients] = {}
-        self._behind = {"not_taken": 0, "skipped": 0, "cut_off": 0}
+        self._behind = Behind()
         self._resets: Counter[str] = Counter()
         self._appends = _Times()
         self._not_appended: Counter[str] = Counter(
@@ -115,14 +115,8 @@ class PrometheusMetrics:
             found = self._clients[of, transport] = Clients()
         return found
 
-    def not_taken(self) -> None:
-        self._behind["not_taken"] += 1
-
-    def skipped(self) -> None:
-        self._behind["skipped"] += 1
-
-    def cut_off(self) -> None:
-        self._behind["cut_off"] += 1
+    def behind(self) -> Behind:
+        return self._behind
 
     def reset(self, reason: str, clients: int = 1) -> None:
         if len(self._resets) >= _MOST_VALUES and reason not in self._resets:
@@ -184,7 +178,7 @@ class PrometheusMetrics:
             ("skipped", "Events that a client which was behind was spared for a newer one."),
             ("cut_off", "Connections that were closed since their client was too far behind."),
         ):
-            yield _count(f"sends_{name}", text, self._behind[name])
+            yield _count(f"sends_{name}", text, getattr(self._behind, name))
         yield _counts(
             "resets",
             "Clients that were told that their history is gone, by the reason that they are given.",

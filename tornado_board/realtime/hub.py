@@ -76,7 +76,7 @@ class Hub:
         self._closed = False
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
-        self.poller = Poller(self.metrics)
+        self.poller = Poller(self.metrics.behind())
         #: Ends the streams of those who may listen for a time only.
         self.expiries = Expiries()
         self.multiplexes = Multiplexes(self.metrics)

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from tornado_board.metrics import Metrics, NoMetrics
+from tornado_board.metrics import Behind
 from tornado_board.realtime.audience import NOTHING, Audience, nowhere
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.wires import Comment, End, Message
@@ -154,7 +154,7 @@ class Subscriber:
     def sent(self, data: Message, count: int) -> None:
         """`send` took only the first `count` bytes of `data`; keep the rest."""
         if self._unfinished is None and not self.closed:
-            self._poller.metrics.not_taken()
+            self._poller.behind.not_taken += 1
             self._unfinished = memoryview(data)[count:]
             self._send_by(self._keep)
             self._poller.want_write(self._socket, self, True)
@@ -172,10 +172,10 @@ class Subscriber:
         if _skips(self._pending, data, pending):
             self.joined = None
         if 0 < len(pending) <= len(self._pending) and not isinstance(data, Comment):
-            self._poller.metrics.skipped()
+            self._poller.behind.skipped += 1
         self._pending = pending
         if len(pending) > _MOST_PENDING:
-            self._poller.metrics.cut_off()
+            self._poller.behind.cut_off += 1
             self.close()
         return len(data)
 
@@ -297,9 +297,9 @@ class Poller:
     of what a handler on the loop does.
     """
 
-    def __init__(self, metrics: Metrics | None = None) -> None:
-        #: Where it is counted what their owners can't send.
-        self.metrics = metrics or NoMetrics()
+    def __init__(self, behind: Behind | None = None) -> None:
+        #: Where it is counted what their owners can't send at once.
+        self.behind = behind or Behind()
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)
