@@ -173,12 +173,17 @@ class PrometheusMetrics:
             "event_deliveries", "Events of boards, times the clients of each.", self._delivered
         )
         yield from self._collect_clients()
-        for name, text in (
-            ("not_taken", "Messages that a client's socket did not take at once."),
-            ("skipped", "Events that a client which was behind was spared for a newer one."),
-            ("cut_off", "Connections that were closed since their client was too far behind."),
+        behind = self._behind
+        for name, text, value in (
+            (
+                "not_taken",
+                "Messages that a client's socket did not take at once.",
+                behind.not_taken,
+            ),
+            ("skipped", "Events that a client which was behind was spared.", behind.skipped),
+            ("cut_off", "Clients that were too far behind, and cut off.", behind.cut_off),
         ):
-            yield _count(f"sends_{name}", text, getattr(self._behind, name))
+            yield _count(f"sends_{name}", text, value)
         yield _counts(
             "resets",
             "Clients that were told that their history is gone, by the reason that they are given.",
