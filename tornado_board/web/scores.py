@@ -37,9 +37,9 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     scores = [result.player.score]
     if result.previous is not None:
         scores.append(result.previous)
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
+    wrote(asked, board_id, result, since)
     services.metrics.scored("submit")
-    shown = answers.submitted(result, await standing(asked, board_id, *scores))
+    shown = answers.submitted(result, await standing(asked, board_id, result.player, *scores))
     return _answer(asked, board_id, result, shown)
 
 
@@ -72,7 +72,7 @@ class ScoresHandler(Handler):
         async for some in bulk.in_slices(outcomes):
             for done in some:
                 if isinstance(done, Submitted):
-                    wrote(self, board_id, done.player.id, done.previous, done.player.score, since)
+                    wrote(self, board_id, done, since)
         self.services.metrics.scored("bulk", sum(isinstance(o, Submitted) for o in outcomes))
         # Who only hands in scores shall not pay for the board's ranks.
         known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
@@ -107,9 +107,11 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     result = await services.store.add_score(
         board_id, player_id, amount, create=create, once=asked.once
     )
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
+    wrote(asked, board_id, result, since)
     services.metrics.scored("add")
-    shown = answers.added(result, await standing(asked, board_id, result.player.score))
+    shown = answers.added(
+        result, await standing(asked, board_id, result.player, result.player.score)
+    )
     return _answer(asked, board_id, result, shown)
 
 
