@@ -130,7 +130,7 @@ async def test_streams_are_counted_while_they_are_open(
         sent = told["messages_sent_total"][of, kind]
         await served.request("POST", "/boards/demo/players/mars/score-add/", "{}")
         told = await until(served, "messages_sent_total", (of, kind), sent + 2)
-        assert told["event_deliveries_total"][()] == (0 if of == "place" else 2)
+        assert (told["events_total"][()] > 0) == (of != "place")
         assert (told["log_append_duration_seconds_count"][()] > 0) == (of != "place")
         streams[0].close()
         await until(served, "streams", (of, kind), 1)

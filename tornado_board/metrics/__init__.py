@@ -52,8 +52,8 @@ class Metrics(Protocol):
     def scored(self, how: str, count: int = 1) -> None:
         """Scores were stored: by ``add``, ``submit`` or ``bulk``."""
 
-    def published(self, clients: int) -> None:
-        """An event of a board went out to so many clients."""
+    def published(self) -> None:
+        """An event of a board went out."""
 
     def clients(self, of: str, transport: str) -> Clients:
         """Those who listen to ``board``, ``boards`` or ``place`` over `transport`. The same object
@@ -102,7 +102,7 @@ class NoMetrics:
     def scored(self, how: str, count: int = 1) -> None:
         pass
 
-    def published(self, clients: int) -> None:
+    def published(self) -> None:
         pass
 
     def clients(self, of: str, transport: str) -> Clients:

@@ -73,7 +73,7 @@ class PrometheusMetrics:
         self._durations: dict[tuple[str, str], _Times] = {}
         self._refused: Counter[str] = Counter()
         self._scored: Counter[str] = Counter({"add": 0, "submit": 0, "bulk": 0})
-        self._events = self._delivered = 0
+        self._events = 0
         self._clients: dict[tuple[str, str], Clients] = {}
         self._behind = Behind()
         self._resets: Counter[str] = Counter()
@@ -105,9 +105,8 @@ class PrometheusMetrics:
     def scored(self, how: str, count: int = 1) -> None:
         self._scored[how] += count
 
-    def published(self, clients: int) -> None:
+    def published(self) -> None:
         self._events += 1
-        self._delivered += clients
 
     def clients(self, of: str, transport: str) -> Clients:
         found = self._clients.get((of, transport))
@@ -169,9 +168,6 @@ class PrometheusMetrics:
             self._scored,
         )
         yield _count("events", "Events of boards that went out.", self._events)
-        yield _count(
-            "event_deliveries", "Events of boards, times the clients of each.", self._delivered
-        )
         yield from self._collect_clients()
         behind = self._behind
         for name, text, value in (

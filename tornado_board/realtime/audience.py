@@ -163,8 +163,8 @@ class Audience:
 
     def count(self, data: Message) -> None:
         """Note that the members are sent `data`."""
-        if not isinstance(data, Comment):
-            self._clients.sent += len(self)
+        if type(data) is not Comment:
+            self._clients.sent += len(self._members) - len(self._gaps)
 
     def send_to_slice(self, start: int, data: Message) -> None:
         """Send `data` to the members at `start` and the places behind it, up to `end`."""

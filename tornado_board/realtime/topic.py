@@ -143,7 +143,7 @@ class Topic:
                 self._end(End.PRIVATE)
             self._private = private
             self._sent_at = time.monotonic()
-            self._metrics.published(self.listeners)
+            self._metrics.published()
             if reason is not None:
                 self._metrics.reset(reason, self.listeners)
             self.wake()
