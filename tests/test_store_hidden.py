@@ -21,9 +21,10 @@ from tornado_board.store import (
     Submitted,
     open_store,
 )
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
+from .rethinkdb_admin import Admin
 from .store_contract import Chain, opened_store
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -46,17 +47,10 @@ def outside(database_url: str) -> Outside:
                     (*fields.values(), board_id, player_id),
                 )
             return
-        connection = await Address.parse(database_url).connect(10)
-        players = r.table("players").filter({"board": board_id})
-        result = (
-            await players.filter(
-                lambda p: p["id"].eq(player_id) | p["id"].eq(f"{board_id}/{player_id}")
-            )
-            .update(fields)
-            .run(connection)
-        )
-        assert result["replaced"] == 1
-        await connection.close()
+        keys = player_id, f"{board_id}/{player_id}"
+        found = await Admin(database_url).run(r.table("players").get_all(*keys).coerce_to("array"))
+        (key,) = (document["id"] for document in found if document["board"] == board_id)
+        await Admin(database_url).run(r.table("players").get(key).update(fields))
 
     return write
 
@@ -241,14 +235,12 @@ async def test_what_is_hidden_under_the_plain_key_hides_what_others_wrote_under_
 ) -> None:
     store = await opened_store(opened, database_url, settings)
     await fill(store, p=1, q=2)
-    connection = await Address.parse(database_url).connect(10)
     chain = Chain(exact=False)
     await chain.read(store, "b")
     feed = await store.changes()
     await store.update_player("b", "p", HIDE)
-    await (
-        r.table("players")
-        .insert(
+    await Admin(database_url).run(
+        r.table("players").insert(
             [
                 {"id": "b/p", "board": "b", "score": 50},
                 {"id": "b/x", "board": "b", "score": 1, "hidden": True},
@@ -257,7 +249,6 @@ async def test_what_is_hidden_under_the_plain_key_hides_what_others_wrote_under_
                 {"id": "word", "board": "b", "score": "one", "hidden": True},
             ]
         )
-        .run(connection)
     )
     await fill(store, r=3)
     await chain.follow_until(feed, [("b", "r", Player("r", "r", 3))])
@@ -271,7 +262,6 @@ async def test_what_is_hidden_under_the_plain_key_hides_what_others_wrote_under_
     # With the plain one gone the other one is the player.
     await store.delete_player("b", "p")
     await chain.follow_until(feed, [("b", "p", Player("p", "p", 50))])
-    await connection.close()
 
 
 async def test_hidden_players_stay_hidden_over_a_restart(
