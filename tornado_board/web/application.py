@@ -21,6 +21,7 @@ from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
+from tornado_board.web.seasons import SeasonsHandler
 from tornado_board.web.several import SeveralEventsHandler
 from tornado_board.web.tickets import TicketsHandler
 
@@ -37,6 +38,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
+    (r"/boards/([^/]+)/seasons/?", SeasonsHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
     (r"/metrics/?", MetricsHandler),

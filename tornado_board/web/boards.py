@@ -40,7 +40,9 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
     return path if player_id is None else f"{path}players/{player_id}/"
 
 
-class _Boards(Handler):
+class WholeBoardHandler(Handler):
+    """Answers with a board that was written."""
+
     async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
         """Answer with a board that was written, and with its `count` of players if the store can
         tell it."""
@@ -52,7 +54,7 @@ class _Boards(Handler):
         self.send_json(answers.whole_board(board, players), status)
 
 
-class BoardsHandler(_Boards):
+class BoardsHandler(WholeBoardHandler):
     actions = Actions(get=Action.LIST, post=Action.WRITE)
 
     async def get(self) -> None:
@@ -164,7 +166,7 @@ def _answer(read: BoardRead) -> Answer:
 _shown = functools.lru_cache(maxsize=256)(_answer)
 
 
-class BoardHandler(_Boards):
+class BoardHandler(WholeBoardHandler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
     resources: ClassVar = {"GET": Resource(board, board_at_once)}
 
