@@ -392,8 +392,8 @@ class Evaluator(Administration):
 
 
 def _plucked(row: Row, fields: list[Any]) -> Row:
-    """The `fields` of `row`: names, and objects of a name and the fields wanted of what it names, or
-    of each element of that."""
+    """The `fields` of `row`: names, and objects of a name and the fields wanted of what it names,
+    or of each element of that."""
     found: Row = {}
     for field in fields:
         if isinstance(field, dict):

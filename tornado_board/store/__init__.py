@@ -319,7 +319,7 @@ class Store(Protocol):
         """One more than the number of players with a better score. Slow where there are many above.
         Raises `NotFound`."""
 
-    def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
         """All players' scores, in pieces, without order. Players who change meanwhile are in it as
         they were at some time between the first piece and the last; so may be those who come or go.
 

@@ -285,7 +285,7 @@ class RethinkDBStore:
         """One more than the number of players with a better score. Raises `NotFound`."""
         return await self._pages.rank(board_id, season, score)
 
-    def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
         """All players' scores, in pieces. Raises `NotFound`."""
         return self._pages.scores(board_id, season)
 

@@ -193,7 +193,7 @@ class Pages:
             )
         return int(found["count"]) + 1
 
-    async def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
+    async def scores(self, board_id: str, season: int | None) -> AsyncIterator[Scores]:
         """See `Store.scores`. It sends the documents as they are: to make something less of them
         would take RethinkDB longer than to send them."""
         board, _ = await self._reading.read(

@@ -302,10 +302,11 @@ class SQLiteStore:
             ("rank", season, score),
         )
 
-    async def scores(self, board_id: str, season: int) -> AsyncIterator[Scores]:
+    async def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
         after: str | None = ""
+        number = season or (await self.get_board(board_id)).number
         while after is not None:
-            work = partial(pages.piece_of_scores, board_id=board_id, season=season, after=after)
+            work = partial(pages.piece_of_scores, board_id=board_id, season=number, after=after)
             after, piece = await self._read(work, share=board_id)
             yield piece
 
