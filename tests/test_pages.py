@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import Order, Ordering, Player
+from tornado_board.models import Board, Order, Ordering, Player
 from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.store import NotFound, Place, Store
 from tornado_board.web.cursors import cursor_of, place_of
@@ -41,7 +41,13 @@ class Listed:
         return sorted(self.players.values(), key=self.ordering.key)
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        season: int,
+        *,
+        backwards: bool = False,
     ) -> Sequence[Player]:
         self.between()
         rows = self.sorted()
@@ -53,11 +59,13 @@ class Listed:
             return rows[: bisect.bisect_left(keys, key)][::-1][:limit]
         return rows[bisect.bisect_right(keys, key) :][:limit]
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int
+    ) -> Sequence[Player]:
         self.between()
         return [self.players[i] for i in ids if i in self.players]
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
+    async def get_player(self, board_id: str, player_id: str, season: int) -> Player:
         self.between()
         if player_id not in self.players:
             raise NotFound(f"there is no player {player_id}")
@@ -78,7 +86,7 @@ class Listed:
         return 1 + sum(self.ordering.is_better(p.score, score) for p in self.players.values())
 
     def pages(self) -> Pages:
-        return Pages(cast(Store, self), cast(Ranks, self), "board")
+        return Pages(cast(Store, self), cast(Ranks, self), Board("board", "Board"))
 
     def check(self, page: Page, expected: Sequence[Player]) -> None:
         """That a page of the board as it is has these players and their ranks, and says rightly

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from tornado_board.models import is_visible, score_of
+from tornado_board.models import score_of
+from tornado_board.visible import is_visible
 from tornado_board.web.meta import checked, has_lone_surrogate
 from tornado_board.web.problems import Problem
 
