@@ -119,7 +119,7 @@ async def test_a_season_that_is_over_is_read_like_the_present_one(
     await submit(store, "p3", 99)
     # The season keeps its order, though the board has another one by now.
     await store.delete_player("cup", "p3")
-    other = "desc" if order == "asc" else "asc"
+    other: Any = "desc" if order == "asc" else "asc"
     await store.update_board("cup", BoardPatch(order=other))
     await submit(store, "p1", 7)
 
