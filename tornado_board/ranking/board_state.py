@@ -92,8 +92,10 @@ class BoardState(FollowingBoard):
 
         Where more than one ended since, it is the one that the subscribers were watching.
         """
-        present = self._stored.number
-        before = self.shown or self._newest
+        present, before = self._stored.number, self.shown
+        is_beside = before is None or before.id is None
+        if is_beside and self._newest is not None and not self.unlogged:
+            before = self._newest  # who comes back has seen that
         if present == 1 or before is None or shows_end(before.data):
             return None
         number = season_in(before.data)
