@@ -50,6 +50,7 @@ TABLE = {
     Action.SUBMIT: ("submit write admin", "submit write admin"),
     Action.WRITE: ("write admin", "write admin"),
     Action.TICKET: ("read write admin", "read write admin"),
+    Action.ADMIN: ("admin", "admin"),
 }
 
 

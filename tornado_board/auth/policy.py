@@ -30,6 +30,8 @@ class Action(Enum):
     WRITE = "write"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
+    #: Hide players, and see those who are hidden.
+    ADMIN = "admin"
 
     @property
     def changes(self) -> bool:
@@ -45,6 +47,7 @@ _NEEDED = {
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
     Action.TICKET: Scope.READ,
+    Action.ADMIN: Scope.ADMIN,
 }
 
 
