@@ -136,6 +136,9 @@ class Exchange:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
 
+    async def may(self, action: Action) -> bool:
+        return await self.services.gate.may(self._attempt, action)
+
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
         self.services.gate.charge(self._attempt, self.admitted)
