@@ -92,6 +92,10 @@ class Asked(Protocol):
         """Raise `Problem` unless the request may still do to this board what it does: to be called
         after it has waited."""
 
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless the request may do what it does if the board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
+
     @property
     def upgrades(self) -> bool:
         """Whether it asks for a WebSocket."""

@@ -131,6 +131,9 @@ class Exchange:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
 
+    async def check_as_private(self) -> None:
+        await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
+
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
         self.services.gate.charge(self._attempt, self.admitted)
