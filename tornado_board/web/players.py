@@ -18,7 +18,7 @@ from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
 from tornado_board.web.parameters import ID_RULE, integer, names
 from tornado_board.web.problems import Problem
-from tornado_board.web.writes import wrote
+from tornado_board.web.writes import deleted, made, wrote
 
 #: The parameters that say where a page begins.
 _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
@@ -74,7 +74,7 @@ class PlayersHandler(Handler):
             new.id = new.id or id_of(once)
         since = self.ranks.position
         player = await self.store.create_player(board_id, new, once)
-        wrote(self, board_id, player.id, None, player.score, since)
+        made(self, board_id, player, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
 
@@ -102,14 +102,14 @@ class PlayerHandler(Handler):
         patch = self.body(PlayerPatch)
         since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
-        wrote(self, board_id, player_id, result.previous, result.player.score, since)
+        wrote(self, board_id, result, since)
         self.send_json(answers.player(result.player))
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id)
-        wrote(self, board_id, player_id, player.score, None, since)
+        deleted(self, board_id, player, since)
         self.no_content()
 
 
