@@ -199,7 +199,7 @@ class Clock:
         return self.now
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_an_sqlite_track_is_pruned_but_for_the_newest_before_its_edge(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -264,7 +264,7 @@ async def _bytes(log: SQLiteReplayLog) -> tuple[int, int]:
     return said, real
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_sqlite_tracks_take_no_more_than_they_may(settings: Settings, tmp_path: Path) -> None:
     clock = Clock()
     small = dataclasses.replace(settings, history_bytes=2**16)
@@ -369,7 +369,7 @@ async def test_a_full_redis_drops_no_board_that_is_not_in_its_track(
     assert list((await log.at("b", [first.ms])).pasts) == [Past(Event(first, "1"), 1000)]
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_redis_tracks_take_no_more_than_they_may_nor_a_quarter_of_its_memory(
     opened: Opened, own_redis: RedisServer, settings: Settings
 ) -> None:
