@@ -28,6 +28,8 @@ class Action(Enum):
     SUBMIT = "submit"
     #: Change anything else.
     WRITE = "write"
+    #: Look at what the server counts.
+    OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
 
@@ -44,6 +46,7 @@ _NEEDED = {
     Action.READ: Scope.READ,
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
+    Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
 }
 
