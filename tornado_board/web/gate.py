@@ -58,6 +58,8 @@ class Attempt(msgspec.Struct, frozen=True):
     fetch_site: str | None = None
     #: Whether it asks for a connection of another protocol, which pages of any site may do.
     upgrades: bool = False
+    #: Whether the board counts as private, whatever it is: it was so once.
+    as_private: bool = False
     #: The boards that it concerns, where these are several.
     several: tuple[str, ...] = ()
 
@@ -279,6 +281,8 @@ class Gate:
     def _known_to_be_private(self, attempt: Attempt) -> bool | None:
         if attempt.action is not Action.READ or self.policy.private:
             return False
+        if attempt.as_private:
+            return True
         known = [False if board is None else self.privacy.known(board) for board in attempt.boards]
         return None if None in known else True in known
 
