@@ -8,6 +8,8 @@
  * server, or something on the way, refuses streams of several.
  */
 
+import { Event, EventTarget, MessageEvent } from "./events.js";
+
 /** The most boards of one stream. */
 export const MOST = 50;
 /** Boards that join within this time join together, in milliseconds. */
@@ -24,21 +26,22 @@ const REFUSED = 600_000;
 const hosts = new WeakMap();
 
 /**
- * Where the board at `url` can join others; null where its address is another one than usual.
+ * Where the board at `address` can join others; null where that is another one than usual.
  *
- * @param {URL} url  of its events
+ * @param {string | URL} address  of its events, a whole one
  * @param {Source} EventSource
  * @returns {{host: Host, board: string} | null}
  */
-export function placeOf(url, EventSource) {
+export function placeOf(address, EventSource) {
+  const url = new URL(address);
   const match = /^(.*)\/boards\/([\w.~-]{1,64})\/(?:events\/?)?$/.exec(url.pathname);
   if (!match || url.search) return null;
   const [, prefix, board] = match;
-  const address = new URL(`${prefix}/events/`, url).href;
+  const shared = new URL(`${prefix}/events/`, url).href;
   let known = hosts.get(EventSource);
   if (!known) hosts.set(EventSource, (known = new Map()));
-  let host = known.get(address);
-  if (!host) known.set(address, (host = new Host(address, EventSource)));
+  let host = known.get(shared);
+  if (!host) known.set(shared, (host = new Host(shared, EventSource)));
   return { host, board };
 }
 
