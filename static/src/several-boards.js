@@ -26,22 +26,34 @@ const REFUSED = 600_000;
 const hosts = new WeakMap();
 
 /**
- * Where the board at `address` can join others; null where that is another one than usual.
+ * The board whose events are at `url`, and where several boards of its server are; null where the
+ * address is another one than usual.
  *
- * @param {string | URL} address  of its events, a whole one
- * @param {Source} EventSource
- * @returns {{host: Host, board: string} | null}
+ * @param {URL} url
+ * @returns {{address: string, board: string} | null}
  */
-export function placeOf(address, EventSource) {
-  const url = new URL(address);
+export function addressOf(url) {
   const match = /^(.*)\/boards\/([\w.~-]{1,64})\/(?:events\/?)?$/.exec(url.pathname);
   if (!match || url.search) return null;
   const [, prefix, board] = match;
-  const shared = new URL(`${prefix}/events/`, url).href;
+  return { address: new URL(`${prefix}/events/`, url).href, board };
+}
+
+/**
+ * Where the board at `url` can join others; null where its address is another one than usual.
+ *
+ * @param {string | URL} url  of its events, a whole address
+ * @param {Source} EventSource
+ * @returns {{host: Host, board: string} | null}
+ */
+export function placeOf(url, EventSource) {
+  const found = addressOf(new URL(url));
+  if (!found) return null;
+  const { address, board } = found;
   let known = hosts.get(EventSource);
   if (!known) hosts.set(EventSource, (known = new Map()));
-  let host = known.get(shared);
-  if (!host) known.set(shared, (host = new Host(shared, EventSource)));
+  let host = known.get(address);
+  if (!host) known.set(address, (host = new Host(address, EventSource)));
   return { host, board };
 }
 
