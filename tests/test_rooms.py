@@ -43,6 +43,8 @@ ROOMS: dict[str, set[str]] = {
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
     "auth": {"keys", "replay", "settings"},
     "web": {"models", "inputs", "settings", "store", "replay", "realtime", "auth"},
+    # For other programs: it knows nothing of the server.
+    "client": set(),
     "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {
