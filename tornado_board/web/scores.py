@@ -30,7 +30,9 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     submission = asked.body(Score).submission(player_id)
     services = asked.services
     since = services.ranks.position
-    (result,) = await services.store.submit(board_id, [submission], asked.once)
+    (result,) = await services.store.submit(
+        board_id, [submission], asked.once, audited=asked.audited
+    )
     if not isinstance(result, Submitted):
         raise result
     scores = [result.player.score]
@@ -64,7 +66,7 @@ class ScoresHandler(Handler):
         outcomes: Sequence[Submitted | StoreError] = ()
         since = self.ranks.position
         if handed_in:
-            outcomes = await self.store.submit(board_id, handed_in, self.once)
+            outcomes = await self.store.submit(board_id, handed_in, self.once, audited=self.audited)
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
@@ -101,7 +103,7 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     services = asked.services
     since = services.ranks.position
     result = await services.store.add_score(
-        board_id, player_id, amount, create=create, once=asked.once
+        board_id, player_id, amount, create=create, once=asked.once, audited=asked.audited
     )
     wrote(asked, board_id, result, since)
     shown = answers.added(
