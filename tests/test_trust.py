@@ -124,6 +124,7 @@ ENOUGH = {
     Action.READ: {"read", "write", "admin"},
     Action.SUBMIT: {"submit", "write", "admin"},
     Action.WRITE: {"write", "admin"},
+    Action.OBSERVE: {"admin"},
     Action.TICKET: {"read", "write", "admin"},
     Action.ADMIN: {"admin"},
 }

@@ -28,9 +28,11 @@ class Action(Enum):
     SUBMIT = "submit"
     #: Change anything else.
     WRITE = "write"
+    #: Look at what the server counts.
+    OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
-    #: Hide players, and see those who are hidden.
+    #: Hide players, see those who are hidden, and read the audit trail.
     ADMIN = "admin"
 
     @property
@@ -46,6 +48,7 @@ _NEEDED = {
     Action.READ: Scope.READ,
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
+    Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
     Action.ADMIN: Scope.ADMIN,
 }

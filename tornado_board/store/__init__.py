@@ -150,6 +150,10 @@ class Store(Protocol):
     shared: bool
 
     @property
+    def waiting(self) -> int:
+        """How many writes, or queries, wait for it at present."""
+
+    @property
     def identity(self) -> str:
         """Which store this is: made once, by the store itself, and kept in it. 1 to 64 of
         ``A-Z a-z 0-9 -``; it stays the same for as long as the store is open."""

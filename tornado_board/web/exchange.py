@@ -15,7 +15,9 @@ import msgspec
 import ujson
 
 from tornado_board.auth.policy import Action
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.feed_lag import FeedLag
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
@@ -58,6 +60,9 @@ class Services:
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
+    metrics: Metrics = field(default_factory=NoMetrics)
+    #: Measured on writes of this process.
+    lag: FeedLag = field(default_factory=FeedLag)
 
 
 class Fields(Protocol):

@@ -242,6 +242,11 @@ class Gate:
         for rates, who in counted:
             rates.take(who, now, amount)
 
+    @property
+    def size(self) -> int:
+        """How many tokens, players and addresses are remembered for it."""
+        return sum(map(len, self._most))
+
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
         """Count what has turned out to be more writes than the one that was charged."""
         now = self._clock()

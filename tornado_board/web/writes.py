@@ -42,6 +42,7 @@ def _wrote(
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
+        asked.services.lag.confirm(board_id, player_id)
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
 
 

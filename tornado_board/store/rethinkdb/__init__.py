@@ -115,6 +115,10 @@ class RethinkDBStore:
             raise
         return cls(address, connection, settings, identity)
 
+    @property
+    def waiting(self) -> int:
+        return self._connection.waiting
+
     async def ping(self) -> None:
         """Return if tables and index can be read, and are those of the start."""
         database_id, *_ = await self._run(queries.ping(database=self._identity.database))

@@ -92,6 +92,10 @@ class SQLiteStore:
         """Made with the file, and kept in it."""
         return self._guard.identity
 
+    @property
+    def waiting(self) -> int:
+        return self._database.waiting_writes
+
     async def ping(self) -> None:
         if (problem := self._database.problem) is not None:
             raise StoreUnavailable(problem)
