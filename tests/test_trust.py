@@ -230,6 +230,9 @@ def transports(request: Request) -> Iterator[tuple[dict[str, str], str, bool]]:
                 yield {"Accept": "text/event-stream"}, target, at_once
                 yield {"Last-Event-ID": "1-1"}, f"{target}{more}stream=1", at_once
             yield HANDSHAKE, target, True
+        if request.shape == "/boards/{}":
+            yield {}, f"{target}{more}at=9999-12-31", True
+            yield {}, f"{target}{more}at=9999-12-31", False
         if request.shape == SEVERAL:
             for others in (PUBLIC_BOARD, "none"):
                 for several in (

@@ -106,6 +106,10 @@ class Asked(Protocol):
     async def may(self, action: Action) -> bool:
         """Whether the caller may do `action`, too."""
 
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless the request may do what it does if the board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
+
     @property
     def upgrades(self) -> bool:
         """Whether it asks for a WebSocket."""

@@ -145,6 +145,9 @@ class Exchange:
     async def may(self, action: Action) -> bool:
         return await self.services.gate.may(self._attempt, action)
 
+    async def check_as_private(self) -> None:
+        await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
+
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
         self.services.gate.charge(self._attempt, self.admitted)

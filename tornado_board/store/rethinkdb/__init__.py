@@ -272,8 +272,6 @@ class RethinkDBStore:
     ) -> Submitted:
         """Add `amount`; writes that wait at the same time go out as one query."""
         step = Submit(addition(player_id, score_of(amount)), create)
-        if audited is None:
-            return await self._write(board_id, player_id, step, once)
         async with self._trail.recording(audited, board_id, player_id) as record:
             return await self._write(board_id, player_id, step, once, record)
 
