@@ -17,6 +17,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
 from tornado_board.web.parameters import ID_RULE, integer, names
+from tornado_board.web.previous_ranks import previous_ranks
 from tornado_board.web.problems import Problem
 from tornado_board.web.writes import deleted, made, wrote
 
@@ -36,11 +37,16 @@ class PlayersHandler(Handler):
         fields = names(self, "fields", "meta")
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
+        then = await previous_ranks(self, board_id)
         shown: dict[str, Any] = {"count": page.count, "players": players}
         if page.missing is not None:
             shown["missing"] = page.missing
+        if then is not None:
+            shown["since"] = then.shown()
+            for row in players:
+                row["previous_rank"] = then.ranks.get(row["id"])
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, fields):
+        if links := _links(path, page, limit, fields, self.argument("since")):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
@@ -132,13 +138,15 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...], since: str | None) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
     rest: dict[str, str | int] = {"limit": limit}
     if fields:
         rest["fields"] = ",".join(fields)
+    if since is not None:
+        rest["since"] = since
     links = []
     for relation, name, player in (
         *(("next", "after", page.players[-1]) for _ in range(page.has_next)),
