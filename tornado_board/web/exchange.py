@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 import ujson
 
+from tornado_board.auth.policy import Action
 from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.feed_lag import FeedLag
@@ -96,6 +97,9 @@ class Asked(Protocol):
     def check(self, board_id: str) -> None:
         """Raise `Problem` unless the request may still do to this board what it does: to be called
         after it has waited."""
+
+    async def may(self, action: Action) -> bool:
+        """Whether the caller may do `action`, too."""
 
     async def check_as_private(self) -> None:
         """Raise `Problem` unless the request may do what it does if the board is private, though

@@ -136,6 +136,9 @@ class Exchange:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
 
+    async def may(self, action: Action) -> bool:
+        return await self.services.gate.may(self._attempt, action)
+
     async def check_as_private(self) -> None:
         await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
 

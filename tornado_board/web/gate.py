@@ -201,6 +201,17 @@ class Gate:
             )
         )
 
+    async def may(self, attempt: Attempt, action: Action) -> bool:
+        """Whether who makes this `attempt`, and was let in for it, may do `action`, too. Raises
+        what `admit` raises, but for a refusal."""
+        try:
+            await self.admit(msgspec.structs.replace(attempt, action=action))
+        except Problem as refusal:
+            if refusal.status_code not in (401, 403):
+                raise
+            return False
+        return True
+
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
 
