@@ -50,18 +50,18 @@ class PlayersHandler(Handler):
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
         then = await previous_ranks(self, board_id)
-        shown: dict[str, Any] = {"count": page.count, "players": players}
-        if page.missing is not None:
-            shown["missing"] = page.missing
+        shown: dict[str, Any] = {"count": page.count}
+        carried: dict[str, str] = {}
         if then is not None:
+            carried["since"] = self.argument("since") or ""
             shown["since"] = then.shown()
             for row in players:
                 row["previous_rank"] = then.ranks.get(row["id"])
+        shown["players"] = players
+        if page.missing is not None:
+            shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        since = self.argument("since")
-        if links := _links(
-            path, page, limit, fields, **({} if since is None else {"since": since})
-        ):
+        if links := _links(path, page, limit, fields, **carried):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
