@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tornado_board.models import Number
 from tornado_board.realtime.ranks import Standing
-from tornado_board.store import StoreError
+from tornado_board.store import StoreError, Submitted
 from tornado_board.web.exchange import Asked
 
 
@@ -23,6 +25,19 @@ def wrote(
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
+
+
+def wrote_many(
+    asked: Asked, board_id: str, outcomes: Sequence[Submitted | StoreError], since: int
+) -> None:
+    """The same of many submissions, in the order of their answers; those that were refused wrote
+    nothing."""
+    once = asked.once
+    ranks = asked.services.ranks
+    if ranks.keeps(board_id) and not (once is not None and once.replayed):
+        for done in outcomes:
+            if isinstance(done, Submitted) and done.previous != done.player.score:
+                ranks.wrote(board_id, done.player.id, done.previous, done.player.score, since)
 
 
 async def standing(asked: Asked, board_id: str, *scores: Number) -> Standing | None:

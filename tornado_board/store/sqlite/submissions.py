@@ -27,37 +27,54 @@ def submit_slices(
     c: sqlite3.Connection, slices: Sequence[Slice], written: Written
 ) -> list[Results | StoreError]:
     """What became of each: its results, or why it was not carried out."""
-    results: list[Results | StoreError] = []
-    for board_id, submissions, key in slices:
-        work = partial(submit, c, board_id, submissions, written)
-        try:
-            results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
-        except StoreError as refused:
-            results.append(refused)
-    return results
+    results: dict[int, Results | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, part in enumerate(slices):
+        by_board.setdefault(part.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        of_board = {number: slices[number] for number in numbers}
+        _submit(c, board_id, of_board, results, written)
+    return [results[number] for number in range(len(slices))]
 
 
-def submit(
-    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission], written: Written
-) -> list[Submitted | StoreError]:
-    """What became of each. Raises `NotFound` (the board)."""
-    board = rows.board(c, board_id)
-    ids = {submission.id for submission in submissions}
-    there = {player.id: player for player in rows.players(c, board_id, ids)}
-    after = dict(there)
+def _submit(
+    c: sqlite3.Connection,
+    board_id: str,
+    slices: dict[int, Slice],
+    results: dict[int, Results | StoreError],
+    written: Written,
+) -> None:
+    """Carry out those of one board: each player is read once, and written once."""
     now = writes.now()
-    results: list[Submitted | StoreError] = []
-    for submission in submissions:
+    found = rows.find_board(c, board_id)
+    ids = {submission.id for part in slices.values() for submission in part.submissions}
+    there = {p.id: p for p in rows.players(c, board_id, ids)} if found is not None else {}
+    after = dict(there)
+
+    def work(submissions: Sequence[Submission]) -> Results:
+        if found is None:
+            raise rows.no_board(board_id)
+        outcomes: Results = []
+        for submission in submissions:
+            try:
+                done = _submitted(found, after.get(submission.id), submission, now)
+            except StoreError as refused:
+                outcomes.append(refused)
+            else:
+                if done.changed:
+                    after[submission.id] = done.player
+                outcomes.append(done)
+        return outcomes
+
+    for number, part in slices.items():
+        do = partial(work, part.submissions)
         try:
-            done = _submitted(board, after.get(submission.id), submission, now)
+            key = part.once
+            results[number] = do() if key is None else outcomes.once(c, key, outcomes.RESULTS, do)
         except StoreError as refused:
-            results.append(refused)
-        else:
-            if done.changed:
-                after[submission.id] = done.player
-            results.append(done)
-    _store(c, board, there, after, written)
-    return results
+            results[number] = refused
+    if found is not None:
+        _store(c, found, there, after, written)
 
 
 class Addition(NamedTuple):
@@ -157,4 +174,4 @@ def _store(
             writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
-    written.end(c, board.id, others)
+    written.end(c, board.id, others, there)
