@@ -66,6 +66,27 @@ class Settings:
         "take the client's address from X-Forwarded-For or X-Real-IP, as set by your proxy",
         group="server",
     )
+    metrics: bool = setting(
+        True, "count what /metrics tells; it costs next to nothing", group="server"
+    )
+    metrics_port: int = setting(
+        0,
+        "port of its own for /metrics, without tokens, of several processes one each from there on;"
+        " 0 for none: they are served beside the rest",
+        group="server",
+        low=0,
+        high=65535,
+    )
+    metrics_address: str = setting(
+        "localhost", "address to serve them at, with metrics_port", group="server"
+    )
+    access_log: str = setting(
+        "text",
+        "how requests are logged: text, json (then all of the log is, an object a line) or none"
+        " (then only those that fail)",
+        group="server",
+        choices=("text", "json", "none"),
+    )
     log_level: str = setting(
         "info",
         "how much is logged: debug, info, warning or error",

@@ -199,6 +199,17 @@ class Gate:
             )
         )
 
+    async def may(self, attempt: Attempt, action: Action) -> bool:
+        """Whether who makes this `attempt`, and was let in for it, may do `action`, too. Raises
+        what `admit` raises, but for a refusal."""
+        try:
+            await self.admit(msgspec.structs.replace(attempt, action=action))
+        except Problem as refusal:
+            if refusal.status_code not in (401, 403):
+                raise
+            return False
+        return True
+
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
 
@@ -230,6 +241,11 @@ class Gate:
                 )
         for rates, who in counted:
             rates.take(who, now, amount)
+
+    @property
+    def size(self) -> int:
+        """How many tokens, players and addresses are remembered for it."""
+        return sum(map(len, self._most))
 
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
         """Count what has turned out to be more writes than the one that was charged."""

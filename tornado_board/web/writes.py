@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tornado_board.models import Number
+from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web.exchange import Asked
 
 
-def wrote(
+def wrote(asked: Asked, board_id: str, done: Submitted, since: int) -> None:
+    """Tell the ranks what the store was just told, so that the caller's own write is in them.
+    `since`: `Ranks.position` before the write began."""
+    before = None if done.was_hidden else done.previous
+    _wrote(asked, board_id, done.player.id, before, _shown_score(done.player), since)
+
+
+def made(asked: Asked, board_id: str, player: Player, since: int) -> None:
+    """The same of a player that was made."""
+    _wrote(asked, board_id, player.id, None, _shown_score(player), since)
+
+
+def deleted(asked: Asked, board_id: str, player: Player, since: int) -> None:
+    """The same of a player that was deleted."""
+    _wrote(asked, board_id, player.id, _shown_score(player), None, since)
+
+
+def _shown_score(player: Player) -> Number | None:
+    """The score that the ranks have of `player`: none of one that is hidden."""
+    return None if player.hidden else player.score
+
+
+def _wrote(
     asked: Asked,
     board_id: str,
     player_id: str,
@@ -18,31 +40,30 @@ def wrote(
     after: Number | None,
     since: int,
 ) -> None:
-    """Tell the ranks what the store was just told, so that the caller's own write is in them: the
-    player's score `before` and `after`, ``None`` where it was not there. `since`: `Ranks.position`
-    before the write began."""
+    """The player's score was `before` and is `after`; ``None`` where it had no place."""
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
+        asked.services.lag.confirm(board_id, player_id)
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
 
 
 def wrote_many(
     asked: Asked, board_id: str, outcomes: Sequence[Submitted | StoreError], since: int
 ) -> None:
-    """The same of many submissions, in the order of their answers; those that were refused wrote
+    """As `wrote`, of many submissions in the order of their answers; those that were refused wrote
     nothing."""
-    once = asked.once
-    ranks = asked.services.ranks
-    if ranks.keeps(board_id) and not (once is not None and once.replayed):
+    if asked.services.ranks.keeps(board_id):
         for done in outcomes:
-            if isinstance(done, Submitted) and done.previous != done.player.score:
-                ranks.wrote(board_id, done.player.id, done.previous, done.player.score, since)
+            if isinstance(done, Submitted):
+                wrote(asked, board_id, done, since)
 
 
-async def standing(asked: Asked, board_id: str, *scores: Number) -> Standing | None:
-    """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't tell
-    it any more, since what was written was written all the same."""
+async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:
+    """How `scores` stand on the board, for the answer to a write of `player`; ``None`` if that is
+    hidden, or the store can't tell it any more, since what was written was written all the same."""
+    if player.hidden:
+        return None
     try:
         return await asked.services.ranks.standing(board_id, *scores)
     except StoreError:

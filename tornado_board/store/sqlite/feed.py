@@ -215,11 +215,13 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
             continue  # of no board
         unknown = [id for id, (_, _, player) in of_board.items() if player is None and is_id(id)]
         now = {player.id: player for player in rows.players(c, board_id, unknown)}
-        changes.extend(
-            PlayerChanged(board_id, player_id, player or now.get(player_id), seq, before)
-            for player_id, (seq, before, player) in of_board.items()
-            if player is not None or is_id(player_id)
-        )
+        for player_id, (seq, before, known) in of_board.items():
+            if known is None and not is_id(player_id):
+                continue
+            player = known or now.get(player_id)
+            if player is not None and player.hidden:
+                player = None
+            changes.append(PlayerChanged(board_id, player_id, player, seq, before))
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes, deletes)
 
@@ -250,5 +252,5 @@ def _add_run(players: dict[str, _Row], run: Run) -> None:
             before = earlier[1]
         else:
             was = there.get(player_id)
-            before = None if was is None else was.score
+            before = None if was is None or was.hidden else was.score
         players[player_id] = (number, before, player)

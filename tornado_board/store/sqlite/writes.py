@@ -35,7 +35,7 @@ _OVER = f"{_INSERT} (board, id) DO UPDATE SET " + ", ".join(
     f"{field} = excluded.{field}" for field in _FIELDS if field not in ("board", "id")
 )
 _UPDATE = (
-    "UPDATE players SET merit = ?, name = ?, score = ?, reached_at = ?, meta = ?"
+    "UPDATE players SET merit = ?, name = ?, score = ?, reached_at = ?, meta = ?, hidden = ?"
     " WHERE board = ? AND id = ?"
 )
 _SET_SCORE = "UPDATE players SET merit = ?, score = ?, reached_at = ? WHERE board = ? AND id = ?"
@@ -117,7 +117,10 @@ def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -
     """Store the scores of `players`, who are on the board, and when they reached them."""
     merit, board_id = board.ordering.merit, board.id
     # In the order of the table, in which neighbours are on one page.
-    values = [(merit(p.score), p.score, p.reached_at, p.id) for p in sorted(players, key=_id)]
+    values = [
+        (None if p.hidden else merit(p.score), p.score, p.reached_at, p.id)
+        for p in sorted(players, key=_id)
+    ]
     for count in _SET_AT_ONCE:
         while len(values) >= count:
             c.execute(_SET_SCORES[count], [*chain.from_iterable(values[:count]), board_id])
@@ -146,10 +149,15 @@ def patch_player(
     is_new_meta = not are_same(player.meta, before.meta)
     if is_new_meta:
         scoring.check_meta(player)
-    changed = is_new_meta or player.name != before.name or player.score != before.score
+    changed = (
+        is_new_meta
+        or player.name != before.name
+        or player.score != before.score
+        or player.hidden != before.hidden
+    )
     if changed:
         update_player(c, board, player)
-    return Submitted(player, before.score, changed)
+    return Submitted(player, before.score, changed, before.hidden)
 
 
 def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
@@ -164,7 +172,8 @@ def _player_values(board: Board, player: Player) -> tuple[Any, ...]:
     ordering = board.ordering
     rules = schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
     stored = (player.id, player.name, player.score, player.reached_at, _json(player.meta))
-    return (board.id, rules, ordering.merit(player.score), *stored)
+    merit = None if player.hidden else ordering.merit(player.score)
+    return (board.id, rules, merit, *stored, player.hidden)
 
 
 def are_same(meta: Meta, other: Meta) -> bool:
