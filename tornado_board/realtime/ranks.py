@@ -144,9 +144,8 @@ class Ranks:
     # What this process has answered
 
     def keeps(self, board_id: str) -> bool:
-        """Whether something of the board is kept that `wrote` has to be told of."""
-        board = self._boards.get(board_id)
-        return board is not None and board.index is not None
+        """Whether `wrote` has to be told of the board."""
+        return (board := self._boards.get(board_id)) is not None and board.index is not None
 
     def wrote(
         self,
