@@ -276,7 +276,7 @@ async def test_what_was_just_written_is_told_as_it_is_in_the_file(
         ]
 
     def and_fail(c: sqlite3.Connection) -> None:
-        submit_slices(c, [Slice("demo", many(), None)], store._written)
+        submit_slices(c, [Slice("demo", many(), None)], store._written, store._trail)
         raise NotFound("undone")
 
     for step in range(40):

@@ -16,6 +16,7 @@ from tornado_board.inputs import NewBoard, PlayerPatch, Submission
 from tornado_board.models import Board, Order, Player, Ties, is_id
 from tornado_board.store import NotFound, Place, Submitted
 from tornado_board.store.sqlite import migrations, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.written import Written
 
 TEXTS = st.one_of(
@@ -77,7 +78,7 @@ def test_everything_of_a_board_is_read_from_an_index(
     pages.has_players(c, board)
     list(rows.players(c, "b", ["p", "q"]))
     many = [Submission(id="p", score=5), Submission(id="new", score=5)]
-    submissions.submit_slices(c, [submissions.Slice("b", many, None)], Written())
+    submissions.submit_slices(c, [submissions.Slice("b", many, None)], Written(), Trail(0))
     writes.set_scores(c, board, [Player(f"p{i}", "N", i) for i in range(300)])
     writes.patch_player(c, "b", "p", PlayerPatch(name="N"))
     writes.delete_player(c, "b", "p")
@@ -154,7 +155,7 @@ def test_rows_that_no_check_refused_are_shown_as_what_they_are(
             rows.player(c, "b", id)
     # A score that is handed in makes a player of what is none.
     part = submissions.Slice("b", [Submission(id="text", score=3)], None)
-    (done,) = submissions.submit_slices(c, [part], Written())
+    (done,) = submissions.submit_slices(c, [part], Written(), Trail(0))
     assert isinstance(done, list)
     (made,) = done
     assert isinstance(made, Submitted)

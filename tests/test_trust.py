@@ -133,7 +133,7 @@ ENOUGH = {
 @pytest.fixture(params=[True, False], ids=["fast", "tornado"])
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """For a server with the fast path, and for one without."""
-    return dataclasses.replace(settings, token_secret=SECRET, fast_path=request.param)
+    return dataclasses.replace(settings, token_secret=SECRET, fast_path=request.param, audit=100)
 
 
 class Looks:
@@ -230,6 +230,9 @@ def transports(request: Request) -> Iterator[tuple[dict[str, str], str, bool]]:
                 yield {"Accept": "text/event-stream"}, target, at_once
                 yield {"Last-Event-ID": "1-1"}, f"{target}{more}stream=1", at_once
             yield HANDSHAKE, target, True
+        if request.shape == "/boards/{}":
+            yield {}, f"{target}{more}at=9999-12-31", True
+            yield {}, f"{target}{more}at=9999-12-31", False
         if request.shape == SEVERAL:
             for others in (PUBLIC_BOARD, "none"):
                 for several in (

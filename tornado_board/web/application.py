@@ -10,11 +10,13 @@ from tornado.httputil import HTTPServerRequest
 
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
+from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.paths import template
@@ -31,6 +33,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
@@ -39,6 +42,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
+    (r"/audit/?", AuditHandler),
     (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),

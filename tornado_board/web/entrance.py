@@ -87,6 +87,11 @@ class Entrance(tornado.web.RequestHandler):
         """Whether the caller may do `action`, too."""
         return await self.gate.may(self.attempt(), action)
 
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless this request may do what it does if its board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
+        self.admitted = await self.gate.admit_as_private(self.admitted, self.attempt())
+
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""
         return self.gate.may_read(self.admitted, board.id, board.private)
