@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import secrets
 import unicodedata
@@ -100,7 +99,7 @@ def score_of(value: Number) -> Number:
 
     Raises `ValueError` if it is not finite or lies outside ±`SCORE_LIMIT`.
     """
-    if not math.isfinite(value) or not -SCORE_LIMIT <= value <= SCORE_LIMIT:
+    if not -SCORE_LIMIT <= value <= SCORE_LIMIT:  # which a NaN is not
         raise ValueError("must be a finite number from -2^53 to 2^53")
     if isinstance(value, float) and value.is_integer():
         return int(value)
