@@ -147,6 +147,33 @@ class Settings:
         60.0, "how often events past the retention are dropped", group="storage", low=1, high=86400
     )
 
+    # upstream
+    upstream: tuple[str, ...] = setting(
+        (),
+        "servers to follow instead of having a database, the first that answers: https://host[:port]",
+        group="upstream",
+        secret=True,
+    )
+    upstream_timeout: float = setting(
+        10.0,
+        "how long one of them may take to connect, or to begin an answer",
+        group="upstream",
+        low=0.1,
+        high=300,
+    )
+    upstream_silence: float = setting(
+        40.0,
+        "how long a stream from there may say nothing, more than its keepalive",
+        group="upstream",
+        low=0.1,
+        high=3600,
+    )
+    upstream_ca_certs: str = setting(
+        "",
+        "PEM file of the authority that signed their certificate, if the system does not know it",
+        group="upstream",
+    )
+
     # realtime
     coalesce: float = setting(
         0.05,
@@ -314,6 +341,8 @@ class Settings:
         """Where the replay log lives once the defaults are worked out."""
         if self.redis_url:
             return self.redis_url
+        if self.upstream:
+            return "sqlite:///tornado_board_edge.sqlite3"
         if self.database_url.startswith("sqlite:"):
             return self.database_url
         return "sqlite:///tornado_board.sqlite3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import tornado.web
@@ -13,7 +14,7 @@ from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
-from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
@@ -38,6 +39,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/tickets/?", TicketsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
+    (r"/upstream/?", UpstreamHandler),
     (r"\*", ServerHandler),
 )
 
@@ -52,12 +54,14 @@ class _Application(tornado.web.Application):
         return super().find_handler(request, **kwargs)
 
 
-def make_application(services: Services) -> tornado.web.Application:
+def make_application(
+    services: Services, routes: Iterable[tuple[str, type[Handler]]] = ROUTES
+) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
     arguments = {"services": services}
     return _Application(
-        [(path, handler, arguments) for path, handler in ROUTES],
+        [(path, handler, arguments) for path, handler in routes],
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,
         board_settings=services.settings,

@@ -56,6 +56,8 @@ class Services:
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
+    #: The ids of this server and of those that it follows; none where it has a store.
+    servers: Callable[[], list[str]] = list
 
 
 class Fields(Protocol):
