@@ -42,11 +42,18 @@ ROOMS: dict[str, set[str]] = {
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"models", "settings", "store", "replay", "cluster", "ranking"},
     "auth": {"keys", "replay", "settings"},
-    "web": {"models", "inputs", "settings", "store", "replay", "realtime", "auth"},
+    "upstream": {"models", "store", "replay", "realtime"},
+    "web": {"models", "inputs", "settings", "store", "replay", "realtime", "auth", "upstream"},
     "cli": {"auth", "command_line", "models", "settings"},
+    "serving": {"replay", "web"},
+    # Opens everything of a server without a store.
+    "edge": {
+        *("listening", "serving", "settings"),
+        *("replay", "realtime", "auth", "upstream", "web"),
+    },
     # Opens everything.
     "server": {
-        *("cli", "command_line", "listening", "processes", "settings"),
+        *("cli", "command_line", "edge", "listening", "processes", "serving", "settings"),
         *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},
@@ -56,6 +63,8 @@ ROOMS: dict[str, set[str]] = {
 PURE = (
     *("models.py", "inputs.py", "cluster/keys.py", "ranking"),
     *("auth/board_patterns.py", "auth/claims.py", "auth/policy.py", "auth/rates.py"),
+    *("upstream/address.py", "upstream/board_copy.py", "upstream/event_stream.py"),
+    *("upstream/grouping.py", "upstream/hops.py", "web/edge/fields.py"),
 )
 
 #: What computing does not need: I/O, clocks, tasks, chance.

@@ -109,7 +109,7 @@ async def edge_running(
         stack.push_async_callback(tickets.close)
         kept = KeptAnswers(hub)
         services = EdgeServices(
-            store=no_store(),
+            store=no_store(f"none; follows {upstreams.description}"),
             log=log,
             hub=hub,
             catch_ups=CatchUps(log),

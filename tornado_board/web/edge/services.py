@@ -47,8 +47,10 @@ class NoStore:
     """What a server that follows another one has in place of a store: whatever is asked of it
     fails."""
 
-    description = "none"
     shared = False
+
+    def __init__(self, description: str = "") -> None:
+        self.description = description
 
     def __getattr__(self, name: str) -> object:
         async def unavailable(*_: object, **__: object) -> None:
@@ -62,6 +64,6 @@ def no_ranks() -> Ranks:
     return cast(Ranks, NoStore())
 
 
-def no_store() -> Store:
+def no_store(description: str = "none") -> Store:
     """A `NoStore`, where a `Store` is asked for."""
-    return cast(Store, NoStore())
+    return cast(Store, NoStore(description))
