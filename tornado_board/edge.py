@@ -30,7 +30,7 @@ from tornado_board.settings import Settings
 from tornado_board.upstream.address import parse_all
 from tornado_board.upstream.edge_log import EdgeLog
 from tornado_board.upstream.followed import FollowedBoards
-from tornado_board.upstream.identity import OWN, log_identity
+from tornado_board.upstream.identity import log_identity, own_id
 from tornado_board.upstream.places import EdgePlaces
 from tornado_board.upstream.upstreams import Upstreams
 from tornado_board.web.application import ROUTES
@@ -75,7 +75,10 @@ async def edge_running(
         except (ValueError, LogUnavailable) as error:
             raise StartError(str(error)) from error
         upstreams = Upstreams(
-            addresses, _tls_to_upstream(settings), own=OWN, timeout=settings.upstream_timeout
+            addresses,
+            _tls_to_upstream(settings),
+            own=own_id(bound[0].getsockname()[1]),
+            timeout=settings.upstream_timeout,
         )
         stack.push_async_callback(upstreams.close)
         log = EdgeLog(own_log, upstreams, settings.replay_retention)

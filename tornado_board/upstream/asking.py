@@ -93,12 +93,12 @@ def check_answer(reply: Reply, body: bytes, board_id: str) -> None:
         return
     if status in (401, 403):
         raise NotPublic(f"the board {board_id!r} is not for everybody")
-    if status == 404:
-        raise NotFound(f"there is no board {board_id!r}")
     try:
         detail = msgspec.json.decode(body, type=_Problem).detail[:300]
     except msgspec.DecodeError:
         detail = ""
+    if status == 404:
+        raise NotFound(detail or f"there is no board {board_id!r}")
     if status == 508:
         raise LoopFound(detail or "the upstream follows this server")
     message = f"{reply.address} answers {status}{detail and ': '}{detail}"

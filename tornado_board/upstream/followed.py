@@ -401,7 +401,9 @@ class FollowedBoards:
             return
         try:
             shown = msgspec.json.decode(event.data, type=_Shown)
-            event_id = position_in(event.id or "", shown.id)
+            event_id = None
+            if event.name == "update":
+                event_id = position_in(event.id or "", shown.id)
         except (ValueError, msgspec.DecodeError) as error:
             _said.warning(f"an event of the upstream makes no sense: {error}")
             return

@@ -9,8 +9,13 @@ from collections.abc import Iterable
 from tornado_board.upstream import hops
 from tornado_board.upstream.address import Address
 
-#: The id of this server, the same in all of its processes, and another one at each start.
-OWN = hops.PREFIX + secrets.token_hex(8)
+_OWN = secrets.token_hex(8)
+
+
+def own_id(port: int) -> str:
+    """The id of the server that listens on `port`: the same in all of its processes, and another
+    one at each start."""
+    return f"{hops.PREFIX}{_OWN}-{port}"
 
 
 def log_identity(addresses: Iterable[Address]) -> str:

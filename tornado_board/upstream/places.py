@@ -164,8 +164,6 @@ class EdgePlaces:
         try:
             if reply.status != 200:
                 body = await reply.whole(self._upstreams.timeout, 65_536)
-                if reply.status == 404:
-                    raise NotFound(f"there is no player {watched.player_id!r}")
                 check_answer(reply, body, board_id)
             async for some in events(reply, self._silence):
                 for event in some:

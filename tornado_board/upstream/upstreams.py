@@ -182,6 +182,11 @@ class Upstreams:
         return self._current
 
     @property
+    def open_streams(self) -> int:
+        """Streams that are open to any of them."""
+        return len(self._streams)
+
+    @property
     def servers(self) -> list[str]:
         """The ids of this server and the edges that it follows, as far as they are known."""
         return [self.own, *(() if self.down else self._servers)]
@@ -219,7 +224,7 @@ class Upstreams:
         fields = self._fields(fields, loop)
         seconds = seconds or self.timeout
         refused: Reply | None = None
-        error: UpstreamError = UpstreamUnreachable(self.down)
+        error = self._error()
         for address in self._candidates():
             pool = self._pools[address]
             for again in (False, True):
@@ -274,7 +279,7 @@ class Upstreams:
         fields = self._fields(fields, loop)
         if len(self._streams) + self._opening >= MOST_STREAMS:
             raise UpstreamBusy("as many streams are open as this server may have")
-        error: UpstreamError = UpstreamUnreachable(self.down)
+        error = self._error()
         refused: Reply | None = None
         self._opening += 1
         try:
@@ -331,6 +336,12 @@ class Upstreams:
         if any(name.lower() == "authorization" for name, _ in fields):
             return fields  # the client's own
         return [*fields, ("Authorization", address.authorization)]
+
+    def _error(self) -> UpstreamError:
+        """What is told where there is nobody to ask."""
+        if self._looped.issuperset(self._addresses):
+            return LoopFound(self.down)
+        return UpstreamUnreachable(self.down)
 
     def _candidates(self) -> list[Address]:
         """Those to be asked, in order; none while none answers."""

@@ -170,7 +170,7 @@ class PassOnHandler(Handler):
 
     def _send_whole(self, answer: PassedAnswer) -> None:
         self._begin_answer(answer.status, answer.fields)
-        self.finish(answer.body)
+        self.finish(answer.body or None)
 
     async def _send(self, reply: Reply) -> None:
         given = fields.of_answer(reply.head.fields, reply.address, self.prefix)
@@ -205,7 +205,7 @@ class PassOnHandler(Handler):
             logger.info("an answer broke off: %s", error)
             tornado_internals.stream_of(self.request).close()
             return
-        self.finish(gathered)
+        self.finish(gathered or None)
 
     async def _next(self, reply: Reply) -> bytes:
         """The next piece; raises `StreamClosedError` once the client is gone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.topic import Topic
 from tornado_board.replay import EventId
-from tornado_board.store import NotFound
 from tornado_board.upstream.asking import check_answer
 from tornado_board.upstream.upstreams import Upstreams
 from tornado_board.web.board_reads import BoardRead, BoardReads
@@ -50,7 +49,5 @@ class EdgeReads(BoardReads):
             body = await reply.whole(self._upstreams.timeout)
         finally:
             reply.close()
-        if reply.status == 404:
-            raise NotFound(f"there is no board {board_id!r}")
         check_answer(reply, body, board_id)
         return BoardRead(body.decode().rstrip("\n"), position)
