@@ -14,7 +14,9 @@ from tornado_board.web.edge.services import EdgeServices
 Serve = Callable[[Settings], Awaitable[Running]]
 
 
-def edge_settings(tmp_path: Path, *upstreams: str, name: str = "edge", **changes: object) -> Settings:
+def edge_settings(
+    tmp_path: Path, *upstreams: str, name: str = "edge", **changes: object
+) -> Settings:
     """The settings of an edge with a log of its own."""
     settings = Settings(
         upstream=upstreams,

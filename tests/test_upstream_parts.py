@@ -157,7 +157,7 @@ def test_a_page_of_this_servers_own_is_as_one_of_the_upstreams_own() -> None:
 # Streams as bytes
 
 STREAM = (
-    b": hello\nretry: 1000\nevent: update\ndata: {\"id\":\"b\"}\nid: b:1-2\n\n"
+    b': hello\nretry: 1000\nevent: update\ndata: {"id":"b"}\nid: b:1-2\n\n'
     b"data: one\r\ndata: two\r\n\r\n"
     b"event: nothing\n\n"
     b": keep-alive\n"

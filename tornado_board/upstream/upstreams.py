@@ -247,6 +247,7 @@ class Upstreams:
                         raise
                     if used and not again:
                         continue  # it was being closed
+                    self._failed(address, failure)
                     break
                 except BaseException:
                     reply.close()
@@ -296,6 +297,7 @@ class Upstreams:
                     head = await connection.ask("GET", path, own, b"", seconds or self.timeout)
                 except UpstreamError as failure:
                     connection.close()
+                    self._failed(address, failure)
                     error = failure
                     continue
                 except BaseException:
@@ -359,7 +361,7 @@ class Upstreams:
             self._current = address
 
     def _failed(self, address: Address, error: UpstreamError) -> None:
-        """Nobody could be reached at `address`."""
+        """Nobody could be reached at `address`, or who was there gave no answer."""
         self._failing.add(address)
         following = [other for other in self._candidates() if other not in self._failing]
         if self.down or (following and address != self._current):
