@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -134,7 +135,7 @@ async def test_streams_long_polls_and_websockets_have_the_origins_events_and_ids
         raw = await RawStream.open(here, "/boards/b/", accept, version="1.0")
         several = await RawStream.open(here, "/events/?board=b&board=c", accept)
         async with websockets.connect(f"ws{here[4:]}/boards/b/events/") as socket:
-            expected = []
+            expected: list[tuple[str, Any, str]] = []
             for n in range(4):
                 if n:
                     await add(there, "b")
@@ -150,7 +151,7 @@ async def test_streams_long_polls_and_websockets_have_the_origins_events_and_ids
                     assert await stream.event() == (kind, data, EventId.parse(id))
             for kind, data, id in expected:
                 assert json.loads(await socket.recv()) == {"id": id, "event": kind, "data": data}
-        got = []
+        got: list[str] = []
         while len(got) < len(expected):
             fields = (await several.block()).fields
             if json.loads(fields["data"])["id"] == "b":

@@ -77,7 +77,7 @@ async def test_an_origin_that_is_killed_and_comes_back_costs_nobody_an_event(
     edge = await asyncio.to_thread(start_edge, server_process, tmp_path, "edge", origin.url)
     async with http_client(origin.url) as there, following(edge, edge) as clients:
         await make_board(there, "b")
-        for score in range(1, 6):
+        for _ in range(5):
             await add(there, "b")
         await shown(clients, 5)
         begun = [list(client.begun) for client in clients]
@@ -93,7 +93,7 @@ async def test_an_origin_that_is_killed_and_comes_back_costs_nobody_an_event(
             assert (await late.event())[1]["players"][0]["score"] == 5
         await asyncio.to_thread(origin.restart)
         await until_missing(edge.url, "")
-        for score in range(6, 11):
+        for _ in range(5):
             await add(there, "b")
         await shown(clients, 10)
         # They never noticed.

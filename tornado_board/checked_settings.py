@@ -47,6 +47,11 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError(f"redis_prefix: {settings.redis_prefix!r} {error}") from None
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together; one of them is not set")
+    last = settings.metrics_port + settings.processes - 1
+    if settings.metrics_port and last > 65535:
+        raise SettingsError(
+            f"metrics_port: {settings.processes} processes would need the ports up to {last}"
+        )
     for name, check_text in (
         ("base_path", check_base_path),
         ("token_cookie", check_cookie_name),

@@ -21,6 +21,9 @@ from tornado_board.listening import (
     within_open_files,
 )
 from tornado_board.log_once import LogOnce
+from tornado_board.metrics import open_metrics
+from tornado_board.metrics_port import serve_metrics
+from tornado_board.observed import LoopDelay, observe_edge
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.places import Places
@@ -82,10 +85,12 @@ async def edge_running(
         )
         stack.push_async_callback(upstreams.close)
         log = EdgeLog(own_log, upstreams, settings.replay_retention)
+        metrics = open_metrics(wanted=settings.metrics)
         hub = Hub(
             live_boards=settings.live_boards,
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
+            metrics=metrics,
         )
         stack.push_async_callback(hub.close)
         followed = FollowedBoards(upstreams, log, hub, settings.upstream_silence)
@@ -96,6 +101,7 @@ async def edge_running(
             per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
             silence=settings.upstream_silence,
+            metrics=metrics,
         )
         stack.push_async_callback(places.close)
         pruner = PeriodicCallback(
@@ -122,6 +128,7 @@ async def edge_running(
             places=cast(Places, places),  # as far as handlers know them
             settings=settings,
             readiness=readiness,
+            metrics=metrics,
             servers=lambda: upstreams.servers,
             upstreams=upstreams,
             followed=followed,
@@ -129,6 +136,12 @@ async def edge_running(
             said=LogOnce(logger),
         )
         server = make_server(stack, services, edge_routes(ROUTES), hosts, tls)
+        delay = LoopDelay()
+        stack.callback(delay.stop)
+        delay.start()
+        observe_edge(metrics, services, server, delay)
+        if settings.metrics_port:
+            stack.push_async_callback(serve_metrics(services).drain, 0)
         await upstreams.start(_WARM_UP)
         begin(stack, server, services, bound, (followed.close,))
         yield Running(url_of(settings, bound), services, server, notices)

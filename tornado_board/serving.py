@@ -50,7 +50,7 @@ def make_server(
     server = Server(
         make_application(services, routes), settings, hosts, ssl_options=tls, fast_path=fast_path
     )
-    server.gate = services.gate
+    server.gate, server.metrics = services.gate, services.metrics
     return server
 
 

@@ -66,6 +66,27 @@ class Settings:
         "take the client's address from X-Forwarded-For or X-Real-IP, as set by your proxy",
         group="server",
     )
+    metrics: bool = setting(
+        True, "count what /metrics tells; it costs next to nothing", group="server"
+    )
+    metrics_port: int = setting(
+        0,
+        "port of its own for /metrics, without tokens, of several processes one each from there on;"
+        " 0 for none: they are served beside the rest",
+        group="server",
+        low=0,
+        high=65535,
+    )
+    metrics_address: str = setting(
+        "localhost", "address to serve them at, with metrics_port", group="server"
+    )
+    access_log: str = setting(
+        "text",
+        "how requests are logged: text, json (then all of the log is, an object a line) or none"
+        " (then only those that fail)",
+        group="server",
+        choices=("text", "json", "none"),
+    )
     log_level: str = setting(
         "info",
         "how much is logged: debug, info, warning or error",
@@ -172,6 +193,31 @@ class Settings:
         "",
         "PEM file of the authority that signed their certificate, if the system does not know it",
         group="upstream",
+    )
+
+    # history
+    history_retention: float = setting(
+        30 * 86400.0,
+        "how long one event a minute of each board is kept to look back; 0 for no history beyond "
+        "the replay log",
+        group="history",
+        low=0,
+        high=3660 * 86400,
+    )
+    history_fine_retention: float = setting(
+        3600.0,
+        "how long one event a second is; 0 for not at all",
+        group="history",
+        low=0,
+        high=7 * 86400,
+    )
+    history_bytes: int = setting(
+        256 * 2**20,
+        "bytes that the history of all boards takes; past that, and in Redis past a quarter of its "
+        "maxmemory, the boards that take the most lose their oldest",
+        group="history",
+        low=2**16,
+        high=2**50,
     )
 
     # realtime

@@ -87,8 +87,10 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     player: Player
     #: The score before; ``None`` if the player was made.
     previous: Number | None
-    #: Whether anything was changed: the score, the name or ``meta``.
+    #: Whether anything was changed: the score, the name, ``meta``, or whether it is hidden.
     changed: bool
+    #: Whether the player was hidden before.
+    was_hidden: bool = False
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -132,7 +134,8 @@ class Store(Protocol):
     """Boards and players. Every method may raise `StoreUnavailable`, writes `OutcomeUnknown` too.
 
     Ids and bodies have been validated by the caller. A write that returned is durable. Players
-    are in the order of their board (`models.Ordering`). A write that leaves its board's bounds, or
+    are in the order of their board (`models.Ordering`). Those who are hidden are written like all
+    others; no read has them, but for one that says so. A write that leaves its board's bounds, or
     whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
     """
 
@@ -141,6 +144,10 @@ class Store(Protocol):
 
     #: Whether several processes may use it at once.
     shared: bool
+
+    @property
+    def waiting(self) -> int:
+        """How many writes, or queries, wait for it at present."""
 
     @property
     def identity(self) -> str:
@@ -167,7 +174,7 @@ class Store(Protocol):
         self, board_id: str, patch: BoardPatch, once: Once | None = None
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
-        `ties` would become another while it has players, or `Invalid`."""
+        `ties` would become another while it has players, hidden ones too, or `Invalid`."""
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players, `Board.depth` of `limit`, in one read.
@@ -183,8 +190,8 @@ class Store(Protocol):
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        """Raises `NotFound`."""
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
         self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
@@ -232,6 +239,9 @@ class Store(Protocol):
 
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         """Those of `ids` that there are, in any order."""
+
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        """At most `limit` of the hidden players with an id greater than `after`, by their ids."""
 
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players

@@ -10,6 +10,7 @@ from functools import partial
 
 from tornado_board.backoff import Backoff
 from tornado_board.replay import Event, EventId, Fence, Gap, LogUnavailable, ReplayLog
+from tornado_board.replay.track import Looked
 from tornado_board.store import NotFound
 from tornado_board.tasks import Shared
 from tornado_board.upstream import NotPublic, UpstreamError
@@ -49,6 +50,7 @@ class EdgeLog:
         self._asking: Shared[tuple[str, EventId], Sequence[Arrived] | str] = Shared()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.description = own.description
+        self.reach_ms = own.reach_ms
         self.shared = own.shared
 
     async def ping(self) -> None:
@@ -98,6 +100,11 @@ class EdgeLog:
                 return await told_recently(self._upstreams, board_id, limit)
         except (UpstreamError, NotFound, NotPublic):
             return events
+
+    async def at(self, board_id: str, times: Sequence[int]) -> Looked:
+        """Only the upstream can tell: what this server was told, it was told when somebody here
+        listened."""
+        raise LogUnavailable("the history of boards is where they come from")
 
     async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         """Gaps are the upstream's to know."""

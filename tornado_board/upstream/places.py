@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from tornado_board.backoff import Backoff
+from tornado_board.metrics import Metrics
 from tornado_board.models import Number, Player
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.realtime.topic import KEEPALIVE_STEPS
@@ -61,13 +62,20 @@ class EdgePlaces:
     """The watched players of this process. `tick` is to be called once a second."""
 
     def __init__(
-        self, upstreams: Upstreams, *, per_board: int, keepalive: float, silence: float
+        self,
+        upstreams: Upstreams,
+        *,
+        per_board: int,
+        keepalive: float,
+        silence: float,
+        metrics: Metrics,
     ) -> None:
         """`per_board` is how many may watch a board's places."""
         self._upstreams = upstreams
         self._per_board = per_board
         self._keepalive = keepalive
         self._silence = silence
+        self._metrics = metrics
         self._boards: dict[str, dict[str, _Place]] = {}
         self._count = 0
         self._opening: Shared[tuple[str, str], None] = Shared()
@@ -91,6 +99,11 @@ class EdgePlaces:
         self.stopping = True
         for place in self._all():
             place.watched.wake()
+
+    @property
+    def size(self) -> int:
+        """How many players are watched."""
+        return self._count
 
     def is_private(self, board_id: str) -> bool:
         """Whether a board of which places are watched is private: those are never followed."""
@@ -119,7 +132,7 @@ class EdgePlaces:
             raise LimitReached("the server is stopping")
         if self._count >= MOST_WATCHED:
             raise LimitReached("as many players are watched as this server allows")
-        place = _Place(Watched(player_id))
+        place = _Place(Watched(player_id, self._metrics))
         self._boards.setdefault(board_id, {})[player_id] = place
         self._count += 1
         place.task = self._tasks.start(self._follow(board_id, place))

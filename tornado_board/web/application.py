@@ -15,7 +15,10 @@ from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
+from tornado_board.web.history import HistoryHandler
+from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
+from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
@@ -29,6 +32,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
@@ -37,6 +41,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
+    (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
     (r"/upstream/?", UpstreamHandler),
@@ -54,14 +59,29 @@ class _Application(tornado.web.Application):
         return super().find_handler(request, **kwargs)
 
 
+#: What is served at `Settings.metrics_port`.
+_METRICS: tuple[tuple[str, type[Handler]], ...] = ((r"/metrics/?", MetricsApartHandler),)
+
+
+def make_metrics_application(services: Services) -> tornado.web.Application:
+    """The application that tells the metrics and nothing else."""
+    return _application(services, _METRICS)
+
+
 def make_application(
     services: Services, routes: Iterable[tuple[str, type[Handler]]] = ROUTES
 ) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
+    return _application(services, routes)
+
+
+def _application(
+    services: Services, routes: Iterable[tuple[str, type[Handler]]]
+) -> tornado.web.Application:
     arguments = {"services": services}
     return _Application(
-        [(path, handler, arguments) for path, handler in routes],
+        [(path, handler, arguments | {"route": template(path)}) for path, handler in routes],
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,
         board_settings=services.settings,

@@ -13,13 +13,14 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, polls, streams
+from tornado_board.web import answers, history, polls, streams
 from tornado_board.web.board_reads import BoardRead
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.parameters import identifier, integer, names, wants_stream
+from tornado_board.web.problems import Problem
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -105,7 +106,10 @@ class BoardsHandler(_Boards):
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
+        _refuse_at(asked)
         return await streams.stream(asked, board_id)
+    if asked.argument("at") is not None:
+        return await history.board_at(asked, board_id)
     limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
     fields = names(asked, "fields", "settings", "count", "meta", "rank")
     services = asked.services
@@ -122,13 +126,19 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        _refuse_at(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if asked.argument("limit") is not None or asked.argument("fields") is not None:
+    if any(asked.argument(name) is not None for name in ("limit", "fields", "at")):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
+
+
+def _refuse_at(asked: Asked) -> None:
+    if asked.argument("at") is not None:
+        raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
 def _wants_anew(asked: Asked) -> bool:

@@ -14,7 +14,10 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 import ujson
 
+from tornado_board.auth.policy import Action
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.feed_lag import FeedLag
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
@@ -56,6 +59,9 @@ class Services:
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
+    metrics: Metrics = field(default_factory=NoMetrics)
+    #: Measured on writes of this process.
+    lag: FeedLag = field(default_factory=FeedLag)
     #: The ids of this server and of those that it follows; none where it has a store.
     servers: Callable[[], list[str]] = list
 
@@ -93,6 +99,13 @@ class Asked(Protocol):
     def check(self, board_id: str) -> None:
         """Raise `Problem` unless the request may still do to this board what it does: to be called
         after it has waited."""
+
+    async def may(self, action: Action) -> bool:
+        """Whether the caller may do `action`, too."""
+
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless the request may do what it does if the board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
 
     @property
     def upgrades(self) -> bool:

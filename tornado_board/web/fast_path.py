@@ -42,6 +42,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.links import Link, Outcome
 from tornado_board.web.parked import ParkedPoll
+from tornado_board.web.paths import template
 from tornado_board.web.problems import Problem, problem_of
 from tornado_board.web.rendering import rendered
 from tornado_board.web.shares import neighbourhood
@@ -64,8 +65,9 @@ class Found(NamedTuple):
 
     resource: Resource
     action: Action
-    #: The path, below the base path.
+    #: The path, below the base path, and the template that it fits.
     path: str
+    route: str
     ids: tuple[str, ...]
 
 
@@ -85,6 +87,7 @@ class Exchange:
         "headers",
         "link",
         "path",
+        "route",
         "services",
     )
 
@@ -94,6 +97,7 @@ class Exchange:
         link: Link,
         request: PlainRequest,
         path: str,
+        route: str,
         attempt: Attempt,
         admitted: Allowed,
     ) -> None:
@@ -102,6 +106,7 @@ class Exchange:
         self.headers = request
         #: As it is to be logged.
         self.path = path
+        self.route = route
         self._attempt = attempt
         #: What the request was let in for.
         self.admitted = admitted
@@ -130,6 +135,12 @@ class Exchange:
         if board_id != attempt.board:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
+
+    async def may(self, action: Action) -> bool:
+        return await self.services.gate.may(self._attempt, action)
+
+    async def check_as_private(self) -> None:
+        await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
 
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
@@ -162,7 +173,7 @@ class FastPath:
         self.services = services
         self._hosts = hosts
         self._settings = services.settings
-        self._routes = [(re.compile(path), handler) for path, handler in routes]
+        self._routes = [(re.compile(path), template(path), handler) for path, handler in routes]
         self._tasks = Tasks()
         self._resource = functools.lru_cache(maxsize=1024)(self._find)
 
@@ -232,6 +243,7 @@ class FastPath:
             if not link.is_open:
                 return
             sock, release = link.give()
+            self._count(exchange, 200)
             log_stream_started(exchange.path, exchange.address)
             assert not isinstance(result.wire, WebSocket)
             head = streams.response_head(cors, result.wire)
@@ -249,14 +261,22 @@ class FastPath:
             self.services.reads.wrote(ids[0])
         link.share.drop()
         link.reply(data, closing=request.closing)
+        seconds = self._count(exchange, status)
         log_answer(
             request.method,
             exchange.path,
             status,
-            time.time() - request.started,
+            seconds,
             exchange.address,
             quiet=exchange.client_gone,
         )
+
+    def _count(self, exchange: Exchange, status: int) -> float:
+        """Count an answered request; how many seconds it took."""
+        request = exchange.headers
+        seconds = time.time() - request.started
+        self.services.metrics.requested(request.method, exchange.route, status, seconds)
+        return seconds
 
     async def _answer(self, exchange: Exchange, resource: Resource, ids: tuple[str, ...]) -> None:
         try:
@@ -294,7 +314,7 @@ class FastPath:
             return None
         if allowed is None:
             return None
-        return Exchange(self.services, link, request, found.path, attempt, allowed)
+        return Exchange(self.services, link, request, found.path, found.route, attempt, allowed)
 
     def _find(self, method: str, path: str) -> Found | None:
         """What `path` leads to."""
@@ -303,13 +323,13 @@ class FastPath:
         prefix = self._settings.path_prefix
         if prefix and (path + "/").startswith(prefix + "/"):
             path = path.removeprefix(prefix) or "/"
-        for pattern, handler in self._routes:
+        for pattern, route, handler in self._routes:
             match = pattern.fullmatch(path)
             if match is not None:
                 resource, ids = handler.resources.get(method), match.groups()
                 if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                return Found(resource, handler.actions.of(method), path, ids)
+                return Found(resource, handler.actions.of(method), path, route, ids)
         return None
 
     def _admits(self, request: PlainRequest) -> bool:

@@ -58,6 +58,8 @@ class Attempt(msgspec.Struct, frozen=True):
     fetch_site: str | None = None
     #: Whether it asks for a connection of another protocol, which pages of any site may do.
     upgrades: bool = False
+    #: Whether the board counts as private, whatever it is: it was so once.
+    as_private: bool = False
     #: The boards that it concerns, where these are several.
     several: tuple[str, ...] = ()
 
@@ -209,6 +211,17 @@ class Gate:
             )
         )
 
+    async def may(self, attempt: Attempt, action: Action) -> bool:
+        """Whether who makes this `attempt`, and was let in for it, may do `action`, too. Raises
+        what `admit` raises, but for a refusal."""
+        try:
+            await self.admit(msgspec.structs.replace(attempt, action=action))
+        except Problem as refusal:
+            if refusal.status_code not in (401, 403):
+                raise
+            return False
+        return True
+
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
 
@@ -240,6 +253,11 @@ class Gate:
                 )
         for rates, who in counted:
             rates.take(who, now, amount)
+
+    @property
+    def size(self) -> int:
+        """How many tokens, players and addresses are remembered for it."""
+        return sum(map(len, self._most))
 
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
         """Count what has turned out to be more writes than the one that was charged."""
@@ -273,6 +291,8 @@ class Gate:
     def _known_to_be_private(self, attempt: Attempt) -> bool | None:
         if attempt.action is not Action.READ or self.policy.private:
             return False
+        if attempt.as_private:
+            return True
         known = [False if board is None else self.privacy.known(board) for board in attempt.boards]
         return None if None in known else True in known
 

@@ -71,8 +71,10 @@ class Handler(Entrance):
     _repeat: Repeat | None = None
     _gone: asyncio.Future[None] | None = None
 
-    def initialize(self, services: Services) -> None:
+    def initialize(self, services: Services, route: str = "") -> None:
+        """`route` is the template of the paths that lead here (`paths.template`)."""
         self.services = services
+        self.route = route
 
     @property
     def store(self) -> Store:
@@ -165,6 +167,13 @@ class Handler(Entrance):
     def on_finish(self) -> None:
         if self._repeat is not None:
             self._repeat.end()
+
+    def count(self, status: int) -> None:
+        """Note that the request was answered."""
+        request = self.request
+        self.services.metrics.requested(
+            request.method or "", self.route, status, request.request_time()
+        )
 
     # What comes in
 

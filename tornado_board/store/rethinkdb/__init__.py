@@ -112,6 +112,10 @@ class RethinkDBStore:
             raise
         return cls(address, connection, settings, identity)
 
+    @property
+    def waiting(self) -> int:
+        return self._connection.waiting
+
     async def ping(self) -> None:
         """Return if tables and index can be read, and are those of the start."""
         database_id, *_ = await self._run(queries.ping(database=self._identity.database))
@@ -162,10 +166,10 @@ class RethinkDBStore:
         submitted = await self._write(board_id, player.id, Create(player), once)
         return submitted.player
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        """Raises `NotFound`."""
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        """The player; `hidden`: also where it is that. Raises `NotFound`."""
         held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
-        if held is None:
+        if held is None or (held[1].hidden and not hidden):
             raise no_player(board_id, player_id)
         return held[1]
 
@@ -252,6 +256,10 @@ class RethinkDBStore:
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         """Those of `ids` that there are. Raises `NotFound`."""
         return await self._pages.by_id(board_id, ids)
+
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        """Hidden players, by their ids. Raises `NotFound`."""
+        return await self._pages.hidden(board_id, after, limit)
 
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""

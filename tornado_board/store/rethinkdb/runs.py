@@ -243,7 +243,7 @@ def _pinned(run: Run, seen: Document) -> Run:
     run.floor = run.ceiling = after.score
     run.put = {
         name: value
-        for name in ("name", "reached_at")
+        for name in ("name", "reached_at", "hidden")
         if (value := getattr(after, name)) != getattr(before, name)
     }
     if not is_same(after.meta, before.meta):

@@ -91,6 +91,10 @@ class SQLiteStore:
         """Made with the file, and kept in it."""
         return self._guard.identity
 
+    @property
+    def waiting(self) -> int:
+        return self._database.waiting_writes
+
     async def ping(self) -> None:
         if (problem := self._database.problem) is not None:
             raise StoreUnavailable(problem)
@@ -171,8 +175,14 @@ class SQLiteStore:
 
         return await self._write(work, once, outcomes.PLAYER)
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        return await self._read(lambda c: rows.player(c, board_id, player_id), share=board_id)
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            player = rows.player(c, board_id, player_id)
+            if player.hidden and not hidden:
+                raise rows.no_player(board_id, player_id)
+            return player
+
+        return await self._read(work, share=board_id)
 
     async def update_player(
         self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
@@ -215,7 +225,13 @@ class SQLiteStore:
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
             rows.board(c, board_id)
-            return list(rows.players(c, board_id, set(ids)))
+            return [one for one in rows.players(c, board_id, set(ids)) if not one.hidden]
+
+        return await self._read(work, share=board_id)
+
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            return pages.hidden_players(c, rows.board(c, board_id).id, after, limit)
 
         return await self._read(work, share=board_id)
 

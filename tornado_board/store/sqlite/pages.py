@@ -10,7 +10,8 @@ from tornado_board.models import SCORE_LIMIT, Board, Number, Player
 from tornado_board.store import Place
 from tornado_board.store.sqlite import rows, schema
 
-#: The range of merits in the index that players have: it has NULL for what is none.
+#: The range of merits in the index that players have: it has NULL for what is none, and for those
+#: who are hidden.
 _IS_RANKED = f"p.merit BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
 
 #: The players ``p`` of the board ?1; and, of one that was made anew while it is swept, those that
@@ -85,6 +86,11 @@ _EVERYONE = [_count(players, "<=") for players in (_ALL, _SINCE)]
 _MERITS = [_merits(players) for players in (_ALL, _SINCE)]
 _SCORES = [_scores(_ALL, "p.board", "p.id"), _scores(_MADE_SINCE, "m.board", "m.player")]
 
+_HIDDEN = (
+    f"SELECT {rows.PLAYER_COLUMNS} FROM players p WHERE p.board = ? AND {schema.is_hidden('p')}"
+    f" AND p.id > ? AND {schema.is_player('p')} AND {rows.IS_ALIVE} ORDER BY p.id LIMIT ?"
+)
+
 
 def players_after(
     c: sqlite3.Connection, board: Board, place: Place | None, limit: int, backwards: bool = False
@@ -98,8 +104,13 @@ def players_after(
 
 
 def has_players(c: sqlite3.Connection, board: Board) -> bool:
-    """Whether the board has any."""
-    return bool(players_after(c, board, None, 1))
+    """Whether the board has any, hidden or not."""
+    return bool(players_after(c, board, None, 1) or hidden_players(c, board.id, "", 1))
+
+
+def hidden_players(c: sqlite3.Connection, board_id: str, after: str, limit: int) -> list[Player]:
+    """At most `limit` hidden players with ids after `after`, by id."""
+    return _players(c, _HIDDEN, (board_id, after, limit))
 
 
 def player_at(c: sqlite3.Connection, board: Board, rank: int) -> Player | None:

@@ -132,7 +132,7 @@ def _submitted(board: Board, before: Player | None, submission: Submission, now:
         or player.name != before.name
         or not writes.are_same(player.meta, before.meta)
     )
-    return Submitted(player if changed else before, before.score, changed)
+    return Submitted(player if changed else before, before.score, changed, before.hidden)
 
 
 def _store(

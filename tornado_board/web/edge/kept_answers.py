@@ -70,6 +70,16 @@ class KeptAnswers:
         self._written: dict[str, tuple[int, float]] = {}
         self._written_others = (0, float("-inf"))
 
+    @property
+    def size(self) -> int:
+        """How many answers are kept."""
+        return len(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+        return self._bytes
+
     def wrote(self, board_id: str) -> None:
         """A write to the board is about to be answered; ``""`` for one that names no board."""
         self._writes += 1

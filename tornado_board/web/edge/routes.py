@@ -15,6 +15,7 @@ from tornado_board.web.edge.passing_on import PassOnHandler
 from tornado_board.web.elsewhere import ServerHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
+from tornado_board.web.metrics import MetricsHandler
 from tornado_board.web.page import AssetHandler, PageHandler
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.several import SeveralEventsHandler
@@ -22,7 +23,7 @@ from tornado_board.web.several import SeveralEventsHandler
 #: What concerns this server itself.
 _OWN = (
     *(PageHandler, AssetHandler, HealthHandler, ReadinessHandler, UpstreamHandler),
-    ServerHandler,
+    *(MetricsHandler, ServerHandler),
 )
 
 #: What is answered in another way here.
