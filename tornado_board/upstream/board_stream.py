@@ -95,7 +95,6 @@ class BoardStream:
         self._upstreams = upstreams
         self._owner = owner
         self._silence = silence
-        self._reply: Reply | None = None
         self._task = tasks.start(self._run())
 
     def stop(self) -> None:
