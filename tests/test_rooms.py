@@ -50,6 +50,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "metrics_port": {"listening", "web"},
     "observed": {"cluster", "metrics", "realtime", "web"},
+    # For other programs: it knows nothing of the server.
+    "client": set(),
     "cli": {"auth", "command_line", "models", "settings"},
     "serving": {"replay", "web"},
     # Opens everything of a server without a store.
