@@ -176,18 +176,10 @@ class Settings:
         secret=True,
     )
     upstream_timeout: float = setting(
-        10.0,
-        "how long one of them may take to connect, or to begin an answer",
-        group="upstream",
-        low=0.1,
-        high=300,
+        10.0, "how long one may take to connect or answer", group="upstream", low=0.1, high=300
     )
     upstream_silence: float = setting(
-        40.0,
-        "how long a stream from there may say nothing, more than its keepalive",
-        group="upstream",
-        low=0.1,
-        high=3600,
+        40.0, "how long its streams may say nothing", group="upstream", low=0.1, high=3600
     )
     upstream_ca_certs: str = setting(
         "",

@@ -17,7 +17,8 @@ from tornado_board.upstream import (
     UpstreamRefused,
 )
 from tornado_board.upstream.board_copy import Arrived
-from tornado_board.upstream.upstreams import Reply, Upstreams
+from tornado_board.upstream.reply import Reply
+from tornado_board.upstream.upstreams import Upstreams
 
 #: An answer that is smaller than this, in bytes, has all that there is; a larger one may have been
 #: cut at the upstream's bound.

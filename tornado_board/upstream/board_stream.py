@@ -14,7 +14,8 @@ from tornado_board.backoff import Backoff
 from tornado_board.tasks import Tasks
 from tornado_board.upstream import UpstreamBroke, UpstreamError, UpstreamRefused
 from tornado_board.upstream.event_stream import BadStream, EventStreamReader, StreamEvent
-from tornado_board.upstream.upstreams import Reply, Upstreams
+from tornado_board.upstream.reply import Reply
+from tornado_board.upstream.upstreams import Upstreams
 
 logger = logging.getLogger(__name__)
 

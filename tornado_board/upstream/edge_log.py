@@ -106,6 +106,18 @@ class EdgeLog:
         listened."""
         raise LogUnavailable("the history of boards is where they come from")
 
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        """Nor are places kept here."""
+        return False
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        """See `at`."""
+        return None
+
+    async def past_boards(self) -> Sequence[str]:
+        """See `at`."""
+        return ()
+
     async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         """Gaps are the upstream's to know."""
 

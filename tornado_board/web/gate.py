@@ -101,7 +101,7 @@ def presents(attempt: Attempt, cookie: str) -> bool:
     return (
         attempt.authorization is not None
         or attempt.ticket is not None
-        or _cookie(attempt.cookies, cookie) is not None
+        or cookie_in(attempt.cookies, cookie) is not None
     )
 
 

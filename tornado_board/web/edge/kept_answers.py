@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tornado_board.realtime.hub import Hub
 from tornado_board.tasks import Shared
-from tornado_board.upstream.upstreams import Reply
+from tornado_board.upstream.reply import Reply
 
 #: Seconds for which an answer may be used again.
 FRESH = 1.0

@@ -19,7 +19,7 @@ from tornado_board.upstream import (
     UpstreamUnreachable,
     hops,
 )
-from tornado_board.upstream.upstreams import Reply
+from tornado_board.upstream.reply import Reply
 from tornado_board.web import tornado_internals
 from tornado_board.web.edge import fields
 from tornado_board.web.edge.kept_answers import LARGEST, PassedAnswer
