@@ -22,6 +22,7 @@ from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, 
 from tornado_board.auth.rates import Rates
 from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
 from tornado_board.settings import Settings
+from tornado_board.web.credentials import bearer_in, cookie_in
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.problems import Problem
 from tornado_board.web.shares import neighbourhood
@@ -288,12 +289,12 @@ class Gate:
 
     def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
         """The token that the request presents, and whether it is a cookie's."""
-        bearer = _bearer(attempt.authorization)
+        bearer = bearer_in(attempt.authorization)
         if bearer is not None:
             return bearer, False
         if attempt.ticket is not None and _may_have_ticket(attempt):
             return None
-        cookie = _cookie(attempt.cookies, self._cookie)
+        cookie = cookie_in(attempt.cookies, self._cookie)
         return None if cookie is None else (cookie, True)
 
     def _presented(self, attempt: Attempt) -> _Presented | None:
@@ -360,27 +361,6 @@ class Gate:
 
 def _may_have_ticket(attempt: Attempt) -> bool:
     return attempt.action in (Action.READ, Action.LIST)
-
-
-def _bearer(authorization: str | None) -> str | None:
-    """The token in an ``Authorization`` field (RFC 6750, section 2.1); ``None`` where it is of
-    another scheme: a proxy in front may have one of its own."""
-    if authorization is None:
-        return None
-    scheme, _, token = authorization.strip(" \t").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else None
-
-
-def _cookie(field: str | None, name: str) -> str | None:
-    """The value of the cookie `name` in a ``Cookie`` field (RFC 6265, section 5.4), the first one
-    if there are several; empty ones are none."""
-    if not field or not name or name not in field:
-        return None
-    for pair in field.split(";"):
-        key, _, value = pair.partition("=")
-        if key.strip(" \t") == name:
-            return value.strip(' \t"') or None
-    return None
 
 
 @functools.lru_cache(maxsize=1024)

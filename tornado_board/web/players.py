@@ -119,7 +119,7 @@ class PlayersHandler(Handler):
         if once is not None:
             new.id = new.id or id_of(once)
         since = self.ranks.position
-        player = await self.store.create_player(board_id, new, once)
+        player = await self.store.create_player(board_id, new, once, audited=self.audited)
         made(self, board_id, player, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
@@ -155,7 +155,9 @@ class PlayerHandler(Handler):
         if patch.hidden is not UNSET:
             self.check(board_id, action=Action.ADMIN)
         since = self.ranks.position
-        result = await self.store.update_player(board_id, player_id, patch, self.once)
+        result = await self.store.update_player(
+            board_id, player_id, patch, self.once, audited=self.audited
+        )
         wrote(self, board_id, result, since)
         shown = answers.player(result.player)
         if patch.hidden is not UNSET:
@@ -165,7 +167,7 @@ class PlayerHandler(Handler):
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
-        player = await self.store.delete_player(board_id, player_id)
+        player = await self.store.delete_player(board_id, player_id, audited=self.audited)
         deleted(self, board_id, player, since)
         self.no_content()
 
