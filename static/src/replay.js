@@ -71,7 +71,8 @@ export class Replay extends EventTarget {
   #pieces = [];
   /** Where the piece begins that is being loaded. @type {number | null} */
   #loading = null;
-  #shown = "";
+  /** @type {Frame | null} */
+  #frame = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #closed = new AbortController();
@@ -112,6 +113,11 @@ export class Replay extends EventTarget {
     if (this.#state !== "playing") return this.#position;
     const played = (Date.now() - this.#since) * this.#speed;
     return Math.min(this.#position + played, this.to);
+  }
+
+  /** What `update` told last; null where nothing is known of the time that it is at. */
+  get frame() {
+    return this.#frame;
   }
 
   /** How many times as fast as it was. */
@@ -221,10 +227,10 @@ export class Replay extends EventTarget {
     let i = frames.findIndex(({ time }) => time > position);
     if (i < 0) i = frames.length;
     const next = frames[i]?.time ?? Infinity;
-    const frame = frames[i - 1];
-    if (frame && frame.id !== this.#shown) {
-      this.#shown = frame.id;
-      this.dispatchEvent(new CustomEvent("update", { detail: frame }));
+    const before = this.#frame;
+    this.#frame = frames[i - 1] ?? null;
+    if (this.#frame && this.#frame.id !== before?.id) {
+      this.dispatchEvent(new CustomEvent("update", { detail: this.#frame }));
     }
     return next;
   }

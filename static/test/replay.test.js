@@ -150,8 +150,17 @@ test("does not begin before what there is, nor tell what there is not", async ()
   play({ from: START - 100 * SECOND, to: START + 100 * SECOND, speed: 50 });
   await advance(1_000, 10);
   assert.deepEqual(told, []);
+  assert.equal(replay.frame, null);
   await advance(1_500, 10);
   assert.equal(told[0], 0);
+  assert.equal(replay.frame.board.n, told.at(-1));
+  replay.pause();
+  replay.seek(START - SECOND);
+  await advance(100, 10);
+  assert.equal(replay.frame, null);
+  replay.seek(START + 20 * SECOND);
+  await advance(100, 10);
+  assert.equal(told.at(-1), 20);
 });
 
 test("a server that is away is asked again, and one that refuses is not", async () => {
