@@ -143,6 +143,10 @@ class Ranks:
 
     # What this process has answered
 
+    def keeps(self, board_id: str) -> bool:
+        """Whether `wrote` has to be told of the board."""
+        return (board := self._boards.get(board_id)) is not None and board.index is not None
+
     def wrote(
         self,
         board_id: str,

@@ -146,7 +146,8 @@ class Exchange:
         return await self.services.gate.may(self._attempt, action)
 
     async def check_as_private(self) -> None:
-        await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
+        gate = self.services.gate
+        self.admitted = await gate.admit_as_private(self.admitted, self._attempt)
 
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
