@@ -12,6 +12,7 @@ from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
+from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
@@ -28,6 +29,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/export/?", ExportHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),

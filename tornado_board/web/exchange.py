@@ -27,6 +27,7 @@ from tornado_board.replay import EventId, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
 from tornado_board.web.board_reads import BoardReads
+from tornado_board.web.exports import Exports
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
 from tornado_board.web.problems import CONTENT_TYPE, Problem
@@ -56,6 +57,7 @@ class Services:
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
+    exports: Exports = field(default_factory=Exports)
 
 
 class Fields(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -256,6 +256,10 @@ class RethinkDBStore:
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
         return await self._pages.at(board_id, rank)
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, a page after the other. Raises `NotFound`."""
+        return self._pages.everyone(board_id)
 
     async def count(self, board_id: str) -> int:
         """How many players the board has. Raises `NotFound`."""

@@ -12,7 +12,7 @@ whom there may be any number, from their own beginning. What these three have is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from tornado_board.models import Board, Order, Player, Ranking
@@ -83,6 +83,18 @@ class Pages:
         """See `Store.players_after`."""
         _, players = await self._read(board_id, place, limit, backwards)
         return players
+
+    async def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """See `Store.everyone`. One page after the other, each behind the last one's end: so a
+        reader who is slow holds nothing here, and an order that reads the index in pieces has no
+        end of equal scores to keep."""
+        place = None
+        while players := await self.after(board_id, place, _EVERYONE, False):
+            yield players
+            if len(players) < _EVERYONE:
+                return
+            last = players[-1]
+            place = Place(last.score, last.reached_at, last.id)
 
     async def _read(
         self,
@@ -202,6 +214,9 @@ class Pages:
             # Those of the index have a score that is a number.
             yield Scores(ids, [0 if score is None else score for score in scores])
 
+
+#: Players of a piece of `Pages.everyone`.
+_EVERYONE = 500
 
 #: Behind every time, for a place behind all with a score.
 _END = 2**62

@@ -8,7 +8,16 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -40,8 +49,9 @@ from tornado_board.tasks import Tasks
 T = TypeVar("T")
 P = ParamSpec("P")
 
-#: Scores that one read has: some milliseconds.
+#: Scores that one read has, and players of a piece of `SQLiteStore.everyone`: some milliseconds.
 _SCORES = 5_000
+_PLAYERS = 500
 
 
 class SQLiteStore:
@@ -223,6 +233,17 @@ class SQLiteStore:
         return await self._slow_read(
             board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
         )
+
+    async def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        def work(c: sqlite3.Connection) -> Iterator[Sequence[Player]]:
+            yield from pages.everyone(c, rows.board(c, board_id), _PLAYERS)
+
+        try:
+            async with aclosing(self._database.snapshot(work)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except DatabaseUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
 
     # Counts and ranks: they count players, of whom there may be a million
 
