@@ -116,7 +116,10 @@ class _Export:
 
     def _read(self, response: http.client.HTTPResponse) -> bytes:
         try:
-            return response.read1(_PIECE)
+            piece = response.read1(_PIECE)
+            if not piece and response.length:  # a proxy has counted, and http.client does not look
+                raise http.client.IncompleteRead(b"", response.length)
+            return piece
         except (OSError, http.client.HTTPException) as error:
             self._api.close()
             raise Passing("the export was cut off; the server's log may say why") from error

@@ -40,7 +40,6 @@ class ExportHandler(Handler):
                     await self._send(board_id, format)
             except tornado.iostream.StreamClosedError:
                 self.client_gone = True
-                self._auto_finish = False
             except (Problem, StoreError, TimeoutError) as error:
                 if not self._headers_written:
                     if isinstance(error, TimeoutError):
@@ -95,4 +94,3 @@ class ExportHandler(Handler):
         if stream.socket is not None:
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         stream.close()
-        self._auto_finish = False

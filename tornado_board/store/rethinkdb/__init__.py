@@ -32,7 +32,6 @@ from tornado_board.store import (
     Submitted,
 )
 from tornado_board.store.rethinkdb import queries, schema
-from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
@@ -48,6 +47,7 @@ from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
 from tornado_board.store.rethinkdb.pages import Pages
 from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
 from tornado_board.store.rethinkdb.submissions import submit
@@ -70,12 +70,12 @@ class RethinkDBStore:
     shared = True
 
     def __init__(
-        self, address: Address, connection: Connection, settings: Settings, identity: Identity
+        self, servers: Servers, connection: Connection, settings: Settings, identity: Identity
     ) -> None:
-        self.description = f"RethinkDB at {address}"
+        self.description = f"RethinkDB at {servers}"
         self.identity = identity.text
         self._identity = identity
-        self._address = address
+        self._servers = servers
         self._connection = connection
         self._timeout = settings.database_timeout
         rules = KnownRules()
@@ -90,14 +90,15 @@ class RethinkDBStore:
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
-        """Connect to the database that `url` names and make what is missing in it.
+        """Connect to the database that `url` names, on any of its servers, and make what is missing
+        in it.
 
         Waits up to ``settings.database_wait`` seconds for a server that is not up yet. Raises
         `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
         """
-        address = Address.parse(url, settings.database_ca_certs)
+        servers = Servers.parse(url, settings.database_ca_certs)
         connection = Connection(
-            address,
+            servers,
             settings.database_timeout,
             settings.waiting_writes,
             settings.database_durability,
@@ -105,12 +106,12 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, deadline)
-            identity = await Identity.read(connection, address)
+            await schema.prepare(connection, servers.database, deadline)
+            identity = await Identity.read(connection, servers)
         except BaseException:
             await connection.close()
             raise
-        return cls(address, connection, settings, identity)
+        return cls(servers, connection, settings, identity)
 
     async def ping(self) -> None:
         """Return if tables and index can be read, and are those of the start."""
@@ -276,10 +277,20 @@ class RethinkDBStore:
     # Changes
 
     async def changes(self) -> RethinkDBFeed:
-        """Open a changefeed over all boards, on a connection of its own."""
-        feed = await RethinkDBFeed.open(self._address, self._timeout, self._identity)
-        self._feeds.add(feed)
-        return feed
+        """Open a changefeed over all boards, on a connection of its own: at the server that the
+        queries go to, or else at another."""
+        first = self._connection.address
+        for number, address in enumerate(self._servers.beginning_with(first), 1):
+            try:
+                feed = await RethinkDBFeed.open(address, self._timeout, self._identity)
+            except StoreUnavailable as error:
+                if number == len(self._servers.addresses):
+                    raise
+                logger.info("%s; trying another server", error)
+            else:
+                self._feeds.add(feed)
+                return feed
+        raise AssertionError("a cluster has servers")
 
     async def close(self) -> None:
         """Finish the writes under way and close all connections. May be called twice."""

@@ -17,7 +17,7 @@ from tornado_board.store import (
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import queries
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
@@ -41,8 +41,8 @@ _LOCK_PATIENCE = 30.0
 _TABLES = (BOARDS, PLAYERS)
 
 
-async def prepare(connection: Connection, address: Address, deadline: float) -> None:
-    """Make the database ready to serve. Several processes may do so at once.
+async def prepare(connection: Connection, database: str, deadline: float) -> None:
+    """Make `database` ready to serve. Several processes may do so at once.
 
     A server that was just started answers before its tables can be used, and so does one in whose
     cluster an election is held: whatever fails is tried again until `deadline`, a time of the
@@ -52,7 +52,7 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
     complained = is_empty = False
     while True:
         try:
-            await _make_missing(connection, address)
+            await _make_missing(connection, database)
             await connection.run(queries.heartbeat())
             await make_index(connection)
             # What was found empty once is filled, though an attempt stopped half-way.
@@ -70,12 +70,12 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
         await asyncio.sleep(_POLL)
 
 
-async def _make_missing(connection: Connection, address: Address) -> None:
-    if await _missing(connection, address.database):
-        async with _setup_lock(connection, address.database):
-            for name, create in await _missing(connection, address.database):
+async def _make_missing(connection: Connection, database: str) -> None:
+    if await _missing(connection, database):
+        async with _setup_lock(connection, database):
+            for name, create in await _missing(connection, database):
                 await connection.run(create)
-                logger.info("made %s in RethinkDB at %s", name, address)
+                logger.info("made %s in RethinkDB at %s", name, connection.address)
 
 
 async def _missing(connection: Connection, database: str) -> list[tuple[str, Any]]:
