@@ -296,7 +296,7 @@ def test_a_proxy_that_is_in_the_way_is_told(tmp_path: Path) -> None:
 
 def test_rows_that_may_go_through_later_are_sent_again(tmp_path: Path) -> None:
     """With the same key: those that were taken are not carried out twice."""
-    write_rows(tmp_path / "a.ndjson", 2)
+    (tmp_path / "a.ndjson").write_text('{"id":"x","score":1}\n{"id":"x","score":2}\n')
     later = b'{"status":201}\n{"status":503,"detail":"away"}\n'
     with answering((200, {}, later), (200, {}, b'{"status":201}\n{"status":201}\n')) as url:
         done = run(tmp_path, url, "import", "b", "a.ndjson")

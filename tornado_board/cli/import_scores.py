@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -41,10 +42,14 @@ then. An import that was cut off goes on where it was when the same command is c
 has a state file beside it until then (FILE.import-state), and no row counts twice.
 """
 
-#: Rows in a request unless it is said otherwise, and the most that a server takes.
-_ROWS, _MOST_ROWS = 5_000, 10_000
+#: Requests under way at a time, so that the server's disk need not wait for its answers.
+_LANES = 4
 
-#: Bytes of a request: less than the server's default ``max_bulk_body``.
+#: Rows that go together unless it is said otherwise, in so many requests; and the most, which one
+#: request can have.
+_ROWS, _MOST_ROWS = 10_000, 10_000
+
+#: Bytes that go together: less than the server's default ``max_bulk_body``.
 _BYTES = 3 * 2**20
 
 _PATIENCE = 300.0
@@ -59,12 +64,21 @@ class _Result(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    """The rows of one request, and where the next ones begin."""
+    """Rows that follow on each other, and where the next ones begin."""
 
     rows: list[Row]
     wrong: list[Row]
     offset: int
     line: int
+
+
+class _Part(msgspec.Struct):
+    """The rows of one request, its key, the connection for it, and why it could not be sent."""
+
+    rows: list[Row]
+    key: str
+    api: Api
+    failure: Passing | None = None
 
     @property
     def body(self) -> bytes:
@@ -77,7 +91,7 @@ _decode = msgspec.json.Decoder(_Result).decode_lines
 def main(arguments: Sequence[str]) -> int:
     """Import as `arguments` say; the exit code. Raises `SettingsError` and `Failed`."""
     options = parser().parse_args(arguments)
-    api = api_of(options)
+    apis = [api_of(options) for _ in range(_LANES)]
     if not 1 <= options.rows <= _MOST_ROWS:
         raise SettingsError(f"--rows: expected a whole number from 1 to {_MOST_ROWS}")
     kind = options.format or rows.format_of(options.file)
@@ -90,7 +104,14 @@ def main(arguments: Sequence[str]) -> int:
             if options.file != "-":
                 keeper = Keeper(Path(options.file + ".import-state"))
         fresh = State(
-            api.url, options.board, kind, options.operator or "", size, sha256, options.rows, _BYTES
+            server=apis[0].url,
+            board=options.board,
+            format=kind,
+            operator=options.operator or "",
+            size=size,
+            sha256=sha256,
+            rows=options.rows,
+            bytes=_BYTES,
         )
         state = (None if options.restart else keeper.load(fresh)) or fresh
         source = rows.FORMATS[kind](file, state.operator)
@@ -98,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
         if state.done:
             source.go_to(state.offset, state.line)
             say(f"going on after line {state.line}, {state.done:,} rows")
-        work = _Import(api, state, keeper, source, options)
+        work = _Import(apis, state, keeper, source, options)
         try:
             work.run()
         except (KeyboardInterrupt, Failed) as error:
@@ -106,7 +127,8 @@ def main(arguments: Sequence[str]) -> int:
             reason = "stopped" if isinstance(error, KeyboardInterrupt) else str(error)
             raise Failed(f"{reason}\n{work.outlook(error)}") from None
         finally:
-            api.close()
+            for api in apis:
+                api.close()
     return 1 if state.refused else 0
 
 
@@ -114,13 +136,20 @@ class _Import:
     """One import, from its state on."""
 
     def __init__(
-        self, api: Api, state: State, keeper: Keeper, source: rows.Rows, options: argparse.Namespace
+        self,
+        apis: Sequence[Api],
+        state: State,
+        keeper: Keeper,
+        source: rows.Rows,
+        options: argparse.Namespace,
     ) -> None:
-        self._api = api
+        self._apis = apis
         self._state = state
         self._keeper = keeper
         self._source = source
         self._rows = iter(source)
+        #: Bytes that a server has refused as too many for a request.
+        self._too_large = 2**62
         self._create = options.create
         self._unsure = options.unsure
         self.progress = Progress()
@@ -133,16 +162,17 @@ class _Import:
         if chunk is not None and self._state.is_stale:
             chunk = self._decided(chunk)
         while chunk is not None:
+            if not self._state.sent_at:
+                self._state.sent_at = time.time()
+            self._keeper.keep(self._state)
+            parts = self._parts(chunk)
+            for part in parts:
+                self._send(part)
             # While the server is at this one, the next one is read.
-            self._keep_sent()
-            failure = self._send(chunk)
-            following = None if failure is not None else self._next()
-            results = self._results(chunk, failure)
-            if results is None:  # it is too large, and so would the next one be
-                chunk = self._next()
-                continue
+            following = self._next()
+            results = [pair for part in parts for pair in self._results(part)]
             self._note(chunk, results)
-            chunk = self._next() if failure is not None else following
+            chunk = following
         self.progress.clear()
         state = self._state
         self._keeper.forget()
@@ -206,75 +236,82 @@ class _Import:
             )
         return chunk
 
-    def _keep_sent(self) -> None:
-        if not self._state.sent_at:
-            self._state.sent_at = time.time()
-        self._keeper.keep(self._state)
+    def _parts(self, chunk: _Chunk) -> list[_Part]:
+        """The requests with the rows of `chunk`, which are under way at the same time: those of one
+        player are in one of them, in their order."""
+        lanes: list[list[Row]] = [[] for _ in self._apis]
+        for row in chunk.rows:
+            lanes[zlib.crc32(row.player.encode("utf-8", "replace")) % len(lanes)].append(row)
+        return [
+            _Part(rows, f"{self._state.key}-{number}", api)
+            for number, (rows, api) in enumerate(zip(lanes, self._apis, strict=True))
+            if rows
+        ]
 
-    def _send(self, chunk: _Chunk) -> Passing | None:
-        """Send the request; why that did not work, if so."""
-        if not chunk.rows:
-            return None
+    def _send(self, part: _Part) -> None:
+        """Send the request. Whether that went well is for `_results`."""
+        body = part.body
+        if len(body) >= self._too_large and len(part.rows) > 1:
+            return
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": part.key}
         try:
-            self._api.send(
-                "POST",
-                f"/boards/{self._state.board}/scores/",
-                chunk.body,
-                {"Content-Type": "application/x-ndjson", "Idempotency-Key": self._state.key},
-            )
+            part.failure = None
+            part.api.send("POST", f"/boards/{self._state.board}/scores/", body, headers)
         except Passing as failure:
-            return failure
-        return None
+            part.failure = failure
 
-    def _results(self, chunk: _Chunk, failure: Passing | None) -> Sequence[_Result] | None:
-        """What became of each row of `chunk`, which was sent unless there is a `failure`. ``None``
-        where requests have to be smaller. Raises `Failed`."""
-        while chunk.rows:
-            if failure is None:
-                try:
-                    results = _checked(self._api.answer(), chunk)
-                    later = next((r.detail for r in results if r.status == 503), None)
-                    if later is None:
-                        return results
-                    # Those that were taken are not carried out again: it is the same key.
-                    failure = Passing(f"503: {later}")
-                except Passing as passing:
-                    failure = passing
-                except Refused as refused:
-                    if refused.status == 413 and self._smaller():
-                        return None
-                    if not (refused.status == 404 and self._create and self._made()):
-                        raise
-                    self._create = False
-            if failure is not None:
+    def _results(self, part: _Part) -> list[tuple[Row, _Result]]:
+        """What became of each row of `part`, which was sent. Raises `Failed`."""
+        while True:
+            if len(part.rows) > 1 and len(part.body) >= self._too_large:
+                return self._halved(part)
+            try:
+                if part.failure is not None:
+                    raise part.failure
+                results = _checked(part.api.answer(), part)
+                later = next((r.detail for r in results if r.status == 503), None)
+                if later is None:
+                    self._patience.succeeded()
+                    return list(zip(part.rows, results, strict=True))
+                # Those that were taken are not carried out again: it is the same key.
+                raise Passing(f"503: {later}")
+            except Passing as failure:
                 self._patience.wait(failure)
-            failure = self._send(chunk)
-        return ()
+            except Refused as refused:
+                if refused.status == 413 and len(part.rows) > 1:
+                    self._too_large = min(self._too_large, len(part.body))
+                    continue
+                if refused.status != 404 or not self._create:
+                    raise
+                self._make(part.api)
+            self._send(part)
 
-    def _smaller(self) -> bool:
-        """Have requests be half as large; ``False`` if they can't be."""
-        state = self._state
-        if state.rows == 1 or not self._source.can_go_back:
-            return False
-        state.rows = state.rows // 2
-        state.bytes = max(state.bytes // 2, 2 * rows.LONGEST_LINE)
-        self._source.go_to(state.offset, state.line)
-        self._rows = iter(self._source)
-        return True
+    def _halved(self, part: _Part) -> list[tuple[Row, _Result]]:
+        """The same for what is too large for one request. The next time it is cut in the same
+        places, so that keys and rows go together."""
+        found = []
+        middle = len(part.rows) // 2
+        for name, some in (("a", part.rows[:middle]), ("b", part.rows[middle:])):
+            half = _Part(some, part.key + name, part.api)
+            self._send(half)
+            found += self._results(half)
+        return found
 
-    def _made(self) -> bool:
-        """Make the board."""
+    def _make(self, api: Api) -> None:
+        """Make the board, unless another request has just done so."""
         body = msgspec.json.encode({"id": self._state.board})
-        self._api.send("POST", "/boards/", body, {"Content-Type": "application/json"})
-        self._api.answer()
-        return True
+        try:
+            api.send("POST", "/boards/", body, {"Content-Type": "application/json"})
+            api.answer()
+        except Passing as failure:
+            if not str(failure).startswith("409"):
+                self._patience.wait(failure)
 
-    def _note(self, chunk: _Chunk, results: Sequence[_Result]) -> None:
+    def _note(self, chunk: _Chunk, results: Sequence[tuple[Row, _Result]]) -> None:
         """The rows of `chunk` are done."""
-        self._patience.succeeded()
         state = self._state
         refused = list(chunk.wrong)
-        for row, result in zip(chunk.rows, results, strict=True):
+        for row, result in results:
             if result.status < 300:
                 state.taken += 1
                 if result.status == 201:
@@ -294,13 +331,13 @@ class _Import:
         say(text)
 
 
-def _checked(reply: Reply, chunk: _Chunk) -> Sequence[_Result]:
+def _checked(reply: Reply, part: _Part) -> Sequence[_Result]:
     """The results in an answer. Raises `Failed` where they are none of these rows."""
     try:
         results = _decode(reply.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         results = []
-    if len(results) != len(chunk.rows):
+    if len(results) != len(part.rows):
         raise Failed("the answer is not one of this server's; does a proxy change it?")
     return results
 
@@ -339,7 +376,7 @@ def parser() -> Parser:
         type=int,
         default=_ROWS,
         metavar="N",
-        help=f"rows in a request, up to {_MOST_ROWS:,} (default %(default)s)",
+        help=f"rows that are under way at a time, up to {_MOST_ROWS:,} (default %(default)s)",
     )
     parser.add_argument(
         "--restart", action="store_true", help="begin anew, whatever an earlier import has done"

@@ -55,7 +55,7 @@ class State(msgspec.Struct):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the request with the rows from `offset` on."""
+        """What the idempotency keys of the requests with the rows from `offset` on begin with."""
         return f"{self.run}-{self.offset}-{self.rows}-{self.bytes}"
 
     @property

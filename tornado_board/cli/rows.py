@@ -38,8 +38,14 @@ class Row(NamedTuple):
     line: int
     #: A JSON object without line breaks, to be judged by the server; empty if it is `wrong`.
     text: bytes
+    #: The id of the player; empty where that can't be told.
+    player: str = ""
     #: Why it can't be sent.
     wrong: str = ""
+
+
+class _Identified(msgspec.Struct, gc=False):
+    id: str = ""
 
 
 class _Submission(msgspec.Struct, omit_defaults=True):
@@ -60,8 +66,6 @@ class Rows:
         """`operator` is that of rows which name none."""
         self._file = file
         self._operator = operator
-        #: Whether `go_to` can be called.
-        self.can_go_back = file.seekable()
         self.offset = 0
         self.line = 0
 
@@ -104,7 +108,7 @@ class NDJSONRows(Rows):
                 continue
             if self._operator or b'"rank"' in text:
                 text = self._completed(text)
-            yield Row(self.line, text)
+            yield Row(self.line, text, _id_in(text))
 
     def _completed(self, text: bytes) -> bytes:
         try:
@@ -155,23 +159,24 @@ class CSVRows(Rows):
                 return
             except (csv.Error, UnicodeDecodeError) as error:
                 reason = str(error) if isinstance(error, csv.Error) else "is not UTF-8"
-                yield Row(line, b"", reason)
+                yield Row(line, b"", wrong=reason)
                 if isinstance(error, UnicodeDecodeError):  # the lines end with it
                     reader = csv.reader(self._texts(), delimiter=self._delimiter, strict=True)
                 continue
             if not record:
                 continue
             try:
-                yield Row(line, self._submission(record))
+                submission = self._submission(record)
+                yield Row(line, _encoded(submission), submission.id)
             except ValueError as error:
-                yield Row(line, b"", str(error))
+                yield Row(line, b"", wrong=str(error))
 
     def _texts(self) -> Iterator[str]:
         for line in self._lines():
             yield line.decode()
 
-    def _submission(self, record: Sequence[str]) -> bytes:
-        """The JSON of a record. Raises `ValueError`."""
+    def _submission(self, record: Sequence[str]) -> _Submission:
+        """What a record says. Raises `ValueError`."""
         if len(record) != len(self._columns):
             raise ValueError(f"has {len(record)} columns; the header has {len(self._columns)}")
         found = dict(zip(self._columns, record, strict=True))
@@ -185,12 +190,23 @@ class CSVRows(Rows):
                 submission.meta = _decode(meta)
             except (msgspec.DecodeError, RecursionError, UnicodeError):
                 raise ValueError("meta: is not JSON") from None
-        try:
-            return _encode(submission)
-        except UnicodeEncodeError:
-            raise ValueError("has characters that are none") from None
-        except OverflowError:
-            raise ValueError("score: is out of range") from None
+        return submission
+
+
+def _encoded(submission: _Submission) -> bytes:
+    try:
+        return _encode(submission)
+    except UnicodeEncodeError:
+        raise ValueError("has characters that are none") from None
+    except OverflowError:
+        raise ValueError("score: is out of range") from None
+
+
+def _id_in(text: bytes) -> str:
+    try:
+        return _identified(text).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _number(text: str) -> int | float:
@@ -199,6 +215,8 @@ def _number(text: str) -> int | float:
         raise ValueError("score: is not a number")
     return float(text) if match[2] or match[3] else int(text)
 
+
+_identified = msgspec.json.Decoder(_Identified).decode
 
 FORMATS: dict[str, type[Rows]] = {"csv": CSVRows, "ndjson": NDJSONRows}
 
