@@ -31,9 +31,9 @@ from statistics import median
 from benchmarks import bulk, lookups
 from benchmarks.processes import memory_bytes
 from benchmarks.rethinkdb_store import make_board
-from tests.nodes import until
 from tests.redis_server import RedisServer
 from tests.rethinkdb_server import RethinkDBServer
+from tests.waiting import until
 from tornado_board.inputs import NewBoard, Submission
 from tornado_board.ranking.ranks import Merits, Sorting
 from tornado_board.realtime.feed import Changefeed

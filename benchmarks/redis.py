@@ -54,7 +54,7 @@ def _redis() -> Iterator[RedisServer]:
 
 
 @contextlib.contextmanager
-def _shared() -> Iterator[tuple[RethinkDBServer, RedisServer]]:
+def shared_servers() -> Iterator[tuple[RethinkDBServer, RedisServer]]:
     """Both servers, empty."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, _redis() as redis_server:
         rethinkdb = RethinkDBServer(Path(folder))
@@ -103,7 +103,7 @@ async def _append_for(seconds: float, url: str, boards: int) -> int:
 def events(seconds: float) -> str:
     """The time from a POST to its event within and across processes, as Markdown."""
     lines = ["| POST to | stream of | p50 | p99 |", "| --- | --- | ---: | ---: |"]
-    with _shared() as (rethinkdb, redis_server), tempfile.TemporaryDirectory() as name:
+    with shared_servers() as (rethinkdb, redis_server), tempfile.TemporaryDirectory() as name:
         options = (
             "--coalesce=0.05",
             f"--database-url={rethinkdb.url('board')}",
@@ -139,7 +139,7 @@ def storm(clients: int) -> str:
         "| ---: | ---: | ---: | ---: | ---: |",
     ]
     for processes in (1, 2):
-        with _shared() as (rethinkdb, redis_server):
+        with shared_servers() as (rethinkdb, redis_server):
             r = arrival.measure(
                 clients,
                 "--coalesce=0",

@@ -28,6 +28,7 @@ from .chromium import Chromium, executable
 from .redis_server import RedisServer
 from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
+from .server_cluster import Cluster
 from .server_process import ServerProcess
 
 # How long an example takes to make or to try depends on what else the machine does.
@@ -166,6 +167,20 @@ def shared_database_url(request: pytest.FixtureRequest) -> str:
         return url
     server: ReQLServer = request.getfixturevalue("reql")
     return server.url("board")
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path, shared_database_url: str, own_redis: RedisServer, io_loop: Any
+) -> Iterator[Cluster]:
+    made: list[Cluster] = []
+
+    async def make() -> None:
+        made.append(Cluster(tmp_path, shared_database_url, own_redis))
+
+    io_loop.run_sync(make)
+    yield made[0]
+    io_loop.run_sync(made[0].close)
 
 
 @pytest.fixture(params=LOGS)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tornado_board.cluster import Role
@@ -135,12 +134,3 @@ class Reader:
 
     async def close(self) -> None:
         self._readers.pop(self._queue, None)
-
-
-async def until(condition: Callable[..., object], seconds: float = 10) -> float:
-    """Wait until `condition` holds; how many seconds that took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s"
-        await asyncio.sleep(0.005)
-    return time.monotonic() - began

@@ -11,8 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+from tornado_board.checked_settings import FIELDS
 from tornado_board.command_line import PREFIX
-from tornado_board.settings import FIELDS
 
 ROOT = Path(__file__).resolve().parents[1]
 

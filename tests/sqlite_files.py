@@ -95,7 +95,7 @@ def restore(backup: Path, path: Path) -> None:
         source.backup(target)
 
 
-def file_of_version_2(path: Path, *statements: str) -> None:
-    """A file of version 2, in which `statements` were carried out."""
-    script = Path(__file__).with_name("sqlite_version_2.sql").read_text("utf-8")
+def file_of_version(version: int, path: Path, *statements: str) -> None:
+    """A file of version 2 or later, in which `statements` were carried out."""
+    script = Path(__file__).with_name(f"sqlite_version_{version}.sql").read_text("utf-8")
     make_file(path, script + "".join(f"{statement};\n" for statement in statements))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import json
 import logging
 import re
 import socket
 import struct
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -281,3 +283,52 @@ def test_nothing_is_lost_at_a_stop(server_process: Callable[..., ServerProcess])
     server.stop()
     lines = [line for line in server.output if " tornado_board.access: " in line]
     assert len(lines) == 100
+
+
+def test_as_json_each_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = access_log.Handler(json=True)
+    handler.write(
+        [
+            access_log._Line(
+                0.25, logging.INFO, access_log._ANSWER, ("GET", "/a", 200, 1.26, "::1")
+            ),
+            access_log._Line(0.5, logging.INFO, access_log._STREAM, ("/b", "websocket", None)),
+        ]
+    )
+    try:
+        raise ValueError('a "message"\nwith more')
+    except ValueError:
+        record = logging.LogRecord(
+            "tornado_board.x", logging.ERROR, "", 0, "it %s", ("failed\n",), sys.exc_info()
+        )
+    handler.emit(record)
+    one, two, three = map(json.loads, capsys.readouterr().err.splitlines())
+    known = {"level": "INFO", "logger": "tornado_board.access", "method": "GET"}
+    assert one == {
+        **known,
+        **{"time": "1970-01-01T00:00:00.250Z", "path": "/a", "status": 200},
+        **{"ms": 1.3, "address": "::1"},
+    }
+    assert two == {
+        **known,
+        **{"time": "1970-01-01T00:00:00.500Z", "path": "/b", "kind": "websocket", "address": None},
+    }
+    assert (three["level"], three["message"]) == ("ERROR", "it failed\n")
+    assert "ValueError" in three["exception"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "none"])
+def test_the_log_of_a_server_is_as_the_setting_says(
+    server_process: Callable[..., ServerProcess], form: str
+) -> None:
+    server = server_process(f"--access-log={form}", "--log-level=debug")
+    urllib.request.urlopen(f"{server.url}/boards/").close()
+    server.stop()
+    banner = server.text.index("stops it")
+    lines = server.text[banner:].splitlines()[1:]
+    assert any("/boards/" in line for line in lines) == (form != "none")
+    for line in lines:
+        if form == "json":
+            assert {"time", "level", "logger"} <= set(json.loads(line)), line
+        else:
+            assert re.match(r"\d{4}-\d\d-\d\d ", line), line

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from tornado_board.settings import Settings, SettingsError, checked
+from tornado_board.checked_settings import checked
+from tornado_board.settings import Settings, SettingsError
 
 from .serving import serving
 

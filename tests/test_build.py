@@ -20,7 +20,7 @@ from tornado_board import __version__
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
-    *("tornado_board", "static", "templates", "tests", "benchmarks", "docs", ".ci"),
+    *("tornado_board", "static", "templates", "tests", "benchmarks", "deploy", "docs", ".ci"),
     *("setup.cfg", "pyproject.toml", "LICENSE", "Makefile", ".gitignore"),
     *(path.name for pattern in ("*.md", "*.py") for path in ROOT.glob(pattern)),
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tornado_board.checked_settings import FIELDS
 from tornado_board.cli import COMMANDS, api
 from tornado_board.command_line import flag, variables
-from tornado_board.settings import FIELDS
 from tornado_board.web import problems
 from tornado_board.web.application import ROUTES
 

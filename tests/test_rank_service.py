@@ -16,7 +16,7 @@ from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.settings import Settings
 from tornado_board.store import FeedLost, NotFound, Scores, Store, StoreUnavailable
 
-from .nodes import until
+from .waiting import until
 
 
 class Feed:

@@ -19,8 +19,9 @@ from tornado_board.settings import Settings
 from tornado_board.store import NotFound
 
 from .conftest import IDENTITY, KEYS, Opened
-from .nodes import Node, SharedFeed, until
+from .nodes import Node, SharedFeed
 from .redis_server import RedisServer
+from .waiting import until
 
 LEASE = 1.0
 

@@ -10,8 +10,8 @@ from tornado_board.cluster.listener import Listener
 from tornado_board.replay.redis_link import RedisLink
 
 from .conftest import KEYS
-from .nodes import until
 from .redis_server import RedisServer
+from .waiting import until
 
 A, B = KEYS.channel("a"), KEYS.channel("b")
 

@@ -16,8 +16,8 @@ from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.settings import Settings
 
 from .conftest import KEYS, Opened
-from .nodes import until
 from .redis_server import RedisServer
+from .waiting import until
 
 
 class Way:

@@ -19,7 +19,7 @@ from tornado_board.store import Feed, NotFound
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import player_of, public_id, qualified
-from tornado_board.store.rethinkdb.standing import STANDING, standing_key
+from tornado_board.store.rethinkdb.standing import HIDDEN, STANDING, standing_key
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
@@ -124,6 +124,12 @@ async def test_the_index_agrees_with_the_documents(
         if is_id(str(case["board"])) and isinstance(case["board"], str):
             assert place == ("" if held is None else -1), case
             assert held is None or key == held[1].id == public_id(case), case
+    for hidden in (True, False, None, 1, "true", {"hidden": True}):
+        case = {"id": "bcd/p", "board": "bcd", "score": 1, "hidden": hidden}
+        found = await admin.run(r.expr(case).do(standing_key))
+        held = player_of(case)
+        assert held is not None
+        assert found == (["bcd", HIDDEN, "p"] if held[1].hidden else ["bcd", -1, 0, "p"])
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tornado_board import __version__
+from tornado_board.checked_settings import FIELDS, TYPES, checked
 from tornado_board.command_line import PREFIX, load
-from tornado_board.settings import FIELDS, TYPES, Settings, SettingsError, checked
+from tornado_board.settings import Settings, SettingsError
 
 from .server_process import ROOT
 

@@ -21,7 +21,7 @@ from tornado_board.store.sqlite import migrations
 from tornado_board.store.sqlite.triggers import triggers
 
 from .conftest import Opened
-from .sqlite_files import EARLIER_PROGRAM, file_of_version_2, make_file, old_file
+from .sqlite_files import EARLIER_PROGRAM, file_of_version, make_file, old_file
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 
@@ -68,7 +68,7 @@ async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
     assert rows(path, known) == before
     assert triggers_in(path) == triggers()
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
     log = await opened.log(settings.replay_url, settings)
     assert [event.data for event in await log.recent("cup", 9)] == ["{}"]
 
@@ -96,7 +96,7 @@ V2 = (
 async def test_a_file_of_version_2_is_copied_and_has_what_it_had(
     opened: Opened, settings: Settings, path: Path
 ) -> None:
-    file_of_version_2(path, *V2)
+    file_of_version(2, path, *V2)
     known = "SELECT board, id, name, score FROM players"
     before = rows(path, known)
     (number,) = rows(path, "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
@@ -118,11 +118,44 @@ async def test_a_file_of_version_2_is_copied_and_has_what_it_had(
     assert rows(copy, "PRAGMA user_version") == [(2,)]
 
 
+V3 = (
+    "INSERT INTO boards (id) VALUES ('cup')",
+    "INSERT INTO boards (id, \"order\", ties) VALUES ('race', 'asc', 'first')",
+    "INSERT INTO players (board, id, name, score) VALUES ('cup', 'ann', 'Ann', 2.5)",
+    "INSERT INTO players (board, id, name, score) VALUES ('cup', 'bob', 'Bob', 3)",
+    "INSERT INTO players (board, id, name, score) VALUES ('race', 'ann', 'Ann', 61)",
+    "INSERT INTO players (board, id, name, score) VALUES ('race', 'bob', 'Bob', 59)",
+    "PRAGMA ignore_check_constraints = ON",
+    "INSERT INTO players (board, id, name, score) VALUES ('cup', 'odd', 'Odd', 'text')",
+)
+
+
+async def test_a_file_of_version_3_is_copied_and_its_players_can_be_hidden(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    file_of_version(3, path, *V3)
+    known = "SELECT board, id, name, score, reached_at, meta, rules, merit FROM players"
+    before = rows(path, known)
+    ((number,),) = rows(path, "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+    store = await opened.store(settings.database_url, settings)
+    assert store.identity == "aabbccdd"
+    assert rows(path, known) == before
+    assert triggers_in(path) == triggers()
+    assert (await store.ranking("cup", 9)).version == number
+    await store.update_player("cup", "bob", PlayerPatch(hidden=True))
+    assert await store.players_after("cup", None, 9) == [Player("ann", "Ann", 2.5)]
+    race = await store.players_after("race", None, 9)
+    assert [player.id for player in race] == ["bob", "ann"]
+    copy = path.with_name(path.name + ".backup-v3")
+    assert rows(copy, known) == before
+    assert rows(copy, "PRAGMA user_version") == [(3,)]
+
+
 async def test_columns_that_somebody_added_are_kept_under_other_names(
     opened: Opened, settings: Settings, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file_of_version_2(
-        path,
+    file_of_version(
+        *(2, path),
         "ALTER TABLE players ADD COLUMN meta INTEGER",
         "ALTER TABLE players ADD COLUMN Earlier_Meta TEXT",
         "ALTER TABLE boards ADD COLUMN Top TEXT DEFAULT 'hat'",

@@ -256,6 +256,7 @@ def filled(kind: type[NewBoard | NewPlayer | BoardPatch | PlayerPatch], number: 
         "max": [100, None],
         "show": [["meta"], []],
         "private": [True, False],
+        "hidden": [False, False],
     }
     return kind(**{field.name: values[field.name][number] for field in fields(kind)})
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tornado_board.metrics import Behind
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.subscriber import Subscriber
 from tornado_board.realtime.topic import Topic
@@ -116,6 +117,8 @@ class NarrowSocket:
 
 class NoPoller:
     """Tells nobody; the test does."""
+
+    behind = Behind()
 
     def add(self, *_: object) -> None: ...
 

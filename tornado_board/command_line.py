@@ -17,16 +17,9 @@ from typing import Any, NoReturn
 import dotenv
 
 from tornado_board import __version__
+from tornado_board.checked_settings import FIELDS, TYPES, check, checked, expected
 from tornado_board.setting_checks import shown
-from tornado_board.settings import (
-    FIELDS,
-    TYPES,
-    Settings,
-    SettingsError,
-    check,
-    checked,
-    expected,
-)
+from tornado_board.settings import Settings, SettingsError
 
 #: What the names of this server's environment variables begin with.
 PREFIX = "TORNADO_BOARD_"

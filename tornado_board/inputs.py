@@ -59,6 +59,7 @@ _Show = Annotated[
     list[Shown], msgspec.Meta(max_length=1, description='an empty array, or ["meta"]')
 ]
 _Private = Annotated[bool, msgspec.Meta(description="true or false")]
+_Hidden = Annotated[bool, msgspec.Meta(description="true or false")]
 _Meta = Annotated[Meta, msgspec.Meta(description="an object")]
 
 #: What is left out of a body.
@@ -140,6 +141,7 @@ class PlayerPatch(msgspec.Struct, forbid_unknown_fields=True):
     name: _Name | Unset = UNSET
     score: _Score | Unset = UNSET
     meta: _Meta | Unset = UNSET
+    hidden: _Hidden | Unset = UNSET
 
     def apply(self, player: Player, reached_at: int) -> Player:
         """`player` with these changes; `reached_at` holds where the score becomes another one."""

@@ -40,6 +40,18 @@ def bind_sockets(settings: Settings) -> list[list[socket.socket]]:
         ) from error
 
 
+def bind_metrics(settings: Settings) -> list[socket.socket]:
+    """The listening sockets of the metrics' own port. Raises `StartError`."""
+    try:
+        return tornado.netutil.bind_sockets(settings.metrics_port, settings.metrics_address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"can't listen on {settings.metrics_address} port {settings.metrics_port} for the"
+            f" metrics: {reason}; choose another with --metrics-port or --metrics-address"
+        ) from error
+
+
 def within_open_files(settings: Settings) -> tuple[Settings, tuple[str, ...]]:
     """`settings` with as many connections as the process may have files open, and what there is to
     say about that.

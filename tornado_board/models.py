@@ -279,6 +279,8 @@ class Player(msgspec.Struct, frozen=True, gc=False):
     reached_at: int = 0
     #: The owner's own.
     meta: Meta = msgspec.field(default_factory=dict)
+    #: Whether it has no place: no rank, no count, no page and no event has it. Its score goes on.
+    hidden: bool = False
 
     def check(self) -> None:
         """Raises `ValueError` if `meta` is too long."""
@@ -316,8 +318,9 @@ class Ranking(msgspec.Struct, frozen=True):
 class PlayerChanged(msgspec.Struct, frozen=True):
     """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
 
-    A player that moves between boards is two changes. `version` grows from one change to the
-    next; a `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
+    One that is hidden is not there: to hide it, or to show it again, is a change like any other. A
+    player that moves between boards is two changes. `version` grows from one change to the next; a
+    `Ranking` whose `version` is not smaller has seen this change. 0 where the store has no
     such order: then a change that was under way during a read may tell of an older state, and the
     newer one follows.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -26,8 +27,12 @@ from tornado_board.listening import (
     url_of,
     within_open_files,
 )
+from tornado_board.metrics import open_metrics
+from tornado_board.metrics_port import serve_metrics
+from tornado_board.observed import LoopDelay, observe
 from tornado_board.processes import supervise
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.daily import Daily
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
@@ -86,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in COMMANDS:
             return run_command(arguments)
         settings = load(arguments, notices=notices)
-        _log_to_stderr(settings.log_level)
+        _log_to_stderr(settings)
 
         def announce(server: Running) -> None:
             _print_banner(server)
@@ -147,7 +152,10 @@ def _serve_in_several(settings: Settings, announce: Callable[[Running], None]) -
                 for sock in group:
                     sock.close()
         try:
-            _run(settings, serve_until_stopped(settings, on_serving, sockets[index]))
+            own = settings
+            if settings.metrics_port:
+                own = dataclasses.replace(settings, metrics_port=settings.metrics_port + index)
+            _run(own, serve_until_stopped(own, on_serving, sockets[index]))
         except StartError as error:
             print(f"tornado_board: {error}", file=sys.stderr)
             return 1
@@ -238,10 +246,12 @@ async def running(
             stack.push_async_callback(bus.close)
         except (ValueError, StoreError, LogUnavailable) as error:
             raise StartError(str(error)) from error
+        metrics = open_metrics(wanted=settings.metrics)
         hub = Hub(
             live_boards=settings.live_boards,
             streams_per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
+            metrics=metrics,
         )
         stack.push_async_callback(hub.close)
         log.fence = bus.fence
@@ -257,14 +267,18 @@ async def running(
             feed,
             per_board=settings.max_streams_per_board,
             keepalive=settings.keepalive,
+            metrics=metrics,
         )
         stack.push_async_callback(places.close)
         await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
+        daily = Daily(store, log, hub, boards)
+        stack.push_async_callback(daily.close)
+        keeper = PeriodicCallback(daily.tick, settings.replay_prune_interval * 1000, jitter=0.1)
         ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick))
-        for periodic in (pruner, *ticks):
+        for periodic in (pruner, keeper, *ticks):
             periodic.start()
             stack.callback(periodic.stop)
 
@@ -292,6 +306,8 @@ async def running(
             places=places,
             settings=settings,
             readiness=readiness,
+            metrics=metrics,
+            lag=feed.lag,
         )
         stack.callback(access_log.flush)
         fast_path = FastPath(services, hosts, ROUTES) if settings.fast_path else None
@@ -304,7 +320,13 @@ async def running(
             ssl_options=tls,
             fast_path=fast_path,
         )
-        server.gate = gate
+        server.gate, server.metrics = gate, metrics
+        delay = LoopDelay()
+        stack.callback(delay.stop)
+        delay.start()
+        observe(metrics, services, server, boards, feed, delay)
+        if settings.metrics_port:
+            stack.push_async_callback(serve_metrics(services).drain, 0)
         await boards.shown(_WARM_UP)
         server.add_sockets(bound)
         # Last in, first out: no new connections, those who wait are answered, then all that is
@@ -345,7 +367,10 @@ async def _prune(log: ReplayLog) -> None:
         logger.debug("%d events past the retention were dropped", pruned)
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level.upper(), handlers=[access_log.Handler()])
+def _log_to_stderr(settings: Settings) -> None:
+    handler = access_log.Handler(json=settings.access_log == "json")
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    if settings.access_log == "none":
+        access_log.logger.setLevel(logging.WARNING)
     # Clients that go away in the middle of something are no news.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)

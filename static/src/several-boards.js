@@ -8,6 +8,8 @@
  * server, or something on the way, refuses streams of several.
  */
 
+import { Event, EventTarget, MessageEvent } from "./events.js";
+
 /** The most boards of one stream. */
 export const MOST = 50;
 /** Boards that join within this time join together, in milliseconds. */
@@ -24,17 +26,30 @@ const REFUSED = 600_000;
 const hosts = new WeakMap();
 
 /**
+ * The board whose events are at `url`, and where several boards of its server are; null where the
+ * address is another one than usual.
+ *
+ * @param {URL} url
+ * @returns {{address: string, board: string} | null}
+ */
+export function addressOf(url) {
+  const match = /^(.*)\/boards\/([\w.~-]{1,64})\/(?:events\/?)?$/.exec(url.pathname);
+  if (!match || url.search) return null;
+  const [, prefix, board] = match;
+  return { address: new URL(`${prefix}/events/`, url).href, board };
+}
+
+/**
  * Where the board at `url` can join others; null where its address is another one than usual.
  *
- * @param {URL} url  of its events
+ * @param {string | URL} url  of its events, a whole address
  * @param {Source} EventSource
  * @returns {{host: Host, board: string} | null}
  */
 export function placeOf(url, EventSource) {
-  const match = /^(.*)\/boards\/([\w.~-]{1,64})\/(?:events\/?)?$/.exec(url.pathname);
-  if (!match || url.search) return null;
-  const [, prefix, board] = match;
-  const address = new URL(`${prefix}/events/`, url).href;
+  const found = addressOf(new URL(url));
+  if (!found) return null;
+  const { address, board } = found;
   let known = hosts.get(EventSource);
   if (!known) hosts.set(EventSource, (known = new Map()));
   let host = known.get(address);

@@ -1,14 +1,20 @@
 /**
- * One stream for all the tabs of a browser that show the same board.
+ * One connection for all the tabs of a browser, whichever boards of a server they show.
  *
  * A browser opens at most six HTTP/1.1 connections to a host, and a stream holds one for good: the
- * seventh tab would get nothing. Here the tabs agree, by a Web Lock, on one that listens and tells
- * the others over a BroadcastChannel. When it goes, the lock goes to the next one, which goes on
- * after the last event it was told. A tab that does not answer although it holds the lock (the
- * browser froze it) has it taken away.
+ * seventh tab would get nothing. Here the tabs agree, by a Web Lock, on one that listens for all and
+ * tells the others over a BroadcastChannel. Each says now and then which board it shows; the one
+ * that listens has a `BoardStream` for each of these boards, and they share a connection
+ * (`several-boards.js`). When it goes, the lock goes to the next one, which goes on after the last
+ * event of each board. A tab that does not answer although it holds the lock (the browser froze it)
+ * has it taken away.
+ *
+ * Tabs that have a token or a ticket share with those of the same board only: another tab's may not
+ * be good for their board.
  */
 
 import { BoardStream } from "./board-stream.js";
+import { addressOf } from "./several-boards.js";
 
 /**
  * @typedef {import("./board-stream.js").State} State
@@ -16,14 +22,22 @@ import { BoardStream } from "./board-stream.js";
  * @typedef {import("./board-stream.js").Board} Board
  *
  * @typedef {{id: string, board: Board}} Update
- * @typedef {{type: "hello"}                                        // is anybody listening?
- *   | {type: "here", state: State, update: Update | null}          // yes, and this is how it stands
- *   | {type: "state", state: State}
- *   | {type: "update", detail: Update}
- *   | {type: "reset", detail: unknown}} Message
+ *
+ * @typedef {{type: "here", url: string, state: State, update: Update | null}  // this is how it stands
+ *   | {type: "state", url: string, state: State}
+ *   | {type: "update", url: string, detail: Update}
+ *   | {type: "reset", url: string, detail: unknown}} Told  of the board with events at `url`
+ *
+ * @typedef {Told
+ *   | {type: "begin"}                                                 // another tab listens now
+ *   | {type: "hello", url: string, update: Update | null}} Message    // this is shown here
+ *
+ * @typedef {{stream: BoardStream, update: Update | null, heard: number}} Led  a board that this tab
+ *   listens to; when a tab was heard that shows it
  *
  * @typedef {object} Sharing  Times are in milliseconds.
- * @property {number} [askEvery]     a tab that was told nothing for this long asks. 10,000.
+ * @property {number} [askEvery]     a tab says this often that it shows its board, and one of which
+ *   nothing was heard for three times as long is not listened for any more. 10,000.
  * @property {number} [answerWithin] and takes over when nobody answers within this. 3,000.
  * @property {LockManager} [locks]
  * @property {typeof globalThis.BroadcastChannel} [BroadcastChannel]
@@ -59,14 +73,18 @@ export class SharedBoardStream extends EventTarget {
   #state = "connecting";
   /** @type {Update | null} */
   #update = null;
-  /** The stream itself, in the tab that listens. @type {BoardStream | null} */
-  #stream = null;
+  /** The boards by the addresses of their events, in the tab that listens. @type {Map<string, Led> | null} */
+  #led = null;
   /** Open while this tab takes part. @type {BroadcastChannel | null} */
   #channel = null;
   /** Gives up the lock, or the wait for it. @type {AbortController | null} */
   #part = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #watchTimer;
+  #timer;
+  /** Whether it has asked, and heard nothing yet. */
+  #asks = false;
+  /** Whether the next board may be older than the one that is shown. */
+  #anew = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #hiddenTimer;
 
@@ -74,7 +92,8 @@ export class SharedBoardStream extends EventTarget {
   constructor(url, options = {}) {
     super();
     this.#url = new URL(url, globalThis.location?.href);
-    this.#name = `board-stream ${this.#url.href}`;
+    const alone = options.token || options.ticket || options.withCredentials;
+    this.#name = `board-stream ${(!alone && addressOf(this.#url)?.address) || this.#url.href}`;
     const { locks, BroadcastChannel, askEvery, answerWithin, hiddenAfter, ...rest } = options;
     this.#locks = locks ?? globalThis.navigator.locks;
     this.#BroadcastChannel = BroadcastChannel ?? globalThis.BroadcastChannel;
@@ -100,7 +119,7 @@ export class SharedBoardStream extends EventTarget {
 
   /** Whether this tab is the one that listens for all. */
   get leads() {
-    return this.#stream !== null;
+    return this.#led !== null;
   }
 
   /** Leaves for good; another tab takes over if this one listened. */
@@ -141,7 +160,7 @@ export class SharedBoardStream extends EventTarget {
   }
 
   #leave() {
-    clearTimeout(this.#watchTimer);
+    clearTimeout(this.#timer);
     this.#part?.abort();
     this.#part = null;
     this.#channel?.close();
@@ -169,71 +188,102 @@ export class SharedBoardStream extends EventTarget {
   /** Holds the lock until `signal`, or until it is stolen. @param {AbortSignal} signal */
   #lead(signal) {
     if (signal.aborted) return undefined;
-    clearTimeout(this.#watchTimer);
-    const stream = new BoardStream(this.#url, { ...this.#options, lastEventId: this.lastEventId });
-    this.#stream = stream;
-    stream.addEventListener("state", () => {
-      if (this.#stream !== stream) return;
-      this.#tell({ type: "state", state: stream.state });
-      this.#setState(stream.state);
-    });
-    for (const type of /** @type {const} */ (["update", "reset"])) {
-      stream.addEventListener(type, (event) => {
-        const { detail } = /** @type {CustomEvent} */ (event);
-        this.#tell({ type, detail });
-        this.#take(type, detail);
-      });
-    }
+    clearTimeout(this.#timer);
+    this.#led = new Map();
+    this.#want(this.#url.href, this.#update);
+    this.#tell({ type: "begin" }); // those who show other boards say so
+    this.#sweep();
     return /** @type {Promise<void>} */ (
       new Promise((resolve) => {
         signal.addEventListener("abort", () => {
-          this.#stream = null;
-          stream.close();
+          clearTimeout(this.#timer);
+          const led = this.#led;
+          this.#led = null;
+          for (const { stream } of led?.values() ?? []) stream.close();
           resolve();
         });
       })
     );
   }
 
-  /** @param {Message} message */
-  #hear(message) {
-    if (this.#stream) {
-      if (message.type === "hello") {
-        this.#tell({ type: "here", state: this.#stream.state, update: this.#update });
-      }
+  /**
+   * Listens to the board whose events are at `url`, which is shown in some tab.
+   *
+   * @param {string} url
+   * @param {Update | null} update  what that tab shows
+   */
+  #want(url, update) {
+    const led = this.#led;
+    if (!led) return;
+    const known = led.get(url);
+    if (known) {
+      known.heard = Date.now();
       return;
     }
-    if (message.type === "hello") return; // another tab that does not listen either
-    this.#watch();
-    if (message.type === "here") {
-      if (message.update && !this.#knows(message.update)) this.#take("update", message.update);
-      this.#setState(message.state);
-    } else if (message.type === "state") {
-      this.#setState(message.state);
-    } else {
-      this.#take(message.type, message.detail);
+    const stream = new BoardStream(url, { ...this.#options, lastEventId: update?.id ?? "" });
+    /** @type {Led} */
+    const one = { stream, update, heard: Date.now() };
+    led.set(url, one);
+    const leads = () => this.#led === led && led.get(url) === one;
+    stream.addEventListener("state", () => {
+      if (leads()) this.#say({ type: "state", url, state: stream.state });
+    });
+    for (const type of /** @type {const} */ (["update", "reset"])) {
+      stream.addEventListener(type, (event) => {
+        if (!leads()) return;
+        const { detail } = /** @type {CustomEvent} */ (event);
+        if (type === "update") one.update = detail;
+        this.#say({ type, url, detail });
+      });
     }
   }
 
-  /** Events of a server whose log is away have no ids to tell them apart by. @param {Update} update */
-  #knows({ id, board }) {
-    if (!this.#update || this.#update.id !== id) return false;
-    return id !== "" || JSON.stringify(this.#update.board) === JSON.stringify(board);
+  /** Stops listening, now and then, to boards that no tab has shown for a while. */
+  #sweep() {
+    this.#timer = setTimeout(() => {
+      for (const [url, { stream, heard }] of this.#led ?? []) {
+        if (url === this.#url.href || Date.now() - heard < 3 * this.#askEvery) continue;
+        this.#led?.delete(url);
+        stream.close();
+      }
+      this.#sweep();
+    }, this.#askEvery);
   }
 
-  /** Asks who listens, and takes over if nobody answers. */
+  /** @param {Message} message */
+  #hear(message) {
+    if (message.type === "hello") {
+      const { url, update } = message;
+      this.#want(url, update);
+      const one = this.#led?.get(url);
+      if (one) this.#tell({ type: "here", url, state: one.stream.state, update: one.update });
+    } else if (this.#led) {
+      // Another tab has taken the lock away. This one will hear of it.
+    } else if (message.type === "begin") {
+      this.#ask();
+    } else {
+      this.#answered();
+      if (message.url === this.#url.href) this.#take(message);
+    }
+  }
+
+  /** Says what is shown here, and takes over if nobody listens. */
   #ask() {
-    if (this.#stream || !this.#channel) return;
-    this.#tell({ type: "hello" });
-    clearTimeout(this.#watchTimer);
+    if (this.#led || !this.#channel) return;
+    this.#asks = true;
+    this.#tell({ type: "hello", url: this.#url.href, update: this.#update });
+    clearTimeout(this.#timer);
     // Tabs that miss the same answer should not all take over in the same moment.
     const within = this.#answerWithin * (1 + Math.random() / 2);
-    this.#watchTimer = setTimeout(() => this.#requestLock(true), within);
+    this.#timer = setTimeout(() => this.#requestLock(true), within);
   }
 
-  #watch() {
-    clearTimeout(this.#watchTimer);
-    this.#watchTimer = setTimeout(() => this.#ask(), this.#askEvery);
+  /** Some tab listens. */
+  #answered() {
+    if (!this.#asks) return;
+    this.#asks = false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#ask(), this.#askEvery);
   }
 
   /** @param {Message} message */
@@ -241,10 +291,33 @@ export class SharedBoardStream extends EventTarget {
     this.#channel?.postMessage(message);
   }
 
-  /** @param {"update" | "reset"} type @param {any} detail */
-  #take(type, detail) {
-    if (type === "update") this.#update = detail;
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  /** Tells those that show the board, of which this tab may be one. @param {Told} told */
+  #say(told) {
+    this.#tell(told);
+    if (told.url === this.#url.href) this.#take(told);
+  }
+
+  /** @param {Told} told */
+  #take(told) {
+    if (told.type === "state" || told.type === "here") {
+      if (told.type === "here" && told.update) this.#show(told.update);
+      // Whoever has just begun to listen has nothing to say yet.
+      if (told.state !== "connecting") this.#setState(told.state);
+    } else if (told.type === "update") {
+      this.#show(told.detail);
+    } else {
+      this.#anew = true;
+      this.dispatchEvent(new CustomEvent("reset", { detail: told.detail }));
+    }
+  }
+
+  /** @param {Update} update */
+  #show(update) {
+    // Who listens may have begun where another tab was.
+    if (this.#update && !this.#anew && !isNewer(update, this.#update)) return;
+    this.#update = update;
+    this.#anew = false;
+    this.dispatchEvent(new CustomEvent("update", { detail: update }));
   }
 
   /** @param {State} state */
@@ -253,4 +326,20 @@ export class SharedBoardStream extends EventTarget {
     this.#state = state;
     this.dispatchEvent(new Event("state"));
   }
+}
+
+/**
+ * Whether `update` is not what is shown, or older. Events of a server whose log is away have no ids
+ * to tell them apart by.
+ *
+ * @param {Update} update
+ * @param {Update} shown
+ */
+function isNewer(update, shown) {
+  if (!update.id || !shown.id) {
+    return update.id !== shown.id || JSON.stringify(update.board) !== JSON.stringify(shown.board);
+  }
+  const [ms, n] = update.id.split("-").map(Number);
+  const [shownMs, shownN] = shown.id.split("-").map(Number);
+  return ms > shownMs || (ms === shownMs && n > shownN);
 }

@@ -28,8 +28,12 @@ class Action(Enum):
     SUBMIT = "submit"
     #: Change anything else.
     WRITE = "write"
+    #: Look at what the server counts.
+    OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
+    #: Hide players, see those who are hidden, and read the audit trail.
+    ADMIN = "admin"
 
     @property
     def changes(self) -> bool:
@@ -44,7 +48,9 @@ _NEEDED = {
     Action.READ: Scope.READ,
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
+    Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
+    Action.ADMIN: Scope.ADMIN,
 }
 
 

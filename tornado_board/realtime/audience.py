@@ -8,7 +8,8 @@ from itertools import repeat
 from operator import call
 from typing import Protocol
 
-from tornado_board.realtime.wires import End, Message
+from tornado_board.metrics import Clients
+from tornado_board.realtime.wires import Comment, End, Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
@@ -65,10 +66,16 @@ class Audience:
     stands behind `end`, and who leaves leaves a gap until it is released.
     """
 
-    def __init__(self, end_of: EndOf, on_left: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        end_of: EndOf,
+        on_left: Callable[[], None] | None = None,
+        clients: Clients | None = None,
+    ) -> None:
         """`end_of` gives what the stream of a member ends with; `on_left` is called for each member
-        that has closed."""
+        that has closed; in `clients` members and messages are counted."""
         self.end_of = end_of
+        self._clients = clients or Clients()
         self._on_left = on_left
         self._members: list[Member | None] = []
         self._sends: list[Callable[[Message], int]] = []
@@ -87,6 +94,7 @@ class Audience:
     def add(self, member: Member) -> None:
         """Have `member` sent everything from now on, but for what is being sent already."""
         member.audience, member.place = self, len(self._members)
+        self._clients.open += 1
         self._members.append(member)
         self._sends.append(member.send)
 
@@ -95,6 +103,7 @@ class Audience:
         for member in other._members:
             if member is not None:
                 self.add(member)
+                other._clients.open -= 1
         other._members.clear()
         other._sends.clear()
         other._gaps.clear()
@@ -105,6 +114,7 @@ class Audience:
         member.audience, member.place = None, -1
         self._members[place], self._sends[place] = None, nowhere
         self._gaps.append(place)
+        self._clients.open -= 1
         if not self._held:
             self._fill_gaps()
         if self._on_left is not None:
@@ -134,6 +144,7 @@ class Audience:
         so."""
         if self._held or len(self._members) > _SLICE:
             return False
+        self.count(data)
         if len(self._members) == 1:
             [member], [send] = self._members, self._sends
             assert member is not None
@@ -149,6 +160,11 @@ class Audience:
             self.send_to_slice(0, data)
             self.release()
         return True
+
+    def count(self, data: Message) -> None:
+        """Note that the members are sent `data`."""
+        if type(data) is not Comment:
+            self._clients.sent += len(self._members) - len(self._gaps)
 
     def send_to_slice(self, start: int, data: Message) -> None:
         """Send `data` to the members at `start` and the places behind it, up to `end`."""
@@ -196,7 +212,8 @@ async def broadcast(messages: Mapping[Audience, Message]) -> None:
     Who is a member when this is called is sent it, who joins later isn't. If this is cancelled
     once it has begun, the rest are sent it all the same, without pauses.
     """
-    for audience in messages:
+    for audience, data in messages.items():
+        audience.count(data)
         audience.hold()
     slices = [
         (audience, start, data)

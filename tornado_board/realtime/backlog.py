@@ -56,6 +56,11 @@ class Backlog:
         self._tasks = Tasks()
         self._working: asyncio.Task[None] | None = None
 
+    @property
+    def size(self) -> int:
+        """How many boards wait."""
+        return len(self._changed) + len(self._deleted) + len(self._unlogged)
+
     async def close(self) -> None:
         """Stop; what waits is lost with this process."""
         self._role = None

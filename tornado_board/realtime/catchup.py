@@ -63,6 +63,16 @@ class CatchUps:
         self._kept_bytes = 0
         self._replays = Replays()
 
+    @property
+    def size(self) -> int:
+        """How many are kept for others."""
+        return len(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes those have that are kept, or on their way."""
+        return self._replays.bytes
+
     async def after(self, topic: Topic, event_id: EventId, encode: Encode) -> CatchUp:
         """Everything after `event_id` up to the topic's current event, as `encode` gives it.
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tornado_board.backoff import Backoff
 from tornado_board.models import Change
+from tornado_board.realtime.feed_lag import FeedLag
 from tornado_board.store import Feed, FeedLost, Store, StoreUnavailable
 from tornado_board.tasks import Tasks
 
@@ -43,6 +44,8 @@ class Changefeed:
         self._task: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self._closed = False
+        #: How far it is behind.
+        self.lag = FeedLag()
         #: Since when there are sinks and the feed is not open, so that what is shown may be older
         #: than the store; ``None`` while it is, or there are none.
         self.lost_at: float | None = None
@@ -80,6 +83,7 @@ class Changefeed:
             self._task.cancel()
             self._task = self.lost_at = None
             self._open.clear()
+            self.lag.lost()
 
     async def close(self) -> None:
         """Tell nobody any more. May be called twice."""
@@ -102,6 +106,7 @@ class Changefeed:
                 feed = await self._store.changes()
                 self.lost_at = None
                 self._open.set()
+                self.lag.opened()
                 for sink in list(self._sinks):
                     sink.resync()
                 if complained:
@@ -123,6 +128,7 @@ class Changefeed:
                 if asyncio.current_task() is self._task:  # and not one that was let go
                     self.lost_at = self.lost_at or time.monotonic()
                     self._open.clear()
+                    self.lag.lost()
                 if feed is not None:
                     await feed.close()
             await asyncio.sleep(backoff.next())
@@ -132,5 +138,6 @@ class Changefeed:
             if start:
                 await asyncio.sleep(0)
             piece = changes[start : start + _SLICE]
+            self.lag.told(piece)
             for sink in list(self._sinks):
                 sink.apply(piece)

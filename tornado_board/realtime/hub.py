@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.expiries import Expiries
 from tornado_board.realtime.multiplex import Multiplexes
 from tornado_board.realtime.subscriber import Poller
@@ -58,7 +59,15 @@ class Hub:
     #: Where events come from; set before the first `open`.
     source: Source
 
-    def __init__(self, *, live_boards: int, streams_per_board: int, keepalive: float) -> None:
+    def __init__(
+        self,
+        *,
+        live_boards: int,
+        streams_per_board: int,
+        keepalive: float,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.metrics = metrics or NoMetrics()
         self._live_boards = live_boards
         self._streams_per_board = streams_per_board
         self._keepalive = keepalive
@@ -67,12 +76,17 @@ class Hub:
         self._closed = False
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
-        self.poller = Poller()
+        self.poller = Poller(self.metrics.behind())
         #: Ends the streams of those who may listen for a time only.
         self.expiries = Expiries()
-        self.multiplexes = Multiplexes()
+        self.multiplexes = Multiplexes(self.metrics)
         self._keepalives = PeriodicCallback(self._keep_alive, keepalive * 1000 / KEEPALIVE_STEPS)
         self._keepalives.start()
+
+    @property
+    def size(self) -> int:
+        """How many boards are live."""
+        return len(self._topics)
 
     async def open(self, board_id: str) -> Topic:
         """The live board `board_id`, with its current event.
@@ -137,7 +151,7 @@ class Hub:
         topic = self._topics.get(board_id)
         if topic is None:
             self._make_room()
-            self._topics[board_id] = Topic(board_id, event)
+            self._topics[board_id] = Topic(board_id, event, self.metrics)
             return
         self._topics.move_to_end(board_id)
         await topic.publish(event, reset)

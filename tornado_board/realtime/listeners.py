@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.audience import Audience, Member, broadcast
 from tornado_board.realtime.wires import End, Message, Sent, Wire
 from tornado_board.realtime.wires.checksum import Content, Joined
@@ -19,9 +20,17 @@ class Listeners:
     One at a time may `send` or `keep_alive`.
     """
 
-    def __init__(self, last: Sent | None = None, on_left: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        last: Sent | None = None,
+        on_left: Callable[[], None] | None = None,
+        metrics: Metrics | None = None,
+        of: str = "board",
+    ) -> None:
         """`last` is the event that those have been sent who join in step; `on_left` is called for
-        each who leaves."""
+        each who leaves; `metrics` counts them as those who listen to what `of` says."""
+        self._metrics = metrics or NoMetrics()
+        self._of = of
         # Those who are sent every event from now on, and have had all until now.
         self._audiences: dict[Wire, Audience] = {}
         # Of wires that send differences: those who join without being sent the last event, since
@@ -147,7 +156,9 @@ class Listeners:
     def _audience(self, audiences: dict[Wire, Audience], wire: Wire) -> Audience:
         audience = audiences.get(wire)
         if audience is None:
-            audience = audiences[wire] = Audience(partial(self._end_of, wire), self._on_left)
+            clients = self._metrics.clients(self._of, wire.transport)
+            audience = Audience(partial(self._end_of, wire), self._on_left, clients)
+            audiences[wire] = audience
         return audience
 
     def _count(self, messages: Mapping[Wire, Message]) -> None:

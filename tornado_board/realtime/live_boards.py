@@ -85,7 +85,7 @@ class LiveBoards:
             on_error=self._on_backlog_stopped,
             keep_all=self._keep_all,
         )
-        self._health = LogHealth(log, self._on_log_returned)
+        self._health = LogHealth(log, self._on_log_returned, hub.metrics)
 
     async def shown(self, patience: float) -> None:
         """Return when the boards that have events in the log are live, or after `patience` seconds.
@@ -113,12 +113,15 @@ class LiveBoards:
         await self._health.close()
         await self._tasks.cancel()
 
+    @property
+    def waiting(self) -> tuple[int, int, int]:
+        """How many boards wait: for the store, for the log, and for the log to be told of them."""
+        return self._reads.waiting, self._locates.waiting, self._backlog.size
+
     def missing(self) -> list[str]:
         """What keeps this process from being up to date, for ``/readyz``."""
-        missing = self._bus.missing()
-        if self._reads_feed and self._feed.lost_at is not None:
-            missing.append("the changefeed is not open yet")
-        return missing
+        is_lost = self._reads_feed and self._feed.lost_at is not None
+        return self._bus.missing() + ["the changefeed is not open yet"] * is_lost
 
     # What the hub asks for
 
@@ -276,9 +279,7 @@ class LiveBoards:
         self._locates.hurry(board_id)
 
     async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
-        event_id = await self._log.append(board_id, data, after=after, lost=lost)
-        self._health.appended()
-        return event_id
+        return await self._health.append(board_id, data, after, lost)
 
     async def report(self, board_id: str, after: EventId, count: int) -> None:
         await self._log.record_gap(board_id, after, count)

@@ -9,7 +9,15 @@ from collections.abc import Callable
 
 from tornado_board.backoff import Backoff
 from tornado_board.log_once import LogOnce
-from tornado_board.replay import BoardRefused, LogRefused, LogUnavailable, ReplayLog
+from tornado_board.metrics import Metrics
+from tornado_board.replay import (
+    BoardRefused,
+    EventId,
+    LogRefused,
+    LogUnavailable,
+    NotPublisher,
+    ReplayLog,
+)
 from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -24,8 +32,9 @@ _RETURN = 1.0
 class LogHealth:
     """Tries a log that is away until it answers, and says so to those who wait for it."""
 
-    def __init__(self, log: ReplayLog, on_returned: Callable[[], None]) -> None:
+    def __init__(self, log: ReplayLog, on_returned: Callable[[], None], metrics: Metrics) -> None:
         self._log = log
+        self._metrics = metrics
         self._on_returned = on_returned
         self._backoff = Backoff(*_BACKOFF)
         self._trial: asyncio.Task[None] | None = None
@@ -50,8 +59,24 @@ class LogHealth:
         if self._trial is None and not self._closed:
             self._trial = self._tasks.start(self._try())
 
-    def appended(self) -> None:
-        """It took an event."""
+    async def append(self, board_id: str, data: str, after: EventId | None, lost: int) -> EventId:
+        """See `ReplayLog.append`."""
+        began = time.perf_counter()
+        try:
+            event_id = await self._log.append(board_id, data, after=after, lost=lost)
+        except NotPublisher:
+            self._metrics.not_appended("fenced")
+            raise
+        except LogUnavailable as error:
+            self._metrics.not_appended(
+                "refused" if isinstance(error, LogRefused) else "unavailable"
+            )
+            raise
+        self._metrics.appended(time.perf_counter() - began)
+        self._appended()
+        return event_id
+
+    def _appended(self) -> None:
         # It may refuse some boards, or again and again: not all are woken each time.
         if self._is_lost and time.monotonic() >= self._return_after:
             self._is_lost = False

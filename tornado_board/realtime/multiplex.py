@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.audience import Member
 from tornado_board.realtime.listeners import Listeners
 from tornado_board.realtime.parts import Happened, Part
@@ -46,6 +47,7 @@ class Multiplex:
         gone: Sequence[str],
         tasks: Tasks,
         on_changed: Callable[[Multiplex], None],
+        metrics: Metrics,
     ) -> None:
         """`gone` are boards that were asked for and are not there. `on_changed` is called when a
         board is gone or has become private, or nobody listens any more: then it must not be joined
@@ -63,7 +65,7 @@ class Multiplex:
             for board_id, position in self._positions.items()
         }
         self._noted: deque[Happened | _Join] = deque()
-        self._listeners = Listeners(on_left=self._on_left)
+        self._listeners = Listeners(on_left=self._on_left, metrics=metrics, of="boards")
         self._turn = asyncio.Lock()
         #: How many there are.
         self.clients = 0
@@ -209,7 +211,8 @@ _AT_ONCE = 64
 class Multiplexes:
     """The sets of boards that somebody listens to."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or NoMetrics()
         self._sets: dict[_Key, Multiplex] = {}
         #: All with clients, also those that are joined no more since a board of theirs is gone.
         self._all: dict[Multiplex, _Key] = {}
@@ -220,7 +223,9 @@ class Multiplexes:
         key = (tuple(topics), tuple(gone))
         multiplex = self._sets.get(key)
         if multiplex is None or not multiplex.clients:
-            multiplex = self._sets[key] = Multiplex(topics, gone, self._tasks, self._on_changed)
+            multiplex = self._sets[key] = Multiplex(
+                topics, gone, self._tasks, self._on_changed, self._metrics
+            )
             self._all[multiplex] = key
         return multiplex
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.models import Change, Player, PlayerChanged
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import LimitReached
@@ -68,9 +69,17 @@ class Places:
     """The watched players of this process. `tick` is to be called once a second."""
 
     def __init__(
-        self, store: Store, ranks: Ranks, feed: Changefeed, *, per_board: int, keepalive: float
+        self,
+        store: Store,
+        ranks: Ranks,
+        feed: Changefeed,
+        *,
+        per_board: int,
+        keepalive: float,
+        metrics: Metrics | None = None,
     ) -> None:
         """`per_board` is how many may watch a board's places."""
+        self._metrics = metrics or NoMetrics()
         self._store = store
         self._ranks = ranks
         self._feed = feed
@@ -101,6 +110,11 @@ class Places:
             for watched in board.players.values():
                 watched.wake()
 
+    @property
+    def size(self) -> int:
+        """How many players are watched."""
+        return sum(len(board.players) for board in self._boards.values())
+
     async def open(self, board_id: str, player_id: str) -> Watched:
         """The player with its place; to be joined, or waited for, before anything is awaited.
 
@@ -130,7 +144,7 @@ class Places:
     async def _open(self, board_id: str, player_id: str) -> None:
         self._feed.attach(self)
         board = self._boards.setdefault(board_id, _Board())
-        watched = board.players[player_id] = Watched(player_id)
+        watched = board.players[player_id] = Watched(player_id, self._metrics)
         try:
             player = await self._store.get_player(board_id, player_id)
             if board.is_private is None:

@@ -78,6 +78,16 @@ class Ranks:
         self._ticks = 0
         self._closed = False
 
+    @property
+    def size(self) -> int:
+        """How many boards have ranks, or are being read for them."""
+        return len(self._boards)
+
+    @property
+    def entries(self) -> int:
+        """As how many scores they count, of `Settings.rank_entries`."""
+        return self._weight
+
     async def close(self) -> None:
         """Stop; from now on the store counts. May be called twice."""
         self._closed = True

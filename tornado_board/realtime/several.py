@@ -143,6 +143,8 @@ def join(
 
     To be called before anything is awaited since `open_boards` returned.
     """
+    for reason in start.resets.values():
+        hub.metrics.reset(reason)
     multiplex = hub.multiplexes.of(start.topics, start.gone)
 
     def make() -> Message:

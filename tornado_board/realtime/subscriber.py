@@ -18,9 +18,10 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from tornado_board.metrics import Behind
 from tornado_board.realtime.audience import NOTHING, Audience, nowhere
 from tornado_board.realtime.replays import Replay
-from tornado_board.realtime.wires import End, Message
+from tornado_board.realtime.wires import Comment, End, Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Bytes that the kernel holds unsent for a client, on Linux. What a client has not read by then is
@@ -153,6 +154,7 @@ class Subscriber:
     def sent(self, data: Message, count: int) -> None:
         """`send` took only the first `count` bytes of `data`; keep the rest."""
         if self._unfinished is None and not self.closed:
+            self._poller.behind.not_taken += 1
             self._unfinished = memoryview(data)[count:]
             self._send_by(self._keep)
             self._poller.want_write(self._socket, self, True)
@@ -169,8 +171,11 @@ class Subscriber:
         pending = data.behind(self._pending)
         if _skips(self._pending, data, pending):
             self.joined = None
+        if 0 < len(pending) <= len(self._pending) and not isinstance(data, Comment):
+            self._poller.behind.skipped += 1
         self._pending = pending
         if len(pending) > _MOST_PENDING:
+            self._poller.behind.cut_off += 1
             self.close()
         return len(data)
 
@@ -292,7 +297,9 @@ class Poller:
     of what a handler on the loop does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, behind: Behind | None = None) -> None:
+        #: Where it is counted what their owners can't send at once.
+        self.behind = behind or Behind()
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._selector, self._on_ready)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
+from tornado_board.metrics import Clients, Metrics, NoMetrics
 from tornado_board.models import shows_private
 from tornado_board.realtime.audience import Member
 from tornado_board.realtime.listeners import Listeners
-from tornado_board.realtime.wires import Encode, End, Message, Wire, reset, update
+from tornado_board.realtime.wires import LONG_POLL, Encode, End, Message, Wire, reset, update
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event
 
@@ -47,20 +48,22 @@ class Topic:
     in which somebody asks for the current one.
     """
 
-    def __init__(self, board_id: str, event: Event) -> None:
+    def __init__(self, board_id: str, event: Event, metrics: Metrics | None = None) -> None:
         self.board_id = board_id
+        self._metrics = metrics or NoMetrics()
         #: The newest event.
         self.current = event
         #: Whether it gets no more events: the board was deleted or made room for another, or the
         #: server stops.
         self.ended = False
         self._encoded: dict[tuple[Encode, str | None], Message] = {}
-        self._listeners = Listeners(update(event))
+        self._listeners = Listeners(update(event), metrics=self._metrics)
         #: Those who listen to other boards, too, and how many clients these are.
         self._multiplexes: dict[Multiplex, None] = {}
         self._multiplexed = 0
-        #: Those who wait for something to happen here.
+        #: Those who wait for something to happen here, and what they are counted in.
         self.waiters: set[asyncio.Future[None]] = set()
+        self.waiting: Clients = self._metrics.clients("board", LONG_POLL)
         #: Held while something is sent.
         self._turn = asyncio.Lock()
         self._sent_at = self._checked_at = time.monotonic()
@@ -140,6 +143,9 @@ class Topic:
                 self._end(End.PRIVATE)
             self._private = private
             self._sent_at = time.monotonic()
+            self._metrics.published()
+            if reason is not None:
+                self._metrics.reset(reason, self.listeners)
             self.wake()
             events = [update(event)] if reason is None else [reset(reason), update(event)]
             # Noted before anything is awaited, so that who joins any of them knows what is to come.
@@ -183,14 +189,18 @@ class Topic:
 async def wait_for_any(
     topics: Collection[Topic], seconds: float, gone: asyncio.Future[None] | None = None
 ) -> None:
-    """Return when something has happened to one of `topics`: see `Topic.wait`."""
+    """Return when something has happened to one of `topics`, of which there is one at least: see
+    `Topic.wait`."""
     future = asyncio.get_running_loop().create_future()
     futures = (future,) if gone is None else (future, gone)
     for topic in topics:
         topic.waiters.add(future)
+        counted = topic.waiting
+    counted.open += 1
     try:
         await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        counted.open -= 1
         for topic in topics:
             topic.waiters.discard(future)
 

@@ -17,6 +17,11 @@ class Turns:
         self._free = at_once
         self._waiting: dict[str, asyncio.Future[bool]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     @contextlib.asynccontextmanager
     async def take(self, name: str, *, urgent: bool) -> AsyncIterator[None]:
         """Wait for a turn, and have it until the context ends. One of a name waits at a time."""

@@ -8,9 +8,10 @@ from functools import partial
 
 import ujson
 
+from tornado_board.metrics import Clients, Metrics, NoMetrics
 from tornado_board.models import Number, Player
 from tornado_board.realtime.audience import Audience, Member, broadcast
-from tornado_board.realtime.wires import PLAYER_GONE, RANK, End, Message, Sent, Wire
+from tornado_board.realtime.wires import LONG_POLL, PLAYER_GONE, RANK, End, Message, Sent, Wire
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Where somebody stands: how many players there are, how many of them are better, and the next
@@ -21,13 +22,15 @@ Standing = tuple[int, int, Number | None]
 class Watched:
     """One player's place, and its clients. It is a state: whoever comes gets the newest."""
 
-    def __init__(self, player_id: str) -> None:
+    def __init__(self, player_id: str, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or NoMetrics()
         self.player_id = player_id
         #: As the store, or later the feed, had it; ``None`` before that, and once it is gone.
         self.player: Player | None = None
         #: How often the feed told of it.
         self.told = 0
         self.waiters: set[asyncio.Future[None]] = set()
+        self.waiting: Clients = self._metrics.clients("place", LONG_POLL)
         self.sent_at = 0.0
         self._audiences: dict[Wire, Audience] = {}
         #: Held while something is sent, if that takes more than a moment.
@@ -83,7 +86,8 @@ class Watched:
         """Send `member` each place from now on."""
         audience = self._audiences.get(wire)
         if audience is None:
-            audience = self._audiences[wire] = Audience(partial(_end_of, wire))
+            clients = self._metrics.clients("place", wire.transport)
+            audience = self._audiences[wire] = Audience(partial(_end_of, wire), clients=clients)
         audience.add(member)
 
     async def send(self, event: Sent) -> None:

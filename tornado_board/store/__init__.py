@@ -15,6 +15,7 @@ import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
+from tornado_board.store.audit import Audited, AuditEntry
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -87,8 +88,10 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     player: Player
     #: The score before; ``None`` if the player was made.
     previous: Number | None
-    #: Whether anything was changed: the score, the name or ``meta``.
+    #: Whether anything was changed: the score, the name, ``meta``, or whether it is hidden.
     changed: bool
+    #: Whether the player was hidden before.
+    was_hidden: bool = False
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -132,8 +135,12 @@ class Store(Protocol):
     """Boards and players. Every method may raise `StoreUnavailable`, writes `OutcomeUnknown` too.
 
     Ids and bodies have been validated by the caller. A write that returned is durable. Players
-    are in the order of their board (`models.Ordering`). A write that leaves its board's bounds, or
+    are in the order of their board (`models.Ordering`). Those who are hidden are written like all
+    others; no read has them, but for one that says so. A write that leaves its board's bounds, or
     whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
+
+    A write that is given `audited` leaves an entry of what it changed in the audit trail, if that
+    is kept (the setting `audit`): with the change, or begun before it and completed after it.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
@@ -141,6 +148,10 @@ class Store(Protocol):
 
     #: Whether several processes may use it at once.
     shared: bool
+
+    @property
+    def waiting(self) -> int:
+        """How many writes, or queries, wait for it at present."""
 
     @property
     def identity(self) -> str:
@@ -154,20 +165,27 @@ class Store(Protocol):
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """At most `limit` boards with an id greater than `after`, in the order of their ids."""
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board and its players. Raises `NotFound`."""
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
-        `ties` would become another while it has players, or `Invalid`."""
+        `ties` would become another while it has players, hidden ones too, or `Invalid`."""
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players, `Board.depth` of `limit`, in one read.
@@ -178,20 +196,33 @@ class Store(Protocol):
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        """Raises `NotFound`."""
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Delete the player, and return it as it was. Raises `NotFound`."""
 
     async def add_score(
@@ -202,6 +233,7 @@ class Store(Protocol):
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; `create`: to 0, if there is no such player.
 
@@ -210,7 +242,12 @@ class Store(Protocol):
         """
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores, in order; each stands for itself. The results are in the same order: of
         what was refused, why (`OutOfRange`, `Invalid`, `StoreUnavailable`, `OutcomeUnknown`).
@@ -219,6 +256,10 @@ class Store(Protocol):
         carried out one after the other. They share transactions and queries, also with those of
         other callers. Raises `NotFound` (the board), and otherwise only where nothing was changed.
         """
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """At most `limit` entries of the audit trail, the newest first, of one board or of all;
+        those behind the entry with the id `after`, unless that is empty."""
 
     # Pages. Of a board that does not exist each raises `NotFound`.
 
@@ -232,6 +273,9 @@ class Store(Protocol):
 
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         """Those of `ids` that there are, in any order."""
+
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        """At most `limit` of the hidden players with an id greater than `after`, by their ids."""
 
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players

@@ -11,7 +11,10 @@ import atexit
 import functools
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+import ujson
 
 if TYPE_CHECKING:
     import tornado.web
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tornado_board.access")
 
 #: Asked every few seconds by whatever watches the process; logged only when they fail.
-_HEALTH_CHECKS = frozenset({"/healthz", "/healthz/", "/readyz", "/readyz/"})
+_HEALTH_CHECKS = frozenset(
+    {"/healthz", "/healthz/", "/readyz", "/readyz/", "/metrics", "/metrics/"}
+)
 
 #: How much of a path is logged.
 _PATH_LENGTH = 200
@@ -62,11 +67,14 @@ atexit.register(flush)
 
 
 class Handler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes records to stderr, and with each those lines that were still waiting."""
+    """Writes records to stderr, and with each those lines that were still waiting; as `json` each
+    is an object on a line of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, json: bool = False) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self._json = json
+        text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self.setFormatter(_JSONFormatter() if json else text)
 
     def emit(self, record: logging.LogRecord) -> None:
         flush()
@@ -74,11 +82,7 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def write(self, lines: list[_Line]) -> None:
         """Write `lines` as `emit` would write each, but at once."""
-        text = "".join(
-            f"{_second(int(created))},{int(created % 1 * 1000):03d} {logging.getLevelName(level)} "
-            f"{logger.name}: {message % arguments}\n"
-            for created, level, message, arguments in lines
-        )
+        text = "".join(map(_json_line if self._json else _text_line, lines))
         with self.lock:  # type: ignore[union-attr]
             try:
                 self.stream.write(text)
@@ -87,9 +91,65 @@ class Handler(logging.StreamHandler):  # type: ignore[type-arg]
                 pass  # as `emit` would, once it has said so on the same stream
 
 
+class _JSONFormatter(logging.Formatter):
+    """A record of any logger as a JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        if isinstance(record.args, tuple) and record.name == logger.name:
+            fields |= _fields(str(record.msg), record.args)
+        else:
+            fields["message"] = record.getMessage()
+        return _as_json(record.created, record.levelno, record.name, fields)
+
+
+def _text_line(line: _Line) -> str:
+    """As the formatter of `Handler` would write it."""
+    created, level, message, arguments = line
+    return (
+        f"{_second(int(created))},{int(created % 1 * 1000):03d} {logging.getLevelName(level)} "
+        f"{logger.name}: {message % arguments}\n"
+    )
+
+
+def _json_line(line: _Line) -> str:
+    fields = _fields(line.message, line.arguments)
+    return _as_json(line.created, line.level, logger.name, fields) + "\n"
+
+
+def _fields(message: str, arguments: tuple[object, ...]) -> dict[str, object]:
+    """What an access line says, by name."""
+    if message is _STREAM:
+        path, kind, address = arguments
+        return {"method": "GET", "path": path, "kind": kind, "address": address}
+    method, path, status, milliseconds, address = arguments
+    assert isinstance(milliseconds, float)
+    return {
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round(milliseconds, 1),
+        "address": address,
+    }
+
+
+def _as_json(created: float, level: int, name: str, fields: Mapping[str, object]) -> str:
+    known = {
+        "time": f"{_utc_second(int(created))}.{int(created % 1 * 1000):03d}Z",
+        "level": logging.getLevelName(level),
+        "logger": name,
+    }
+    text: str = ujson.dumps({**known, **fields}, ensure_ascii=True, escape_forward_slashes=False)
+    return text
+
+
 def log_request(handler: tornado.web.RequestHandler) -> None:
-    """Log an answered request; Tornado's ``log_function``."""
+    """Log an answered request, and have its handler count it; Tornado's ``log_function``."""
     request = handler.request
+    if (count := getattr(handler, "count", None)) is not None:
+        count(handler.get_status())
     log_answer(
         request.method or "",
         request.path,
@@ -143,6 +203,11 @@ def _only_handler() -> Handler | None:
     if len(found) == 1 and isinstance(found[0], Handler) and not found[0].filters:
         return found[0]
     return None
+
+
+@functools.lru_cache(maxsize=2)
+def _utc_second(now: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
 
 
 @functools.lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import tornado.web
@@ -9,13 +10,17 @@ from tornado.httputil import HTTPServerRequest
 
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
+from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.history import HistoryHandler
+from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
+from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
@@ -30,6 +35,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
     (r"/boards/([^/]+)/export/?", ExportHandler),
+    (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
@@ -38,6 +44,8 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
+    (r"/audit/?", AuditHandler),
+    (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
     (r"\*", ServerHandler),
@@ -54,12 +62,27 @@ class _Application(tornado.web.Application):
         return super().find_handler(request, **kwargs)
 
 
+#: What is served at `Settings.metrics_port`.
+_METRICS: tuple[tuple[str, type[Handler]], ...] = ((r"/metrics/?", MetricsApartHandler),)
+
+
+def make_metrics_application(services: Services) -> tornado.web.Application:
+    """The application that tells the metrics and nothing else."""
+    return _application(services, _METRICS)
+
+
 def make_application(services: Services) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
+    return _application(services, ROUTES)
+
+
+def _application(
+    services: Services, routes: Iterable[tuple[str, type[Handler]]]
+) -> tornado.web.Application:
     arguments = {"services": services}
     return _Application(
-        [(path, handler, arguments) for path, handler in ROUTES],
+        [(path, handler, arguments | {"route": template(path)}) for path, handler in routes],
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,
         board_settings=services.settings,

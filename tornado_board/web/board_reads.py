@@ -65,6 +65,11 @@ class BoardReads:
         self._written: dict[str, int] = {}
         self._written_all = 0
 
+    @property
+    def size(self) -> int:
+        """How many boards are kept."""
+        return len(self._kept)
+
     def wrote(self, board_id: str) -> None:
         """A write to the board is about to be answered."""
         self._writes += 1

@@ -13,13 +13,14 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, polls, streams
+from tornado_board.web import answers, history, polls, streams
 from tornado_board.web.board_reads import BoardRead
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.parameters import identifier, integer, names, wants_stream
+from tornado_board.web.problems import Problem
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
@@ -94,7 +95,7 @@ class BoardsHandler(_Boards):
         if once is not None:
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
-        board = await self.store.create_board(new, once)
+        board = await self.store.create_board(new, once, audited=self.audited)
         self.ranks.forget(board.id)
         self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
@@ -105,7 +106,10 @@ class BoardsHandler(_Boards):
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
+        _refuse_at(asked)
         return await streams.stream(asked, board_id)
+    if asked.argument("at") is not None:
+        return await history.board_at(asked, board_id)
     limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
     fields = names(asked, "fields", "settings", "count", "meta", "rank")
     services = asked.services
@@ -122,13 +126,19 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        _refuse_at(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if asked.argument("limit") is not None or asked.argument("fields") is not None:
+    if any(asked.argument(name) is not None for name in ("limit", "fields", "at")):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
+
+
+def _refuse_at(asked: Asked) -> None:
+    if asked.argument("at") is not None:
+        raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
 def _wants_anew(asked: Asked) -> bool:
@@ -164,14 +174,14 @@ class BoardHandler(_Boards):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = self.body(BoardPatch)
-        board = await self.store.update_board(board_id, patch, self.once)
+        board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
         await self.send_whole(board, self.ranks.count(board_id))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
-        await self.store.delete_board(board_id)
+        await self.store.delete_board(board_id, audited=self.audited)
         self.ranks.forget(board_id)
         self.no_content()
 

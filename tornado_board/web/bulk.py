@@ -210,14 +210,18 @@ def results(
     outcomes: Sequence[Submitted | Problem], standing: Callable[..., Standing | None]
 ) -> list[_Accepted | _Refused]:
     """What the answer tells of `outcomes`. `standing` gives that of scores, if it is known."""
-    scores = [done.player.score for done in outcomes if isinstance(done, Submitted)]
+    scores = [
+        done.player.score
+        for done in outcomes
+        if isinstance(done, Submitted) and not done.player.hidden
+    ]
     known = standing(*scores)
     if known is None:
         return [_result(outcome) for outcome in outcomes]
     better = iter(known.better)
     return [
         _result(outcome, next(better) + 1, known.of)
-        if isinstance(outcome, Submitted)
+        if isinstance(outcome, Submitted) and not outcome.player.hidden
         else _result(outcome)
         for outcome in outcomes
     ]

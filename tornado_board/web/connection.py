@@ -61,6 +61,7 @@ class Connection(Stream):
         """Close the connection; the client is told why. See `Problem.response`."""
         if self.closed():
             return
+        self.server.metrics.refused(problem.status_code)
         response = problem.response(cors, body=body)
         if self.is_secure:
             # There is no second stream on one TLS session to linger on.

@@ -20,6 +20,7 @@ import tornado.httputil
 import tornado.ioloop
 import tornado.iostream
 
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.settings import Settings
 from tornado_board.tasks import Tasks
@@ -104,6 +105,8 @@ class Server(HTTPServer):
         self.limit(settings.max_header)
         self.settings = settings
         self.hosts = hosts
+        #: Where it is counted what is refused here.
+        self.metrics: Metrics = NoMetrics()
         #: What looks at requests before their bodies are read, if anything does.
         self.gate: Gate | None = None
         #: Whether it was logged that a request was refused for its host.
@@ -158,13 +161,18 @@ class Server(HTTPServer):
                 problem = Problem(
                     503, "The server has as many connections as it can take; try later."
                 )
-                self.linger(plain_stream(sock), problem.response())
+                self.turn_away(sock, problem)
             elif self.shares.exhausted(peer):
-                self.linger(plain_stream(sock), self._too_many().response())
+                self.turn_away(sock, self._too_many())
             else:
                 self._admit(sock, self.shares.enter(peer), address)
         except Exception:
             logger.exception("can't serve a connection from %s", peer)
+
+    def turn_away(self, sock: socket.socket, problem: Problem) -> None:
+        """Close a connection of which nothing was read; the client is told why."""
+        self.metrics.refused(problem.status_code)
+        self.linger(plain_stream(sock), problem.response())
 
     def _admit(self, sock: socket.socket, share: Share, address: Any) -> None:
         """Serve a connection that was counted."""

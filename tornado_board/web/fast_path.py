@@ -23,10 +23,12 @@ from tornado_board.auth.policy import Action, Allowed
 from tornado_board.models import is_id
 from tornado_board.realtime.subscriber import Poller, Subscriber
 from tornado_board.realtime.wires.websocket import WebSocket
+from tornado_board.store.audit import Audited
 from tornado_board.tasks import Tasks, succeed
 from tornado_board.web import bodies, streams
 from tornado_board.web.access_log import log_answer, log_stream_started
 from tornado_board.web.admission import forwarded_address
+from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
 from tornado_board.web.exchange import (
     Answer,
@@ -42,6 +44,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.links import Link, Outcome
 from tornado_board.web.parked import ParkedPoll
+from tornado_board.web.paths import template
 from tornado_board.web.problems import Problem, problem_of
 from tornado_board.web.rendering import rendered
 from tornado_board.web.shares import neighbourhood
@@ -64,8 +67,9 @@ class Found(NamedTuple):
 
     resource: Resource
     action: Action
-    #: The path, below the base path.
+    #: The path, below the base path, and the template that it fits.
     path: str
+    route: str
     ids: tuple[str, ...]
 
 
@@ -85,6 +89,7 @@ class Exchange:
         "headers",
         "link",
         "path",
+        "route",
         "services",
     )
 
@@ -94,6 +99,7 @@ class Exchange:
         link: Link,
         request: PlainRequest,
         path: str,
+        route: str,
         attempt: Attempt,
         admitted: Allowed,
     ) -> None:
@@ -102,6 +108,7 @@ class Exchange:
         self.headers = request
         #: As it is to be logged.
         self.path = path
+        self.route = route
         self._attempt = attempt
         #: What the request was let in for.
         self.admitted = admitted
@@ -125,11 +132,21 @@ class Exchange:
         """From when on the client may not do this any more, in seconds since 1970."""
         return self.admitted.until
 
+    @property
+    def audited(self) -> Audited | None:
+        return audited_of(self.services.settings, self.admitted, self.headers.method, self.path)
+
     def check(self, board_id: str) -> None:
         attempt = self._attempt
         if board_id != attempt.board:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
+
+    async def may(self, action: Action) -> bool:
+        return await self.services.gate.may(self._attempt, action)
+
+    async def check_as_private(self) -> None:
+        await self.services.gate.admit(msgspec.structs.replace(self._attempt, as_private=True))
 
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""
@@ -162,7 +179,7 @@ class FastPath:
         self.services = services
         self._hosts = hosts
         self._settings = services.settings
-        self._routes = [(re.compile(path), handler) for path, handler in routes]
+        self._routes = [(re.compile(path), template(path), handler) for path, handler in routes]
         self._tasks = Tasks()
         self._resource = functools.lru_cache(maxsize=1024)(self._find)
 
@@ -232,6 +249,7 @@ class FastPath:
             if not link.is_open:
                 return
             sock, release = link.give()
+            self._count(exchange, 200)
             log_stream_started(exchange.path, exchange.address)
             assert not isinstance(result.wire, WebSocket)
             head = streams.response_head(cors, result.wire)
@@ -249,14 +267,22 @@ class FastPath:
             self.services.reads.wrote(ids[0])
         link.share.drop()
         link.reply(data, closing=request.closing)
+        seconds = self._count(exchange, status)
         log_answer(
             request.method,
             exchange.path,
             status,
-            time.time() - request.started,
+            seconds,
             exchange.address,
             quiet=exchange.client_gone,
         )
+
+    def _count(self, exchange: Exchange, status: int) -> float:
+        """Count an answered request; how many seconds it took."""
+        request = exchange.headers
+        seconds = time.time() - request.started
+        self.services.metrics.requested(request.method, exchange.route, status, seconds)
+        return seconds
 
     async def _answer(self, exchange: Exchange, resource: Resource, ids: tuple[str, ...]) -> None:
         try:
@@ -294,7 +320,7 @@ class FastPath:
             return None
         if allowed is None:
             return None
-        return Exchange(self.services, link, request, found.path, attempt, allowed)
+        return Exchange(self.services, link, request, found.path, found.route, attempt, allowed)
 
     def _find(self, method: str, path: str) -> Found | None:
         """What `path` leads to."""
@@ -303,13 +329,13 @@ class FastPath:
         prefix = self._settings.path_prefix
         if prefix and (path + "/").startswith(prefix + "/"):
             path = path.removeprefix(prefix) or "/"
-        for pattern, handler in self._routes:
+        for pattern, route, handler in self._routes:
             match = pattern.fullmatch(path)
             if match is not None:
                 resource, ids = handler.resources.get(method), match.groups()
                 if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                return Found(resource, handler.actions.of(method), path, ids)
+                return Found(resource, handler.actions.of(method), path, route, ids)
         return None
 
     def _admits(self, request: PlainRequest) -> bool:

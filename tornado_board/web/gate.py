@@ -22,6 +22,7 @@ from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, 
 from tornado_board.auth.rates import Rates
 from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
 from tornado_board.settings import Settings
+from tornado_board.web.credentials import bearer_in, cookie_in
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.problems import Problem
 from tornado_board.web.shares import neighbourhood
@@ -58,6 +59,8 @@ class Attempt(msgspec.Struct, frozen=True):
     fetch_site: str | None = None
     #: Whether it asks for a connection of another protocol, which pages of any site may do.
     upgrades: bool = False
+    #: Whether the board counts as private, whatever it is: it was so once.
+    as_private: bool = False
     #: The boards that it concerns, where these are several.
     several: tuple[str, ...] = ()
 
@@ -199,6 +202,17 @@ class Gate:
             )
         )
 
+    async def may(self, attempt: Attempt, action: Action) -> bool:
+        """Whether who makes this `attempt`, and was let in for it, may do `action`, too. Raises
+        what `admit` raises, but for a refusal."""
+        try:
+            await self.admit(msgspec.structs.replace(attempt, action=action))
+        except Problem as refusal:
+            if refusal.status_code not in (401, 403):
+                raise
+            return False
+        return True
+
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
 
@@ -230,6 +244,11 @@ class Gate:
                 )
         for rates, who in counted:
             rates.take(who, now, amount)
+
+    @property
+    def size(self) -> int:
+        """How many tokens, players and addresses are remembered for it."""
+        return sum(map(len, self._most))
 
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:
         """Count what has turned out to be more writes than the one that was charged."""
@@ -263,17 +282,19 @@ class Gate:
     def _known_to_be_private(self, attempt: Attempt) -> bool | None:
         if attempt.action is not Action.READ or self.policy.private:
             return False
+        if attempt.as_private:
+            return True
         known = [False if board is None else self.privacy.known(board) for board in attempt.boards]
         return None if None in known else True in known
 
     def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
         """The token that the request presents, and whether it is a cookie's."""
-        bearer = _bearer(attempt.authorization)
+        bearer = bearer_in(attempt.authorization)
         if bearer is not None:
             return bearer, False
         if attempt.ticket is not None and _may_have_ticket(attempt):
             return None
-        cookie = _cookie(attempt.cookies, self._cookie)
+        cookie = cookie_in(attempt.cookies, self._cookie)
         return None if cookie is None else (cookie, True)
 
     def _presented(self, attempt: Attempt) -> _Presented | None:
@@ -340,27 +361,6 @@ class Gate:
 
 def _may_have_ticket(attempt: Attempt) -> bool:
     return attempt.action in (Action.READ, Action.LIST)
-
-
-def _bearer(authorization: str | None) -> str | None:
-    """The token in an ``Authorization`` field (RFC 6750, section 2.1); ``None`` where it is of
-    another scheme: a proxy in front may have one of its own."""
-    if authorization is None:
-        return None
-    scheme, _, token = authorization.strip(" \t").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else None
-
-
-def _cookie(field: str | None, name: str) -> str | None:
-    """The value of the cookie `name` in a ``Cookie`` field (RFC 6265, section 5.4), the first one
-    if there are several; empty ones are none."""
-    if not field or not name or name not in field:
-        return None
-    for pair in field.split(";"):
-        key, _, value = pair.partition("=")
-        if key.strip(" \t") == name:
-            return value.strip(' \t"') or None
-    return None
 
 
 @functools.lru_cache(maxsize=1024)

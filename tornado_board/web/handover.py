@@ -39,9 +39,11 @@ def hand_over(handler: Handler, wire: StreamWire) -> tuple[Subscriber, bytes] | 
         return None
     sock, release = connection.hand_over()
     if isinstance(wire, WebSocket):
+        handler.count(101)
         log_stream_started(request.path, request.remote_ip, "websocket")
         head = websocket.handshake_answer(handler)
         return WebSocketSubscriber(sock, poller, release), head
+    handler.count(200)
     log_stream_started(request.path, request.remote_ip)
     allowed = handler.services.settings.allowed_origins
     cors = cors_headers(allowed, request.headers.get("Origin"))

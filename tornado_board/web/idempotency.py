@@ -55,6 +55,16 @@ class Repeats:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def size(self) -> int:
+        """How many answers are kept."""
+        return len(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+        return self._bytes
+
     def begin(self, once: Once) -> Repeat:
         """A request with the key of `once` begins.
 

@@ -89,7 +89,9 @@ async def _wait(watched: Watched, seconds: float, gone: asyncio.Future[None]) ->
     """Return when there is something new, after `seconds`, or once `gone` is done."""
     future = asyncio.get_running_loop().create_future()
     watched.waiters.add(future)
+    watched.waiting.open += 1
     try:
         await asyncio.wait((future, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        watched.waiting.open -= 1
         watched.waiters.discard(future)

@@ -72,6 +72,8 @@ async def long_poll(asked: Asked, board_id: str) -> Answer:
         asked.check(board_id)  # while it waited, its token may have expired
         if not topic.ended:
             catch_up = await _caught_up(hub, topic, since, catch_ups)
+    if catch_up.reset is not None:
+        hub.metrics.reset(catch_up.reset)
     return poll_answer(catch_up.encoded or poll.nothing(since))
 
 

@@ -30,14 +30,18 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     submission = asked.body(Score).submission(player_id)
     services = asked.services
     since = services.ranks.position
-    (result,) = await services.store.submit(board_id, [submission], asked.once)
+    services.lag.begin(board_id, player_id)
+    (result,) = await services.store.submit(
+        board_id, [submission], asked.once, audited=asked.audited
+    )
     if not isinstance(result, Submitted):
         raise result
     scores = [result.player.score]
     if result.previous is not None:
         scores.append(result.previous)
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    shown = answers.submitted(result, await standing(asked, board_id, *scores))
+    wrote(asked, board_id, result, since)
+    services.metrics.scored("submit")
+    shown = answers.submitted(result, await standing(asked, board_id, result.player, *scores))
     return _answer(asked, board_id, result, shown)
 
 
@@ -64,13 +68,14 @@ class ScoresHandler(Handler):
         outcomes: Sequence[Submitted | StoreError] = ()
         since = self.ranks.position
         if handed_in:
-            outcomes = await self.store.submit(board_id, handed_in, self.once)
+            outcomes = await self.store.submit(board_id, handed_in, self.once, audited=self.audited)
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
             for done in some:
                 if isinstance(done, Submitted):
-                    wrote(self, board_id, done.player.id, done.previous, done.player.score, since)
+                    wrote(self, board_id, done, since)
+        self.services.metrics.scored("bulk", sum(isinstance(o, Submitted) for o in outcomes))
         # Who only hands in scores shall not pay for the board's ranks.
         known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
         if self.once is not None and self.once.replayed:
@@ -100,11 +105,15 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     amount = asked.body(Addition, empty=True, form=True).amount
     services = asked.services
     since = services.ranks.position
+    services.lag.begin(board_id, player_id)
     result = await services.store.add_score(
-        board_id, player_id, amount, create=create, once=asked.once
+        board_id, player_id, amount, create=create, once=asked.once, audited=asked.audited
     )
-    wrote(asked, board_id, player_id, result.previous, result.player.score, since)
-    shown = answers.added(result, await standing(asked, board_id, result.player.score))
+    wrote(asked, board_id, result, since)
+    services.metrics.scored("add")
+    shown = answers.added(
+        result, await standing(asked, board_id, result.player, result.player.score)
+    )
     return _answer(asked, board_id, result, shown)
 
 

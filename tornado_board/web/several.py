@@ -110,6 +110,8 @@ class SeveralEventsHandler(Handler):
             await wait_for_any(start.topics.values(), left, self.gone)
             start = await self._opened(board_ids, since)
         answer = start.encoded(self.services.catch_ups, poll.answer, NO_POSITION)
+        for reason in start.resets.values():
+            self.hub.metrics.reset(reason)
         self.send(poll_answer(answer if start.events(NO_POSITION) else poll.nothing(text)))
 
     async def _opened(self, board_ids: list[str], since: Mapping[str, EventId | Gone]) -> Start:

@@ -104,6 +104,8 @@ def first_events(
     strictly = known.reset is not None
     if (not last_event_id or strictly) and not hub.is_confirmed(topic, strictly=strictly):
         return None
+    if known.reset is not None:
+        hub.metrics.reset(known.reset)
     return known.encoded
 
 
@@ -117,6 +119,8 @@ async def _first_events(
     if not last_event_id or known.reset is not None:
         # It takes the current board for what it is, not for what comes after something else.
         await hub.confirm(topic, strictly=known.reset is not None)
+        if known.reset is not None:
+            hub.metrics.reset(known.reset)
         return topic.encoded(wire.message, known.reset)
     return known.encoded
 

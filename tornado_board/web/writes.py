@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from tornado_board.models import Number
+from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
-from tornado_board.store import StoreError
+from tornado_board.store import StoreError, Submitted
 from tornado_board.web.exchange import Asked
 
 
-def wrote(
+def wrote(asked: Asked, board_id: str, done: Submitted, since: int) -> None:
+    """Tell the ranks what the store was just told, so that the caller's own write is in them.
+    `since`: `Ranks.position` before the write began."""
+    before = None if done.was_hidden else done.previous
+    _wrote(asked, board_id, done.player.id, before, _shown_score(done.player), since)
+
+
+def made(asked: Asked, board_id: str, player: Player, since: int) -> None:
+    """The same of a player that was made."""
+    _wrote(asked, board_id, player.id, None, _shown_score(player), since)
+
+
+def deleted(asked: Asked, board_id: str, player: Player, since: int) -> None:
+    """The same of a player that was deleted."""
+    _wrote(asked, board_id, player.id, _shown_score(player), None, since)
+
+
+def _shown_score(player: Player) -> Number | None:
+    """The score that the ranks have of `player`: none of one that is hidden."""
+    return None if player.hidden else player.score
+
+
+def _wrote(
     asked: Asked,
     board_id: str,
     player_id: str,
@@ -16,18 +38,19 @@ def wrote(
     after: Number | None,
     since: int,
 ) -> None:
-    """Tell the ranks what the store was just told, so that the caller's own write is in them: the
-    player's score `before` and `after`, ``None`` where it was not there. `since`: `Ranks.position`
-    before the write began."""
+    """The player's score was `before` and is `after`; ``None`` where it had no place."""
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
+        asked.services.lag.confirm(board_id, player_id)
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
 
 
-async def standing(asked: Asked, board_id: str, *scores: Number) -> Standing | None:
-    """How `scores` stand on the board, for the answer to a write; ``None`` if the store can't tell
-    it any more, since what was written was written all the same."""
+async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:
+    """How `scores` stand on the board, for the answer to a write of `player`; ``None`` if that is
+    hidden, or the store can't tell it any more, since what was written was written all the same."""
+    if player.hidden:
+        return None
     try:
         return await asked.services.ranks.standing(board_id, *scores)
     except StoreError:

@@ -187,12 +187,18 @@ def content_of(opening: Message, first: Message) -> Content | None:
     return opening.content + first.content
 
 
+#: What long-polls are called.
+LONG_POLL = "long-poll"
+
 #: Makes one message, or one whole answer, of the events that it is given.
 Encode = Callable[[Sequence[Sent]], Message]
 
 
 class Wire(Protocol):
     """A transport that keeps a connection open and sends each event over it."""
+
+    #: What it is called.
+    transport: str
 
     #: Whether who was sent an event gets no other: it comes back for the next.
     once: bool

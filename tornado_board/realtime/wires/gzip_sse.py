@@ -54,6 +54,7 @@ WORTH_DEFLATING = 4
 class GzipStream:
     """The wire of an event stream in gzip, for HTTP/1.1."""
 
+    transport = "sse-gzip"
     encoding = "gzip"
     chunked = True
     deltas = True

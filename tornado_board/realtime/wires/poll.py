@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tornado_board.realtime.wires import Comment, End, Message, Sent, event_json
+from tornado_board.realtime.wires import LONG_POLL, Comment, End, Message, Sent, event_json
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import EventId
 
@@ -37,6 +37,7 @@ def answer(events: Sequence[Sent]) -> Message:
 class LongPoll:
     """The wire of those who have seen the current event and wait for the next, and no more."""
 
+    transport = LONG_POLL
     once = True
     deltas = False
     keepalive = Comment()

@@ -34,6 +34,7 @@ class EventStream:
     Without chunks, the end of the stream is the end of the connection.
     """
 
+    transport = "sse"
     encoding = "identity"
     deltas = False
     once = False

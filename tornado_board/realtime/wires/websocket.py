@@ -71,6 +71,7 @@ _SENT_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000
 class WebSocket:
     """The wire of a WebSocket."""
 
+    transport = "websocket"
     once = False
     deltas = False
     keepalive: Comment

@@ -31,7 +31,9 @@ from tornado_board.store import (
     StoreUnavailable,
     Submitted,
 )
+from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb import queries, schema
+from tornado_board.store.rethinkdb.audit import Record, Trail
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
@@ -39,9 +41,11 @@ from tornado_board.store.rethinkdb.documents import (
     Document,
     board_of,
     check_meta,
+    player_keys,
     player_of,
     qualified,
 )
+from tornado_board.store.rethinkdb.everyone import everyone
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
@@ -84,6 +88,7 @@ class RethinkDBStore:
         self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
         self._deletions = Deletions(self._run, timeout)
         self._boards = Boards(self._run, self._deletions)
+        self._trail = Trail(self._run, settings.audit)
         self._deletions.complete_all()
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
@@ -106,12 +111,16 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, servers.database, deadline)
+            await schema.prepare(connection, servers.database, deadline, audit=settings.audit > 0)
             identity = await Identity.read(connection, servers)
         except BaseException:
             await connection.close()
             raise
         return cls(servers, connection, settings, identity)
+
+    @property
+    def waiting(self) -> int:
+        return self._connection.waiting
 
     async def ping(self) -> None:
         """Return if tables and index can be read, and are those of the start."""
@@ -124,27 +133,40 @@ class RethinkDBStore:
         """Boards in the order of their ids."""
         return await self._boards.list(limit, after)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
-        return await self._boards.create(new, once)
+        async with self._trail.recording(audited, new.id) as record:
+            return await self._boards.create(new, once, record)
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
         return await self._boards.get(board_id)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board, then its players. Raises `NotFound`.
 
         Where it breaks off half-way, with the board gone and players left, `OutcomeUnknown` says
         so; it is completed in the background, by the next to ask, or by the next to start.
         """
-        await self._deletions.delete(board_id)
+        async with self._trail.recording(audited, board_id) as record:
+            if audited is not None:
+                # None while it is being deleted, which may be completed here.
+                record.change(board_of(await self._run(queries.get_board(board=board_id))), None)
+            await self._deletions.delete(board_id)
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Raises `NotFound`, `HasPlayers` or `Invalid`."""
-        return await self._boards.update(board_id, patch, once)
+        async with self._trail.recording(audited, board_id) as record:
+            return await self._boards.update(board_id, patch, once, record)
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
@@ -153,37 +175,60 @@ class RethinkDBStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound`, `AlreadyExists`, `OutOfRange` or `Invalid`."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once, board_id))
         player = new.player()
         check_meta(player.meta)
-        submitted = await self._write(board_id, player.id, Create(player), once)
-        return submitted.player
+        async with self._trail.recording(audited, board_id, player.id) as record:
+            done = await self._write(board_id, player.id, Create(player), once, record)
+        return done.player
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        """Raises `NotFound`."""
-        held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
-        if held is None:
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        """The player; `hidden`: also where it is that. Raises `NotFound`."""
+        held = player_of(await self._run(queries.get_player(**player_keys(board_id, player_id))))
+        if held is None or (held[1].hidden and not hidden):
             raise no_player(board_id, player_id)
         return held[1]
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._update_player(board_id, player_id, patch, once, record)
+
+    async def _update_player(
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None,
+        record: Record,
+    ) -> Submitted:
         if patch.meta is not UNSET:
             check_meta(patch.meta)
         step = Patch(player_id, patch)
         try:
-            return await self._write(board_id, player_id, step, once)
+            return await self._write(board_id, player_id, step, once, record)
         except NotFound:
             if patch.score is UNSET or not await self._mended(board_id, player_id, patch.score):
                 raise
         # Its score was no number, so it was no player.
-        return await self._write(board_id, player_id, step, once)
+        return await self._write(board_id, player_id, step, once, record)
 
     async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
         """Give the document of a player whose score is no number `score`; whether there was one."""
@@ -192,15 +237,23 @@ class RethinkDBStore:
         check_bounds(board, score)
         reached_at = board.ordering.reached_at(int(time.time() * 1000))
         query = queries.mend_score(
-            **_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
+            **player_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
         )
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
         return bool(result["replaced"])
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Raises `NotFound`."""
-        query = queries.delete_player(**_keys(board_id, player_id))
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            player = await self._delete_player(board_id, player_id)
+            record.change(player, None)
+        return player
+
+    async def _delete_player(self, board_id: str, player_id: str) -> Player:
+        query = queries.delete_player(**player_keys(board_id, player_id))
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
         for row in result.get("changes", ()):
@@ -218,29 +271,49 @@ class RethinkDBStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; writes that wait at the same time go out as one query."""
         step = Submit(addition(player_id, score_of(amount)), create)
-        return await self._write(board_id, player_id, step, once)
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._write(board_id, player_id, step, once, record)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores; those of one player go together, in their order."""
         self._writes.check()
-        results = await submit(self._writes, board_id, submissions, once)
+        async with self._trail.recording(audited, board_id) as record:
+            results = await submit(self._writes, board_id, submissions, once, record)
         if not any(isinstance(result, Submitted) for result in results):
             await self.get_board(board_id)
         return results
 
     async def _write(
-        self, board_id: str, player_id: str, step: Step, once: Once | None
+        self,
+        board_id: str,
+        player_id: str,
+        step: Step,
+        once: Once | None,
+        record: Record | None = None,
     ) -> Submitted:
         self._writes.check()
-        (result,) = await self._writes.start(board_id, player_id, [step], once)
+        write = self._writes.start(board_id, player_id, [step], once)
+        (result,) = await write.answer
         if isinstance(result, StoreError):
             raise result
+        if record is not None and result.changed and not (once is not None and once.replayed):
+            record.change(write.before, result.player)
         return result
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """Entries of the audit trail, the newest first."""
+        return await self._trail.entries(board_id, after, limit)
 
     # Pages
 
@@ -254,13 +327,17 @@ class RethinkDBStore:
         """Those of `ids` that there are. Raises `NotFound`."""
         return await self._pages.by_id(board_id, ids)
 
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        """Hidden players, by their ids. Raises `NotFound`."""
+        return await self._pages.hidden(board_id, after, limit)
+
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
         return await self._pages.at(board_id, rank)
 
     def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
         """All players, a page after the other. Raises `NotFound`."""
-        return self._pages.everyone(board_id)
+        return everyone(self._pages, board_id)
 
     async def count(self, board_id: str) -> int:
         """How many players the board has. Raises `NotFound`."""
@@ -277,25 +354,18 @@ class RethinkDBStore:
     # Changes
 
     async def changes(self) -> RethinkDBFeed:
-        """Open a changefeed over all boards, on a connection of its own: at the server that the
-        queries go to, or else at another."""
-        first = self._connection.address
-        for number, address in enumerate(self._servers.beginning_with(first), 1):
-            try:
-                feed = await RethinkDBFeed.open(address, self._timeout, self._identity)
-            except StoreUnavailable as error:
-                if number == len(self._servers.addresses):
-                    raise
-                logger.info("%s; trying another server", error)
-            else:
-                self._feeds.add(feed)
-                return feed
-        raise AssertionError("a cluster has servers")
+        """Open a changefeed over all boards, on a connection of its own."""
+        feed = await RethinkDBFeed.open_at_any(
+            self._servers, self._connection.address, self._timeout, self._identity
+        )
+        self._feeds.add(feed)
+        return feed
 
     async def close(self) -> None:
         """Finish the writes under way and close all connections. May be called twice."""
         await self._writes.drain()
         await self._deletions.close()
+        await self._trail.close()
         for feed in list(self._feeds):
             await feed.close()
         if self._repair is not None:
@@ -322,15 +392,6 @@ class RethinkDBStore:
             await schema.make_index(self._connection)
         except (StoreUnavailable, OutcomeUnknown) as error:
             logger.warning("the index %s was not made: %s", STANDING, error)
-
-
-def _keys(board_id: str, player_id: str) -> dict[str, str]:
-    """The parameters of queries about one player."""
-    return {
-        "board": board_id,
-        "plain": player_id,
-        "qualified": qualified(board_id, player_id),
-    }
 
 
 def _raise_first_error(result: Document) -> None:

@@ -121,7 +121,8 @@ class Connection:
         self._away = f"RethinkDB at {servers} is away: the connection was lost"
         self._lost = asyncio.Event()
         self._places = asyncio.Semaphore(QUERIES_IN_FLIGHT)
-        self._waiting = 0
+        #: How many queries wait for a place among those under way.
+        self.waiting = 0
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -227,16 +228,16 @@ class Connection:
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         """Hold one of the places for queries under way, waited for at most as long as a query."""
-        if self._waiting >= self._max_waiting:
+        if self.waiting >= self._max_waiting:
             raise StoreUnavailable("the store is overloaded: too many queries are waiting")
-        self._waiting += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._timeout):
                 await self._places.acquire()
         except TimeoutError:
             raise StoreUnavailable("the store is overloaded: the query got no turn") from None
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         try:
             yield
         finally:

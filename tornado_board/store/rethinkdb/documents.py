@@ -7,6 +7,7 @@ anybody may write to the tables. So a document can be anything, and nothing in h
 * A board without a name goes by its id. One that is being deleted is none.
 * A player without a score has 0, and so has one without ``reached_at``; one in whom either is not a
   number, or whose board is not a board's id, is no player: it is neither ranked nor found.
+* Hidden is one whose ``hidden`` is true.
 * A player's id is unique on its board only. A document's primary key is the player's id where
   that was free when the player was made, otherwise ``board/player`` (`qualified`); ids have no
   slash.
@@ -92,6 +93,11 @@ def or_zero(document: Any, field: str) -> Any:
     """The `field` of a `document`, 0 where it is missing or null, in ReQL. ``default`` would throw
     and catch an exception in the server, which takes it longer than some ten terms."""
     return r.branch(document.has_fields(field), document[field], 0)
+
+
+def is_hidden_term(document: Any) -> Any:
+    """Whether `document`, a ReQL term, is hidden. In as few terms as can be, for `standing`."""
+    return document.pluck("hidden").eq({"hidden": True})
 
 
 def is_board(document: Any) -> Any:
@@ -204,7 +210,8 @@ def player_of(document: Document | None) -> tuple[str, Player] | None:
     reached_at = 0 if stored is None else _number(stored)
     if reached_at is None:
         return None
-    return document["board"], Player(key, name, score, reached_at, meta_of(document.get("meta")))
+    meta, hidden = meta_of(document.get("meta")), document.get("hidden") is True
+    return document["board"], Player(key, name, score, reached_at, meta, hidden)
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -268,3 +275,12 @@ def _text(value: Any, default: str = "") -> str:
     if isinstance(value, str):
         return value
     return default if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def player_keys(board_id: str, player_id: str) -> dict[str, str]:
+    """The parameters of queries about one player."""
+    return {
+        "board": board_id,
+        "plain": player_id,
+        "qualified": qualified(board_id, player_id),
+    }

@@ -12,7 +12,7 @@ whom there may be any number, from their own beginning. What these three have is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from tornado_board.models import Board, Order, Player, Ranking
@@ -28,6 +28,7 @@ from tornado_board.store.rethinkdb.documents import (
     PLAYERS,
     board_of,
     counting_among,
+    is_listed,
     is_player_of,
     or_zero,
     player_of,
@@ -40,6 +41,7 @@ from tornado_board.store.rethinkdb.standing import (
     STANDING,
     UNRANKED,
     between,
+    hidden_players,
     merit_term,
     players_higher,
     players_lower,
@@ -83,18 +85,6 @@ class Pages:
         """See `Store.players_after`."""
         _, players = await self._read(board_id, place, limit, backwards)
         return players
-
-    async def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
-        """See `Store.everyone`. One page after the other, each behind the last one's end: so a
-        reader who is slow holds nothing here, and an order that reads the index in pieces has no
-        end of equal scores to keep."""
-        place = None
-        while players := await self.after(board_id, place, _EVERYONE, False):
-            yield players
-            if len(players) < _EVERYONE:
-                return
-            last = players[-1]
-            place = Place(last.score, last.reached_at, last.id)
 
     async def _read(
         self,
@@ -144,6 +134,23 @@ class Pages:
 
     async def by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         """See `Store.players_by_id`."""
+        return [player for player in await self._held(board_id, ids) if not player.hidden]
+
+    async def hidden(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        """See `Store.hidden_players`."""
+        players: list[Player] = []
+        while True:
+            size = limit - len(players)
+            found = await self._run(_hidden(board=board_id, after=after, limit=size))
+            # A document under the other key may be the one that counts.
+            ids = list(dict.fromkeys(filter(is_listed, found)))
+            players += [player for player in await self._held(board_id, ids) if player.hidden]
+            if len(found) < size or len(players) == limit:
+                return players
+            after = found[-1]
+
+    async def _held(self, board_id: str, ids: Sequence[str]) -> list[Player]:
+        """Those of `ids` that there are, in their order, hidden ones too. Raises `NotFound`."""
         keys = sorted({key for one in ids for key in (one, qualified(board_id, one))})
         found = await self._run(_by_keys(board=board_id, keys=keys))
         if board_of(found["board"]) is None:
@@ -214,9 +221,6 @@ class Pages:
             # Those of the index have a score that is a number.
             yield Scores(ids, [0 if score is None else score for score in scores])
 
-
-#: Players of a piece of `Pages.everyone`.
-_EVERYONE = 500
 
 #: Behind every time, for a place behind all with a score.
 _END = 2**62
@@ -333,6 +337,19 @@ _by_keys = prepared(
         .pluck(*PLAYER_FIELDS)
         .coerce_to("array"),
     }
+)
+
+
+#: The ids, as the index has them, of at most `limit` hidden documents of `board` after the id
+#: `after`.
+_hidden = prepared(
+    lambda p: (
+        hidden_players(p["board"], p["after"])
+        .order_by(index=STANDING)
+        .limit(p["limit"])
+        .map(lambda document: document["id"].coerce_to("string").split("/", 1).nth(-1))
+        .coerce_to("array")
+    )
 )
 
 

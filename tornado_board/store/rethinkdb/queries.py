@@ -24,7 +24,7 @@ from tornado_board.store.rethinkdb.documents import (
     is_player_of,
     removable,
 )
-from tornado_board.store.rethinkdb.standing import ranked_players
+from tornado_board.store.rethinkdb.standing import hidden_players, ranked_players
 
 #: Stands for the parameters while a query is built; nothing else in a query looks like it.
 _PARAMETERS = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -138,8 +138,12 @@ swap_board = prepared(
     )
 )
 
-#: Whether `board` has no players.
-has_no_players = prepared(lambda p: ranked_players(p["board"]).is_empty())
+#: Whether `board` has no players, hidden ones neither.
+has_no_players = prepared(
+    lambda p: r.and_(
+        ranked_players(p["board"]).is_empty(), hidden_players(p["board"], "").is_empty()
+    )
+)
 
 #: The document that is the player, or null.
 get_player = prepared(

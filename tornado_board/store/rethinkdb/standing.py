@@ -1,14 +1,15 @@
 """The index of players: who stands where on each board.
 
-    standing3 = [board, -score, reached_at, player id]
+    standing4 = [board, -score, reached_at, player id]
+                [board, "hidden", player id]    of those who are hidden
 
 An index function sees one document only, and no document says which order its board has. So there
 is one index for both orders. It is that of boards whose highest score is the best, with those of
 one score in the order in which they stand. A board whose lowest score is the best reads the scores
 from the other end, and those of one score still from the front: see `pages`.
 
-Versions before had ``standing``, in which documents with other ids were ranked too, and
-``standing2``, without ``reached_at``; they go on using theirs.
+Versions before had ``standing``, in which documents with other ids were ranked too, ``standing2``,
+without ``reached_at``, and ``standing3``, in which nobody is hidden; they go on using theirs.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from typing import Any
 
 from tornado_board.models import ORDERING
 from tornado_board.store.rethinkdb.address import r
-from tornado_board.store.rethinkdb.documents import KEY_LENGTH, PLAYERS, is_listed_term, or_zero
+from tornado_board.store.rethinkdb.documents import (
+    KEY_LENGTH,
+    PLAYERS,
+    is_hidden_term,
+    is_listed_term,
+    or_zero,
+)
 
-STANDING = "standing3"
-EARLIER_STANDINGS = ("standing", "standing2")
+STANDING = "standing4"
+EARLIER_STANDINGS = ("standing", "standing2", "standing3")
 
 #: Stands for the score's part where the document is no player. Strings come after all numbers.
 UNRANKED = ""
+
+#: The same of those who are hidden.
+HIDDEN = "hidden"
 
 
 def standing_key(document: Any) -> Any:
@@ -52,7 +62,11 @@ def standing_key(document: Any) -> Any:
         )
         is_ranked = r.and_(types.eq("STRINGNUMBERNUMBER"), is_listed_term(player_id), is_qualified)
         merit, *ties = ORDERING.parts(score, reached_at, player_id)
-        return [board, r.branch(is_ranked, merit, UNRANKED), *ties]
+        return r.branch(
+            is_hidden_term(document),
+            [board, HIDDEN, player_id],
+            [board, r.branch(is_ranked, merit, UNRANKED), *ties],
+        )
 
     return r.do(
         key.coerce_to("string").split("/", 1),
@@ -77,8 +91,14 @@ def ranked_players(board_id: Any) -> Any:
     return between([board_id, r.minval], [board_id, UNRANKED])
 
 
+def hidden_players(board_id: Any, after: Any) -> Any:
+    """The hidden players of a board with ids after `after`; in order with `order_by` on
+    `STANDING`. Documents that are no players may be among them."""
+    return between([board_id, HIDDEN, after], [board_id, HIDDEN, r.maxval], left_bound="open")
+
+
 def all_players(board_id: Any) -> Any:
-    """All players of a board, ranked or not."""
+    """All players of a board, ranked or not, and hidden ones."""
     return between([board_id, r.minval], [board_id, r.maxval])
 
 

@@ -89,8 +89,11 @@ def carried_out(
         except StoreError as error:
             results.append(error)
             continue
-        previous = None if player is None else player.score
-        results.append(Submitted(after, previous, not is_same(after, player)))
+        changed = not is_same(after, player)
+        if player is None:
+            results.append(Submitted(after, None, changed))
+        else:
+            results.append(Submitted(after, player.score, changed, player.hidden))
         player = after
     return results, player
 

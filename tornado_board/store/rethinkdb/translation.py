@@ -142,6 +142,8 @@ class Translation:
                 before = self._told[place]
             elif is_gone:
                 before = None  # it went with its board
+            if player is not None and player.hidden:
+                player = None
             if place in self._told or place in read or is_gone:
                 _keep(self._told, place, None if player is None else player.score, REMEMBERED)
             if player is not None or before is not None:
@@ -180,16 +182,16 @@ def _key(row: Row) -> Any:
 
 def _told(row: Row) -> Iterator[tuple[_Place, Player | None, _Score]]:
     """Where the document of `row` was or is a player, what it is there now, and the score that it
-    had there before."""
+    was told to have there before: none while it was hidden."""
     old, new = player_of(row.get("old_val")), player_of(row.get("new_val"))
     if is_same(old, new):  # something changed that is not ours
         return
     before: _Score = None
     if old is not None:
+        before = None if old[1].hidden else old[1].score
         if new is None or (old[0], old[1].id) != (new[0], new[1].id):
-            yield (old[0], old[1].id), None, old[1].score
-        else:
-            before = old[1].score
+            yield (old[0], old[1].id), None, before
+            before = None
     if new is not None:
         yield (new[0], new[1].id), new[1], before
 

@@ -14,18 +14,16 @@ from collections.abc import (
     Awaitable,
     Callable,
     Hashable,
-    Iterator,
     Sequence,
 )
-from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
+from tornado_board.sqlite.files import shown_path
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
@@ -38,8 +36,11 @@ from tornado_board.store import (
     Submitted,
     scoring,
 )
-from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.audit import Audited, AuditEntry
+from tornado_board.store.sqlite import audit, outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
+from tornado_board.store.sqlite.everyone import everyone
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
@@ -49,29 +50,27 @@ from tornado_board.tasks import Tasks
 T = TypeVar("T")
 P = ParamSpec("P")
 
-#: Scores that one read has, and players of a piece of `SQLiteStore.everyone`: some milliseconds.
-_SCORES = 5_000
-_PLAYERS = 500
-
 
 class SQLiteStore:
     """The `Store` in an SQLite file."""
 
     shared = False
 
-    def __init__(self, database: Database, waiting_writes: int) -> None:
+    def __init__(self, database: Database, waiting_writes: int, audited: int) -> None:
+        """`audited` is how many entries of the audit trail are kept."""
         self._database = database
         self._waiting_writes = waiting_writes
+        self._trail = Trail(audited)
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
         self._written = Written()
         self._bulk = Bulk(self._write_slice)
-        self._submit = partial(submissions.submit_slices, written=self._written)
-        self._add = partial(submissions.add, written=self._written)
+        self._submit = partial(submissions.submit_slices, written=self._written, trail=self._trail)
+        self._add = partial(submissions.add, written=self._written, trail=self._trail)
         self._tasks = Tasks()
         self._closed = False
-        self.description = f"SQLite, {_shown(database.path)}"
+        self.description = f"SQLite, {shown_path(database.path)}"
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> SQLiteStore:
@@ -83,7 +82,7 @@ class SQLiteStore:
             database = Database.open(url)
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-        store = cls(database, settings.waiting_writes)
+        store = cls(database, settings.waiting_writes, settings.audit)
         try:
             await database.watch(store._guard, store._changed)
         except DatabaseUnavailable as error:
@@ -100,6 +99,10 @@ class SQLiteStore:
     def identity(self) -> str:
         """Made with the file, and kept in it."""
         return self._guard.identity
+
+    @property
+    def waiting(self) -> int:
+        return self._database.waiting_writes
 
     async def ping(self) -> None:
         if (problem := self._database.problem) is not None:
@@ -127,13 +130,16 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         board = new.board()
 
         def work(c: sqlite3.Connection) -> Board:
             writes.check_board(board)
             if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
+            self._trail.note(c, audited, board.id, None, None, board)
             return board
 
         return await self._write(work, once, outcomes.BOARD)
@@ -141,8 +147,10 @@ class SQLiteStore:
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         def work(c: sqlite3.Connection) -> None:
+            if audited is not None:
+                self._trail.note(c, audited, board_id, None, rows.board(c, board_id), None)
             if c.execute("DELETE FROM boards WHERE id = ?", (board_id,)).rowcount == 0:
                 raise NotFound(f"there is no board {board_id!r}")
 
@@ -150,11 +158,20 @@ class SQLiteStore:
         self._sweeper.wake()
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
-        return await self._write(
-            lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
-        )
+        def work(c: sqlite3.Connection) -> Board:
+            before = None if audited is None else rows.board(c, board_id)
+            board = writes.patch_board(c, board_id, patch)
+            self._trail.note(c, audited, board_id, None, before, board)
+            return board
+
+        return await self._write(work, once, outcomes.BOARD)
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
@@ -168,7 +185,12 @@ class SQLiteStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
             board = rows.board(c, board_id)
@@ -177,23 +199,46 @@ class SQLiteStore:
             scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
                 raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
+            self._trail.note(c, audited, board_id, player.id, None, player)
             return player
 
         return await self._write(work, once, outcomes.PLAYER)
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
-        return await self._read(lambda c: rows.player(c, board_id, player_id), share=board_id)
+    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            player = rows.player(c, board_id, player_id)
+            if player.hidden and not hidden:
+                raise rows.no_player(board_id, player_id)
+            return player
+
+        return await self._read(work, share=board_id)
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         def work(c: sqlite3.Connection) -> Submitted:
-            return writes.patch_player(c, board_id, player_id, patch)
+            before = None if audited is None else rows.player(c, board_id, player_id)
+            done = writes.patch_player(c, board_id, player_id, patch)
+            self._trail.note(c, audited, board_id, player_id, before, done.player)
+            return done
 
         return await self._write(work, once, outcomes.SUBMITTED)
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
-        return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            player = writes.delete_player(c, board_id, player_id)
+            self._trail.note(c, audited, board_id, player_id, player, None)
+            return player
+
+        return await self._write(work)
 
     async def add_score(
         self,
@@ -203,14 +248,25 @@ class SQLiteStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
-        addition = submissions.Addition(board_id, player_id, amount, create, once)
+        addition = submissions.Addition(board_id, player_id, amount, create, once, audited)
         return await self._settled(self._database.write_one_of, self._add, addition)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
-        return await self._bulk.submit(board_id, submissions, once)
+        return await self._bulk.submit(board_id, submissions, once, audited)
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        return await self._read(
+            lambda c: audit.entries(c, board_id, after, limit), share=board_id or ""
+        )
 
     # Pages
 
@@ -225,7 +281,13 @@ class SQLiteStore:
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
             rows.board(c, board_id)
-            return list(rows.players(c, board_id, set(ids)))
+            return [one for one in rows.players(c, board_id, set(ids)) if not one.hidden]
+
+        return await self._read(work, share=board_id)
+
+    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
+        def work(c: sqlite3.Connection) -> Sequence[Player]:
+            return pages.hidden_players(c, rows.board(c, board_id).id, after, limit)
 
         return await self._read(work, share=board_id)
 
@@ -234,16 +296,8 @@ class SQLiteStore:
             board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
         )
 
-    async def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
-        def work(c: sqlite3.Connection) -> Iterator[Sequence[Player]]:
-            yield from pages.everyone(c, rows.board(c, board_id), _PLAYERS)
-
-        try:
-            async with aclosing(self._database.snapshot(work)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except DatabaseUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        return everyone(self._database, board_id)
 
     # Counts and ranks: they count players, of whom there may be a million
 
@@ -260,7 +314,7 @@ class SQLiteStore:
     async def scores(self, board_id: str) -> AsyncIterator[Scores]:
         after: str | None = ""
         while after is not None:
-            work = partial(_piece_of_scores, board_id=board_id, after=after)
+            work = partial(pages.piece_of_scores, board_id=board_id, after=after)
             after, piece = await self._read(work, share=board_id)
             yield piece
 
@@ -341,19 +395,3 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
-    """The scores of players with ids after `after`, and the last one's id if there may be more."""
-    rows.board(c, board_id)
-    found = pages.scores(c, board_id, after, _SCORES)
-    ids, scores = zip(*found, strict=True) if found else ((), ())
-    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, schema.version(c))
-
-
-def _shown(path: Path) -> str:
-    """`path` as a person would write it: from the working folder where it lies in there."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

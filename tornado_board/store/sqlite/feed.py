@@ -205,7 +205,9 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
         now.update((player.id, player) for player in rows.players(c, board_id, unknown))
         for player_id in ids:
             seq, score = of_board[player_id]
-            before = rows.number_of(score)
-            changes.append(PlayerChanged(board_id, player_id, now.get(player_id), seq, before))
+            player, before = now.get(player_id), rows.number_of(score)
+            if player is not None and player.hidden:
+                player = None
+            changes.append(PlayerChanged(board_id, player_id, player, seq, before))
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes)

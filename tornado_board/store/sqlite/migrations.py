@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tornado_board.models import SCORE_LIMIT
@@ -20,12 +20,15 @@ from tornado_board.store.sqlite.schema import (
     CHANGES,
     CHANGES_BEFORE,
     FIRST_TABLES,
+    FOURTH_COLUMNS,
+    HIDDEN_PLAYERS,
     SECOND_TABLES,
     STANDING,
     THIRD_COLUMNS,
     THIRD_TABLES,
     is_id,
-    merit,
+    is_player,
+    turned,
 )
 from tornado_board.store.sqlite.triggers import set_triggers, triggers
 
@@ -151,15 +154,13 @@ def _second(c: sqlite3.Connection) -> None:
 
 def _third(c: sqlite3.Connection) -> None:
     """Settings of boards, players in each order, scores before a change, outcomes of writes."""
-    for name in triggers():
-        c.execute(f"DROP TRIGGER IF EXISTS {name}")
-    for table, columns in THIRD_COLUMNS.items():
-        for column, definition in columns.items():
-            _make_way(c, table, column)
-            c.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {definition}')
+    _drop_triggers(c)
+    _add_columns(c, THIRD_COLUMNS)
     for index in ("standing", "strays"):
         c.execute(f"DROP INDEX IF EXISTS {index}")
-    c.execute(f"UPDATE players SET merit = {merit('players', '0')}")
+    c.execute(
+        f"UPDATE players SET merit = {turned('players.score', '0')} WHERE {is_player('players')}"
+    )
     c.execute(STANDING)
     number = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
     c.execute("DROP TABLE changes")
@@ -168,7 +169,30 @@ def _third(c: sqlite3.Connection) -> None:
         c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('changes', ?)", number)
     for statement in THIRD_TABLES:
         c.execute(statement)
+
+
+def _fourth(c: sqlite3.Connection) -> None:
+    """Players that are hidden."""
+    _drop_triggers(c)
+    _add_columns(c, FOURTH_COLUMNS)
+    c.execute("DROP INDEX IF EXISTS hidden_players")
+    c.execute(HIDDEN_PLAYERS)
     set_triggers(c)
+
+
+def _drop_triggers(c: sqlite3.Connection) -> None:
+    """Take the triggers away, which are of other columns than a step makes; the last step sets
+    them."""
+    for name in triggers():
+        c.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def _add_columns(c: sqlite3.Connection, tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Add columns, by table and name."""
+    for table, columns in tables.items():
+        for column, definition in columns.items():
+            _make_way(c, table, column)
+            c.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {definition}')
 
 
 def _make_way(c: sqlite3.Connection, table: str, column: str) -> None:
@@ -182,4 +206,4 @@ def _make_way(c: sqlite3.Connection, table: str, column: str) -> None:
     logger.warning("the column %s that was added to the table %s is now %s", column, table, name)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third)
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth)

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from tornado_board.models import SCORE_LIMIT, Board, Number, Player
-from tornado_board.store import Place
+from tornado_board.store import Place, Scores
 from tornado_board.store.sqlite import rows, schema
 
-#: The range of merits in the index that players have: it has NULL for what is none.
+#: The range of merits in the index that players have: it has NULL for what is none, and for those
+#: who are hidden.
 _IS_RANKED = f"p.merit BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
 
 #: The players ``p`` of the board ?1; and, of one that was made anew while it is swept, those that
@@ -21,6 +22,9 @@ _SINCE = (
     "(SELECT q.* FROM made_since m CROSS JOIN players q ON q.board = m.board AND q.id = m.player"
     " WHERE m.board = ?1) p"
 )
+
+#: Scores that one read has: some milliseconds.
+_SCORES_AT_ONCE = 5_000
 
 #: Later than any time.
 _LAST_TIME = 2**63 - 1
@@ -85,6 +89,11 @@ _EVERYONE = [_count(players, "<=") for players in (_ALL, _SINCE)]
 _MERITS = [_merits(players) for players in (_ALL, _SINCE)]
 _SCORES = [_scores(_ALL, "p.board", "p.id"), _scores(_MADE_SINCE, "m.board", "m.player")]
 
+_HIDDEN = (
+    f"SELECT {rows.PLAYER_COLUMNS} FROM players p WHERE p.board = ? AND {schema.is_hidden('p')}"
+    f" AND p.id > ? AND {schema.is_player('p')} AND {rows.IS_ALIVE} ORDER BY p.id LIMIT ?"
+)
+
 
 def players_after(
     c: sqlite3.Connection, board: Board, place: Place | None, limit: int, backwards: bool = False
@@ -105,8 +114,13 @@ def everyone(c: sqlite3.Connection, board: Board, size: int) -> Iterator[list[Pl
 
 
 def has_players(c: sqlite3.Connection, board: Board) -> bool:
-    """Whether the board has any."""
-    return bool(players_after(c, board, None, 1))
+    """Whether the board has any, hidden or not."""
+    return bool(players_after(c, board, None, 1) or hidden_players(c, board.id, "", 1))
+
+
+def hidden_players(c: sqlite3.Connection, board_id: str, after: str, limit: int) -> list[Player]:
+    """At most `limit` hidden players with ids after `after`, by id."""
+    return _players(c, _HIDDEN, (board_id, after, limit))
 
 
 def player_at(c: sqlite3.Connection, board: Board, rank: int) -> Player | None:
@@ -140,6 +154,16 @@ def scores(
 ) -> list[tuple[str, Number]]:
     """The ids and scores of at most `limit` players with ids after `after`, by id."""
     return c.execute(_SCORES[is_entombed(c, board_id)], (board_id, after, limit)).fetchall()
+
+
+def piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
+    """The scores of players with ids after `after`, and the last one's id if there may be more.
+    Raises `NotFound`."""
+    rows.board(c, board_id)
+    found = scores(c, board_id, after, _SCORES_AT_ONCE)
+    ids, numbers = zip(*found, strict=True) if found else ((), ())
+    last = ids[-1] if len(ids) == _SCORES_AT_ONCE else None
+    return last, Scores(ids, numbers, schema.version(c))
 
 
 def is_entombed(c: sqlite3.Connection, board_id: str) -> bool:

@@ -7,6 +7,7 @@ ignore_check_constraints``). So a row can be anything, and nothing in here raise
   the default.
 * A player whose score is no finite number is no player: it is neither ranked nor found. One whose
   name is no text has its bytes, or its digits, as its name. What is no JSON object is no ``meta``.
+  Hidden is one whose ``hidden`` is 1.
 * What has an id that the API would not take can't be asked for, so it isn't shown or ranked.
 """
 
@@ -76,7 +77,7 @@ def board(c: sqlite3.Connection, board_id: str) -> Board:
 
 
 def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
-    """The player. Raises `NotFound`."""
+    """The player, who may be hidden. Raises `NotFound`."""
     row = c.execute(_PLAYER, (board_id, player_id)).fetchone()
     there = None if row is None else player_of(row)
     if there is None:
@@ -85,7 +86,7 @@ def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
 
 
 def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Iterator[Player]:
-    """Those of `ids` that there are, of a board that there is."""
+    """Those of `ids` that there are, hidden ones too, of a board that there is."""
     waiting = list(ids)
     while waiting:
         count = next((n for n in _READ_AT_ONCE if n >= len(waiting)), _READ_AT_ONCE[-1])
@@ -127,7 +128,7 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
 
 def player_of(row: tuple[Any, ...]) -> Player | None:
     """The player in a row of `PLAYER_COLUMNS`, if any."""
-    id, name, score, reached_at, meta = row
+    id, name, score, reached_at, meta, hidden = row
     if type(id) is not str or not is_id(id):
         return None
     # It is called for each player that is read, so that what nearly all are goes without calls.
@@ -139,7 +140,7 @@ def player_of(row: tuple[Any, ...]) -> Player | None:
         name = text_of(name)
     if type(reached_at) is not int:
         reached_at = 0
-    return Player(id, name, score, reached_at, {} if meta is None else meta_of(meta))
+    return Player(id, name, score, reached_at, {} if meta is None else meta_of(meta), hidden == 1)
 
 
 def number_of(value: Any) -> Number | None:

@@ -110,10 +110,21 @@ def turned(score: str, rules: str) -> str:
     return f"CAST(CASE ({rules}) & {ASCENDING} WHEN 0 THEN 0 - {score} ELSE {score} END AS REAL)"
 
 
+def is_player(row: str) -> str:
+    """SQL for whether a row of ``players`` is a player."""
+    return f"({row}.score BETWEEN -{GREATEST} AND {GREATEST} AND {is_id(f'{row}.id')})"
+
+
+def is_hidden(row: str = "") -> str:
+    """SQL for `models.Player.hidden` of a row of ``players``, whatever that holds."""
+    return f"{row}.hidden IS 1" if row else "hidden IS 1"
+
+
 def merit(row: str, rules: str) -> str:
-    """SQL for ``players.merit`` of a row, with these rules: NULL of what is no player."""
+    """SQL for ``players.merit`` of a row, with these rules: NULL of what is no player, or hidden,
+    so that the range of the index that has numbers is that of the players who have a place."""
     return (
-        f"CASE WHEN {row}.score BETWEEN -{GREATEST} AND {GREATEST} AND {is_id(f'{row}.id')}"
+        f"CASE WHEN {is_player(row)} AND NOT {is_hidden(row)}"
         f" THEN {turned(f'{row}.score', rules)} END"
     )
 
@@ -153,6 +164,10 @@ THIRD_TABLES = (
 #: The order of players (`models.Ordering.key`): an index, and what a query is ordered by.
 PLACE = "merit, reached_at, id"
 STANDING = f"CREATE INDEX standing ON players (board, {PLACE})"
+
+#: What the fourth version added: players that are hidden, and the index of these.
+FOURTH_COLUMNS = {"players": {"hidden": "INTEGER NOT NULL DEFAULT 0"}}
+HIDDEN_PLAYERS = f"CREATE INDEX hidden_players ON players (board, id) WHERE {is_hidden()}"
 
 
 def quoted(fields: tuple[str, ...], table: str = "") -> str:

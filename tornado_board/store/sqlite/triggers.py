@@ -16,6 +16,7 @@ from tornado_board.store.sqlite.schema import (
     MADE,
     PLAYER_FIELDS,
     SWEPT_AT_ONCE,
+    is_hidden,
     merit,
     turned,
 )
@@ -39,6 +40,11 @@ def _alive(row: str) -> str:
 
 def _differ(*columns: str) -> str:
     return "(" + " OR ".join(f'OLD."{column}" IS NOT NEW."{column}"' for column in columns) + ")"
+
+
+def _shown_score(row: str) -> str:
+    """What the feed has told of the player in a row: none of one that is hidden."""
+    return f"CASE WHEN NOT {is_hidden(row)} THEN {row}.score END"
 
 
 #: What of a player a change is noted of.
@@ -70,6 +76,9 @@ _NOTE_MADE = f"""
         WHERE p.board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")});
 """
 
+#: `schema.merit` of a NEW row if it is a player, without a look at whether it is.
+_MERIT_OF_PLAYER = f"CASE WHEN NOT {is_hidden('NEW')} THEN {turned('NEW.score', 'NEW.rules')} END"
+
 #: Gives a player its board's rules, a time and a merit.
 _OBEY = f"""
     UPDATE players SET rules = {_RULES_OF_NEW},
@@ -79,7 +88,7 @@ _OBEY = f"""
             merit = {merit("NEW", _RULES_OF_NEW)}
         WHERE board = NEW.board AND id = NEW.id AND (
             NEW.rules IS NOT {_RULES_OF_NEW} OR typeof(NEW.reached_at) <> 'integer'
-            OR NEW.merit IS NOT {turned("NEW.score", "NEW.rules")}
+            OR NEW.merit IS NOT {_MERIT_OF_PLAYER}
         );
 """
 
@@ -90,9 +99,10 @@ _MAKE_ROOM = """
 """
 
 #: Notes a player that a row takes the place of (OR REPLACE), which fires no other trigger.
-_NOTE_REPLACED = """
+_NOTE_REPLACED = f"""
     INSERT INTO changes (board, player, before)
-        SELECT board, id, score FROM players WHERE board = NEW.board AND id = NEW.id;
+        SELECT p.board, p.id, {_shown_score("p")} FROM players p
+        WHERE p.board = NEW.board AND p.id = NEW.id;
 """
 _REPLACES = (
     "EXISTS (SELECT 1 FROM players p WHERE p.board = NEW.board AND p.id = NEW.id)"
@@ -144,26 +154,28 @@ BEGIN{_MAKE_ROOM}END;
 player_moves_over BEFORE UPDATE OF board, id ON players
 WHEN {_differ("board", "id")} AND {_REPLACES} BEGIN{_NOTE_REPLACED}END;
 player_moved AFTER UPDATE OF board, id ON players WHEN {_differ("board", "id")} BEGIN
-    INSERT INTO changes (board, player, before) SELECT OLD.board, OLD.id, OLD.score
+    INSERT INTO changes (board, player, before) SELECT OLD.board, OLD.id, {_shown_score("OLD")}
         WHERE {_alive("OLD")};
     INSERT INTO changes (board, player) VALUES (NEW.board, NEW.id);{_OBEY}END;
 -- Times that are none would have no place behind which to read on.
 player_updated AFTER UPDATE OF {", ".join(_SHOWN)} ON players
 WHEN {_differ(*_SHOWN)} AND NOT {_differ("board", "id")}
     AND {_alive("NEW")} BEGIN
-    INSERT INTO changes (board, player, before) VALUES (NEW.board, NEW.id, OLD.score);
+    INSERT INTO changes (board, player, before)
+        VALUES (NEW.board, NEW.id, {_shown_score("OLD")});
     UPDATE players SET reached_at = CASE WHEN typeof(NEW.reached_at) <> 'integer' THEN 0
                 WHEN {_IS_LATE} THEN {_NOW} ELSE NEW.reached_at END,
             merit = {merit("NEW", "NEW.rules")}
         WHERE board = NEW.board AND id = NEW.id AND (
             typeof(NEW.reached_at) <> 'integer' OR {_IS_LATE}
-            OR NEW.merit IS NOT {turned("NEW.score", "NEW.rules")}
+            OR NEW.merit IS NOT {_MERIT_OF_PLAYER}
         );
 END;
 -- Players that go with their board are told of by the board's own row.
 player_deleted AFTER DELETE ON players
 WHEN EXISTS (SELECT 1 FROM boards WHERE id = OLD.board) AND {_alive("OLD")} BEGIN
-    INSERT INTO changes (board, player, before) VALUES (OLD.board, OLD.id, OLD.score);
+    INSERT INTO changes (board, player, before)
+        VALUES (OLD.board, OLD.id, {_shown_score("OLD")});
 END;
 changes_kept AFTER INSERT ON changes WHEN NEW.seq % {_PRUNED} = 0 BEGIN
     DELETE FROM changes WHERE seq <= NEW.seq - {KEPT_CHANGES};

@@ -33,7 +33,7 @@ _OVER = f"{_INSERT} (board, id) DO UPDATE SET " + ", ".join(
     f"{field} = excluded.{field}" for field in _FIELDS if field not in ("board", "id")
 )
 _UPDATE = (
-    "UPDATE players SET merit = ?, name = ?, score = ?, reached_at = ?, meta = ?"
+    "UPDATE players SET merit = ?, name = ?, score = ?, reached_at = ?, meta = ?, hidden = ?"
     " WHERE board = ? AND id = ?"
 )
 _SET_SCORE = "UPDATE players SET merit = ?, score = ?, reached_at = ? WHERE board = ? AND id = ?"
@@ -101,7 +101,11 @@ def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -
     """Store the scores of `players`, and when they reached them."""
     merit = board.ordering.merit
     c.executemany(
-        _SET_SCORE, [(merit(p.score), p.score, p.reached_at, board.id, p.id) for p in players]
+        _SET_SCORE,
+        [
+            (None if p.hidden else merit(p.score), p.score, p.reached_at, board.id, p.id)
+            for p in players
+        ],
     )
 
 
@@ -126,10 +130,15 @@ def patch_player(
     is_new_meta = not are_same(player.meta, before.meta)
     if is_new_meta:
         scoring.check_meta(player)
-    changed = is_new_meta or player.name != before.name or player.score != before.score
+    changed = (
+        is_new_meta
+        or player.name != before.name
+        or player.score != before.score
+        or player.hidden != before.hidden
+    )
     if changed:
         update_player(c, board, player)
-    return Submitted(player, before.score, changed)
+    return Submitted(player, before.score, changed, before.hidden)
 
 
 def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
@@ -144,7 +153,8 @@ def _player_values(board: Board, player: Player) -> tuple[Any, ...]:
     ordering = board.ordering
     rules = schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
     stored = (player.id, player.name, player.score, player.reached_at, _json(player.meta))
-    return (board.id, rules, ordering.merit(player.score), *stored)
+    merit = None if player.hidden else ordering.merit(player.score)
+    return (board.id, rules, merit, *stored, player.hidden)
 
 
 def are_same(meta: Meta, other: Meta) -> bool:
