@@ -43,7 +43,6 @@ from tornado_board.store.rethinkdb.documents import (
     check_meta,
     player_keys,
     player_of,
-    qualified,
 )
 from tornado_board.store.rethinkdb.everyone import everyone
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
