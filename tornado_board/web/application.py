@@ -14,6 +14,7 @@ from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
+from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
@@ -33,6 +34,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/export/?", ExportHandler),
     (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
