@@ -11,6 +11,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
@@ -29,6 +30,8 @@ from tornado_board.web.tickets import TicketsHandler
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
     (r"/static/(.*)", AssetHandler),
+    (r"/live-board\.js", ComponentHandler),
+    (r"/embed/([^/]+)/?", EmbedHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),

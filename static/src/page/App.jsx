@@ -9,7 +9,7 @@ import { ReadOnly } from "./ReadOnly.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
-import { coloursOf } from "./colours.js";
+import { coloursOf } from "../colours.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
