@@ -54,8 +54,14 @@ async def hide(served: Served, player: str = "ada", hidden: bool = True) -> Answ
     return await send(served, "PATCH", f"/boards/b/players/{player}/", {"hidden": hidden})
 
 
+async def page(served: Served) -> list[tuple[str, int]]:
+    """The players of the board with their ranks, as its page tells them."""
+    answer = await served.request("GET", "/boards/b/players/")
+    return [(player["id"], player["rank"]) for player in answer.json()["players"]]
+
+
 async def shown(served: Served) -> list[tuple[str, int]]:
-    """The players of the board with their ranks, as its page and the board itself tell them."""
+    """The same, as the board tells them, too."""
     answer = await served.request("GET", "/boards/b/players/")
     rows = [(player["id"], player["rank"]) for player in answer.json()["players"]]
     assert answer.json()["count"] == len(rows)
@@ -227,3 +233,29 @@ async def test_streams_follow_when_somebody_is_hidden(settings_of_store: Setting
         await hide(served, hidden=False)
         await shows("ada", "bob")
         await is_at(2, 2)
+
+
+async def test_another_process_follows_at_once(
+    settings: Settings, rethinkdb_url: str, redis_url: str
+) -> None:
+    settings = dataclasses.replace(settings, database_url=rethinkdb_url, redis_url=redis_url)
+    async with serving(settings) as one, serving(settings) as other:
+        await make(one, ada=30, bob=20, cid=10)
+
+        async def sees(*rows: tuple[str, int]) -> None:
+            async with asyncio.timeout(10):
+                while await page(other) != list(rows):
+                    await asyncio.sleep(0.02)
+
+        await sees(("ada", 1), ("bob", 2), ("cid", 3))
+        url = f"http://127.0.0.1:{other.port}"
+        stream = await RawStream.open(url, "/boards/b/", f"Accept: {STREAM['Accept']}")
+        await hide(one)
+        await sees(("bob", 1), ("cid", 2))
+        async with asyncio.timeout(10):
+            while True:
+                _, data, _ = await stream.event()
+                if [player["id"] for player in data["players"]] == ["bob", "cid"]:
+                    break
+        await hide(one, hidden=False)
+        await sees(("ada", 1), ("bob", 2), ("cid", 3))

@@ -276,6 +276,15 @@ async def test_what_was_private_stays_so(
     _shift(monkeypatch, running, 4 * HOUR)
     secret, plain = f"/boards/b/?at={last.ms - 1}", f"/boards/b/?at={last.ms}"
     span = f"/boards/b/history/?from={last.ms - 1}&to={last.ms}"
+
+    async def with_ticket(target: str) -> Answer:
+        given = (await served.request("POST", "/tickets/", "", reader)).json()["ticket"]
+        first = await served.request("GET", f"{target}&ticket={given}")
+        assert (await served.request("GET", f"{secret}&ticket={given}")).status == 401
+        return first
+
+    assert (await with_ticket(secret)).status == 200
+    assert len((await with_ticket(span)).json()["boards"]) == 2
     for headers, status, boards in (({}, 401, 1), (other, 403, 1), (reader, 200, 2)):
         answer = await served.request("GET", secret, headers=headers)
         assert answer.status == status
@@ -290,6 +299,8 @@ async def test_what_was_private_stays_so(
     for target in (secret, plain, span):
         assert (await served.request("GET", target)).status == 401
         assert (await served.request("GET", target, headers=reader)).status == 200
+        assert (await with_ticket(target)).status == 200
+    assert len((await with_ticket(span)).json()["boards"]) == 2
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -133,7 +133,7 @@ ENOUGH = {
 @pytest.fixture(params=[True, False], ids=["fast", "tornado"])
 def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """For a server with the fast path, and for one without."""
-    return dataclasses.replace(settings, token_secret=SECRET, fast_path=request.param)
+    return dataclasses.replace(settings, token_secret=SECRET, fast_path=request.param, audit=100)
 
 
 class Looks:

@@ -277,6 +277,14 @@ class Settings:
     private: bool = setting(
         False, "reading needs a token, on every board; without it, on private ones", group="trust"
     )
+    audit: int = setting(
+        0,
+        "entries of the audit trail that are kept: of each write with the scope admin; 0 for no "
+        "trail",
+        group="trust",
+        low=0,
+        high=1_000_000,
+    )
     writes_per_token: float = setting(
         1000.0,
         "writes a second with one token, and ten times as many at once; 0 for any number",

@@ -32,7 +32,7 @@ class Action(Enum):
     OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
-    #: Hide players, and see those who are hidden.
+    #: Hide players, see those who are hidden, and read the audit trail.
     ADMIN = "admin"
 
     @property

@@ -45,6 +45,7 @@ class Keys:
         #: What `SCAN` finds all keys by, and streams; ``PUBSUB CHANNELS`` the channels of events.
         self.all = f"{root}*"
         self.streams = f"{self._stream}*"
+        self.tracks = f"{self._track}*"
         self.channels = f"{self._channel}*"
 
     def ticket(self, digest: str) -> str:
@@ -69,9 +70,12 @@ class Keys:
 
     def step_of_track(self, key: str) -> str | None:
         """The step of the track that `key` holds; ``None`` for any other key."""
-        rest = _rest(key, self._track)
-        step, colon, board_id = (rest or "").partition(":")
-        return step if colon and board_id else None
+        step, _, board_id = (_rest(key, self._track) or "").partition(":")
+        return step if board_id else None
+
+    def board_of_track(self, key: str) -> str | None:
+        """The board of whose track `key` holds a step; ``None`` for any other key."""
+        return (_rest(key, self._track) or "").partition(":")[2] or None
 
     def board_of_channel(self, channel: str) -> str | None:
         """The board whose events are published on `channel`; ``None`` for any other channel."""

@@ -157,6 +157,16 @@ class ReplayLog(Protocol):
         answers (`track`), from which the newest event before `reach_ms` ago is not dropped.
         """
 
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        """Keep `data`, which says who has which place on the board today, of UTC, by the log's
+        clock; whether it was kept, which it is once a day. Raises `NotPublisher` as `append`."""
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        """The newest places kept at `ms` or before, if any; the id has the time."""
+
+    async def past_boards(self) -> Sequence[str]:
+        """The boards of whose past something is kept."""
+
     async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         """Record that subscribers were sent `count` events after `after` that are in no log.
 

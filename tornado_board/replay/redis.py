@@ -35,7 +35,7 @@ from tornado_board.replay import (
 from tornado_board.replay.redis_link import RUN, Late, RedisLink, Script, value
 from tornado_board.replay.redis_start import check_server
 from tornado_board.replay.redis_tracks import RedisTracks
-from tornado_board.replay.track import Looked, reach_of, steps_of
+from tornado_board.replay.track import Looked, places_of, reach_of, steps_of
 from tornado_board.settings import Settings
 from tornado_board.tasks import retrieve
 
@@ -87,7 +87,9 @@ class RedisReplayLog:
         self._numbers = count()
         self._retention_ms = round(settings.replay_retention * 1000)
         self._length = settings.replay_length
-        self._tracks = RedisTracks(link, keys, steps_of(settings), settings.history_bytes)
+        self._tracks = RedisTracks(
+            link, keys, steps_of(settings), places_of(settings), settings.history_bytes
+        )
         self.reach_ms = reach_of(settings)
         #: How long a stream is kept without appends: until its newest event need not go into the
         #: tracks any more, should nobody prune it.
@@ -182,7 +184,7 @@ class RedisReplayLog:
         return (await asyncio.shield(read.task)).after(event_id)
 
     async def delete(self, board_id: str) -> None:
-        keys = (*self._own_keys(board_id), *self._tracks.keys_of(board_id))
+        keys = (*self._own_keys(board_id), *self._tracks.all_keys_of(board_id))
         expiry = self._retention_ms + _LINGER_MS
         async with self._writers:
             rest = (self._token(), self.keys.channel(board_id), expiry)
@@ -210,6 +212,19 @@ class RedisReplayLog:
 
     async def at(self, board_id: str, times: Sequence[int]) -> Looked:
         return await self._tracks.at(board_id, times, self._readers)
+
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        async with self._writers:
+            return await self._tracks.keep_places(board_id, data, self._token())
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        return await self._tracks.places_at(board_id, ms, self._readers)
+
+    async def past_boards(self) -> Sequence[str]:
+        found: set[str] = set()
+        async for keys in self._scan(self.keys.tracks):
+            found.update(b for b in map(self.keys.board_of_track, keys) if b is not None)
+        return list(found)
 
     async def prune(self) -> int:
         pruned = 0

@@ -26,7 +26,9 @@ _TIMES, _TRACKS = 50, 50
 #: The part of its memory that a server which has a bound (``maxmemory``) is filled to at the most.
 _PART_OF_MEMORY = 4
 
-_AT, _PRUNE_TRACKS = (Script("stream", "track", name) for name in ("at", "prune_tracks"))
+_AT, _PRUNE_TRACKS, _KEEP_PLACES = (
+    Script("stream", "track", name) for name in ("at", "prune_tracks", "keep_places")
+)
 
 
 class _Size(NamedTuple):
@@ -38,10 +40,18 @@ class _Size(NamedTuple):
 class RedisTracks:
     """The tracks of all boards; `most_bytes` is what they take at the most after `prune`."""
 
-    def __init__(self, link: RedisLink, keys: Keys, steps: Sequence[Step], most_bytes: int) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        keys: Keys,
+        steps: Sequence[Step],
+        places: Step | None,
+        most_bytes: int,
+    ) -> None:
         self._link = link
         self._keys = keys
         self._steps = steps
+        self._places = places
         self._most_bytes = most_bytes
         #: What the scripts are told of each track: its step, the most entries, its expiry.
         self.arguments = [
@@ -53,6 +63,29 @@ class RedisTracks:
     def keys_of(self, board_id: str) -> list[str]:
         """The keys of a board's tracks, the finest first."""
         return [self._keys.track(step.name, board_id) for step in self._steps]
+
+    def all_keys_of(self, board_id: str) -> list[str]:
+        """The keys of everything that is kept of a board's past."""
+        places = [] if self._places is None else [self._keys.track(self._places.name, board_id)]
+        return [*self.keys_of(board_id), *places]
+
+    async def keep_places(self, board_id: str, data: str, token: str) -> bool:
+        """See `ReplayLog.keep_places`; `token` is the lease's."""
+        if self._places is None:
+            return False
+        step = self._places
+        keys = (self._keys.track(step.name, board_id), self._keys.lease)
+        arguments = (token, data, step.ms, step.most, step.kept_ms + _LINGER_MS)
+        return bool(await self._link.run(_KEEP_PLACES, keys, arguments))
+
+    async def places_at(self, board_id: str, ms: int, turns: asyncio.Semaphore) -> Event | None:
+        """See `ReplayLog.places_at`."""
+        if self._places is None:
+            return None
+        key = self._keys.track(self._places.name, board_id)
+        async with turns:
+            reply = await self._link.run(_AT, (key,), (ms,), within=_READ_TIMEOUT, repeatable=True)
+        return Event(EventId.parse(reply[3]), reply[5]) if reply[3] else None
 
     async def at(self, board_id: str, times: Sequence[int], turns: asyncio.Semaphore) -> Looked:
         """See `ReplayLog.at`; each command waits for one of `turns`."""
@@ -88,7 +121,7 @@ class RedisTracks:
 
     async def prune(self, keys: Iterable[str], now: int, turns: asyncio.Semaphore) -> None:
         """Drop from the tracks at `keys` what is too old at `now`, and what is too much."""
-        names = {step.name: step for step in self._steps}
+        names = {step.name: step for step in (*self._steps, self._places) if step is not None}
         by_step: dict[str, list[str]] = {}
         for key in keys:
             found = self._keys.step_of_track(key)

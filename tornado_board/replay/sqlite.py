@@ -23,7 +23,7 @@ from tornado_board.replay import (
     check_whole,
     sqlite_tracks,
 )
-from tornado_board.replay.track import Looked, reach_of, steps_of
+from tornado_board.replay.track import Looked, is_last_of_slot, places_of, reach_of, steps_of
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 
@@ -66,6 +66,7 @@ class SQLiteReplayLog:
         self._retention_ms = round(settings.replay_retention * 1000)
         self._length = settings.replay_length
         self._steps = steps_of(settings)
+        self._places = places_of(settings)
         self._most_bytes = settings.history_bytes
         self.reach_ms = reach_of(settings)
         self._clock = clock
@@ -232,6 +233,32 @@ class SQLiteReplayLog:
             lambda c: sqlite_tracks.look(c, self._steps, board_id, times, now), share=board_id
         )
 
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        step, now = self._places, self._now_ms()
+        if step is None:
+            return False
+
+        def work(c: sqlite3.Connection) -> bool:
+            last = sqlite_tracks.newest(c, step, board_id, now)
+            if last is not None and last.id and not is_last_of_slot(step, last.id.ms, now):
+                return False
+            sqlite_tracks.put(c, step, board_id, EventId(now, 0), data)
+            return True
+
+        return await self._write(work)
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        step = self._places
+        if step is None:
+            return None
+        return await self._read(
+            lambda c: sqlite_tracks.newest(c, step, board_id, ms), share=board_id
+        )
+
+    async def past_boards(self) -> Sequence[str]:
+        sql = "SELECT DISTINCT board FROM tracks WHERE board IS NOT NULL"
+        return await self._read(lambda c: [board for (board,) in c.execute(sql)], own=True)
+
     async def prune(self) -> int:
         now = self._now_ms()
         oldest_kept_ms = now - self._retention_ms
@@ -255,10 +282,11 @@ class SQLiteReplayLog:
         return pruned
 
     async def _prune_tracks(self, now: int) -> None:
+        steps = [step for step in (*self._steps, self._places) if step is not None]
         after: int | None = 0
         while after is not None:
             excess, after = await self._read(
-                partial(sqlite_tracks.too_old, steps=self._steps, now=now, after=after), own=True
+                partial(sqlite_tracks.too_old, steps=steps, now=now, after=after), own=True
             )
             for one in excess:
                 drop = partial(sqlite_tracks.drop, excess=one, limit=_TRACK_BATCH)

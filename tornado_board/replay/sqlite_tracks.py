@@ -71,22 +71,33 @@ def put_dropped(
 
 
 def _put_newest(c: sqlite3.Connection, step: Step, board_id: str) -> None:
-    newest = c.execute(
+    last = c.execute(
         "SELECT ms, n, data FROM replay WHERE board = ? ORDER BY n DESC LIMIT 1", (board_id,)
     ).fetchone()
-    if newest is None:
-        return
+    if last is not None:
+        put(c, step, board_id, EventId(last[0], last[1]), last[2])
+
+
+def put(c: sqlite3.Connection, step: Step, board_id: str, event_id: EventId, data: str) -> None:
+    """Put `data` into the track of this step, unless there is something of that id."""
     track = _track(c, step, board_id)
     if track is None:
         c.execute("INSERT INTO tracks (board, step) VALUES (?, ?)", (board_id, step.ms))
         track = _track(c, step, board_id)
-    put = c.execute(
+    done = c.execute(
         "INSERT OR IGNORE INTO track_events (track, ms, n, data) VALUES (?, ?, ?, ?)",
-        (track, *newest),
+        (track, *event_id, data),
     )
-    if put.rowcount > 0:
-        size = len(newest[2].encode()) + ENTRY_BYTES
+    if done.rowcount > 0:
+        size = len(data.encode()) + ENTRY_BYTES
         c.execute("UPDATE tracks SET bytes = bytes + ? WHERE id = ?", (size, track))
+
+
+def newest(c: sqlite3.Connection, step: Step, board_id: str, at: int) -> Event | None:
+    """The newest in the track of this step at `at` or before."""
+    track = _track(c, step, board_id)
+    past = None if track is None else _in_track(c, track, at, step.ms)
+    return None if past is None else past.event
 
 
 def _track(c: sqlite3.Connection, step: Step, board_id: str) -> int | None:

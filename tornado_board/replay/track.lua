@@ -17,20 +17,21 @@ end
 
 -- Puts `entry` of the log into the track `key`, unless it is there, or a later one. Nothing is
 -- raised: the log goes on without its track where the server, or another program's key, is in the
--- way.
+-- way. Returns what XADD says.
 local function put(key, entry, most, expiry)
   local newest_entry = redis.pcall('XREVRANGE', key, '+', '-', 'COUNT', 1)
   if newest_entry.err then
-    return
+    return newest_entry
   end
   local total = 0
   if newest_entry[1] and of_track(newest_entry[1][2]) then
     total = tonumber(newest_entry[1][2][4])
   end
   local data = entry[2][2]
-  redis.pcall(
+  local added = redis.pcall(
     'XADD', key, 'MAXLEN', '=', most, entry[1],
     'data', data, 'total', string.format('%.0f', total + #data + ENTRY_BYTES)
   )
   redis.pcall('PEXPIRE', key, expiry)
+  return added
 end

@@ -16,6 +16,9 @@ from typing import NamedTuple
 from tornado_board.replay import Event
 from tornado_board.settings import Settings
 
+#: How long a day is, in milliseconds; days are those of UTC.
+DAY = 86_400_000
+
 #: What an entry counts as beside its data, in bytes.
 ENTRY_BYTES = 64
 
@@ -68,6 +71,13 @@ def steps_of(settings: Settings) -> tuple[Step, ...]:
     fine = min(round(settings.history_fine_retention * 1000), coarse)
     steps = (Step("seconds", 1_000, fine), Step("minutes", 60_000, coarse))
     return tuple(step for step in steps if step.kept_ms)
+
+
+def places_of(settings: Settings) -> Step | None:
+    """The step of the track that has places instead of events (`ReplayLog.keep_places`); ``None``
+    if none are to be kept."""
+    coarse = round(settings.history_retention * 1000)
+    return Step("places", DAY, coarse) if coarse else None
 
 
 def reach_of(settings: Settings) -> int:

@@ -95,7 +95,7 @@ class BoardsHandler(_Boards):
         if once is not None:
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
-        board = await self.store.create_board(new, once)
+        board = await self.store.create_board(new, once, audited=self.audited)
         self.ranks.forget(board.id)
         self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
@@ -174,14 +174,14 @@ class BoardHandler(_Boards):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = self.body(BoardPatch)
-        board = await self.store.update_board(board_id, patch, self.once)
+        board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
         await self.send_whole(board, self.ranks.count(board_id))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
-        await self.store.delete_board(board_id)
+        await self.store.delete_board(board_id, audited=self.audited)
         self.ranks.forget(board_id)
         self.no_content()
 

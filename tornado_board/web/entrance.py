@@ -90,7 +90,7 @@ class Entrance(tornado.web.RequestHandler):
     async def check_as_private(self) -> None:
         """Raise `Problem` unless this request may do what it does if its board is private, though
         it may not be so now. Raises what `Gate.admit` raises."""
-        await self.gate.admit(msgspec.structs.replace(self.attempt(), as_private=True))
+        self.admitted = await self.gate.admit_as_private(self.admitted, self.attempt())
 
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""

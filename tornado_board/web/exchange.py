@@ -29,6 +29,7 @@ from tornado_board.realtime.wires.websocket import WebSocket
 from tornado_board.replay import EventId, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
+from tornado_board.store.audit import Audited
 from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
@@ -93,6 +94,10 @@ class Asked(Protocol):
     @property
     def once(self) -> Once | None:
         """What makes the request's change happen once, if it has a key for that."""
+
+    @property
+    def audited(self) -> Audited | None:
+        """What the audit trail is told of the request, if it is one that is told of."""
 
     def check(self, board_id: str) -> None:
         """Raise `Problem` unless the request may still do to this board what it does: to be called

@@ -20,6 +20,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
 from tornado_board.web.parameters import ID_RULE, flag, integer, names
+from tornado_board.web.previous_ranks import previous_ranks
 from tornado_board.web.problems import Problem
 from tornado_board.web.writes import deleted, made, wrote
 
@@ -48,11 +49,19 @@ class PlayersHandler(Handler):
             return
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
-        shown: dict[str, Any] = {"count": page.count, "players": players}
+        then = await previous_ranks(self, board_id)
+        shown: dict[str, Any] = {"count": page.count}
+        carried: dict[str, str] = {}
+        if then is not None:
+            carried["since"] = self.argument("since") or ""
+            shown["since"] = then.shown()
+            for row in players:
+                row["previous_rank"] = then.ranks.get(row["id"])
+        shown["players"] = players
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, fields):
+        if links := _links(path, page, limit, fields, **carried):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
@@ -110,7 +119,7 @@ class PlayersHandler(Handler):
         if once is not None:
             new.id = new.id or id_of(once)
         since = self.ranks.position
-        player = await self.store.create_player(board_id, new, once)
+        player = await self.store.create_player(board_id, new, once, audited=self.audited)
         made(self, board_id, player, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
@@ -146,7 +155,9 @@ class PlayerHandler(Handler):
         if patch.hidden is not UNSET:
             self.check(board_id, action=Action.ADMIN)
         since = self.ranks.position
-        result = await self.store.update_player(board_id, player_id, patch, self.once)
+        result = await self.store.update_player(
+            board_id, player_id, patch, self.once, audited=self.audited
+        )
         wrote(self, board_id, result, since)
         shown = answers.player(result.player)
         if patch.hidden is not UNSET:
@@ -156,7 +167,7 @@ class PlayerHandler(Handler):
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
-        player = await self.store.delete_player(board_id, player_id)
+        player = await self.store.delete_player(board_id, player_id, audited=self.audited)
         deleted(self, board_id, player, since)
         self.no_content()
 

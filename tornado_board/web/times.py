@@ -35,6 +35,11 @@ def moment(asked: Asked, name: str) -> int | None:
         raise Problem(422, f"{name}: {_RULE}.") from None
 
 
+def is_date(text: str) -> bool:
+    """Whether `text`, which is a time, is a date by itself."""
+    return len(text) == len("2026-11-25") and "-" in text
+
+
 def parse(text: str) -> int:
     """The time that `text` spells, ms since 1970. Raises `ValueError`."""
     if len(text) > _LONGEST:
