@@ -255,7 +255,7 @@ async def framed(tab: chromium.Tab) -> str:
 @needs_build
 @pytest.mark.gen_test(timeout=120)
 async def test_the_embedded_page_stands_in_frames_of_who_may(
-    server_process: Start, browser: chromium.Chromium, site: Site
+    server_process: Start, browser: chromium.Chromium, site: Site, tmp_path: Path
 ) -> None:
     server = server_process(f"--frame-ancestors={site.origin}")
     embedded = f"{server.url}/embed/demo?player=mars&theme=dark"
@@ -271,7 +271,9 @@ async def test_the_embedded_page_stands_in_frames_of_who_may(
     await picture(tab, "embed-in-frame")
     assert inside.complaints == []
     assert await framed(tab) == embedded
-    other = server_process()
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = server_process(folder=folder)
     site.html = frame.replace(server.url, other.url)
     await tab.go(site.origin)
     assert await framed(tab) == "chrome-error://chromewebdata/"
