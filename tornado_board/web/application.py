@@ -12,6 +12,7 @@ from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.export import ExportHandler
@@ -31,6 +32,8 @@ from tornado_board.web.tickets import TicketsHandler
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
     (r"/static/(.*)", AssetHandler),
+    (r"/live-board\.js", ComponentHandler),
+    (r"/embed/([^/]+)/?", EmbedHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
