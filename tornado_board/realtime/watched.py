@@ -89,6 +89,14 @@ class Watched:
         )
         return True
 
+    def show_as_told(self, player: Player, data: str) -> bool:
+        """Note the place of `player` that another server tells as `data`; whether that is news."""
+        self.player = player
+        if self._current is not None and self._current.data == data:
+            return False
+        self._current, self.is_shown = Sent(RANK, data), True
+        return True
+
     def add(self, member: Member, wire: Wire) -> None:
         """Send `member` each place from now on."""
         audience = self._audiences.get(wire)
