@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { COLOURS, assignColours } from "../src/page/colours.js";
+import { COLOURS, assignColours } from "../src/colours.js";
 import {
   GRAIN,
   MOST_SCORES,

@@ -10,7 +10,7 @@ import { Scrubber } from "./Scrubber.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
-import { coloursOf } from "./colours.js";
+import { coloursOf } from "../colours.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
