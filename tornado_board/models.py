@@ -127,6 +127,13 @@ def meta_size(meta: Meta) -> int:
     return len(msgspec.json.encode(meta))
 
 
+def number_of(score: float) -> Number:
+    """`score`, as an integer if it is one that a score may be."""
+    if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
+        return int(score)
+    return score
+
+
 class Ordering(msgspec.Struct, frozen=True):
     """In which order players are, best first; nothing else knows it.
 
