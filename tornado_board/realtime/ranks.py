@@ -242,12 +242,8 @@ class Ranks:
             return
         count = check.difference(len(index), self._ticks)
         if count is not None:
-            logger.warning(
-                "the store has %d players on board %s, not %d: its ranks are built again",
-                count,
-                board.id,
-                len(index),
-            )
+            why = "the store has %d players on board %s, not %d: its ranks are built again"
+            logger.warning(why, count, board.id, len(index))
             self._drop(board, rest=True)
         elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
             self._counting = self._tasks.start(self._count(board.id, index, check))
