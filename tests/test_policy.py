@@ -51,6 +51,7 @@ TABLE = {
     Action.WRITE: ("write admin", "write admin"),
     Action.OBSERVE: ("admin", "admin"),
     Action.TICKET: ("read write admin", "read write admin"),
+    Action.ADMIN: ("admin", "admin"),
 }
 
 

@@ -55,6 +55,12 @@ class Settings:
     allowed_origins: tuple[str, ...] = setting(
         (), "origins that may call the API from a browser (CORS); * for any", group="server"
     )
+    frame_ancestors: tuple[str, ...] = setting(
+        (),
+        "origins whose pages may show /embed/ in frames: https://www.example.org,"
+        " https://*.example.org, or * for any; by default only this server's",
+        group="server",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         (),
         "host names to answer for: names, *.example.org or *; on loopback only its own names "
@@ -168,6 +174,50 @@ class Settings:
         60.0, "how often events past the retention are dropped", group="storage", low=1, high=86400
     )
 
+    # upstream
+    upstream: tuple[str, ...] = setting(
+        (),
+        "servers to follow instead of having a database, the first that answers: https://host[:port]",
+        group="upstream",
+        secret=True,
+    )
+    upstream_timeout: float = setting(
+        10.0, "how long one may take to connect or answer", group="upstream", low=0.1, high=300
+    )
+    upstream_silence: float = setting(
+        40.0, "how long its streams may say nothing", group="upstream", low=0.1, high=3600
+    )
+    upstream_ca_certs: str = setting(
+        "",
+        "PEM file of the authority that signed their certificate, if the system does not know it",
+        group="upstream",
+    )
+
+    # history
+    history_retention: float = setting(
+        30 * 86400.0,
+        "how long one event a minute of each board is kept to look back; 0 for no history beyond "
+        "the replay log",
+        group="history",
+        low=0,
+        high=3660 * 86400,
+    )
+    history_fine_retention: float = setting(
+        3600.0,
+        "how long one event a second is; 0 for not at all",
+        group="history",
+        low=0,
+        high=7 * 86400,
+    )
+    history_bytes: int = setting(
+        256 * 2**20,
+        "bytes that the history of all boards takes; past that, and in Redis past a quarter of its "
+        "maxmemory, the boards that take the most lose their oldest",
+        group="history",
+        low=2**16,
+        high=2**50,
+    )
+
     # realtime
     coalesce: float = setting(
         0.05,
@@ -245,6 +295,14 @@ class Settings:
     )
     private: bool = setting(
         False, "reading needs a token, on every board; without it, on private ones", group="trust"
+    )
+    audit: int = setting(
+        0,
+        "entries of the audit trail that are kept: of each write with the scope admin; 0 for no "
+        "trail",
+        group="trust",
+        low=0,
+        high=1_000_000,
     )
     writes_per_token: float = setting(
         1000.0,
@@ -335,6 +393,8 @@ class Settings:
         """Where the replay log lives once the defaults are worked out."""
         if self.redis_url:
             return self.redis_url
+        if self.upstream:
+            return "sqlite:///tornado_board_edge.sqlite3"
         if self.database_url.startswith("sqlite:"):
             return self.database_url
         return "sqlite:///tornado_board.sqlite3"

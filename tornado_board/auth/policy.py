@@ -32,6 +32,8 @@ class Action(Enum):
     OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
+    #: Hide players, see those who are hidden, and read the audit trail.
+    ADMIN = "admin"
 
     @property
     def changes(self) -> bool:
@@ -48,6 +50,7 @@ _NEEDED = {
     Action.WRITE: Scope.WRITE,
     Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
+    Action.ADMIN: Scope.ADMIN,
 }
 
 

@@ -149,6 +149,10 @@ class Ranks:
 
     # What this process has answered
 
+    def keeps(self, partition: str) -> bool:
+        """Whether `wrote` has to be told of the season."""
+        return (board := self._boards.get(partition)) is not None and board.index is not None
+
     def wrote(
         self,
         partition: str,
@@ -256,12 +260,8 @@ class Ranks:
             return
         count = check.difference(len(index), self._ticks)
         if count is not None:
-            logger.warning(
-                "the store has %d players on board %s, not %d: its ranks are built again",
-                count,
-                board.id,
-                len(index),
-            )
+            why = "the store has %d players on board %s, not %d: its ranks are built again"
+            logger.warning(why, count, board.id, len(index))
             self._drop(board, rest=True)
         elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
             self._counting = self._tasks.start(self._count(board.id, index, check))
@@ -373,8 +373,7 @@ class Ranks:
         self._weigh(board)
 
     def _drop_if_lost(self, board: RankedBoard) -> None:
-        index = board.index
-        if index is not None and index.state is State.LOST:
+        if (index := board.index) is not None and index.state is State.LOST:
             logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
             self._drop(board, rest=True)
 
@@ -390,8 +389,7 @@ class Ranks:
         self._weigh(board)
 
     def _remove(self, partition: str) -> None:
-        board = self._boards.get(partition)
-        if board is not None:
+        if (board := self._boards.get(partition)) is not None:
             self._drop(board)
             del self._boards[partition]
             board_id, _ = divided(partition)
@@ -417,7 +415,6 @@ class Ranks:
         for board in list(self._boards.values()) if self._weight > self._limit else ():
             if self._weight <= self._limit:
                 break
-            is_unused = self._ticks - board.used_at >= _UNUSED
-            if board is not wanted and (wanted is None or is_unused):
+            if board is not wanted and (wanted is None or self._ticks - board.used_at >= _UNUSED):
                 self._remove(board.id)
         return self._weight <= self._limit

@@ -7,7 +7,7 @@ Nothing in here knows who reads that.
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ import msgspec
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
 from tornado_board.seasons import PastSeason
+from tornado_board.store.audit import Audited, AuditEntry
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -167,6 +168,9 @@ class Store(Protocol):
     present one in the very step of the write; if its time is over by then, that step or the one
     before it ends it. What is read is of the present season, or of the one whose number is given as
     `season`: then `NotFound` says that there is none yet, `SeasonGone` that it is no longer kept.
+
+    A write that is given `audited` leaves an entry of what it changed in the audit trail, if that
+    is kept (the setting `audit`): with the change, or begun before it and completed after it.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
@@ -191,17 +195,24 @@ class Store(Protocol):
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """At most `limit` boards with an id greater than `after`, in the order of their ids."""
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
 
     async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board and its players. Raises `NotFound`."""
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
         `ties` would become another while its season has players, hidden ones too, or `Invalid`."""
@@ -215,7 +226,12 @@ class Store(Protocol):
     # Seasons
 
     async def end_season(
-        self, board_id: str, season: int | None = None, once: Once | None = None
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """End the present season of the board, and begin the next one; the board after that.
 
@@ -238,7 +254,12 @@ class Store(Protocol):
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
@@ -249,11 +270,19 @@ class Store(Protocol):
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Delete the player, and return it as it was. Raises `NotFound`."""
 
     async def add_score(
@@ -264,6 +293,7 @@ class Store(Protocol):
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; `create`: to 0, if there is no such player.
 
@@ -272,7 +302,12 @@ class Store(Protocol):
         """
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores, in order; each stands for itself. The results are in the same order: of
         what was refused, why (`OutOfRange`, `Invalid`, `StoreUnavailable`, `OutcomeUnknown`).
@@ -281,6 +316,10 @@ class Store(Protocol):
         carried out one after the other. They share transactions and queries, also with those of
         other callers. Raises `NotFound` (the board), and otherwise only where nothing was changed.
         """
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """At most `limit` entries of the audit trail, the newest first, of one board or of all;
+        those behind the entry with the id `after`, unless that is empty."""
 
     # Pages. Of a board that does not exist each raises `NotFound`.
 
@@ -292,10 +331,13 @@ class Store(Protocol):
         season: int | None = None,
         *,
         backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, best first; ``None`` is before the first player.
 
         `backwards`: before `place`, that nearest to it first; ``None`` is behind the last player.
+        `until`: a score up to which there seem to be so many, for a store that reads the players up
+        to a score quicker than a number of them; it changes nothing but that.
         """
 
     async def players_by_id(
@@ -309,6 +351,16 @@ class Store(Protocol):
     async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, best first, in pieces of some hundreds that take the event loop no longer
+        than some milliseconds. Nothing is read before it is asked for.
+
+        Who does not move meanwhile is in there, once. SQLite has all of one moment, and holds a
+        read transaction until the last piece or ``aclose``: whoever reads bounds the time. Where
+        the store has no such thing (RethinkDB), who moves may be in there twice, or not at all.
+        Raises `NotFound`, and `StoreUnavailable`, also in the middle.
+        """
 
     # Counts and ranks; what `ranking.ranks` answers where it knows the board.
 

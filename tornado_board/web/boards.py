@@ -13,7 +13,7 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, polls, streams
+from tornado_board.web import answers, history, polls, streams
 from tornado_board.web.board_reads import BoardRead
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
@@ -97,7 +97,7 @@ class BoardsHandler(WholeBoardHandler):
         if once is not None:
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
-        board = await self.store.create_board(new, once)
+        board = await self.store.create_board(new, once, audited=self.audited)
         self.ranks.forget(board.id)
         self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
@@ -109,7 +109,10 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
         check_no_season(asked)
+        _refuse_at(asked)
         return await streams.stream(asked, board_id)
+    if asked.argument("at") is not None:
+        return await history.board_at(asked, board_id)
     limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
     fields = names(asked, "fields", "settings", "count", "meta", "rank")
     wanted = season(asked)
@@ -129,10 +132,11 @@ def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
         check_no_season(asked)
+        _refuse_at(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if any(asked.argument(name) is not None for name in ("limit", "fields", "season")):
+    if any(asked.argument(name) is not None for name in ("limit", "fields", "at", "season")):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
@@ -142,6 +146,11 @@ def check_no_season(asked: Asked) -> None:
     """Raise `Problem` 400 if a season is asked for, of what has events."""
     if asked.argument("season") is not None:
         raise Problem(400, "season: an event stream is of the present season; leave it out.")
+
+
+def _refuse_at(asked: Asked) -> None:
+    if asked.argument("at") is not None:
+        raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
 def _wants_anew(asked: Asked) -> bool:
@@ -177,14 +186,14 @@ class BoardHandler(WholeBoardHandler):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = self.body(BoardPatch)
-        board = await self.store.update_board(board_id, patch, self.once)
+        board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
         await self.send_whole(board, self.ranks.count(board.partition))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
-        await self.store.delete_board(board_id)
+        await self.store.delete_board(board_id, audited=self.audited)
         self.ranks.forget(board_id)
         self.no_content()
 

@@ -45,12 +45,12 @@ def identifier(asked: Asked, name: str) -> str:
 
 
 def flag(asked: Asked, name: str) -> bool:
-    """``1``, or nothing at all, for yes and ``0`` for no, as which it counts where it is left out.
-    Raises `Problem` 400."""
+    """``1``, ``true`` or nothing at all for yes, and ``0`` or ``false`` for no, as which it counts
+    where it is left out. Raises `Problem` 400."""
     text = asked.argument(name)
-    if text not in (None, "", "0", "1"):
+    if text not in (None, "", "0", "1", "true", "false"):
         raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
-    return text in ("", "1")
+    return text in ("", "1", "true")
 
 
 def names(asked: Asked, name: str, *known: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.parameters import flag
 from tornado_board.web.problems import Problem, problem_of
-from tornado_board.web.writes import standing, wrote
+from tornado_board.web.writes import standing, wrote, wrote_many
 
 #: The type of an answer, by that of the request.
 _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson; charset=utf-8"}
@@ -32,7 +32,9 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     services = asked.services
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
-    (result,) = await services.store.submit(board_id, [submission], asked.once)
+    (result,) = await services.store.submit(
+        board_id, [submission], asked.once, audited=asked.audited
+    )
     if not isinstance(result, Submitted):
         raise result
     scores = [result.player.score]
@@ -67,13 +69,11 @@ class ScoresHandler(Handler):
         outcomes: Sequence[Submitted | StoreError] = ()
         since = self.ranks.position
         if handed_in:
-            outcomes = await self.store.submit(board_id, handed_in, self.once)
+            outcomes = await self.store.submit(board_id, handed_in, self.once, audited=self.audited)
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
-            for done in some:
-                if isinstance(done, Submitted):
-                    wrote(self, board_id, done, since)
+            wrote_many(self, board_id, some, since)
         self.services.metrics.scored("bulk", sum(isinstance(o, Submitted) for o in outcomes))
         # Who only hands in scores shall not pay for the board's ranks.
         known: Callable[..., Standing | None] = _not_known
@@ -83,23 +83,25 @@ class ScoresHandler(Handler):
         if not (self.once is not None and self.once.replayed) and len(seasons) == 1:
             partition = partition_of(board_id, *seasons)
             known = partial(self.ranks.known, partition, wanted=False)
+        told: Sequence[Submitted | StoreError | Problem] = outcomes
+        if len(outcomes) < len(found):
+            stored = iter(outcomes)
+            told = [item if isinstance(item, Problem) else next(stored) for item in found]
         results = []
-        stored = iter(outcomes)
-        async for items in bulk.in_slices(found):
-            shown = [item if isinstance(item, Problem) else _shown(next(stored)) for item in items]
-            results += bulk.results(shown, known)
-        told = await bulk.answer(results, kind)
+        async for items in bulk.in_slices(told):
+            results += bulk.results(list(map(_shown, items)), known)
+        text = await bulk.answer(results, kind)
         # What may go through later is to be tried again when the request comes again.
         final = not any(result.status == 503 for result in results)
-        self.send(Answer(200, told, _TYPES[kind]), final=final)
+        self.send(Answer(200, text, _TYPES[kind]), final=final)
 
 
 def _not_known(*_: Number) -> None:
     return None
 
 
-def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:
-    return outcome if isinstance(outcome, Submitted) else problem_of(outcome, 500)
+def _shown(outcome: Submitted | StoreError | Problem) -> Submitted | Problem:
+    return problem_of(outcome, 500) if isinstance(outcome, StoreError) else outcome
 
 
 async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
@@ -110,7 +112,7 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
     result = await services.store.add_score(
-        board_id, player_id, amount, create=create, once=asked.once
+        board_id, player_id, amount, create=create, once=asked.once, audited=asked.audited
     )
     wrote(asked, board_id, result, since)
     services.metrics.scored("add")

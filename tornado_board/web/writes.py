@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
 from tornado_board.seasons import partition_of
@@ -46,6 +48,21 @@ def _wrote(
         asked.services.lag.confirm(board_id, player.id)
         partition = partition_of(board_id, player.season)
         asked.services.ranks.wrote(partition, player.id, before, after, since)
+
+
+def wrote_many(
+    asked: Asked, board_id: str, outcomes: Sequence[Submitted | StoreError], since: int
+) -> None:
+    """As `wrote`, of many submissions in the order of their answers; those that were refused wrote
+    nothing."""
+    keeps, kept = asked.services.ranks.keeps, {0: False}
+    for done in outcomes:
+        if isinstance(done, Submitted):
+            season = done.player.season
+            if season not in kept:
+                kept[season] = keeps(partition_of(board_id, season))
+            if kept[season]:
+                wrote(asked, board_id, done, since)
 
 
 async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -31,19 +31,22 @@ from tornado_board.store import (
     StoreUnavailable,
     Submitted,
 )
+from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb import queries, schema
-from tornado_board.store.rethinkdb.address import Address
+from tornado_board.store.rethinkdb.audit import Record, Trail
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
-from tornado_board.store.rethinkdb.documents import check_meta
+from tornado_board.store.rethinkdb.documents import board_of, check_meta
 from tornado_board.store.rethinkdb.dropping import Dropping
+from tornado_board.store.rethinkdb.everyone import everyone
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
 from tornado_board.store.rethinkdb.pages import Pages
 from tornado_board.store.rethinkdb.reading import Reading
 from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.single import Single
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
@@ -67,16 +70,15 @@ class RethinkDBStore:
     shared = True
 
     def __init__(
-        self, address: Address, connection: Connection, settings: Settings, identity: Identity
+        self, servers: Servers, connection: Connection, settings: Settings, identity: Identity
     ) -> None:
-        self.description = f"RethinkDB at {address}"
+        self.description = f"RethinkDB at {servers}"
         self.identity = identity.text
         self._identity = identity
-        self._address = address
+        self._servers = servers
         self._connection = connection
-        self._timeout = settings.database_timeout
-        rules = KnownRules()
-        timeout, waiting = settings.database_timeout, settings.waiting_writes
+        self._timeout = timeout = settings.database_timeout
+        rules, waiting = KnownRules(), settings.waiting_writes
         self._deletions = Deletions(self._run, timeout)
         self._dropping = Dropping(self._run)
         self._boards = Boards(self._run, self._deletions, self._dropping)
@@ -84,6 +86,7 @@ class RethinkDBStore:
         self._single = Single(self._run, rules, self._boards.end_if_due)
         reading = Reading(self._run, rules)
         self._pages = Pages(connection, self._run, reading, Turns(timeout, waiting))
+        self._trail = Trail(self._run, settings.audit)
         self._deletions.complete_all()
         self._dropping.complete_all()
         self._repair: asyncio.Task[None] | None = None
@@ -91,14 +94,15 @@ class RethinkDBStore:
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
-        """Connect to the database that `url` names and make what is missing in it.
+        """Connect to the database that `url` names, on any of its servers, and make what is missing
+        in it.
 
         Waits up to ``settings.database_wait`` seconds for a server that is not up yet. Raises
         `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
         """
-        address = Address.parse(url, settings.database_ca_certs)
+        servers = Servers.parse(url, settings.database_ca_certs)
         connection = Connection(
-            address,
+            servers,
             settings.database_timeout,
             settings.waiting_writes,
             settings.database_durability,
@@ -106,12 +110,12 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, deadline)
-            identity = await Identity.read(connection, address)
+            await schema.prepare(connection, servers.database, deadline, audit=settings.audit > 0)
+            identity = await Identity.read(connection, servers)
         except BaseException:
             await connection.close()
             raise
-        return cls(address, connection, settings, identity)
+        return cls(servers, connection, settings, identity)
 
     @property
     def waiting(self) -> int:
@@ -128,27 +132,40 @@ class RethinkDBStore:
         """Boards in the order of their ids."""
         return await self._boards.list(limit, after)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
-        return await self._boards.create(new, once)
+        async with self._trail.recording(audited, new.id) as record:
+            return await self._boards.create(new, once, record)
 
     async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
         return await self._boards.get(board_id, season)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board, then its players. Raises `NotFound`.
 
         Where it breaks off half-way, with the board gone and players left, `OutcomeUnknown` says
         so; it is completed in the background, by the next to ask, or by the next to start.
         """
-        await self._deletions.delete(board_id)
+        async with self._trail.recording(audited, board_id) as record:
+            if audited is not None:
+                # None while it is being deleted, which may be completed here.
+                record.change(board_of(await self._run(queries.get_board(board=board_id))), None)
+            await self._deletions.delete(board_id)
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Raises `NotFound`, `HasPlayers` or `Invalid`."""
-        return await self._boards.update(board_id, patch, once)
+        async with self._trail.recording(audited, board_id) as record:
+            return await self._boards.update(board_id, patch, once, record)
 
     async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
@@ -157,10 +174,16 @@ class RethinkDBStore:
     # Seasons
 
     async def end_season(
-        self, board_id: str, season: int | None = None, once: Once | None = None
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """End the present season. Raises `NotFound` or `WrongSeason`."""
-        return await self._boards.end_season(board_id, season, once)
+        async with self._trail.recording(audited, board_id) as record:
+            return await self._boards.end_season(board_id, season, once, record)
 
     async def end_if_due(self, board_id: str) -> bool:
         """End the present season if its time is over."""
@@ -177,15 +200,21 @@ class RethinkDBStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound`, `AlreadyExists`, `OutOfRange` or `Invalid`."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once, board_id))
         player = new.player()
         check_meta(player.meta)
-        submitted = await self._write(board_id, player.id, Create(player), once)
-        return submitted.player
+        async with self._trail.recording(audited, board_id, player.id) as record:
+            done = await self._write(board_id, player.id, Create(player), once, record)
+        return done.player
 
     async def get_player(
         self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
@@ -197,25 +226,47 @@ class RethinkDBStore:
         return player
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._update_player(board_id, player_id, patch, once, record)
+
+    async def _update_player(
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None,
+        record: Record,
+    ) -> Submitted:
         if patch.meta is not UNSET:
             check_meta(patch.meta)
         step = Patch(player_id, patch)
         try:
-            return await self._write(board_id, player_id, step, once)
+            return await self._write(board_id, player_id, step, once, record)
         except NotFound:
             if patch.score is UNSET or not await self._single.mend(
                 board_id, player_id, patch.score
             ):
                 raise
         # Its score was no number, so it was no player.
-        return await self._write(board_id, player_id, step, once)
+        return await self._write(board_id, player_id, step, once, record)
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Raises `NotFound`."""
-        return await self._single.delete(board_id, player_id)
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            player = await self._single.delete(board_id, player_id)
+            record.change(player, None)
+        return player
 
     async def add_score(
         self,
@@ -225,29 +276,49 @@ class RethinkDBStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; writes that wait at the same time go out as one query."""
         step = Submit(addition(player_id, score_of(amount)), create)
-        return await self._write(board_id, player_id, step, once)
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._write(board_id, player_id, step, once, record)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores; those of one player go together, in their order."""
         self._writes.check()
-        results = await submit(self._writes, board_id, submissions, once)
+        async with self._trail.recording(audited, board_id) as record:
+            results = await submit(self._writes, board_id, submissions, once, record)
         if not any(isinstance(result, Submitted) for result in results):
             await self.get_board(board_id)
         return results
 
     async def _write(
-        self, board_id: str, player_id: str, step: Step, once: Once | None
+        self,
+        board_id: str,
+        player_id: str,
+        step: Step,
+        once: Once | None,
+        record: Record | None = None,
     ) -> Submitted:
         self._writes.check()
-        (result,) = await self._writes.start(board_id, player_id, [step], once)
+        write = self._writes.start(board_id, player_id, [step], once)
+        (result,) = await write.answer
         if isinstance(result, StoreError):
             raise result
+        if record is not None and result.changed and not (once is not None and once.replayed):
+            record.change(write.before, result.player)
         return result
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """Entries of the audit trail, the newest first."""
+        return await self._trail.entries(board_id, after, limit)
 
     # Pages
 
@@ -259,9 +330,10 @@ class RethinkDBStore:
         season: int | None = None,
         *,
         backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, or before it. Raises `NotFound`."""
-        return await self._pages.after(board_id, season, place, limit, backwards)
+        return await self._pages.after(board_id, season, place, limit, backwards, until)
 
     async def players_by_id(
         self, board_id: str, ids: Sequence[str], season: int | None = None
@@ -276,6 +348,10 @@ class RethinkDBStore:
     async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
         return await self._pages.at(board_id, season, rank)
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, a page after the other. Raises `NotFound`."""
+        return everyone(self._pages, board_id)
 
     async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Raises `NotFound`."""
@@ -293,7 +369,9 @@ class RethinkDBStore:
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
-        feed = await RethinkDBFeed.open(self._address, self._timeout, self._identity)
+        feed = await RethinkDBFeed.open_at_any(
+            self._servers, self._connection.address, self._timeout, self._identity
+        )
         self._feeds.add(feed)
         return feed
 
@@ -302,6 +380,7 @@ class RethinkDBStore:
         await self._writes.drain()
         await self._deletions.close()
         await self._dropping.close()
+        await self._trail.close()
         for feed in list(self._feeds):
             await feed.close()
         if self._repair is not None:

@@ -23,6 +23,7 @@ from tornado_board.store import (
     WrongSeason,
 )
 from tornado_board.store.rethinkdb import queries
+from tornado_board.store.rethinkdb.audit import Record
 from tornado_board.store.rethinkdb.deletion import Deletions, Run
 from tornado_board.store.rethinkdb.documents import (
     DROPPED,
@@ -80,8 +81,8 @@ class Boards:
             raise no_board(board_id)
         return board_of_season(document, board, season)
 
-    async def create(self, new: NewBoard, once: Once | None) -> Board:
-        """Raises `AlreadyExists` or `Invalid`."""
+    async def create(self, new: NewBoard, once: Once | None, record: Record) -> Board:
+        """Raises `AlreadyExists` or `Invalid`. `record` is told of the change."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once))
         board = _made(new)
@@ -93,6 +94,8 @@ class Boards:
             queries.create_board(document=document), write=True, last_step=True
         )
         if result["inserted"]:
+            record.board_id = board.id
+            record.change(None, board)
             return board
         if not result["first_error"].startswith("Duplicate primary key"):
             raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
@@ -108,8 +111,10 @@ class Boards:
             return board_in(entry, board.id)
         raise AlreadyExists(f"there is a board {board.id!r} already")
 
-    async def update(self, board_id: str, patch: BoardPatch, once: Once | None) -> Board:
-        """Raises `NotFound`, `HasPlayers` or `Invalid`."""
+    async def update(
+        self, board_id: str, patch: BoardPatch, once: Once | None, record: Record
+    ) -> Board:
+        """Raises `NotFound`, `HasPlayers` or `Invalid`. `record` is told of the change."""
         by = new_id()
         if patch.meta is not UNSET:
             check_meta(patch.meta)
@@ -131,13 +136,17 @@ class Boards:
             if is_same(new, old):
                 return board
             if changed.ordering == board.ordering:
-                if await self._swap(old, new):
-                    return changed
-            elif await self._reorder(old, new, by, board.partition):
+                is_done = await self._swap(old, new)
+            else:
+                is_done = await self._reorder(old, new, by, board.partition)
+            if is_done:
+                record.change(board, changed)
                 return changed
         raise _always_others(board_id)
 
-    async def end_season(self, board_id: str, season: int | None, once: Once | None) -> Board:
+    async def end_season(
+        self, board_id: str, season: int | None, once: Once | None, record: Record
+    ) -> Board:
         """See `Store.end_season`."""
         for _ in range(_ATTEMPTS):
             old: Document | None = await self._run(queries.get_board(board=board_id))
@@ -160,6 +169,7 @@ class Boards:
             season = board.number
             ended = await self._swap_season(old, board, once)
             if ended is not None:
+                record.change(board, ended)
                 return ended
         raise _always_others(board_id)
 

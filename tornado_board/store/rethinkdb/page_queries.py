@@ -21,11 +21,11 @@ from tornado_board.store.rethinkdb.documents import (
     PLAYER_FIELDS,
     PLAYERS,
     counting,
-    is_player_of,
     or_zero,
 )
 from tornado_board.store.rethinkdb.queries import prepared
 from tornado_board.store.rethinkdb.reading import with_board
+from tornado_board.store.rethinkdb.spans import with_shadows
 from tornado_board.store.rethinkdb.standing import (
     STANDING,
     UNRANKED,
@@ -99,16 +99,7 @@ def _rows(selection: Any) -> Any:
 
 
 def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
-    players = r.table(PLAYERS)
-
-    def with_shadows(page: Any) -> Any:
-        qualified = page.filter(lambda player: player["id"].match("/").ne(None))
-        plain = qualified.map(lambda player: player["id"].split("/", 1).nth(1))
-        shadows = players.get_all(r.args(plain)).filter(lambda d: is_player_of(p["partition"], d))
-        ids = shadows.map(lambda player: player["id"]).coerce_to("array")
-        return with_board(p, {"players": page, "shadows": ids})
-
-    return read(p, backwards).do(with_shadows)
+    return with_shadows(p, read(p, backwards))
 
 
 #: By the board's order, and whether it goes backwards: the first `limit` of the ranked documents of

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
-from tornado_board.models import Board, Player, Ranking
+from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.store import Place, Scores
 from tornado_board.store.rethinkdb import page_queries
 from tornado_board.store.rethinkdb.connection import Connection
@@ -18,7 +18,8 @@ from tornado_board.store.rethinkdb.documents import (
     qualified,
     score_in,
 )
-from tornado_board.store.rethinkdb.reading import Reading
+from tornado_board.store.rethinkdb.reading import Reading, parameters
+from tornado_board.store.rethinkdb.spans import Span, counting_in, held_in
 from tornado_board.store.rethinkdb.turns import Turns
 
 #: Documents that a page reads at first beyond those that it shows, to make up for some that do not
@@ -51,9 +52,22 @@ class Pages:
         return Ranking(board, players)
 
     async def after(
-        self, board_id: str, season: int | None, place: Place | None, limit: int, backwards: bool
+        self,
+        board_id: str,
+        season: int | None,
+        place: Place | None,
+        limit: int,
+        backwards: bool,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """See `Store.players_after`."""
+        if until is not None and not (place is None and backwards):
+            assumed = self._reading.assumed(board_id, season)
+            span = Span(assumed, season, place, until, limit, backwards)
+            found = await self._run(span.query())
+            board = self._reading.seen(board_id, season, found)
+            if (in_range := span.players(board, found)) is not None:
+                return in_range
         _, players = await self._read(board_id, season, place, limit, backwards)
         return players
 
@@ -73,7 +87,7 @@ class Pages:
             size = wanted - len(players) + _SPARE
             query = page_queries.PAGES[assumed.order, backwards]
             start = None if place is None else [place.score, place.reached_at, place.id]
-            found = await self._run(query(**_of(assumed, season), place=start, limit=size))
+            found = await self._run(query(**parameters(assumed, season), place=start, limit=size))
             board = self._reading.seen(board_id, season, found)
             if (board.partition, board.order) != (assumed.partition, assumed.order):
                 players.clear()  # it was not known, or changed
@@ -83,19 +97,10 @@ class Pages:
                 wanted, with_top = depth, False
                 if len(found["players"]) >= size:
                     continue
-            shadows = set(found["shadows"])
-            rows = {document["id"]: document for document in found["players"]}
-            held = [
-                (one[1], document["id"])
-                for document in rows.values()
-                if (one := player_of(document)) is not None
-            ]
-            held.sort(key=lambda one: board.ordering.key(one[0]), reverse=backwards)
+            held = held_in(found, board, backwards)
             del held[size:]
-            players += [
-                player for player, key in held if key == player.id or player.id not in shadows
-            ]
-            if len(players) >= wanted or len(rows) < size or not held:
+            players += counting_in(held, found)
+            if len(players) >= wanted or len(found["players"]) < size or not held:
                 return board, players[:wanted]
             # Others have written many documents that do not count.
             last = held[-1][0]
@@ -107,7 +112,7 @@ class Pages:
             board_id,
             season,
             lambda board: page_queries.get_player(
-                **_of(board, season),
+                **parameters(board, season),
                 plain=player_id,
                 qualified=qualified(board.partition, player_id),
             ),
@@ -142,7 +147,7 @@ class Pages:
 
         def query(board: Board) -> Any:
             keys = {key for one in ids for key in (one, qualified(board.partition, one))}
-            return page_queries.by_keys(**_of(board, season), keys=sorted(keys))
+            return page_queries.by_keys(**parameters(board, season), keys=sorted(keys))
 
         board, found = await self._reading.read(board_id, season, query)
         partition = board.partition
@@ -163,7 +168,7 @@ class Pages:
             board, found = await self._reading.read(
                 board_id,
                 season,
-                lambda board: page_queries.scores_at(**_of(board, season), skip=skipped),
+                lambda board: page_queries.scores_at(**parameters(board, season), skip=skipped),
             )
         scores = [score_in(document) for document in found["players"]][: 1 if rank < 2 else 2]
         if not scores or scores[0] is None or (rank > 1 and len(scores) < 2):
@@ -179,7 +184,7 @@ class Pages:
         """See `Store.count`."""
         async with self._turns.turn(board_id):
             _, found = await self._reading.read(
-                board_id, season, lambda board: page_queries.count(**_of(board, season))
+                board_id, season, lambda board: page_queries.count(**parameters(board, season))
             )
         return int(found["count"])
 
@@ -189,7 +194,7 @@ class Pages:
             _, found = await self._reading.read(
                 board_id,
                 season,
-                lambda board: page_queries.count_better(**_of(board, season), score=score),
+                lambda board: page_queries.count_better(**parameters(board, season), score=score),
             )
         return int(found["count"]) + 1
 
@@ -197,7 +202,7 @@ class Pages:
         """See `Store.scores`. It sends the documents as they are: to make something less of them
         would take RethinkDB longer than to send them."""
         board, _ = await self._reading.read(
-            board_id, season, lambda board: page_queries.get_board(**_of(board, season))
+            board_id, season, lambda board: page_queries.get_board(**parameters(board, season))
         )
         pieces = self._connection.stream(
             page_queries.all_players(partition=board.partition),
@@ -216,17 +221,7 @@ class Pages:
 
 
 def _hidden_of(board: Board, after: str, limit: int) -> Any:
-    return page_queries.hidden(**_of(board, None), after=after, limit=limit)
-
-
-def _of(board: Board, season: int | None) -> dict[str, Any]:
-    """The parameters of a query about a season of `board`, which was asked for as `season`."""
-    return {
-        "board": board.id,
-        "season": season,
-        "partition": board.partition,
-        "ascending": board.order == "asc",
-    }
+    return page_queries.hidden(**parameters(board, None), after=after, limit=limit)
 
 
 #: Behind every time, for a place behind all with a score.

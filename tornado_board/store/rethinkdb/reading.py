@@ -72,6 +72,16 @@ class Reading:
         return board_of_season(document, board, season)
 
 
+def parameters(board: Board, season: int | None) -> dict[str, Any]:
+    """The parameters of a query about a season of `board`, which was asked for as `season`."""
+    return {
+        "board": board.id,
+        "season": season,
+        "partition": board.partition,
+        "ascending": board.order == "asc",
+    }
+
+
 def with_board(p: Any, found: dict[str, Any]) -> dict[str, Any]:
     """What a query gives, in ReQL: what it `found`; of the ``board`` what `board_of` and
     `board_of_season` have to know, or null; and its ``rules``."""

@@ -58,6 +58,8 @@ class Write:
     queued: bool = False
     #: The partition before which the seasons that are over were looked through for its key.
     looked_back: str = ""
+    #: The player before it, once it is answered; ``None`` where there was none.
+    before: Player | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -160,6 +162,7 @@ class Run:
         """What each of the writes does, the first of them to `player`; and what becomes of it."""
         found = []
         for write in self.writes:
+            write.before = player
             results, player = carried_out(write.steps, self.board_id, self.rules, player, self.now)
             found.append(results)
         return found, player

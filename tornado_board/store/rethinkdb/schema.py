@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from rethinkdb.errors import ReqlOpFailedError, ReqlPermissionError
@@ -17,7 +17,8 @@ from tornado_board.store import (
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import queries
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import r
+from tornado_board.store.rethinkdb.audit import OF_BOARD, TRAIL, index_key
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
@@ -47,8 +48,11 @@ _LOCK_PATIENCE = 30.0
 _TABLES = (BOARDS, PLAYERS)
 
 
-async def prepare(connection: Connection, address: Address, deadline: float) -> None:
-    """Make the database ready to serve. Several processes may do so at once.
+async def prepare(
+    connection: Connection, database: str, deadline: float, *, audit: bool = False
+) -> None:
+    """Make `database` ready to serve. Several processes may do so at once. `audit`: with the
+    table of the audit trail.
 
     A server that was just started answers before its tables can be used, and so does one in whose
     cluster an election is held: whatever fails is tried again until `deadline`, a time of the
@@ -58,9 +62,12 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
     complained = is_empty = False
     while True:
         try:
-            await _make_missing(connection, address)
+            await _make_missing(connection, database, (*_TABLES, TRAIL) if audit else _TABLES)
             await connection.run(queries.heartbeat())
-            await make_indexes(connection)
+            await make_index(connection)
+            await make_index(connection, BOARDS, ENDING, ending_key)
+            if audit:
+                await make_index(connection, TRAIL, OF_BOARD, index_key)
             # What was found empty once is filled, though an attempt stopped half-way.
             is_empty = is_empty or await _is_empty(connection)
             if is_empty:
@@ -76,21 +83,23 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
         await asyncio.sleep(_POLL)
 
 
-async def _make_missing(connection: Connection, address: Address) -> None:
-    if await _missing(connection, address.database):
-        async with _setup_lock(connection, address.database):
-            for name, create in await _missing(connection, address.database):
+async def _make_missing(connection: Connection, database: str, tables: Sequence[str]) -> None:
+    if await _missing(connection, database, tables):
+        async with _setup_lock(connection, database):
+            for name, create in await _missing(connection, database, tables):
                 await connection.run(create)
-                logger.info("made %s in RethinkDB at %s", name, address)
+                logger.info("made %s in RethinkDB at %s", name, connection.address)
 
 
-async def _missing(connection: Connection, database: str) -> list[tuple[str, Any]]:
-    """What is not there of the database and its tables: names, and terms that make them."""
+async def _missing(
+    connection: Connection, database: str, tables: Sequence[str]
+) -> list[tuple[str, Any]]:
+    """What is not there of the database and its `tables`: names, and terms that make them."""
     if database in await connection.run(r.db_list()):
         there = await connection.run(r.table_list())
-        return [(name, r.table_create(name)) for name in _TABLES if name not in there]
-    tables = [(name, r.table_create(name)) for name in _TABLES]
-    return [(database, r.db_create(database)), *tables]
+        return [(name, r.table_create(name)) for name in tables if name not in there]
+    missing = [(name, r.table_create(name)) for name in tables]
+    return [(database, r.db_create(database)), *missing]
 
 
 @contextlib.asynccontextmanager
@@ -124,47 +133,39 @@ async def _setup_lock(connection: Connection, database: str) -> AsyncIterator[No
             await connection.run(r.db_drop(name))
 
 
-async def make_indexes(connection: Connection) -> None:
-    """Make the indexes where they are missing, and wait until they can be used."""
-    await make_index(connection)
-    await _make_index(connection, BOARDS, ENDING, ending_key)
-
-
-async def make_index(connection: Connection) -> None:
-    """Make the index `STANDING` where it is missing, and wait until it can be used."""
-    await _make_index(connection, PLAYERS, STANDING, standing_key, EARLIER_STANDINGS)
-
-
-async def _make_index(
-    connection: Connection, table: str, name: str, key: Any, before: Sequence[str] = ()
+async def make_index(
+    connection: Connection,
+    name: str = PLAYERS,
+    index: str = STANDING,
+    key: Callable[[Any], Any] = standing_key,
 ) -> None:
-    """`before` are the names that it had in earlier versions."""
-    documents = r.table(table)
-    indexes = await connection.run(documents.index_list())
-    if name not in indexes:
-        for earlier in before:
+    """Make the index of the table `name` where it is missing, and wait until it can be used."""
+    table = r.table(name)
+    indexes = await connection.run(table.index_list())
+    if index not in indexes:
+        for earlier in EARLIER_STANDINGS if index == STANDING else ():
             if earlier in indexes:
                 logger.info(
                     "the index %s of the table %s is of an earlier version; drop it when no "
                     "process of that version runs any more",
-                    *(earlier, table),
+                    *(earlier, name),
                 )
         try:
-            await connection.run(documents.index_create(name, key))
-            logger.info("made the index %s of the table %s", name, table)
+            await connection.run(table.index_create(index, key))
+            logger.info("made the index %s of the table %s", index, name)
         except StoreUnavailable:  # perhaps another process was faster
-            if name not in await connection.run(documents.index_list()):
+            if index not in await connection.run(table.index_list()):
                 raise
     loop = asyncio.get_running_loop()
     report = loop.time() + _REPORT
     while True:
-        (status,) = await connection.run(documents.index_status(name))
+        (status,) = await connection.run(table.index_status(index))
         if status["ready"]:
             return
         if loop.time() >= report:
             report = loop.time() + _REPORT
             done = 100 * status.get("progress", 0)
-            logger.info("index %s of the table %s: %.0f%% built", name, table, done)
+            logger.info("index %s of the table %s: %.0f%% built", index, name, done)
         await asyncio.sleep(_POLL)
 
 

@@ -89,10 +89,10 @@ class Writes:
 
     def start(
         self, board_id: str, player_id: str, steps: Sequence[Step], once: Once | None = None
-    ) -> asyncio.Future[Results]:
-        """Begin to carry out `steps` of one player, in one go; what each of them did.
+    ) -> Write:
+        """Begin to carry out `steps` of one player, in one go; what each of them did is its answer.
 
-        Call `check` before. The result raises `StoreError` where nothing of it was done, or nobody
+        Call `check` before. The answer raises `StoreError` where nothing of it was done, or nobody
         knows.
         """
         place = self._rules.get(board_id).board.partition, player_id
@@ -113,7 +113,7 @@ class Writes:
             self._send_soon()
         else:
             self._put(write)
-        return write.answer
+        return write
 
     async def drain(self) -> None:
         """Wait until nothing is under way or waiting."""

@@ -8,15 +8,22 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Sequence,
+)
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
+from tornado_board.sqlite.files import shown_path
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
@@ -30,7 +37,9 @@ from tornado_board.store import (
     Submitted,
     scoring,
 )
+from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.sqlite import (
+    audit,
     ended,
     outcomes,
     pages,
@@ -39,7 +48,9 @@ from tornado_board.store.sqlite import (
     submissions,
     writes,
 )
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
+from tornado_board.store.sqlite.everyone import everyone
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
@@ -55,19 +66,21 @@ class SQLiteStore:
 
     shared = False
 
-    def __init__(self, database: Database, waiting_writes: int) -> None:
+    def __init__(self, database: Database, waiting_writes: int, audited: int) -> None:
+        """`audited` is how many entries of the audit trail are kept."""
         self._database = database
         self._waiting_writes = waiting_writes
+        self._trail = Trail(audited)
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
         self._written = Written()
         self._bulk = Bulk(self._write_slice)
-        self._submit = partial(submissions.submit_slices, written=self._written)
-        self._add = partial(submissions.add, written=self._written)
+        self._submit = partial(submissions.submit_slices, written=self._written, trail=self._trail)
+        self._add = partial(submissions.add, written=self._written, trail=self._trail)
         self._tasks = Tasks()
         self._closed = False
-        self.description = f"SQLite, {_shown(database.path)}"
+        self.description = f"SQLite, {shown_path(database.path)}"
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> SQLiteStore:
@@ -79,7 +92,7 @@ class SQLiteStore:
             database = Database.open(url)
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-        store = cls(database, settings.waiting_writes)
+        store = cls(database, settings.waiting_writes, settings.audit)
         try:
             await database.watch(store._guard, store._changed)
         except DatabaseUnavailable as error:
@@ -127,13 +140,16 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         board = writes.made_board(new)
 
         def work(c: sqlite3.Connection) -> Board:
             writes.check_board(board)
             if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
+            self._trail.note(c, audited, board.id, None, None, board)
             return board
 
         return await self._write(work, once, outcomes.BOARD)
@@ -141,8 +157,10 @@ class SQLiteStore:
     async def get_board(self, board_id: str, season: int | None = None) -> Board:
         return await self._read(lambda c: rows.board_in(c, board_id, season), share=board_id)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         def work(c: sqlite3.Connection) -> None:
+            if audited is not None:
+                self._trail.note(c, audited, board_id, None, rows.board(c, board_id), None)
             if c.execute("DELETE FROM boards WHERE id = ?", (board_id,)).rowcount == 0:
                 raise NotFound(f"there is no board {board_id!r}")
 
@@ -150,11 +168,20 @@ class SQLiteStore:
         self._sweeper.wake()
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
-        return await self._write(
-            lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
-        )
+        def work(c: sqlite3.Connection) -> Board:
+            before = None if audited is None else ended.board(c, board_id)
+            board = writes.patch_board(c, board_id, patch)
+            self._trail.note(c, audited, board_id, None, before, board)
+            return board
+
+        return await self._write(work, once, outcomes.BOARD)
 
     async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
@@ -168,11 +195,20 @@ class SQLiteStore:
     # Seasons
 
     async def end_season(
-        self, board_id: str, season: int | None = None, once: Once | None = None
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
-        board = await self._write(
-            lambda c: ended.end_by_hand(c, board_id, season), once, outcomes.BOARD
-        )
+        def work(c: sqlite3.Connection) -> Board:
+            before = None if audited is None else ended.board(c, board_id)
+            board = ended.end_by_hand(c, board_id, season)
+            self._trail.note(c, audited, board_id, None, before, board)
+            return board
+
+        board = await self._write(work, once, outcomes.BOARD)
         self._sweeper.wake()
         return board
 
@@ -195,7 +231,12 @@ class SQLiteStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
             board = ended.board(c, board_id)
@@ -204,6 +245,7 @@ class SQLiteStore:
             scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
                 raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
+            self._trail.note(c, audited, board_id, player.id, None, player)
             return player
 
         return await self._write(work, once, outcomes.PLAYER)
@@ -220,15 +262,33 @@ class SQLiteStore:
         return await self._read(work, share=board_id)
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         def work(c: sqlite3.Connection) -> Submitted:
-            return writes.patch_player(c, board_id, player_id, patch)
+            before = None
+            if audited is not None:
+                before = rows.player(c, ended.board(c, board_id), player_id)
+            done = writes.patch_player(c, board_id, player_id, patch)
+            self._trail.note(c, audited, board_id, player_id, before, done.player)
+            return done
 
         return await self._write(work, once, outcomes.SUBMITTED)
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
-        return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            player = writes.delete_player(c, board_id, player_id)
+            self._trail.note(c, audited, board_id, player_id, player, None)
+            return player
+
+        return await self._write(work)
 
     async def add_score(
         self,
@@ -238,14 +298,25 @@ class SQLiteStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
-        addition = submissions.Addition(board_id, player_id, amount, create, once)
+        addition = submissions.Addition(board_id, player_id, amount, create, once, audited)
         return await self._settled(self._database.write_one_of, self._add, addition)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
-        return await self._bulk.submit(board_id, submissions, once)
+        return await self._bulk.submit(board_id, submissions, once, audited)
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        return await self._read(
+            lambda c: audit.entries(c, board_id, after, limit), share=board_id or ""
+        )
 
     # Pages
 
@@ -257,6 +328,7 @@ class SQLiteStore:
         season: int | None = None,
         *,
         backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
             board = rows.board_in(c, board_id, season)
@@ -285,6 +357,9 @@ class SQLiteStore:
             lambda c: pages.player_at(c, rows.board_in(c, board_id, season), rank),
             ("at", season, rank),
         )
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        return everyone(self._database, board_id)
 
     # Counts and ranks: they count players, of whom there may be a million
 
@@ -390,11 +465,3 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _shown(path: Path) -> str:
-    """`path` as a person would write it: from the working folder where it lies in there."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

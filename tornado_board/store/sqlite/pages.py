@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tornado_board.models import SCORE_LIMIT, Board, Number, Player
 from tornado_board.store import Place, Scores
@@ -24,7 +24,7 @@ _SINCE = (
 )
 
 #: Scores that one read has: some milliseconds.
-SCORES_AT_ONCE = 5_000
+_SCORES_AT_ONCE = 5_000
 
 #: Later than any time.
 _LAST_TIME = 2**63 - 1
@@ -107,6 +107,14 @@ def players_after(
     return _players(c, _PAGE[key], values, board.number)
 
 
+def everyone(c: sqlite3.Connection, board: Board, size: int) -> Iterator[list[Player]]:
+    """All players, best first, `size` rows at a time."""
+    partition, number = board.partition, board.number
+    found = c.execute(_END[_BEHIND, is_entombed(c, partition)], (partition, -1))
+    while some := found.fetchmany(size):
+        yield [there for row in some if (there := rows.player_of(row, number)) is not None]
+
+
 def has_players(c: sqlite3.Connection, board: Board) -> bool:
     """Whether the board has any, hidden or not."""
     return bool(players_after(c, board, None, 1) or hidden_players(c, board, "", 1))
@@ -158,10 +166,10 @@ def piece_of_scores(
 
     Raises `NotFound` or `SeasonGone`.
     """
-    found = scores(c, rows.board_in(c, board_id, season), after, SCORES_AT_ONCE)
-    ids, some = zip(*found, strict=True) if found else ((), ())
-    last = ids[-1] if len(ids) == SCORES_AT_ONCE else None
-    return last, Scores(ids, some, schema.version(c))
+    found = scores(c, rows.board_in(c, board_id, season), after, _SCORES_AT_ONCE)
+    ids, numbers = zip(*found, strict=True) if found else ((), ())
+    last = ids[-1] if len(ids) == _SCORES_AT_ONCE else None
+    return last, Scores(ids, numbers, schema.version(c))
 
 
 def is_entombed(c: sqlite3.Connection, partition: str) -> bool:

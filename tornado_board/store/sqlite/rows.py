@@ -124,7 +124,7 @@ def players(c: sqlite3.Connection, partition: str, ids: Collection[str]) -> Iter
         del waiting[:count]
         # The same one again does no harm.
         part += part[-1:] * (count - len(part))
-        for row in c.execute(_PLAYERS[count], (partition, *part)):
+        for row in c.execute(_PLAYERS[count], (partition, *part)).fetchall():
             if (there := player_of(row, number)) is not None:
                 yield there
 

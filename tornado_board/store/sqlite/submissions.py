@@ -10,7 +10,9 @@ from typing import NamedTuple
 from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
+from tornado_board.store.audit import Audited, summary_of
 from tornado_board.store.sqlite import ended, outcomes, rows, writes
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.written import Written
 
@@ -21,43 +23,80 @@ class Slice(NamedTuple):
     board_id: str
     submissions: Sequence[Submission]
     once: Once | None
+    audited: Audited | None = None
 
 
 def submit_slices(
-    c: sqlite3.Connection, slices: Sequence[Slice], written: Written
+    c: sqlite3.Connection, slices: Sequence[Slice], written: Written, trail: Trail
 ) -> list[Results | StoreError]:
     """What became of each: its results, or why it was not carried out."""
-    results: list[Results | StoreError] = []
-    for board_id, submissions, key in slices:
-        work = partial(submit, c, board_id, submissions, written)
-        try:
-            results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
-        except StoreError as refused:
-            results.append(refused)
-    return results
+    results: dict[int, Results | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, part in enumerate(slices):
+        by_board.setdefault(part.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        of_board = {number: slices[number] for number in numbers}
+        _submit(c, board_id, of_board, results, written, trail)
+    return [results[number] for number in range(len(slices))]
 
 
-def submit(
-    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission], written: Written
-) -> list[Submitted | StoreError]:
-    """What became of each. Raises `NotFound` (the board)."""
-    board = ended.board(c, board_id)
-    ids = {submission.id for submission in submissions}
-    there = {player.id: player for player in rows.players(c, board.partition, ids)}
-    after = dict(there)
+def _submit(
+    c: sqlite3.Connection,
+    board_id: str,
+    slices: dict[int, Slice],
+    results: dict[int, Results | StoreError],
+    written: Written,
+    trail: Trail,
+) -> None:
+    """Carry out those of one board: each player is read once, and written once."""
     now = ended.now()
-    results: list[Submitted | StoreError] = []
-    for submission in submissions:
+    found = ended.find_board(c, board_id)
+    there: dict[str, Player] = {}
+    if found is not None:
+        ids = {submission.id for part in slices.values() for submission in part.submissions}
+        there = {player.id: player for player in rows.players(c, found.partition, ids)}
+    after = dict(there)
+
+    def work(part: Slice) -> Results:
+        if found is None:
+            raise rows.no_board(board_id)
+        before = None if part.audited is None else dict(after)
+        outcomes: Results = []
+        for submission in part.submissions:
+            try:
+                done = _submitted(found, after.get(submission.id), submission, now)
+            except StoreError as refused:
+                outcomes.append(refused)
+            else:
+                if done.changed:
+                    after[submission.id] = done.player
+                outcomes.append(done)
+        if before is not None:
+            _note(c, part, before, outcomes, trail)
+        return outcomes
+
+    for number, part in slices.items():
+        do = partial(work, part)
         try:
-            done = _submitted(board, after.get(submission.id), submission, now)
+            key = part.once
+            results[number] = do() if key is None else outcomes.once(c, key, outcomes.RESULTS, do)
         except StoreError as refused:
-            results.append(refused)
-        else:
-            if done.changed:
-                after[submission.id] = done.player
-            results.append(done)
-    _store(c, board, there, after, written)
-    return results
+            results[number] = refused
+    if found is not None:
+        _store(c, found, there, after, written)
+
+
+def _note(
+    c: sqlite3.Connection, part: Slice, before: dict[str, Player], results: Results, trail: Trail
+) -> None:
+    """Have an entry in the audit trail: of one submission, or a summary of many. `before` has the
+    players as they were."""
+    done = [result for result in results if isinstance(result, Submitted) and result.changed]
+    if done and len(part.submissions) == 1:
+        player = done[0].player
+        trail.note(c, part.audited, part.board_id, player.id, before.get(player.id), player)
+    elif done:
+        trail.note_many(c, part.audited, part.board_id, summary_of(results))
 
 
 class Addition(NamedTuple):
@@ -68,10 +107,11 @@ class Addition(NamedTuple):
     amount: Number
     create: bool
     once: Once | None
+    audited: Audited | None = None
 
 
 def add(
-    c: sqlite3.Connection, additions: Sequence[Addition], written: Written
+    c: sqlite3.Connection, additions: Sequence[Addition], written: Written, trail: Trail
 ) -> list[Submitted | StoreError]:
     """What became of each."""
     results: dict[int, Submitted | StoreError] = {}
@@ -80,7 +120,7 @@ def add(
         by_board.setdefault(addition.board_id, []).append(number)
     for board_id, numbers in by_board.items():
         of_board = {number: additions[number] for number in numbers}
-        _add(c, board_id, of_board, results, written)
+        _add(c, board_id, of_board, results, written, trail)
     return [results[number] for number in range(len(additions))]
 
 
@@ -90,6 +130,7 @@ def _add(
     additions: dict[int, Addition],
     results: dict[int, Submitted | StoreError],
     written: Written,
+    trail: Trail,
 ) -> None:
     """Carry out those of one board."""
     now = ended.now()
@@ -110,6 +151,7 @@ def _add(
         done = _submitted(found, before, scoring.addition(player_id, addition.amount), now)
         if done.changed:
             after[player_id] = done.player
+            trail.note(c, addition.audited, board_id, player_id, before, done.player)
         return done
 
     for number, addition in additions.items():
@@ -159,4 +201,4 @@ def _store(
             writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
-    written.end(c, board.partition, others)
+    written.end(c, board.partition, others, there)
