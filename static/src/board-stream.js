@@ -47,6 +47,8 @@ const BOARD = {
 /**
  * Dispatches
  * - `update`: `event.detail` is `{id, board}`, the board as it stands after event `id`;
+ * - `season`: `event.detail` is the final board of a season that is over; the new one's `update`
+ *   follows;
  * - `reset`: `event.detail` is `{reason}`: events were missed for good; the board follows;
  * - `state`: `stream.state` has changed.
  */
