@@ -61,7 +61,7 @@ def reset(season: Season, past: list[PastSeason], now: int, order: str, ties: st
     nobody could play are not invented.
     """
     is_due = season.is_due(now)
-    ended = season.ends if is_due and season.ends is not None else max(now, season.started)
+    ended = max(season.started, season.ends if is_due and season.ends is not None else now)
     started, ends = ended, None
     if season.every is not None:
         try:

@@ -57,7 +57,5 @@ class SeasonsHandler(WholeBoardHandler):
     async def post(self, board_id: str) -> None:
         """End the present season, and begin the next one."""
         wanted = self.body(SeasonEnd, empty=True).season
-        board = await self.store.end_season(
-            board_id, wanted, self.once, audited=self.audited
-        )
+        board = await self.store.end_season(board_id, wanted, self.once, audited=self.audited)
         await self.send_whole(board, self.ranks.count(board.partition))

@@ -109,7 +109,9 @@ class Preparing:
             queries.get_board(board=write.board_id)
         )
         oldest = oldest_at(_now())
-        past = [one for one in past_of(document or {}) if one.ended > oldest][-_MOST_SEASONS:]
+        *before, last = past_of(document or {})[-_MOST_SEASONS:] or (None,)
+        # The last one in any case: another program may have said when it ended.
+        past = [one for one in (*before, last) if one and (one is last or one.ended > oldest)]
         partitions = [partition_of(write.board_id, one.number) for one in past]
         if not partitions:
             return []
