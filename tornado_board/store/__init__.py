@@ -11,61 +11,60 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-import msgspec
-
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
-from tornado_board.seasons import PastSeason
 from tornado_board.store.audit import Audited, AuditEntry
+from tornado_board.store.errors import (
+    AlreadyExists as AlreadyExists,
+)
+from tornado_board.store.errors import (
+    HasPlayers as HasPlayers,
+)
+from tornado_board.store.errors import (
+    Invalid as Invalid,
+)
+from tornado_board.store.errors import (
+    KeyReused as KeyReused,
+)
+from tornado_board.store.errors import (
+    NotFound as NotFound,
+)
+from tornado_board.store.errors import (
+    OutcomeUnknown as OutcomeUnknown,
+)
+from tornado_board.store.errors import (
+    OutOfRange as OutOfRange,
+)
+from tornado_board.store.errors import (
+    SeasonGone as SeasonGone,
+)
+from tornado_board.store.errors import (
+    StoreError as StoreError,
+)
+from tornado_board.store.errors import (
+    StoreUnavailable as StoreUnavailable,
+)
+from tornado_board.store.errors import (
+    WrongSeason as WrongSeason,
+)
+from tornado_board.store.results import (
+    Place as Place,
+)
+from tornado_board.store.results import (
+    Scores as Scores,
+)
+from tornado_board.store.results import (
+    Seasons as Seasons,
+)
+from tornado_board.store.results import (
+    Submitted as Submitted,
+)
+from tornado_board.store.results import (
+    no_season as no_season,
+)
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
-
-
-class StoreError(Exception):
-    """What a store answers instead of a result. `str(error)` is fit to be shown to a client."""
-
-
-class NotFound(StoreError):
-    """There is no such board, or no such player on it."""
-
-
-class AlreadyExists(StoreError):
-    """The id is taken."""
-
-
-class HasPlayers(StoreError):
-    """The board's order can't be changed while it has players; nothing was changed."""
-
-
-class WrongSeason(StoreError):
-    """The board is in another season than the one that was named, or has none; nothing was
-    changed."""
-
-
-class SeasonGone(StoreError):
-    """The season is over, and no longer kept."""
-
-
-class OutOfRange(StoreError):
-    """The score would leave ±2^53 or the board's bounds; nothing was changed."""
-
-
-class Invalid(StoreError):
-    """What was there and the change don't go together: a minimum above the maximum, say, or a
-    ``meta`` that would be too long. Nothing was changed."""
-
-
-class KeyReused(StoreError):
-    """The idempotency key was used for another request; nothing was changed."""
-
-
-class StoreUnavailable(StoreError):
-    """The store can't be reached or is overloaded; nothing was changed. Trying again may help."""
-
-
-class OutcomeUnknown(StoreError):
-    """The store was lost while it carried out a write, which may have been applied or not."""
 
 
 @dataclass
@@ -89,54 +88,6 @@ class Once:
 
     #: Seconds that an outcome is kept.
     KEPT: ClassVar[float] = 24 * 3600.0
-
-
-class Submitted(msgspec.Struct, frozen=True, gc=False):
-    """What a submission did, or an addition."""
-
-    #: As it stands after this very submission.
-    player: Player
-    #: The score before; ``None`` if the player was made.
-    previous: Number | None
-    #: Whether anything was changed: the score, the name, ``meta``, or whether it is hidden.
-    changed: bool
-    #: Whether the player was hidden before.
-    was_hidden: bool = False
-
-
-def no_season(board: Board, number: int) -> StoreError:
-    """Why there is no season with this number to be read, of a board with its present season."""
-    if number < board.number:
-        return SeasonGone(f"season {number} of board {board.id!r} is over and no longer kept")
-    present = f"its season is {board.number}" if board.season else "it has no seasons"
-    return NotFound(f"there is no season {number} of board {board.id!r}; {present}")
-
-
-class Seasons(msgspec.Struct, frozen=True):
-    """A board with its present season, and some of its seasons that are over, by their numbers."""
-
-    board: Board
-    past: Sequence[PastSeason]
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a player stands, or stood: enough to go on from there, whatever changed since."""
-
-    score: Number
-    reached_at: int
-    id: str
-
-
-class Scores(msgspec.Struct, frozen=True):
-    """A piece of a board's scores: ids of players and, at the same positions, their scores.
-
-    `version`: as `Ranking.version`; changes that are not newer are in there. 0 where the store has
-    no such order.
-    """
-
-    ids: Sequence[str]
-    scores: Sequence[Number]
-    version: int = 0
 
 
 class FeedLost(Exception):

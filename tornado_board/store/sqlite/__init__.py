@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
-    Hashable,
     Sequence,
 )
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
-from tornado_board.models import Board, Number, Player, Ranking
+from tornado_board.models import Board, Number, Player
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 from tornado_board.sqlite.files import shown_path
@@ -29,30 +26,24 @@ from tornado_board.store import (
     NotFound,
     Once,
     OutcomeUnknown,
-    Place,
-    Scores,
-    Seasons,
     StoreError,
     StoreUnavailable,
     Submitted,
     scoring,
 )
-from tornado_board.store.audit import Audited, AuditEntry
+from tornado_board.store.audit import Audited
 from tornado_board.store.sqlite import (
-    audit,
     ended,
     outcomes,
-    pages,
     rows,
-    schema,
     submissions,
     writes,
 )
 from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
-from tornado_board.store.sqlite.everyone import everyone
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
+from tornado_board.store.sqlite.reads import Reads
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.store.sqlite.written import Written
 from tornado_board.tasks import Tasks
@@ -61,14 +52,14 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class SQLiteStore:
+class SQLiteStore(Reads):
     """The `Store` in an SQLite file."""
 
     shared = False
 
     def __init__(self, database: Database, waiting_writes: int, audited: int) -> None:
         """`audited` is how many entries of the audit trail are kept."""
-        self._database = database
+        super().__init__(database)
         self._waiting_writes = waiting_writes
         self._trail = Trail(audited)
         self._guard = EpochGuard(database.path)
@@ -129,17 +120,6 @@ class SQLiteStore:
 
     # Boards
 
-    async def list_boards(self, limit: int, after: str = "") -> list[Board]:
-        def work(c: sqlite3.Connection) -> list[Board]:
-            found = c.execute(
-                f"SELECT {rows.BOARD_COLUMNS} FROM boards b WHERE b.id > ?"
-                f" AND {schema.is_id('b.id')} ORDER BY b.id LIMIT ?",
-                (after, limit),
-            )
-            return [board for row in found if (board := rows.board_of(row)) is not None]
-
-        return await self._read(work)
-
     async def create_board(
         self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
     ) -> Board:
@@ -153,9 +133,6 @@ class SQLiteStore:
             return board
 
         return await self._write(work, once, outcomes.BOARD)
-
-    async def get_board(self, board_id: str, season: int | None = None) -> Board:
-        return await self._read(lambda c: rows.board_in(c, board_id, season), share=board_id)
 
     async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         def work(c: sqlite3.Connection) -> None:
@@ -183,15 +160,6 @@ class SQLiteStore:
 
         return await self._write(work, once, outcomes.BOARD)
 
-    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
-        def work(c: sqlite3.Connection) -> Ranking:
-            board = rows.board_in(c, board_id, season)
-            return Ranking(
-                board, pages.players_after(c, board, None, board.depth(limit)), schema.version(c)
-            )
-
-        return await self._read(work, share=board_id)
-
     # Seasons
 
     async def end_season(
@@ -218,16 +186,6 @@ class SQLiteStore:
             self._sweeper.wake()
         return has_ended
 
-    async def ending_seasons(self, limit: int) -> Sequence[Board]:
-        return await self._read(lambda c: ended.ending(c, limit), own=True)
-
-    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
-        def work(c: sqlite3.Connection) -> Seasons:
-            board = rows.board(c, board_id)
-            return Seasons(board, rows.past_seasons(c, board_id, before, limit))
-
-        return await self._read(work, share=board_id)
-
     # Players
 
     async def create_player(
@@ -249,17 +207,6 @@ class SQLiteStore:
             return player
 
         return await self._write(work, once, outcomes.PLAYER)
-
-    async def get_player(
-        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
-    ) -> Player:
-        def work(c: sqlite3.Connection) -> Player:
-            player = rows.player(c, rows.board_in(c, board_id, season), player_id)
-            if player.hidden and not hidden:
-                raise rows.no_player(board_id, player_id)
-            return player
-
-        return await self._read(work, share=board_id)
 
     async def update_player(
         self,
@@ -313,78 +260,6 @@ class SQLiteStore:
     ) -> list[Submitted | StoreError]:
         return await self._bulk.submit(board_id, submissions, once, audited)
 
-    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
-        return await self._read(
-            lambda c: audit.entries(c, board_id, after, limit), share=board_id or ""
-        )
-
-    # Pages
-
-    async def players_after(
-        self,
-        board_id: str,
-        place: Place | None,
-        limit: int,
-        season: int | None = None,
-        *,
-        backwards: bool = False,
-        until: Number | None = None,
-    ) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            board = rows.board_in(c, board_id, season)
-            return pages.players_after(c, board, place, limit, backwards)
-
-        return await self._read(work, share=board_id)
-
-    async def players_by_id(
-        self, board_id: str, ids: Sequence[str], season: int | None = None
-    ) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            partition = rows.board_in(c, board_id, season).partition
-            return [one for one in rows.players(c, partition, set(ids)) if not one.hidden]
-
-        return await self._read(work, share=board_id)
-
-    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            return pages.hidden_players(c, rows.board(c, board_id), after, limit)
-
-        return await self._read(work, share=board_id)
-
-    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
-        return await self._slow_read(
-            board_id,
-            lambda c: pages.player_at(c, rows.board_in(c, board_id, season), rank),
-            ("at", season, rank),
-        )
-
-    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
-        return everyone(self._database, board_id)
-
-    # Counts and ranks: they count players, of whom there may be a million
-
-    async def count(self, board_id: str, season: int | None = None) -> int:
-        return await self._slow_read(
-            board_id,
-            lambda c: pages.count(c, rows.board_in(c, board_id, season)),
-            ("count", season, None),
-        )
-
-    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
-        return await self._slow_read(
-            board_id,
-            lambda c: pages.rank(c, rows.board_in(c, board_id, season), score),
-            ("rank", season, score),
-        )
-
-    async def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
-        after: str | None = ""
-        number = season or (await self.get_board(board_id)).number
-        while after is not None:
-            work = partial(pages.piece_of_scores, board_id=board_id, season=number, after=after)
-            after, piece = await self._read(work, share=board_id)
-            yield piece
-
     # Changes
 
     async def changes(self) -> SQLiteFeed:
@@ -407,28 +282,6 @@ class SQLiteStore:
             self._sweeper.wake()
 
     # How the threads' failures read
-
-    async def _read(
-        self,
-        work: Callable[[sqlite3.Connection], T],
-        *,
-        own: bool = False,
-        share: str = "",
-        slow: bool = False,
-        key: Hashable = None,
-    ) -> T:
-        try:
-            return await self._database.read(work, own=own, share=share, slow=slow, key=key)
-        except DatabaseUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-
-    async def _slow_read(
-        self,
-        board_id: str,
-        work: Callable[[sqlite3.Connection], T],
-        key: tuple[str, Hashable, Hashable],
-    ) -> T:
-        return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
 
     async def _write(
         self,
