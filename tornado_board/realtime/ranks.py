@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from tornado_board.models import Board, Change, Number, PlayerChanged
+from tornado_board.models import Change, Number, PlayerChanged
 from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.rank_scan import give_memory_back, scan
 from tornado_board.realtime.ranked_board import RankedBoard
+from tornado_board.realtime.ranked_board import Standing as Standing
+from tornado_board.realtime.ranked_boards import RankedBoards
 from tornado_board.realtime.store_counts import StoreCounts
 from tornado_board.realtime.turns import Turns
-from tornado_board.seasons import divided, partition_of
+from tornado_board.seasons import partition_of
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, SeasonGone, Store, StoreUnavailable
 from tornado_board.tasks import Tasks
@@ -52,13 +51,6 @@ _IDLE, _UNUSED = 900, 10
 _REST, _AGAIN, _NO_ROOM, _PAUSE = 10, 2, 30, 100
 
 
-class Standing(NamedTuple):
-    """How many players a board has, and how many of them are better than each of some scores."""
-
-    of: int
-    better: tuple[int, ...]
-
-
 class Ranks:
     """Counts and ranks of any season of any board, right for every write that this process has
     answered. A season is named by its partition (`seasons.partition_of`).
@@ -75,9 +67,7 @@ class Ranks:
         self._feed = feed
         self._limit = settings.rank_entries
         #: The least recently asked for first.
-        self._boards: OrderedDict[str, RankedBoard] = OrderedDict()
-        #: The partitions that are in there, by board.
-        self._seasons: dict[str, set[str]] = {}
+        self._boards = RankedBoards()
         self._weight = 0
         self._turns = Turns(_BUILDS)
         self._tasks = Tasks()
@@ -175,7 +165,7 @@ class Ranks:
 
     def forget(self, board_id: str) -> None:
         """This process deleted the board, made it, or changed its order."""
-        for board in self._of_board(board_id):
+        for board in self._boards.of_board(board_id):
             self._drop(board)
 
     # What the feed tells
@@ -183,38 +173,32 @@ class Ranks:
     def apply(self, changes: Sequence[Change]) -> None:
         self.position += 1
         for change in changes:
-            if isinstance(change, PlayerChanged):
-                partition = partition_of(change.board_id, change.season)
-                board = self._boards.get(partition)
-                if board is not None and board.index is not None:
-                    self._guarded(board, partial(self._apply, board, board.index, change))
-            else:
-                for board in self._of_board(change.board_id):
-                    self._guarded(board, partial(self._apply_board, board, change.board))
+            for board in self._concerned(change):
+                try:
+                    self._apply(board, change)
+                except Exception:
+                    logger.exception("the ranks of board %s are built again", board.id)
+                    self._drop(board, rest=True)
 
-    def _guarded(self, board: RankedBoard, apply: Callable[[], None]) -> None:
-        try:
-            apply()
-        except Exception:
-            logger.exception("the ranks of board %s are built again", board.id)
-            self._drop(board, rest=True)
+    def _concerned(self, change: Change) -> Sequence[RankedBoard]:
+        if not isinstance(change, PlayerChanged):
+            return self._boards.of_board(change.board_id)
+        board = self._boards.get(partition_of(change.board_id, change.season))
+        return () if board is None else (board,)
 
-    def _apply(self, board: RankedBoard, index: RankIndex, change: PlayerChanged) -> None:
-        index.apply(change, self.position)
-        self._drop_if_lost(board)
-
-    def _apply_board(self, board: RankedBoard, changed: Board | None) -> None:
-        if changed is None:
+    def _apply(self, board: RankedBoard, change: Change) -> None:
+        index = board.index
+        if isinstance(change, PlayerChanged):
+            if index is not None:
+                index.apply(change, self.position)
+                self._drop_if_lost(board)
+        elif change.board is None:
             self._remove(board.id)
-        elif board.index is None or (
-            board.id == changed.partition and board.index.ordering != changed.ordering
+        # A season that is over keeps its order.
+        elif index is None or (
+            board.id == change.board.partition and index.ordering != change.board.ordering
         ):
             self._drop(board)
-
-    def _of_board(self, board_id: str) -> list[RankedBoard]:
-        """What is kept of the seasons of a board."""
-        found = map(self._boards.get, list(self._seasons.get(board_id, ())))
-        return [board for board in found if board is not None]
 
     def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
@@ -297,8 +281,8 @@ class Ranks:
             return None
         board = self._boards.get(partition)
         if board is None:
-            board = self._boards[partition] = RankedBoard(partition, self._ticks)
-            self._seasons.setdefault(divided(partition)[0], set()).add(partition)
+            board = RankedBoard(partition, self._ticks)
+            self._boards.add(board)
             self._feed.attach(self)
         self._use(board)
         if board.building is None and board.index is None and self._may_build(board):
@@ -391,12 +375,7 @@ class Ranks:
     def _remove(self, partition: str) -> None:
         if (board := self._boards.get(partition)) is not None:
             self._drop(board)
-            del self._boards[partition]
-            board_id, _ = divided(partition)
-            seasons = self._seasons[board_id]
-            seasons.remove(partition)
-            if not seasons:
-                del self._seasons[board_id]
+            self._boards.remove(board)
 
     def _weigh(self, board: RankedBoard) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries

@@ -89,7 +89,7 @@ class RethinkDBStore:
         self._trail = Trail(self._run, settings.audit)
         self._deletions.complete_all()
         self._dropping.complete_all()
-        self._repair: asyncio.Task[None] | None = None
+        self._repair = schema.Repair(connection)
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
     @classmethod
@@ -383,9 +383,7 @@ class RethinkDBStore:
         await self._trail.close()
         for feed in list(self._feeds):
             await feed.close()
-        if self._repair is not None:
-            self._repair.cancel()
-            await asyncio.wait((self._repair,))
+        await self._repair.close()
         await self._connection.close()
 
     async def _run(self, term: Any, *, write: bool = False, last_step: bool = False) -> Any:
@@ -393,17 +391,5 @@ class RethinkDBStore:
             return await self._connection.run(term, write=write, last_step=last_step)
         except (StoreUnavailable, OutcomeUnknown) as error:
             if isinstance(error.__cause__, ReqlOpFailedError) and STANDING in str(error):
-                self._make_index()
+                self._repair.start()
             raise
-
-    def _make_index(self) -> None:
-        """Somebody dropped the index while we run: make it again, in the background."""
-        if self._repair is None or self._repair.done():
-            logger.warning("RethinkDB has no index %s any more; making it again", STANDING)
-            self._repair = asyncio.create_task(self._repaired())
-
-    async def _repaired(self) -> None:
-        try:
-            await schema.make_index(self._connection)
-        except (StoreUnavailable, OutcomeUnknown) as error:
-            logger.warning("the index %s was not made: %s", STANDING, error)

@@ -169,6 +169,32 @@ async def make_index(
         await asyncio.sleep(_POLL)
 
 
+class Repair:
+    """Makes the index `STANDING` again, in the background, where somebody drops it meanwhile."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """It is missing."""
+        if self._task is None or self._task.done():
+            logger.warning("RethinkDB has no index %s any more; making it again", STANDING)
+            self._task = asyncio.create_task(self._make())
+
+    async def close(self) -> None:
+        """Break off."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _make(self) -> None:
+        try:
+            await make_index(self._connection)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            logger.warning("the index %s was not made: %s", STANDING, error)
+
+
 async def _is_empty(connection: Connection) -> bool:
     boards, players = r.table(BOARDS), r.table(PLAYERS)
     return bool(await connection.run(r.and_(boards.is_empty(), players.is_empty())))
