@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.models import Board, Change, Player, PlayerChanged
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import LimitReached
+from tornado_board.realtime.places_kept_alive import PlacesKeptAlive
 from tornado_board.realtime.ranks import Ranks
-from tornado_board.realtime.topic import KEEPALIVE_STEPS
 from tornado_board.realtime.watched import Standing, Watched
 from tornado_board.realtime.wires import End
 from tornado_board.seasons import partition_of
@@ -31,9 +31,6 @@ logger = logging.getLogger(__name__)
 #: Places that are looked up, and players that are told theirs, before the event loop may go on to
 #: something else: a millisecond or so.
 _LOOKED_UP_AT_ONCE, _TOLD_AT_ONCE = 512, 128
-
-#: Seconds for which keep-alives are sent before it may.
-_SLICE = 0.003
 
 #: Players that are read again at a time, after the feed was lost.
 _READ_AT_ONCE = 100
@@ -93,11 +90,10 @@ class Places:
         self._ranks = ranks
         self._feed = feed
         self._per_board = per_board
-        self._keepalive = keepalive
+        self._kept_alive = PlacesKeptAlive(keepalive)
         self._boards: dict[str, _Board] = {}
         self._opening: Shared[tuple[str, str], None] = Shared()
         self._tasks = Tasks()
-        self._checked_at = self._kept_alive_at = time.monotonic()
         self._keeping: asyncio.Task[None] | None = None
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
@@ -238,7 +234,7 @@ class Places:
         if not self._boards:
             self._feed.detach(self)
         if self._keeping is None or self._keeping.done():
-            self._keeping = self._tasks.start(self._keep_alive(now))
+            self._keeping = self._tasks.start(self._kept_alive.keep(now, self._at_rest()))
 
     def _drop_unwatched(self, board_id: str, board: _Board) -> None:
         """Forget players that nobody watches; those who open one join it in the same turn."""
@@ -351,23 +347,8 @@ class Places:
             del board.players[watched.player_id]
         await watched.lose()
 
-    async def _keep_alive(self, now: float) -> None:
-        if now - self._kept_alive_at < self._keepalive / KEEPALIVE_STEPS:
-            return
-        self._kept_alive_at = now
-        checks = now - self._checked_at > self._keepalive * 0.9
-        if checks:
-            self._checked_at = now
-        until = time.monotonic() + _SLICE
+    def _at_rest(self) -> Iterator[Watched]:
+        """The players of boards that are not sent to just now."""
         for board in list(self._boards.values()):
-            if board.working is not None and not board.working.done():
-                continue  # it is sent to just now
-            for watched in list(board.players.values()):
-                if checks:
-                    await watched.drop_dead(self._keepalive * 0.9)
-                if now - watched.sent_at > self._keepalive * 0.9:
-                    watched.sent_at = now
-                    await watched.keep_alive()
-                if time.monotonic() > until:
-                    await asyncio.sleep(0)
-                    until = time.monotonic() + _SLICE
+            if board.working is None or board.working.done():
+                yield from list(board.players.values())

@@ -16,7 +16,7 @@ from tornado_board.backoff import Backoff
 from tornado_board.metrics import Metrics
 from tornado_board.models import Number, Player
 from tornado_board.realtime.hub import LimitReached
-from tornado_board.realtime.topic import KEEPALIVE_STEPS
+from tornado_board.realtime.places_kept_alive import PlacesKeptAlive
 from tornado_board.realtime.watched import Watched
 from tornado_board.realtime.wires import End
 from tornado_board.store import NotFound
@@ -33,9 +33,6 @@ MOST_WATCHED = 10_000
 
 #: Seconds for which a player is followed that nobody watches.
 _LINGER = 10.0
-
-#: Seconds for which keep-alives are sent before the event loop may go on to something else.
-_SLICE = 0.003
 
 #: Bounds of the pauses, in seconds, before a stream that broke off is opened again.
 _BACKOFF = (0.25, 10.0)
@@ -73,14 +70,13 @@ class EdgePlaces:
         """`per_board` is how many may watch a board's places."""
         self._upstreams = upstreams
         self._per_board = per_board
-        self._keepalive = keepalive
+        self._kept_alive = PlacesKeptAlive(keepalive)
         self._silence = silence
         self._metrics = metrics
         self._boards: dict[str, dict[str, _Place]] = {}
         self._count = 0
         self._opening: Shared[tuple[str, str], None] = Shared()
         self._tasks = Tasks()
-        self._checked_at = self._kept_alive_at = time.monotonic()
         self._keeping: asyncio.Task[None] | None = None
         #: Whether the server stops, so that it is no time to wait.
         self.stopping = False
@@ -223,23 +219,5 @@ class EdgePlaces:
                 elif now - place.idle_since > _LINGER:
                     self._drop(board_id, place)
         if self._keeping is None or self._keeping.done():
-            self._keeping = self._tasks.start(self._keep_alive(now))
-
-    async def _keep_alive(self, now: float) -> None:
-        if now - self._kept_alive_at < self._keepalive / KEEPALIVE_STEPS:
-            return
-        self._kept_alive_at = now
-        checks = now - self._checked_at > self._keepalive * 0.9
-        if checks:
-            self._checked_at = now
-        until = time.monotonic() + _SLICE
-        for place in self._all():
-            watched = place.watched
-            if checks:
-                await watched.drop_dead(self._keepalive * 0.9)
-            if now - watched.sent_at > self._keepalive * 0.9:
-                watched.sent_at = now
-                await watched.keep_alive()
-            if time.monotonic() > until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + _SLICE
+            players = (place.watched for place in self._all())
+            self._keeping = self._tasks.start(self._kept_alive.keep(now, players))
