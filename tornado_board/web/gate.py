@@ -6,6 +6,7 @@ has `auth.policy.decide` decide, and counts writes.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 import urllib.parse
@@ -21,9 +22,10 @@ from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
 from tornado_board.settings import Settings
 from tornado_board.web.attempt import Attempt
 from tornado_board.web.credentials import bearer_in, cookie_in
+from tornado_board.web.loopback import is_loopback
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.problems import Problem
-from tornado_board.web.shares import is_own, neighbourhood
+from tornado_board.web.shares import neighbourhood
 
 if TYPE_CHECKING:
     from tornado_board.auth.authority import Authority
@@ -36,6 +38,10 @@ _FOREIGN_PAGE = (
     "A page may change boards with a cookie only where it is this server's own, or of an origin "
     "that the server's allowed_origins setting names; others send a token."
 )
+
+
+#: Whether the address is one of loopback, or none at all, as of a Unix socket.
+_is_own = functools.lru_cache(maxsize=1024)(functools.partial(is_loopback, otherwise=True))
 
 
 class _Presented(msgspec.Struct, frozen=True):
@@ -221,7 +227,7 @@ class Gate:
         # Programs of this machine's share the address, and so do all who come through a proxy on
         # it that does not tell theirs.
         anybody = token is None or token.only_player is not None
-        if anybody and not is_own(attempt.address):
+        if anybody and not _is_own(attempt.address):
             counted.append((self._by_address, neighbourhood(attempt.address)))
         return counted
 

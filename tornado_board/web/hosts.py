@@ -7,11 +7,11 @@ as a server there; only the ``Host`` that its requests carry tells them from the
 from __future__ import annotations
 
 import functools
-import ipaddress
 import socket
 from collections.abc import Iterable
 
 from tornado_board.settings import Settings
+from tornado_board.web.loopback import is_loopback
 
 #: The longest that a ``Host`` field may be: a DNS name, a colon and a port.
 _LONGEST = 253 + 1 + 5
@@ -49,7 +49,7 @@ class Hosts:
         self._suffixes = tuple(name[1:] for name in self._names if name.startswith("*."))
         addresses = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
         #: Whether only programs of this machine's reach the server.
-        self.on_loopback = bool(addresses) and all(_is_loopback(name[0]) for name in addresses)
+        self.on_loopback = bool(addresses) and all(is_loopback(name[0]) for name in addresses)
         self._any = "*" in self._names or not (self._names or self.on_loopback)
         if settings.address not in _WILDCARDS:
             self._names.add(settings.address.lower())
@@ -67,7 +67,7 @@ class Hosts:
             or name.endswith(self._suffixes)
             or name == "localhost"
             or name.endswith(".localhost")
-            or _is_loopback(name)
+            or is_loopback(name)
         )
 
 
@@ -91,13 +91,3 @@ def host_name(host: str) -> str | None:
     if not alphabet.issuperset(name) or (port and not (port.isascii() and port.isdigit())):
         return None
     return name.removesuffix(".") or None
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback
