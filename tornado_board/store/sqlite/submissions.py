@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn, TypeVar
 
 from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
@@ -26,79 +26,6 @@ class Slice(NamedTuple):
     audited: Audited | None = None
 
 
-def submit_slices(
-    c: sqlite3.Connection, slices: Sequence[Slice], written: Written, trail: Trail
-) -> list[Results | StoreError]:
-    """What became of each: its results, or why it was not carried out."""
-    results: dict[int, Results | StoreError] = {}
-    by_board: dict[str, list[int]] = {}
-    for number, part in enumerate(slices):
-        by_board.setdefault(part.board_id, []).append(number)
-    for board_id, numbers in by_board.items():
-        of_board = {number: slices[number] for number in numbers}
-        _submit(c, board_id, of_board, results, written, trail)
-    return [results[number] for number in range(len(slices))]
-
-
-def _submit(
-    c: sqlite3.Connection,
-    board_id: str,
-    slices: dict[int, Slice],
-    results: dict[int, Results | StoreError],
-    written: Written,
-    trail: Trail,
-) -> None:
-    """Carry out those of one board: each player is read once, and written once."""
-    now = ended.now()
-    found = ended.find_board(c, board_id)
-    there: dict[str, Player] = {}
-    if found is not None:
-        ids = {submission.id for part in slices.values() for submission in part.submissions}
-        there = {player.id: player for player in rows.players(c, found.partition, ids)}
-    after = dict(there)
-
-    def work(part: Slice) -> Results:
-        if found is None:
-            raise rows.no_board(board_id)
-        before = None if part.audited is None else dict(after)
-        outcomes: Results = []
-        for submission in part.submissions:
-            try:
-                done = _submitted(found, after.get(submission.id), submission, now)
-            except StoreError as refused:
-                outcomes.append(refused)
-            else:
-                if done.changed:
-                    after[submission.id] = done.player
-                outcomes.append(done)
-        if before is not None:
-            _note(c, part, before, outcomes, trail)
-        return outcomes
-
-    for number, part in slices.items():
-        do = partial(work, part)
-        try:
-            key = part.once
-            results[number] = do() if key is None else outcomes.once(c, key, outcomes.RESULTS, do)
-        except StoreError as refused:
-            results[number] = refused
-    if found is not None:
-        _store(c, found, there, after, written)
-
-
-def _note(
-    c: sqlite3.Connection, part: Slice, before: dict[str, Player], results: Results, trail: Trail
-) -> None:
-    """Have an entry in the audit trail: of one submission, or a summary of many. `before` has the
-    players as they were."""
-    done = [result for result in results if isinstance(result, Submitted) and result.changed]
-    if done and len(part.submissions) == 1:
-        player = done[0].player
-        trail.note(c, part.audited, part.board_id, player.id, before.get(player.id), player)
-    elif done:
-        trail.note_many(c, part.audited, part.board_id, summary_of(results))
-
-
 class Addition(NamedTuple):
     """One that `Store.add_score` is to carry out."""
 
@@ -110,61 +37,136 @@ class Addition(NamedTuple):
     audited: Audited | None = None
 
 
+def submit_slices(
+    c: sqlite3.Connection, slices: Sequence[Slice], written: Written, trail: Trail
+) -> list[Results | StoreError]:
+    """What became of each: its results, or why it was not carried out."""
+
+    def ids(part: Slice) -> Iterable[str]:
+        return (submission.id for submission in part.submissions)
+
+    def work(players: _Players, part: Slice) -> Results:
+        before = None if part.audited is None else dict(players.after)
+        results: Results = []
+        for submission in part.submissions:
+            try:
+                results.append(players.submit(submission))
+            except StoreError as refused:
+                results.append(refused)
+        if before is not None:
+            _note(c, part, before, results, trail)
+        return results
+
+    return _carry_out(c, slices, ids, work, outcomes.RESULTS, written)
+
+
 def add(
     c: sqlite3.Connection, additions: Sequence[Addition], written: Written, trail: Trail
 ) -> list[Submitted | StoreError]:
     """What became of each."""
-    results: dict[int, Submitted | StoreError] = {}
-    by_board: dict[str, list[int]] = {}
-    for number, addition in enumerate(additions):
-        by_board.setdefault(addition.board_id, []).append(number)
-    for board_id, numbers in by_board.items():
-        of_board = {number: additions[number] for number in numbers}
-        _add(c, board_id, of_board, results, written, trail)
-    return [results[number] for number in range(len(additions))]
 
+    def ids(addition: Addition) -> Iterable[str]:
+        return (addition.player_id,)
 
-def _add(
-    c: sqlite3.Connection,
-    board_id: str,
-    additions: dict[int, Addition],
-    results: dict[int, Submitted | StoreError],
-    written: Written,
-    trail: Trail,
-) -> None:
-    """Carry out those of one board."""
-    now = ended.now()
-    found = ended.find_board(c, board_id)
-    there: dict[str, Player] = {}
-    if found is not None:
-        ids = {addition.player_id for addition in additions.values()}
-        there = {player.id: player for player in rows.players(c, found.partition, ids)}
-    after = dict(there)
-
-    def work(addition: Addition) -> Submitted:
-        player_id = addition.player_id
-        if found is None:
-            raise rows.no_board(board_id)
-        before = after.get(player_id)
+    def work(players: _Players, addition: Addition) -> Submitted:
+        board_id, player_id = addition.board_id, addition.player_id
+        before = players.after.get(player_id)
         if before is None and not addition.create:
             raise rows.no_player(board_id, player_id)
-        done = _submitted(found, before, scoring.addition(player_id, addition.amount), now)
+        done = players.submit(scoring.addition(player_id, addition.amount))
         if done.changed:
-            after[player_id] = done.player
             trail.note(c, addition.audited, board_id, player_id, before, done.player)
         return done
 
-    for number, addition in additions.items():
-        try:
-            if addition.once is None:
-                results[number] = work(addition)
+    return _carry_out(c, additions, ids, work, outcomes.SUBMITTED, written)
+
+
+P = TypeVar("P", Slice, Addition)
+T = TypeVar("T")
+
+
+def _carry_out(
+    c: sqlite3.Connection,
+    parts: Sequence[P],
+    ids_of: Callable[[P], Iterable[str]],
+    work: Callable[[_Players, P], T],
+    codec: outcomes.Codec[T],
+    written: Written,
+) -> list[T | StoreError]:
+    """What `work` makes of each of `parts`, board by board: each player is read once, and written
+    once. `ids_of` names the players of a part, and `codec` has its outcome."""
+    results: dict[int, T | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        by_board.setdefault(part.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        ids = {id for number in numbers for id in ids_of(parts[number])}
+        players = _Players.read(c, board_id, ids)
+        for number in numbers:
+            part = parts[number]
+            try:
+                if players is None:
+                    do: Callable[[], T] = partial(_refuse, board_id)
+                else:
+                    do = partial(work, players, part)
+                key = part.once
+                results[number] = do() if key is None else outcomes.once(c, key, codec, do)
+            except StoreError as refused:
+                results[number] = refused
+        if players is not None:
+            players.store(c, written)
+    return [results[number] for number in range(len(parts))]
+
+
+def _refuse(board_id: str) -> NoReturn:
+    raise rows.no_board(board_id)
+
+
+class _Players:
+    """Some players of a board in one transaction."""
+
+    def __init__(self, board: Board, there: dict[str, Player], now: int) -> None:
+        self.after = dict(there)
+        self._board = board
+        self._there = there
+        self._now = now
+
+    @classmethod
+    def read(cls, c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> _Players | None:
+        """Those of `ids` that there are; ``None`` where there is no such board."""
+        now = ended.now()
+        board = ended.find_board(c, board_id)
+        if board is None:
+            return None
+        there = {player.id: player for player in rows.players(c, board.partition, ids)}
+        return cls(board, there, now)
+
+    def submit(self, submission: Submission) -> Submitted:
+        """Carry out `submission` on what is to be written. Raises `StoreError`."""
+        done = _submitted(self._board, self.after.get(submission.id), submission, self._now)
+        if done.changed:
+            self.after[submission.id] = done.player
+        return done
+
+    def store(self, c: sqlite3.Connection, written: Written) -> None:
+        """Write the players that are others now."""
+        others = {
+            id: player for id, player in self.after.items() if self._there.get(id) is not player
+        }
+        written.begin(c, others)
+        scores: list[Player] = []
+        made: list[Player] = []
+        for player in others.values():
+            before = self._there.get(player.id)
+            if before is None:
+                made.append(player)
+            elif player.name == before.name and player.meta is before.meta:
+                scores.append(player)
             else:
-                do = partial(work, addition)
-                results[number] = outcomes.once(c, addition.once, outcomes.SUBMITTED, do)
-        except StoreError as refused:
-            results[number] = refused
-    if found is not None:
-        _store(c, found, there, after, written)
+                writes.update_player(c, self._board, player)
+        writes.set_scores(c, self._board, scores)
+        writes.make_players(c, self._board, made)
+        written.end(c, self._board.partition, others, self._there)
 
 
 def _submitted(board: Board, before: Player | None, submission: Submission, now: int) -> Submitted:
@@ -179,26 +181,14 @@ def _submitted(board: Board, before: Player | None, submission: Submission, now:
     return Submitted(player if changed else before, before.score, changed, before.hidden)
 
 
-def _store(
-    c: sqlite3.Connection,
-    board: Board,
-    there: dict[str, Player],
-    after: dict[str, Player],
-    written: Written,
+def _note(
+    c: sqlite3.Connection, part: Slice, before: dict[str, Player], results: Results, trail: Trail
 ) -> None:
-    """Write the players that are others now."""
-    others = {id: player for id, player in after.items() if there.get(id) is not player}
-    written.begin(c, others)
-    scores: list[Player] = []
-    made: list[Player] = []
-    for player in others.values():
-        before = there.get(player.id)
-        if before is None:
-            made.append(player)
-        elif player.name == before.name and player.meta is before.meta:
-            scores.append(player)
-        else:
-            writes.update_player(c, board, player)
-    writes.set_scores(c, board, scores)
-    writes.make_players(c, board, made)
-    written.end(c, board.partition, others, there)
+    """Have an entry in the audit trail: of one submission, or a summary of many. `before` has the
+    players as they were."""
+    done = [result for result in results if isinstance(result, Submitted) and result.changed]
+    if done and len(part.submissions) == 1:
+        player = done[0].player
+        trail.note(c, part.audited, part.board_id, player.id, before.get(player.id), player)
+    elif done:
+        trail.note_many(c, part.audited, part.board_id, summary_of(results))
