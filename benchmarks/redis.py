@@ -117,7 +117,7 @@ def events(seconds: float) -> str:
                 server.serve(folder)
             make_board(servers[0].port, BOARD, additions.PLAYERS)
             time.sleep(1)
-            pid = int(str(redis_server.client.get(redis_server.key("*:lease"))).split(":")[2])
+            pid = redis_server.lease_pid()
             servers.sort(key=lambda server: server.process.pid != pid)
             roles = ("publisher", "follower")
             for stream, stream_role in zip(servers, roles, strict=True):

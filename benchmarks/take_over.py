@@ -74,7 +74,7 @@ def measure(rounds: int) -> str:
 
 def _publisher(servers: list[WholeServer], redis_server: RedisServer) -> WholeServer:
     """The one of `servers` that has the lease."""
-    pid = int(str(redis_server.client.get(redis_server.key("*:lease"))).split(":")[2])
+    pid = redis_server.lease_pid()
     [publisher] = [server for server in servers if server.process.pid == pid]
     return publisher
 

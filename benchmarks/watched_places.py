@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.bulk import fill, until_known
 from benchmarks.peers.tornado_board import BOARD, WholeServer, call, make_board
 from benchmarks.processes import Failed, raise_file_limit
-from benchmarks.requests import Answers, send_for
+from benchmarks.requests import Answers, post, send_for
 
 #: The board beside it.
 _OTHER = "other"
@@ -77,18 +77,15 @@ class _Watcher(asyncio.Protocol):
             self.shown.set_exception(Failed(f"the stream of {self.player_id} ended"))
 
 
-def _itself(watcher: _Watcher) -> _Watcher:
-    return watcher
-
-
 async def _watch(port: int, ids: list[str]) -> list[_Watcher]:
     """A stream for each player, when all show something."""
     loop = asyncio.get_running_loop()
     watchers: list[_Watcher] = []
     for start in range(0, len(ids), _OPENED_AT_ONCE):
-        some = [_Watcher(id) for id in ids[start : start + _OPENED_AT_ONCE]]
-        for watcher in some:
-            await loop.create_connection(partial(_itself, watcher), "127.0.0.1", port)
+        some = [
+            (await loop.create_connection(partial(_Watcher, id), "127.0.0.1", port))[1]
+            for id in ids[start : start + _OPENED_AT_ONCE]
+        ]
         await asyncio.gather(*(watcher.shown for watcher in some))
         watchers += some
     return watchers
@@ -114,12 +111,8 @@ class _Changes:
             number = self._chance.randrange(self._players)
             player = watcher.player_id if watcher else f"player-{number}"
             score = self._chance.randrange(1_000_003)
-            body = json.dumps({"score": score, "operator": "set"})
-            writer.write(
-                f"POST /boards/{BOARD}/players/{player}/score/ HTTP/1.1\r\nHost: localhost\r\n"
-                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-                f"{body}".encode()
-            )
+            body = json.dumps({"score": score, "operator": "set"}).encode()
+            writer.write(post(f"/boards/{BOARD}/players/{player}/score/", body))
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
             answer = json.loads(await reader.readexactly(length))
@@ -147,8 +140,7 @@ def _wrong(port: int, watchers: list[_Watcher]) -> int:
 
 
 async def _beside(port: int, seconds: float) -> Answers:
-    path = f"/boards/{_OTHER}/players/player-1/score-add/"
-    request = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode()
+    request = post(f"/boards/{_OTHER}/players/player-1/score-add/")
     return await send_for(seconds, port, lambda: request, gap=0.02)
 
 

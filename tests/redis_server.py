@@ -63,6 +63,11 @@ class RedisServer:
         """The name of the key that `pattern` fits; "" if there is none."""
         return next(iter(self.client.scan_iter(pattern)), "")
 
+    def lease_pid(self) -> int:
+        """The id of the process that holds the lease; 0 if none does."""
+        token = str(self.client.get(self.key("*:lease")) or "")
+        return int(token.split(":")[2]) if token else 0
+
     def kill(self) -> None:
         """End it as a power cut would."""
         if self.process is not None:

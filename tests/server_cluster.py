@@ -102,8 +102,7 @@ class Cluster:
     @property
     def publisher(self) -> ServerProcess | None:
         """The process that holds the lease."""
-        token = self.redis.client.get(self.redis.key("*:lease"))
-        pid = int(token.split(":")[2]) if token else 0
+        pid = self.redis.lease_pid()
         return next((s for s in self.servers if s.process.pid == pid), None)
 
     async def new_publisher(self, old: ServerProcess, seconds: float = 10) -> float:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from tornado_board.settings import Settings
 from .serving import PATIENCE, Served, serving
 from .test_tls import connected
 from .tokens import SECRET, token
+from .waiting import until
 
 
 def end_of(why: End, joined: Joined | None, last: Message) -> bytes:
@@ -79,12 +80,6 @@ class Listener:
     def close(self) -> None:
         if self.audience is not None:
             self.audience.discard(self)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -23,6 +23,8 @@ from tornado_board.settings import Settings
 from tornado_board.web import fast_request
 from tornado_board.web.links import Link, Outcome
 
+from .waiting import until
+
 Serve = Callable[[Settings], Awaitable[Running]]
 
 
@@ -212,12 +214,6 @@ def score(answer: bytes) -> int:
     value = json.loads(answer.partition(b"\r\n\r\n")[2])
     players = value.get("players", [value])
     return int(next(player["score"] for player in players if player["id"] == "mars"))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -20,8 +20,8 @@ from .conftest import Opened
 from .server_process import ServerProcess
 from .serving import Answer, serving
 from .test_bad_input import problem
-from .test_expiry import until
 from .tokens import SECRET, token
+from .waiting import until
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ async def test_two_processes_are_of_one_mind(settings: Settings, reql: Any, redi
         assert (await get(other, "/boards/demo/")).status == 200
         await one.services.store.update_board("demo", BoardPatch(private=True))
         for server, topic in zip((one, other), topics, strict=True):
-            await until(lambda topic=topic: '"private":true' in topic.current.data)  # type: ignore[misc]
+            await until(lambda topic=topic: '"private":true' in topic.current.data)
             refused = await get(server, "/boards/demo/")
             assert refused.status == 401
             assert problem(refused)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from tornado_board.web.shares import Shares, neighbourhood
 
 from .serving import PATIENCE, Answer, Served, parse, serving
 from .test_bad_input import problem
+from .waiting import until
 
 GET = b"GET /boards/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = "POST /boards/demo/players/mars/score-add/ HTTP/1.1\r\nHost: localhost\r\n"
@@ -65,12 +66,6 @@ async def connected(served: Served) -> AsyncIterator[Client]:
 async def settled(served: Served, count: int) -> None:
     """Wait until `count` connections are open."""
     await until(lambda: served.server.open_connections == count)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 # Time

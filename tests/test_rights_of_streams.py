@@ -15,8 +15,9 @@ from tornado_board.settings import Settings
 from tornado_board.web import privacy
 
 from .serving import PATIENCE, Served
-from .test_expiry import about_to_expire, change, guarded, until, whole
+from .test_expiry import about_to_expire, change, guarded, whole
 from .tokens import token
+from .waiting import until
 
 SEVERAL = "/events/?board=demo&board=shut"
 PLACE = "/boards/shut/players/ada/events/"

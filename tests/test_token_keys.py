@@ -39,6 +39,7 @@ from tornado_board.settings import Settings, SettingsError
 
 from .serving import served_by
 from .tokens import PRIVATE, SECRET, jwk, jwks, private_pem, public_pem, signed, token
+from .waiting import until
 
 OTHER = ed25519.Ed25519PrivateKey.generate()
 
@@ -221,12 +222,6 @@ def authority(io_loop: Any) -> Iterator[Open]:
     yield start
     for one in opened:
         io_loop.run_sync(one.close)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ import tornado.web
 from tornado_board.web import tornado_internals
 from tornado_board.web.tornado_internals import HTTPServer, Stream
 
+from .waiting import until
+
 PATIENCE = 10
 
 IOStream = tornado.iostream.IOStream
@@ -42,12 +44,6 @@ class Pair:
     def close(self) -> None:
         self.stream.close()
         self.far.close()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 class Plain(tornado.httpserver.HTTPServer):
