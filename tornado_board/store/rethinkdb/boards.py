@@ -105,10 +105,8 @@ class Boards:
             raise StoreUnavailable(
                 f"the board {board.id!r} that was here before is still being deleted; try again"
             )
-        entry = entry_in(there, once)
-        if entry is not None and once is not None:
-            once.replayed = True
-            return board_in(entry, board.id)
+        if (outcome := _outcome_in(there, once, board.id)) is not None:
+            return outcome
         raise AlreadyExists(f"there is a board {board.id!r} already")
 
     async def update(
@@ -119,14 +117,9 @@ class Boards:
         if patch.meta is not UNSET:
             check_meta(patch.meta)
         for _ in range(_ATTEMPTS):
-            old: Document | None = await self._run(queries.get_board(board=board_id))
-            board = board_of(old)
-            if old is None or board is None:
-                raise no_board(board_id)
-            entry = entry_in(old, once)
-            if entry is not None and once is not None:
-                once.replayed = True
-                return board_in(entry, board_id)
+            old, board = await self._found(board_id)
+            if (outcome := _outcome_in(old, once, board_id)) is not None:
+                return outcome
             if board.season is not None and board.season.is_due(_now()):
                 await self._swap_season(old, board, None)
                 continue
@@ -149,14 +142,9 @@ class Boards:
     ) -> Board:
         """See `Store.end_season`."""
         for _ in range(_ATTEMPTS):
-            old: Document | None = await self._run(queries.get_board(board=board_id))
-            board = board_of(old)
-            if old is None or board is None:
-                raise no_board(board_id)
-            entry = entry_in(old, once)
-            if entry is not None and once is not None:
-                once.replayed = True
-                return board_in(entry, board_id)
+            old, board = await self._found(board_id)
+            if (outcome := _outcome_in(old, once, board_id)) is not None:
+                return outcome
             if board.season is None:
                 raise WrongSeason(
                     f"board {board_id!r} has no seasons; give it some by its setting season"
@@ -186,6 +174,14 @@ class Boards:
                 return True
         raise _always_others(board_id)
 
+    async def _found(self, board_id: str) -> tuple[Document, Board]:
+        """The board's document, and the board in it. Raises `NotFound`."""
+        document: Document | None = await self._run(queries.get_board(board=board_id))
+        board = board_of(document)
+        if document is None or board is None:
+            raise no_board(board_id)
+        return document, board
+
     async def _swap_season(self, old: Document, board: Board, once: Once | None) -> Board | None:
         """End the present season of `board`, which is in `old`; the board after that, or ``None``
         where `old` was not there any more."""
@@ -205,10 +201,7 @@ class Boards:
 
     async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
         """See `Store.seasons`."""
-        document: Document | None = await self._run(queries.get_board(board=board_id))
-        board = board_of(document)
-        if document is None or board is None:
-            raise no_board(board_id)
+        document, board = await self._found(board_id)
         past = [one for one in past_of(document) if one.number < min(before, board.number)]
         return Seasons(board, past[-limit:])
 
@@ -244,6 +237,15 @@ class Boards:
             raise OutcomeUnknown(f"{error}; the board may have been changed or not") from error
         await self._swap(marked, {k: v for k, v in old.items() if k != REORDERED_BY})
         raise _has_players(old)
+
+
+def _outcome_in(document: Document, once: Once | None, board_id: str) -> Board | None:
+    """What the write with the key `once` made of the board, if `document` has that."""
+    entry = entry_in(document, once)
+    if entry is None or once is None:
+        return None
+    once.replayed = True
+    return board_in(entry, board_id)
 
 
 def _made(new: NewBoard) -> Board:
