@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tornado_board.cluster import Role
 from tornado_board.metrics import Metrics
@@ -58,7 +58,7 @@ def observe(
     delay: LoopDelay,
 ) -> None:
     """Have `metrics` tell what there is in each of these."""
-    ranks, places, gate = services.ranks, services.places, services.gate
+    ranks = services.ranks
 
     def role() -> Mapping[str, float]:
         return {role.name.lower(): float(boards.role is role) for role in Role}
@@ -76,7 +76,24 @@ def observe(
         "From when a write began here until the feed told of it, of the write measured last.",
         lambda: feed.lag.seconds,
     )
-    _observe_all(metrics, services, server, delay)
+    settings = services.settings
+    _observe_all(
+        metrics,
+        services,
+        server,
+        delay,
+        kept=lambda: {
+            "rank_boards": ranks.size,
+            "rank_entries": ranks.entries,
+            "boards_read": services.reads.size,
+            "idempotent_answers": services.repeats.size,
+        },
+        kept_bytes=lambda: {"idempotent_answers": services.repeats.bytes},
+        limits={
+            "rank_entries": settings.rank_entries,
+            "waiting_writes": settings.waiting_writes,
+        },
+    )
     queues = ("board_reads", "log_reads", "log_backlog")
     metrics.observe(
         "waiting",
@@ -87,49 +104,22 @@ def observe(
         },
         "queue",
     )
-    metrics.observe(
-        "kept",
-        "What is in memory, by what it is.",
-        lambda: {
-            "watched_players": places.size,
-            "rank_boards": ranks.size,
-            "rank_entries": ranks.entries,
-            "boards_read": services.reads.size,
-            "catch_ups": services.catch_ups.size,
-            "idempotent_answers": services.repeats.size,
-            "write_rates": gate.size,
-        },
-        "what",
-    )
-    metrics.observe(
-        "kept_bytes",
-        "Bytes in memory, by what they are.",
-        lambda: {
-            "catch_ups": services.catch_ups.bytes,
-            "idempotent_answers": services.repeats.bytes,
-            "large_bodies": server.body_room.taken,
-        },
-        "what",
-    )
-    metrics.observe(
-        "limits",
-        "The settings that bound what is told here.",
-        lambda: {
-            "max_connections": services.settings.max_connections,
-            "live_boards": services.settings.live_boards,
-            "rank_entries": services.settings.rank_entries,
-            "waiting_writes": services.settings.waiting_writes,
-        },
-        "setting",
-    )
 
 
 def observe_edge(
     metrics: Metrics, services: EdgeServices, server: Server, delay: LoopDelay
 ) -> None:
     """The same, of a server that follows another one."""
-    _observe_all(metrics, services, server, delay)
     upstreams, kept = services.upstreams, services.kept
+    _observe_all(
+        metrics,
+        services,
+        server,
+        delay,
+        kept=lambda: {"answers": kept.size},
+        kept_bytes=lambda: {"answers": kept.bytes},
+        limits={},
+    )
     metrics.observe(
         "upstream_up",
         "Whether a server that is followed answers.",
@@ -140,14 +130,29 @@ def observe_edge(
         "Streams from the servers that are followed.",
         lambda: upstreams.open_streams,
     )
+
+
+def _observe_all(
+    metrics: Metrics,
+    services: Services,
+    server: Server,
+    delay: LoopDelay,
+    *,
+    kept: Callable[[], Mapping[str, float]],
+    kept_bytes: Callable[[], Mapping[str, float]],
+    limits: Mapping[str, float],
+) -> None:
+    """What every server has; beside what it keeps itself, how many bytes that has, and what bounds
+    it."""
+    settings = services.settings
     metrics.observe(
         "kept",
         "What is in memory, by what it is.",
         lambda: {
             "watched_players": services.places.size,
-            "answers": kept.size,
             "catch_ups": services.catch_ups.size,
             "write_rates": services.gate.size,
+            **kept(),
         },
         "what",
     )
@@ -156,8 +161,8 @@ def observe_edge(
         "Bytes in memory, by what they are.",
         lambda: {
             "catch_ups": services.catch_ups.bytes,
-            "answers": kept.bytes,
             "large_bodies": server.body_room.taken,
+            **kept_bytes(),
         },
         "what",
     )
@@ -165,14 +170,12 @@ def observe_edge(
         "limits",
         "The settings that bound what is told here.",
         lambda: {
-            "max_connections": services.settings.max_connections,
-            "live_boards": services.settings.live_boards,
+            "max_connections": settings.max_connections,
+            "live_boards": settings.live_boards,
+            **limits,
         },
         "setting",
     )
-
-
-def _observe_all(metrics: Metrics, services: Services, server: Server, delay: LoopDelay) -> None:
     metrics.observe(
         "event_loop_delay_seconds",
         "How late the event loop was at the most, in the last 15 seconds.",
