@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,8 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient
 
 from tornado_board import __version__
+
+from .archives import unpack
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
@@ -168,12 +169,7 @@ def unpacked(checkout: Path) -> Path:
     give_build(checkout)
     name = str(answer(hook(checkout, "build_sdist('out')")))
     folder = checkout / "unpacked"
-    with tarfile.open(checkout / "out" / name) as archive:
-        # Security releases of Python brought the filters; newer ones warn where there is none.
-        if hasattr(tarfile, "data_filter"):
-            archive.extractall(folder, filter="data")
-        else:
-            archive.extractall(folder)
+    unpack(checkout / "out" / name, folder)
     (inside,) = folder.iterdir()
     return inside
 

@@ -7,7 +7,6 @@ import os
 import queue
 import shutil
 import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,6 +21,7 @@ from tornado.testing import bind_unused_port
 from tornado_board import __version__
 
 from . import chromium, firefox
+from .archives import unpack
 from .node import STATIC, find, node_modules
 from .server_process import ROOT, ServerProcess
 from .tokens import SECRET, token
@@ -60,8 +60,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that has the package among its modules."""
     folder = tmp_path_factory.mktemp("project")
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder / "node_modules", filter="data")
+    unpack(packed, folder / "node_modules")
     modules = folder / "node_modules"
     (modules / "package").rename(modules / "tornado-board")
     (folder / "package.json").write_text('{"type": "module"}')

@@ -21,6 +21,7 @@ from tornado_board.store.rethinkdb.standing import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
+from .waiting import until
 
 pytestmark = [
     pytest.mark.usefixtures("io_loop"),
@@ -245,6 +246,8 @@ async def test_tables_that_are_rebuilt_under_an_open_feed(
         await streams.agree_with(client)
         # A write from outside reaches the streams as before.
         await run(driver, players.get("p3").update({"score": 10**6}), 30)
+        first = {"id": "p3", "name": "p3", "score": 10**6}
+        await until(lambda: streams.newest[0]["players"][0] == first)
         await streams.agree_with(client)
-        assert streams.newest[0]["players"][0] == {"id": "p3", "name": "p3", "score": 10**6}
+        assert streams.newest[0]["players"][0] == first
     await driver.close(noreply_wait=False)

@@ -30,6 +30,7 @@ export { PollError };
  *
  * @typedef {object} BoardEvents
  * @property {CustomEvent<{id: string, board: Board}>} update
+ * @property {CustomEvent<Board & {season: {number: number, started: string, ended: string}}>} season
  * @property {CustomEvent<{reason: string}>} reset
  * @property {Event} state
  */
