@@ -115,7 +115,7 @@ class Ranks:
             if wanted:
                 self._want(board_id)
             return None
-        return Standing(len(index), tuple(map(index.better_than, scores)))
+        return Standing(len(index), tuple(better for better, _ in index.places(scores)))
 
     async def score_at(self, board_id: str, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank`, which is at least 1, or greater;
