@@ -34,7 +34,7 @@ from rethinkdb.errors import ReqlRuntimeError
 from tests.rethinkdb_server import RethinkDBServer
 from tornado_board.settings import Settings
 from tornado_board.store import open_store
-from tornado_board.store.rethinkdb import pages, queries
+from tornado_board.store.rethinkdb import page_queries, queries
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import run
 from tornado_board.store.rethinkdb.standing import STANDING
@@ -353,13 +353,20 @@ async def reads(url: str, size: int, rounds: int) -> None:
         .limit(1)["score"]
         .coerce_to("array")
     )
-    top = pages.PAGES["desc", False](board="b", place=None, limit=5)
+    top = page_queries.PAGES["desc", False](
+        board="b", partition="b", season=None, ascending=False, place=None, limit=5
+    )
     async with connected(url) as query:
         (score,) = await query(lowest)
         for name, term in (
             ("the plain top five", plain),
             ("the top five by the index", top),
-            ("the rank of the last", pages.count_better(board="b", score=score)),
+            (
+                "the rank of the last",
+                page_queries.count_better(
+                    board="b", partition="b", season=None, ascending=False, score=score
+                ),
+            ),
         ):
             times = []
             try:

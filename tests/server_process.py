@@ -30,6 +30,9 @@ def clean_environ() -> dict[str, str]:
 class ServerProcess:
     """``python run.py`` in a folder of its own, with SQLite unless `flags` say otherwise."""
 
+    #: What is run, with the flags behind it.
+    program: tuple[str, ...] = (str(ROOT / "run.py"),)
+
     def __init__(self, folder: Path, *flags: str, port: int = 0, **environ: str) -> None:
         self.folder = folder
         self.flags = flags
@@ -42,7 +45,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [
                 sys.executable,
-                str(ROOT / "run.py"),
+                *self.program,
                 f"--port={self.port}",
                 "--address=127.0.0.1",
                 *self.flags,

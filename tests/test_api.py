@@ -24,7 +24,7 @@ SLASHES = pytest.mark.parametrize("slash", ["", "/"])
 #: What a board has that was made without settings.
 SETTINGS: dict[str, Any] = {
     **{"order": "desc", "ties": "id", "operator": "best", "top": 5, "min": None, "max": None},
-    **{"meta": {}, "show": [], "private": False},
+    **{"meta": {}, "show": [], "private": False, "season": None},
 }
 
 DEMO = [("venus", 31), ("earth", 27), ("jupiter", 23), ("mars", 19), ("mercury", 12)]

@@ -10,9 +10,23 @@ from typing import Any
 
 import pytest
 
-from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
+from tornado_board.inputs import (
+    BoardPatch,
+    NewBoard,
+    NewPlayer,
+    PlayerPatch,
+    SeasonPlan,
+    Submission,
+)
 from tornado_board.settings import Settings
-from tornado_board.store import AlreadyExists, NotFound, Once, OutOfRange, StoreUnavailable
+from tornado_board.store import (
+    AlreadyExists,
+    NotFound,
+    Once,
+    OutOfRange,
+    StoreUnavailable,
+    WrongSeason,
+)
 from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb.address import r
 
@@ -25,7 +39,10 @@ from .tokens import SECRET, token
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 OPS = Audited({"jti": "ops-7"}, "PATCH", "/there/")
-PLAYER = {"id": "p", "name": "p", "score": 1, "reached_at": 0, "meta": {}, "hidden": False}
+PLAYER = {
+    **{"id": "p", "name": "p", "score": 1, "reached_at": 0, "meta": {}, "hidden": False},
+    "season": 1,
+}
 
 
 def changes(entries: Any) -> list[tuple[Any, ...]]:
@@ -282,3 +299,15 @@ async def test_without_keys_nothing_is_done_with_admin(kept: Settings) -> None:
     async with serving(kept) as served:
         await send(served, "POST", "/boards/", {"id": "b"}, {})
         assert (await served.request("GET", "/audit/")).json() == {"entries": []}
+
+
+async def test_the_end_of_a_season_leaves_an_entry(
+    opened: Opened, database_url: str, kept: Settings
+) -> None:
+    store = await opened.store(database_url, kept)
+    await store.create_board(NewBoard(id="b", season=SeasonPlan()))
+    await store.end_season("b", audited=OPS)
+    with pytest.raises(WrongSeason):
+        await store.end_season("b", 1, audited=OPS)
+    [(_, _, before, after, _)] = changes(await store.audit("b", "", 100))
+    assert (before["season"]["number"], after["season"]["number"]) == (1, 2)

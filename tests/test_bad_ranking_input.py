@@ -87,7 +87,7 @@ BAD = [
     ),
     *(
         Bad(method, target, 400, "is no field", body)
-        for body in ('{"season": 1}', '{"players": 5}', '{"rank": 1}', '{"fields": "meta"}')
+        for body in ('{"players": 5}', '{"rank": 1}', '{"fields": "meta"}')
         for method, target in SETTING
     ),
     Bad("PATCH", BOARD, 400, "id: is no field", '{"id": "other"}'),
@@ -144,7 +144,8 @@ BAD = [
     Bad("POST", SCORE, 400, "score: is missing", '{"name": "x", "operator": "add"}'),
     Bad("POST", SCORE, 400, "amount: is no field", '{"amount": 1}'),
     Bad("POST", SCORE, 400, "id: is no field", '{"id": "venus", "score": 1}'),
-    Bad("POST", SCORE, 400, "season: is no field", '{"score": 1, "season": 7}'),
+    Bad("POST", SCORE, 400, "season: must be a whole number", '{"score": 1, "season": "7"}'),
+    Bad("POST", SCORE, 409, "has not begun", '{"score": 1, "season": 7}'),
     Bad("POST", SCORE, 400, "score: is there twice", '{"score": 1, "score": 1}'),
     Bad("POST", SCORE, 400, "UTF-8", b'{"score": 1, "name": "\xff"}'),
     *(

@@ -15,6 +15,7 @@ nobody then.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import deque
 from contextlib import suppress
 from typing import NamedTuple
@@ -22,9 +23,18 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 
 from tornado_board.cluster import Role
-from tornado_board.models import Board, Player, PlayerChanged, Ranking, board_json
+from tornado_board.models import (
+    Board,
+    Player,
+    PlayerChanged,
+    Ranking,
+    board_json,
+    season_in,
+    shows_end,
+)
 from tornado_board.ranking.actions import (
     Action,
     Append,
@@ -40,6 +50,7 @@ from tornado_board.ranking.actions import (
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.ranking.comparison import FRESH
 from tornado_board.replay import Event, EventId, Gap, check_whole
+from tornado_board.seasons import PastSeason, Season
 
 BOARD = Board("b", "Board")
 P, Q = 0, 1
@@ -123,7 +134,10 @@ class Process:
         self.linked = True  # to the log, and to what it publishes
         self.action: Action | None = None  # under way
         self.read: Ranking | None = None  # what the read under way has seen
-        self.feed: deque[PlayerChanged] | None = None if role is Role.FOLLOWER else deque()
+        #: Changes of players, and ``None`` for one of the board.
+        self.feed: deque[PlayerChanged | None] | None = None
+        if role is not Role.FOLLOWER:
+            self.feed = deque()
         self.heard: deque[Event] = deque()
         self.subscribing = role is Role.FOLLOWER
         self.wants = 0
@@ -151,6 +165,9 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         self.now = 0.0
         self.score = 0
         self.version = 0
+        #: The number of the season, and the final boards of those that are over.
+        self.number = 1
+        self.ends: dict[int, Ranking] = {}
         self.log = Log()
         self.processes = [Process(Role.PUBLISHER, 0.0), Process(Role.FOLLOWER, 0.0)]
         #: For each event without id that was sent as something new: the id before it.
@@ -172,7 +189,8 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
 
     def ranking(self) -> Ranking:
         player = Player("p", "P", self.score)
-        return Ranking(BOARD, [player], self.version)
+        season = None if self.number == 1 else Season(self.number, 0)
+        return Ranking(replace(BOARD, season=season), [player], self.version)
 
     def stored(self) -> str:
         ranking = self.ranking()
@@ -213,12 +231,17 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             process.action = action
             if isinstance(action, Read):
                 process.read = self.ranking()
+                if action.season is not None:
+                    process.read = self.ends[action.season]
             return True
         action, process.action = process.action, None
         if isinstance(action, Read):
             if outcome == "well":
                 assert process.read is not None
-                state.read(process.read, self.now)
+                if action.season is None:
+                    state.read(process.read, self.now)
+                else:
+                    state.read_end(action.season, process.read)
             else:
                 state.read_failed(self.now)
                 process.hoppers.clear()  # nobody can tell them
@@ -322,13 +345,30 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         for process in self.processes:
             if process.feed is not None:
                 player = Player("p", "P", self.score)
-                process.feed.append(PlayerChanged("b", "p", player, self.version))
+                change = PlayerChanged("b", "p", player, self.version, season=self.number)
+                process.feed.append(change)
+
+    @rule()
+    def season_ends(self) -> None:
+        ranking = self.ranking()
+        past = ranking.board.of_season(PastSeason(self.number, 0, 1))
+        self.ends[self.number] = replace(ranking, board=past)
+        self.number += 1
+        self.version += 1
+        self.is_stored()
+        for process in self.processes:
+            if process.feed is not None:
+                process.feed.append(None)
 
     @rule(which=PROCESSES)
     def feed_arrives(self, which: int) -> None:
         process = self.processes[which]
         while process.feed:
-            process.state.apply(process.feed.popleft())
+            change = process.feed.popleft()
+            if change is None:
+                process.state.resync()
+            else:
+                process.state.apply(change)
 
     @rule(which=PROCESSES)
     def feed_is_opened(self, which: int) -> None:
@@ -359,7 +399,7 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
     def client_hops(self, which: int) -> None:
         """A client comes from the other process, and may have seen something newer there."""
         process, other = self.processes[which], self.processes[1 - which]
-        if other.shown is None:
+        if other.shown is None or shows_end(other.shown.data):
             return
         if (id := other.shown.id) is not None and process.linked:
             is_logged = process.shown is None or process.shown.id is not None
@@ -384,7 +424,9 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
         state, waiting = process.state, process.hoppers
         process.hoppers = []
         for hopper in waiting:
-            if process.shown is None or not state.ready:
+            # The end of a season is no board: see `Topic.is_between`.
+            is_shown = process.shown is not None and not shows_end(process.shown.data)
+            if not is_shown or not state.ready:
                 process.hoppers.append(hopper)
             elif hopper.doubt is None:
                 if state.is_confirmed(self.now, strictly=hopper.strictly):
@@ -523,7 +565,8 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
             assert len(process.sent) == sent, "nothing is sent after the end"
         self.log.lose()
         self.unlogged.clear()
-        self.score = 0
+        self.score, self.number = 0, 1
+        self.ends.clear()
         self.stored_in.clear()
         self.is_stored()
         for process in self.processes:
@@ -587,6 +630,25 @@ class BoardsInTwoProcesses(RuleBasedStateMachine):
                 for event, _ in process.sent:
                     if event.id == entry.event.id:
                         assert event.data == entry.event.data
+
+    @invariant()
+    def between_two_seasons_stands_the_end_of_the_first(self) -> None:
+        """In the log, where nothing is missing between two events."""
+        events = [entry.event for entry in self.log.entries]
+        for before, event in itertools.pairwise(events):
+            assert before.id is not None
+            assert event.id is not None
+            if event.id.n != before.id.n + 1:
+                continue
+            earlier, later = season_in(before.data), season_in(event.data)
+            if shows_end(before.data):
+                assert not shows_end(event.data), "a season ends once"
+            elif shows_end(event.data):
+                end = self.ends[later]
+                assert event.data == board_json(end.board, end.players)
+                assert earlier == later
+            else:
+                assert earlier >= later, "a season begins without a word"
 
     @invariant()
     def who_comes_back_is_told_of_unlogged_events(self) -> None:

@@ -22,7 +22,8 @@ from tornado_board.inputs import (
     Score,
     Submission,
 )
-from tornado_board.models import SCORE_LIMIT, is_id, is_visible
+from tornado_board.models import SCORE_LIMIT, is_id
+from tornado_board.visible import is_visible
 from tornado_board.web.bodies import FORM, decode
 from tornado_board.web.problems import Problem
 

@@ -19,9 +19,10 @@ import pytest
 import tornado.httputil
 
 from tornado_board.inputs import Addition, NewPlayer
-from tornado_board.models import is_id, is_visible
+from tornado_board.models import is_id
 from tornado_board.replay import EventId
 from tornado_board.settings import Settings
+from tornado_board.visible import is_visible
 from tornado_board.web import access_log, admission, bodies, fast_request, page, tornado_internals
 from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.hosts import Hosts

@@ -391,7 +391,7 @@ async def test_changes_during_the_first_read_are_not_lost(rig: Make) -> None:
     ranking = r.store.to.ranking
     reading, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(board_id: str, limit: int) -> Ranking:
+    async def slow(board_id: str, limit: int, season: int | None) -> Ranking:
         result: Ranking = await ranking(board_id, limit)
         reading.set()
         await go_on.wait()
@@ -442,7 +442,7 @@ async def test_who_comes_while_the_store_is_read_waits_for_the_next_read(rig: Ma
     ranking = r.store.to.ranking
     reading: asyncio.Queue[asyncio.Event] = asyncio.Queue()
 
-    async def held(board_id: str, limit: int) -> Ranking:
+    async def held(board_id: str, limit: int, season: int | None) -> Ranking:
         result: Ranking = await ranking(board_id, limit)
         go_on = asyncio.Event()
         reading.put_nowait(go_on)
@@ -735,7 +735,7 @@ async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(ri
     r = await rig()
     ranking, free = r.store.to.ranking, asyncio.Event()
 
-    async def slow(board_id: str, limit: int) -> Ranking:
+    async def slow(board_id: str, limit: int, season: int | None) -> Ranking:
         if board_id != "b7":
             await free.wait()
         result: Ranking = await ranking(board_id, limit)
@@ -758,7 +758,7 @@ async def test_a_board_that_can_not_be_read_is_given_up_and_said_once(
     await board(r)
     ranking, broken = r.store.to.ranking, True
 
-    async def fails(board_id: str, limit: int) -> Ranking:
+    async def fails(board_id: str, limit: int, season: int | None) -> Ranking:
         if broken:
             raise ValueError("that is no row")
         result: Ranking = await ranking(board_id, limit)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tornado_board.models import Order, Ordering, Player
+from tornado_board.models import Board, Order, Ordering, Player
 from tornado_board.ranking.rank_index import RankIndex
 from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.store import NotFound, Place, Store
@@ -56,6 +56,7 @@ class Listed:
         board_id: str,
         place: Place | None,
         limit: int,
+        season: int,
         *,
         backwards: bool = False,
         until: float | None = None,
@@ -70,11 +71,13 @@ class Listed:
             return rows[: bisect.bisect_left(keys, key)][::-1][:limit]
         return rows[bisect.bisect_right(keys, key) :][:limit]
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int
+    ) -> Sequence[Player]:
         self.between()
         return [self.players[i] for i in ids if i in self.players]
 
-    async def get_player(self, board_id: str, player_id: str) -> Player:
+    async def get_player(self, board_id: str, player_id: str, season: int) -> Player:
         self.between()
         if player_id not in self.players:
             raise NotFound(f"there is no player {player_id}")
@@ -98,7 +101,7 @@ class Listed:
         return 1 + sum(self.ordering.is_better(p.score, score) for p in self.players.values())
 
     def pages(self) -> Pages:
-        return Pages(cast(Store, self), cast(Ranks, self), "board")
+        return Pages(cast(Store, self), cast(Ranks, self), Board("board", "Board"))
 
     def check(self, page: Page, expected: Sequence[Player]) -> None:
         """That a page of the board as it is has these players and their ranks, and says rightly

@@ -67,23 +67,23 @@ class Memory:
         self.feeds[-1].queue.put_nowait(changes)
         await asyncio.sleep(0.001)
 
-    async def get_board(self, board_id: str) -> Board:
+    async def get_board(self, board_id: str, season: int = 1) -> Board:
         if self.is_away:
             raise StoreUnavailable("it is away")
         if board_id not in self.boards:
             raise NotFound("there is no such board")
         return self.boards[board_id]
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, board_id: str, season: int = 1) -> int:
         await self.get_board(board_id)
         self.counted += 1
         return len(self.players[board_id])
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int = 1) -> int:
         is_better = (await self.get_board(board_id)).ordering.is_better
         return 1 + sum(is_better(other, score) for other in self.players[board_id].values())
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int = 1) -> Player | None:
         merit = (await self.get_board(board_id)).ordering.merit
         ordered = sorted(self.players[board_id].values(), key=merit)
         ranks: dict[Number, int] = {}
@@ -92,7 +92,7 @@ class Memory:
         at = [score for score, other in ranks.items() if other >= rank]
         return Player("p", "P", at[0]) if at else None
 
-    async def scores(self, board_id: str) -> AsyncGenerator[Scores, None]:
+    async def scores(self, board_id: str, season: int) -> AsyncGenerator[Scores, None]:
         self.read += 1
         ids = list(self.players[board_id])
         for start in range(0, len(ids), 10):

@@ -32,6 +32,7 @@ async def test_a_board_has_settings(settings: Settings, slash: str) -> None:
     own = {
         **{"order": "asc", "ties": "first", "operator": "add", "top": 2, "min": -1.5, "max": 10},
         **{"meta": {"unit": "s", "tags": [1, {"a": True}]}, "show": ["meta"], "private": False},
+        "season": None,
     }
     async with serving(settings) as served:
         made = await post(served, f"/boards{slash}", {"id": "b", **own})

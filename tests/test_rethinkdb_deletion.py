@@ -117,7 +117,7 @@ async def test_who_completes_a_deletion_leaves_a_board_made_since_alone(
 ) -> None:
     store, other = [await opened_store(opened, either_url, settings) for _ in range(2)]
     await many_players(admin, 300)
-    with Steps(store, most=1) as steps, Steps(other, most=2) as theirs:
+    with Steps(store, most=1) as steps, Steps(other, most=3) as theirs:
         deleting = asyncio.ensure_future(other.delete_board("b"))
         await theirs.claimed.wait()
         with pytest.raises(StoreUnavailable, match="still being deleted"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tornado_board.inputs import PlayerPatch
+from tornado_board.inputs import BoardPatch, PlayerPatch, SeasonPlan
 from tornado_board.models import Board, Player
 from tornado_board.replay import LogUnavailable
 from tornado_board.settings import Settings
@@ -68,7 +68,7 @@ async def test_a_file_of_version_1_is_copied_and_gets_todays_triggers(
     assert rows(path, known) == before
     assert triggers_in(path) == triggers()
     assert rows(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
-    assert rows(path, "PRAGMA user_version") == [(4,)]
+    assert rows(path, "PRAGMA user_version") == [(5,)]
     log = await opened.log(settings.replay_url, settings)
     assert [event.data for event in await log.recent("cup", 9)] == ["{}"]
 
@@ -149,6 +149,29 @@ async def test_a_file_of_version_3_is_copied_and_its_players_can_be_hidden(
     copy = path.with_name(path.name + ".backup-v3")
     assert rows(copy, known) == before
     assert rows(copy, "PRAGMA user_version") == [(3,)]
+
+
+async def test_a_file_of_version_4_is_copied_and_its_boards_can_have_seasons(
+    opened: Opened, settings: Settings, path: Path
+) -> None:
+    file_of_version(4, path, *V3, "UPDATE players SET hidden = 1 WHERE id = 'odd'")
+    known = "SELECT * FROM players"
+    before = rows(path, known)
+    ((number,),) = rows(path, "SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+    store = await opened.store(settings.database_url, settings)
+    assert rows(path, known) == before
+    assert triggers_in(path) == triggers()
+    assert (await store.ranking("cup", 9)).version == number
+    assert (await store.get_board("cup")).season is None
+    await store.update_board("cup", BoardPatch(season=SeasonPlan(every="week")))
+    await store.end_season("cup")
+    assert (await store.ranking("cup", 9)).players == []
+    past = await store.players_after("cup", None, 9, 1)
+    assert past == [Player("bob", "Bob", 3), Player("ann", "Ann", 2.5)]
+    assert rows(path, known) == before
+    copy = path.with_name(path.name + ".backup-v4")
+    assert rows(copy, known) == before
+    assert rows(copy, "PRAGMA user_version") == [(4,)]
 
 
 async def test_columns_that_somebody_added_are_kept_under_other_names(

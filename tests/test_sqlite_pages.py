@@ -91,6 +91,6 @@ def test_pages_ranks_and_counts_are_those_of_a_sorted_list(
             reaching = [p for p in players if rank[p.score] >= wanted]
             assert pages.player_at(c, board, wanted) == (reaching[0] if reaching else None)
         walked: list[tuple[str, float]] = []
-        while piece := pages.scores(c, "b", walked[-1][0] if walked else "", limit):
+        while piece := pages.scores(c, board, walked[-1][0] if walked else "", limit):
             walked += piece
         assert walked == sorted((p.id, p.score) for p in players)

@@ -74,7 +74,7 @@ def test_everything_of_a_board_is_read_from_an_index(
     pages.rank(c, board, 20)
     pages.count(c, board)
     pages.player_at(c, board, 1)
-    pages.scores(c, "b", "a", 5)
+    pages.scores(c, board, "a", 5)
     pages.has_players(c, board)
     list(rows.players(c, "b", ["p", "q"]))
     many = [Submission(id="p", score=5), Submission(id="new", score=5)]
@@ -149,10 +149,10 @@ def test_rows_that_no_check_refused_are_shown_as_what_they_are(
         walked += page
         place = Place(page[0].score, page[0].reached_at, page[0].id)
     assert walked == everyone
-    assert dict(pages.scores(c, "b", "", 50)) == {p.id: p.score for p in everyone}
+    assert dict(pages.scores(c, board, "", 50)) == {p.id: p.score for p in everyone}
     for id in ("text", "..", "inf"):
         with pytest.raises(NotFound):
-            rows.player(c, "b", id)
+            rows.player(c, board, id)
     # A score that is handed in makes a player of what is none.
     part = submissions.Slice("b", [Submission(id="text", score=3)], None)
     (done,) = submissions.submit_slices(c, [part], Written(), Trail(0))
@@ -160,7 +160,7 @@ def test_rows_that_no_check_refused_are_shown_as_what_they_are(
     (made,) = done
     assert isinstance(made, Submitted)
     assert made.previous is None
-    assert rows.player(c, "b", "text") == made.player
+    assert rows.player(c, board, "text") == made.player
 
 
 @pytest.mark.parametrize(

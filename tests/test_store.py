@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import fields, replace
 
-from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch
+from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, SeasonPlan
 from tornado_board.models import (
     SCORE_LIMIT,
     Board,
@@ -256,6 +256,7 @@ def filled(kind: type[NewBoard | NewPlayer | BoardPatch | PlayerPatch], number: 
         "max": [100, None],
         "show": [["meta"], []],
         "private": [True, False],
+        "season": [SeasonPlan(every="week"), SeasonPlan(every="0 18 * * 5", keep=3)],
         "hidden": [False, False],
     }
     return kind(**{field.name: values[field.name][number] for field in fields(kind)})
@@ -298,10 +299,13 @@ async def test_whatever_fields_boards_have_are_written_read_and_told_of(
     store = await opened_store(opened, database_url, settings)
     feed = await store.changes()
     new = filled(NewBoard, 0)
-    board = new.board()
-    assert await store.create_board(new) == board
+    made = await store.create_board(new)
+    # What the store's clock said is in the season.
+    began = made.season.started if made.season is not None else 0
+    board = new.board(began)
+    assert made == board
     for patch in (BoardPatch(), filled(BoardPatch, 1), BoardPatch(meta={"a": None})):
-        board = patch.apply(board)
+        board = patch.apply(board, began)
         assert await store.update_board(board.id, patch) == board
         assert await store.get_board(board.id) == board
         assert board in await store.list_boards(10)

@@ -39,6 +39,7 @@ BODIES = {
     "/boards/{}/players/{}/score": '{"score": 50}',
     "/boards/{}/players/{}/score-add": '{"amount": 2}',
     "/boards/{}/scores": '[{"id": "ada", "score": 60}]',
+    "/boards/{}/seasons": "{}",
     "/tickets": "",
 }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 import ujson
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
+
+from tornado_board.seasons import PastSeason, Season, partition_of, shown
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -48,14 +49,6 @@ Meta = dict[str, Any]
 #: are percent-encoded, and a client that deletes the player ``..`` would delete the board.
 ID_PATTERN: Final = r"^(?!\.{1,2}\Z)[A-Za-z0-9._~-]{1,64}\Z"
 
-#: What a character that shows nothing can be: a mark by itself, a control or format character, half
-#: of a surrogate pair, a separator.
-_BLANK_CATEGORIES = frozenset({"Mn", "Mc", "Me", "Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
-
-#: And those that are letters or symbols by their category: the fillers of Hangul, the blank of
-#: Braille, a note without a head, the place of an object that is not there.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159\ufffc")
-
 _is_id = re.compile(ID_PATTERN, re.ASCII).match
 
 
@@ -63,30 +56,6 @@ def is_id(text: str) -> bool:
     """Whether `text` can be the id of a board or a player: 1 to 64 of ``A-Z a-z 0-9 . _ ~ -``, and
     neither ``.`` nor ``..``."""
     return _is_id(text) is not None
-
-
-def is_visible(text: str) -> bool:
-    """Whether `text` has a character that shows something.
-
-    A character that this Python's Unicode does not have yet counts as one, since it may be a new
-    emoji, unless it is in a range that is set aside for what is not shown (Unicode's
-    Default_Ignorable_Code_Point) or is none.
-    """
-    return any(map(_shows, text))
-
-
-def _shows(character: str) -> bool:
-    category = unicodedata.category(character)
-    if category == "Cn":
-        code = ord(character)
-        return not (
-            code == 0x2065
-            or 0xFFF0 <= code <= 0xFFF8
-            or 0xE0000 <= code <= 0xE0FFF
-            or 0xFDD0 <= code <= 0xFDEF
-            or code & 0xFFFE == 0xFFFE
-        )
-    return category not in _BLANK_CATEGORIES and character not in _BLANK
 
 
 def new_id() -> str:
@@ -202,6 +171,23 @@ class Board(msgspec.Struct, frozen=True):
     show: tuple[Shown, ...] = ()
     #: Whether reading it needs a token, where the server takes tokens.
     private: bool = False
+    #: Its present season, or another one that was asked for; ``None`` where it has none, so that
+    #: all players are in the first.
+    season: Season | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the season."""
+        return 1 if self.season is None else self.season.number
+
+    @property
+    def partition(self) -> str:
+        """Where the players of the season are."""
+        return partition_of(self.id, self.number)
+
+    def of_season(self, past: PastSeason) -> Board:
+        """The board as of a season that is over: with its order, which may have changed since."""
+        return replace(self, order=past.order, ties=past.ties, season=past.season)
 
     @property
     def ordering(self) -> Ordering:
@@ -237,7 +223,7 @@ class Board(msgspec.Struct, frozen=True):
                 settings[bound] = score_of(settings[bound])
         if "show" in settings:
             settings["show"] = tuple(settings["show"])
-        return cls(id, name, **settings)
+        return cls(id, name, **settings, season=Season.of(stored.get("season")))
 
 
 _ORDERINGS: Final = {
@@ -272,7 +258,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 class Player(msgspec.Struct, frozen=True, gc=False):
-    """A player of one board. Ids are unique within a board.
+    """A player of one board. Ids are unique within a season of a board.
 
     `reached_at` is when it reached its score, ms since 1970, on boards whose ties go to the first
     (`Ordering.reached_at`), otherwise 0. It is in no cycle of references, and there are many: the
@@ -287,6 +273,8 @@ class Player(msgspec.Struct, frozen=True, gc=False):
     meta: Meta = msgspec.field(default_factory=dict)
     #: Whether it has no place: no rank, no count, no page and no event has it. Its score goes on.
     hidden: bool = False
+    #: The number of its season; its partition says it.
+    season: int = 1
 
     def check(self) -> None:
         """Raises `ValueError` if `meta` is too long."""
@@ -322,7 +310,8 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class PlayerChanged(msgspec.Struct, frozen=True):
-    """The player `player_id` of board `board_id` is now `player`, or no longer there (``None``).
+    """The player `player_id` of a `season` of board `board_id` is now `player`, or no longer there
+    (``None``).
 
     One that is hidden is not there: to hide it, or to show it again, is a change like any other. A
     player that moves between boards is two changes. `version` grows from one change to the next; a
@@ -340,6 +329,7 @@ class PlayerChanged(msgspec.Struct, frozen=True):
     player: Player | None
     version: int = 0
     before: Number | msgspec.UnsetType | None = msgspec.UNSET
+    season: int = 1
 
 
 class BoardChanged(msgspec.Struct, frozen=True):
@@ -373,9 +363,12 @@ def board_json(
     """The board as the API and the events show it, as JSON on one line; `extra` stands between the
     name and the players, who are shown with `fields` and with those of `Board.show`."""
     fields = (*board.show, *fields)
+    season = board.season
     text: str = ujson.dumps(
         {
+            # Where `shows_private`, `season_in` and `shows_end` look for it.
             **({"private": True} if board.private else {}),
+            **({} if season is None else {"season": shown(season)}),
             "id": board.id,
             "name": board.name,
             **extra,
@@ -390,3 +383,18 @@ def board_json(
 def shows_private(json: str) -> bool:
     """Whether `json`, which `board_json` gave, is of a private board."""
     return json.startswith('{"private":true,')
+
+
+_SEASON: Final = re.compile(r'\{(?:"private":true,)?"season":\{"number":([0-9]{1,9}),')
+_END: Final = re.compile(_SEASON.pattern + r'"started":"[^"]{20,24}","ended":')
+
+
+def season_in(json: str) -> int:
+    """The number of the season that `json` is of, which `board_json` gave."""
+    match = _SEASON.match(json)
+    return 1 if match is None else int(match[1])
+
+
+def shows_end(json: str) -> bool:
+    """Whether `json`, which `board_json` gave, is the final board of a season that is over."""
+    return _END.match(json) is not None

@@ -18,7 +18,7 @@ from tornado.ioloop import PeriodicCallback
 
 from tornado_board.auth.tickets import open_tickets
 from tornado_board.cli import COMMANDS, run_command
-from tornado_board.cluster import open_bus
+from tornado_board.cluster import Role, open_bus
 from tornado_board.command_line import load
 from tornado_board.edge import edge_running
 from tornado_board.listening import (
@@ -39,6 +39,7 @@ from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
+from tornado_board.realtime.season_clock import SeasonClock
 from tornado_board.replay import LogUnavailable, is_shared, open_replay_log
 from tornado_board.serving import Running, begin, make_server, prune
 from tornado_board.settings import Settings, SettingsError
@@ -280,6 +281,10 @@ async def running(
             metrics=metrics,
         )
         stack.push_async_callback(places.close)
+        seasons = SeasonClock(
+            store, feed, lambda: boards.role is not None and boards.role is not Role.FOLLOWER
+        )
+        stack.push_async_callback(seasons.close)
         await bus.start(boards)
         pruner = PeriodicCallback(
             lambda: prune(log), settings.replay_prune_interval * 1000, jitter=0.1
@@ -287,7 +292,7 @@ async def running(
         daily = Daily(store, log, hub, boards)
         stack.push_async_callback(daily.close)
         keeper = PeriodicCallback(daily.tick, settings.replay_prune_interval * 1000, jitter=0.1)
-        ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick))
+        ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick, seasons.tick))
         for periodic in (pruner, keeper, *ticks):
             periodic.start()
             stack.callback(periodic.stop)

@@ -682,6 +682,8 @@ export class LiveStream extends EventTarget {
         this.#dispatch(event, this.#kind.detail(this.#lastEventId, detail));
       } else if (this.#kind.others.includes(event)) {
         if (!this.#kind.numbered) this.#unnumbered = "";
+        // The end of a season is an event of the log like the board that follows it.
+        if (event === "season" && id) this.#lastEventId = id;
         this.#dispatch(event, detail);
       }
     }

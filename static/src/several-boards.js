@@ -183,7 +183,7 @@ export class Host {
       opened = true;
       for (const member of members) member.open();
     });
-    for (const type of ["update", "reset", "gone"]) {
+    for (const type of ["update", "season", "reset", "gone"]) {
       source.addEventListener(type, (event) => {
         const { data, lastEventId } = /** @type {MessageEvent} */ (event);
         const board = several ? boardOf(data) : first.board;
@@ -260,7 +260,7 @@ export class Member extends EventTarget {
   /** @param {string} type @param {string} data @param {string} lastEventId */
   take(type, data, lastEventId) {
     if (this.readyState === this.CLOSED) return;
-    if (type === "update") this.lastEventId = lastEventId;
+    if (type === "update" || type === "season") this.lastEventId = lastEventId;
     this.dispatchEvent(new MessageEvent(type, { data, lastEventId }));
   }
 

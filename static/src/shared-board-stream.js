@@ -26,6 +26,7 @@ import { addressOf } from "./several-boards.js";
  * @typedef {{type: "here", url: string, state: State, update: Update | null}  // this is how it stands
  *   | {type: "state", url: string, state: State}
  *   | {type: "update", url: string, detail: Update}
+ *   | {type: "season", url: string, detail: unknown}
  *   | {type: "reset", url: string, detail: unknown}} Told  of the board with events at `url`
  *
  * @typedef {Told
@@ -228,7 +229,7 @@ export class SharedBoardStream extends EventTarget {
     stream.addEventListener("state", () => {
       if (leads()) this.#say({ type: "state", url, state: stream.state });
     });
-    for (const type of /** @type {const} */ (["update", "reset"])) {
+    for (const type of /** @type {const} */ (["update", "season", "reset"])) {
       stream.addEventListener(type, (event) => {
         if (!leads()) return;
         const { detail } = /** @type {CustomEvent} */ (event);
@@ -305,6 +306,8 @@ export class SharedBoardStream extends EventTarget {
       if (told.state !== "connecting") this.#setState(told.state);
     } else if (told.type === "update") {
       this.#show(told.detail);
+    } else if (told.type === "season") {
+      this.dispatchEvent(new CustomEvent("season", { detail: told.detail }));
     } else {
       this.#anew = true;
       this.dispatchEvent(new CustomEvent("reset", { detail: told.detail }));

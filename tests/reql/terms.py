@@ -132,6 +132,14 @@ class Evaluator(Administration):
         wanted = order(self.data(args[1], env))
         return any(order(item) == wanted for item in self.data(args[0], env))
 
+    def _set_union(self, env: Environment, args: list[Any], options: Row) -> list[Any]:
+        found = list(self.data(args[0], env))
+        return found + [item for item in self.data(args[1], env) if item not in found]
+
+    def _difference(self, env: Environment, args: list[Any], options: Row) -> list[Any]:
+        taken = self.data(args[1], env)
+        return [item for item in self.data(args[0], env) if item not in taken]
+
     def _has_fields(self, env: Environment, args: list[Any], options: Row) -> bool:
         value = self.data(args[0], env)
         if not isinstance(value, dict):
@@ -384,12 +392,18 @@ class Evaluator(Administration):
 
 
 def _plucked(row: Row, fields: list[Any]) -> Row:
-    """The `fields` of `row`: names, and objects of a name and the field wanted of each element."""
+    """The `fields` of `row`: names, and objects of a name and the fields wanted of what it names,
+    or of each element of that."""
     found: Row = {}
     for field in fields:
         if isinstance(field, dict):
             for name, inner in field.items():
-                found[name] = [_plucked(element, [inner]) for element in row[name]]
+                wanted = inner[1] if isinstance(inner, list) else [inner]  # an array's term
+                value = row.get(name)
+                if isinstance(value, dict):
+                    found[name] = _plucked(value, wanted)
+                elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+                    found[name] = [_plucked(element, wanted) for element in value]
         elif field in row:
             found[field] = row[field]
     return found

@@ -25,7 +25,10 @@ class State(enum.Enum):
 
 
 class Read(msgspec.Struct, frozen=True):
-    """Read the board and its best players: then `read`, `not_found` or `read_failed`."""
+    """Read the board and its best players: then `read`, `not_found` or `read_failed`. Of a `season`
+    that is over: then `read_end`, `not_found` or `read_failed`."""
+
+    season: int | None = None
 
 
 class Locate(msgspec.Struct, frozen=True):

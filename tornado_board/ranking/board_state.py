@@ -13,6 +13,8 @@ What it sees to, for the subscribers of this process (promises 2 and 3 of ARCHIT
    away meanwhile is told that it missed nothing. If this process appends next, the append says how
    many they were (`Append.lost`); if another does, the log is told first (`Report`).
 4. Once changes cease and store and log answer, what was sent last is what the store has.
+5. Between two boards of different seasons stands the final board of the first of the two, as far as
+   it is kept, and only once.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tornado_board.cluster import Role
-from tornado_board.models import PlayerChanged, Ranking
+from tornado_board.models import PlayerChanged, Ranking, season_in, shows_end
 from tornado_board.ranking import actions
 from tornado_board.ranking.actions import Action, Append, Locate, State, Wait
 from tornado_board.ranking.comparison import FRESH
@@ -60,6 +62,11 @@ class BoardState(FollowingBoard):
         if not stored.known:
             return State.QUIET, Wait(None)  # this process took over; its feed is being opened
         data, shown, newest = stored.data, self.shown, self._newest
+        ended = self._ended_season()
+        if ended is not None:
+            if not stored.has_end(ended):
+                return self._read_end(ended, now)
+            data = stored.end_of(ended) or data
         is_new = shown is None or shown.data != data
         if not is_new:
             self._comparison.confirm(now)
@@ -69,7 +76,8 @@ class BoardState(FollowingBoard):
         if newest is not None and newest.data == data and not self.unlogged:
             self._newest = None
             return self._deliver(newest)
-        if now < self._outbox.sent_at + self._coalesce:
+        is_between = shown is not None and shows_end(shown.data)
+        if now < self._outbox.sent_at + self._coalesce and not is_between:
             return State.COALESCING, Wait(self._outbox.sent_at + self._coalesce - now)
         offers = self.role is Role.PUBLISHER and log.offers(data)
         if (can_log and not log.must_locate) or offers:
@@ -79,6 +87,20 @@ class BoardState(FollowingBoard):
             return self._deliver(Event(None, data))
         return self._await_log(now)
 
+    def _ended_season(self) -> int | None:
+        """The number of the season that was shown last, if it is over and that was not told.
+
+        Where more than one ended since, it is the one that the subscribers were watching.
+        """
+        present, before = self._stored.number, self.shown
+        is_beside = before is None or before.id is None
+        if is_beside and self._newest is not None and not self.unlogged:
+            before = self._newest  # who comes back has seen that
+        if present == 1 or before is None or shows_end(before.data):
+            return None
+        number = season_in(before.data)
+        return number if number < present else None
+
     # How it went
 
     def read(self, ranking: Ranking, now: float) -> None:
@@ -86,6 +108,10 @@ class BoardState(FollowingBoard):
         if self._stored.take(ranking) and self.role is Role.FOLLOWER:
             self._comparison.was_read()
             self._compared(self._stored.data)
+
+    def read_end(self, season: int, ranking: Ranking | None) -> None:
+        """The final board of a season that is over was read; ``None``: it is no longer kept."""
+        self._stored.take_end(season, ranking)
 
     def not_found(self) -> None:
         """The store has no such board."""
@@ -151,10 +177,14 @@ class BoardState(FollowingBoard):
     def sent(self, now: float) -> None:
         """The event was sent."""
         event, broken, heard = self._outbox.sent(now)
-        self.ready = True
+        is_end = shows_end(event.data)
+        self.ready = self.ready or not is_end
         is_following = self.role is Role.FOLLOWER
-        # What was found in the log proves nothing: the publisher may be cut off from it.
-        if heard if is_following else self._stored.shows(event):
+        # What was found in the log proves nothing: the publisher may be cut off from it. The end of
+        # a season is not what the store has now.
+        if is_end:
+            pass
+        elif heard if is_following else self._stored.shows(event):
             self._comparison.confirm(now)
         elif is_following and self._stored.shows(event):
             self._comparison.confirm_as_read()
@@ -208,6 +238,9 @@ class BoardState(FollowingBoard):
         anybody can tell."""
         if self.role is Role.FOLLOWER:
             return not strictly and self._comparison.is_fresh(now)
+        shown = self.shown
+        if shown is not None and shows_end(shown.data):
+            return False
         is_due = not strictly and now <= self._outbox.sent_at + self._coalesce + FRESH
         return self._comparison.was_confirmed and (is_due or self._stored.shows(self.shown))
 

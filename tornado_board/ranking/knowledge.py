@@ -75,6 +75,11 @@ class BoardKnowledge:
         self._comparison.begin(now)
         return State.READING, actions.Read()
 
+    def _read_end(self, season: int, now: float) -> Decision:
+        if now < self._stored.read_after:
+            return State.BACKING_OFF, Wait(self._stored.read_after - now)
+        return State.READING, actions.Read(season)
+
     def _await_log(self, now: float) -> Decision:
         seconds = None if self.role is Role.ISOLATED else self._log.wait(now)
         return State.QUIET if seconds is None else State.BACKING_OFF, Wait(seconds)

@@ -26,9 +26,33 @@ class StoredBoard:
         self._board: Board | None = None
         self._top: TopK | None = None
         self._data: str | None = None  # what both show, once that was asked
+        self._end: tuple[int, str | None] | None = None  # `end_of` the season that ended last
         self._gathered: list[PlayerChanged] = []
         self._is_old = False  # something came in that the read under way may not have seen
         self._backoff = Backoff(*_BACKOFF)
+
+    @property
+    def number(self) -> int:
+        """The number of the season. It has to be `known`."""
+        return 1 if self._board is None else self._board.number
+
+    def has_end(self, season: int) -> bool:
+        """Whether `end_of` was read."""
+        return self._end is not None and self._end[0] == season
+
+    def end_of(self, season: int) -> str | None:
+        """The final board of a season that is over, as JSON; ``None`` if it is no longer kept. It
+        has to be there (`has_end`)."""
+        assert self._end is not None
+        return self._end[1]
+
+    def take_end(self, season: int, ranking: Ranking | None) -> None:
+        """A read of a season that is over has ended."""
+        self._backoff.reset()
+        data = None
+        if ranking is not None:
+            data = board_json(ranking.board, ranking.players[: ranking.board.top])
+        self._end = season, data
 
     @property
     def known(self) -> bool:
@@ -63,7 +87,8 @@ class StoredBoard:
         self._top = TopK(ranking, board.depth(self._depth), board.top)
         self._data = None
         for change in self._gathered:
-            self._top.apply(change)
+            if change.season == board.number:
+                self._top.apply(change)
         self._gathered.clear()
         if self._top.is_short:
             self.forget()
@@ -81,6 +106,8 @@ class StoredBoard:
             else:
                 self._is_old = True
             return
+        if change.season != self.number:
+            return  # of a season that is over; or of the next one, with which the board is read
         if self._top.apply(change):
             self._data = None
         if self._top.is_short:

@@ -24,6 +24,10 @@ from tornado_board.tasks import Shared
 #: How often a board is opened that is gone again each time.
 _TRIES = 3
 
+#: Seconds that the first board of a season is waited for, which follows on the last one of the
+#: season before: longer than that takes where somebody publishes.
+_BETWEEN = 1.0
+
 
 class LimitReached(Exception):
     """There are as many streams of a board, or live boards, as the settings allow."""
@@ -97,16 +101,21 @@ class Hub:
             topic = self._topics.get(board_id)
             if topic is not None:
                 self._topics.move_to_end(board_id)
-                return topic
+                if topic.is_between:
+                    await topic.wait(_BETWEEN)
+                if not topic.ended:
+                    return topic
+                continue
             await self._opening.get(board_id, partial(self._watch, board_id))
             # Where it is not there now, it was deleted since, or made room: ask which.
         raise LimitReached("the board is no longer live; try again")
 
     def live(self, board_id: str) -> Topic | None:
-        """The board, if it is live already."""
+        """The board, if it is live already, and not between two seasons."""
         topic = self._topics.get(board_id)
-        if topic is not None:
-            self._topics.move_to_end(board_id)
+        if topic is None or topic.is_between:
+            return None
+        self._topics.move_to_end(board_id)
         return topic
 
     def is_confirmed(self, topic: Topic, *, strictly: bool = False) -> bool:

@@ -27,7 +27,7 @@ from tornado_board.ranking.actions import (
 from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.hub import Hub, LimitReached
 from tornado_board.replay import Event, EventId, LogRefused, LogUnavailable, NotPublisher
-from tornado_board.store import NotFound, StoreError, StoreUnavailable
+from tornado_board.store import NotFound, SeasonGone, StoreError, StoreUnavailable
 from tornado_board.tasks import fail, succeed
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ class Surroundings(Protocol):
 
     hub: Hub
 
-    async def read(self, board_id: str, *, urgent: bool) -> Ranking:
-        """The board and its best players; `urgent` before those that nobody waits for.
+    async def read(self, board_id: str, season: int | None = None, *, urgent: bool) -> Ranking:
+        """The board and its best players, as of a season; `urgent` before those that nobody waits
+        for.
 
         Raises `StoreError`.
         """
@@ -211,7 +212,7 @@ class LiveBoard:
         elif isinstance(action, Send):
             return await self._send(action)
         elif isinstance(action, Read):
-            return await self._read()
+            return await self._read(action.season)
         elif isinstance(action, Locate):
             found = await here.locate(board_id, action.after, urgent=self._is_urgent)
             state.located(*found)
@@ -222,16 +223,22 @@ class LiveBoard:
             state.asked(time.monotonic(), await here.ask(board_id))
         return True
 
-    async def _read(self) -> bool:
+    async def _read(self, season: int | None) -> bool:
         try:
-            ranking = await self._surroundings.read(self.board_id, urgent=self._is_urgent)
+            read = self._surroundings.read(self.board_id, season, urgent=self._is_urgent)
+            ranking = await read
         except NotFound:
             self.state.not_found()
+        except SeasonGone:
+            self.state.read_end(season or 1, None)
         except StoreError as error:
             self.state.read_failed(time.monotonic())
             return self._goes_on_after(error)
         else:
-            self.state.read(ranking, time.monotonic())
+            if season is None:
+                self.state.read(ranking, time.monotonic())
+            else:
+                self.state.read_end(season, ranking)
         return True
 
     def _goes_on_after(self, error: Exception) -> bool:

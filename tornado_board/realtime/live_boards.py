@@ -260,9 +260,9 @@ class LiveBoards:
 
     # What the live boards ask for
 
-    async def read(self, board_id: str, *, urgent: bool) -> Ranking:
+    async def read(self, board_id: str, season: int | None = None, *, urgent: bool) -> Ranking:
         async with self._reads.take(board_id, urgent=urgent):
-            return await self._store.ranking(board_id, self._settings.top_k)
+            return await self._store.ranking(board_id, self._settings.top_k, season)
 
     async def locate(
         self, board_id: str, after: EventId | None, *, urgent: bool

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import ujson
 
 from tornado_board.realtime.positions import GONE, Position, spell
-from tornado_board.realtime.wires import BOARD_GONE, RESET, UPDATE, Message, Sent, Wire
+from tornado_board.realtime.wires import BOARD_GONE, RESET, SEASON, Message, Sent, Wire, type_of
 from tornado_board.replay import Event
 
 
@@ -24,6 +24,8 @@ class Happened(NamedTuple):
     board_id: str
     event: Event | None
     reason: str | None = None
+    #: The end of a season before the event, that is to be told, too.
+    ended: Event | None = None
 
     @property
     def position(self) -> Position:
@@ -34,13 +36,15 @@ class Happened(NamedTuple):
         """This, for who was not told of `earlier` either."""
         if earlier is None or self.reason is not None or self.event is None:
             return self
-        return self._replace(reason=earlier.reason)
+        is_end = earlier.event is not None and type_of(earlier.event) is SEASON
+        ended = earlier.event if is_end else earlier.ended
+        return self._replace(reason=earlier.reason, ended=ended)
 
     def sent(self, id: str | None) -> list[Sent]:
         """The same as events; `id` spells the positions of a client that was sent them."""
         if self.event is None:
             return [Sent(BOARD_GONE, ujson.dumps({"id": self.board_id}), id)]
-        shown = Sent(UPDATE, self.event.data, id)
+        shown = Sent(type_of(self.event), self.event.data, id)
         if self.reason is None:
             return [shown]
         data = {"id": self.board_id, "reason": self.reason}
@@ -81,6 +85,9 @@ class Owed(Message):
     def now(self) -> Message:
         events, positions = [], dict(self.before)
         for board_id, happened in self.happened.items():
+            if happened.ended is not None:
+                positions[board_id] = happened.ended.id
+                events += Happened(board_id, happened.ended).sent(spell(positions))
             positions[board_id] = happened.position
             events += happened.sent(spell(positions))
         return self.wire.message(events)

@@ -8,20 +8,22 @@ are looked up in the store, one after the other, and with pauses.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
 from functools import partial
 
 from tornado_board.metrics import Metrics, NoMetrics
-from tornado_board.models import Change, Player, PlayerChanged
+from tornado_board.models import Board, Change, Player, PlayerChanged
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.realtime.topic import KEEPALIVE_STEPS
 from tornado_board.realtime.watched import Standing, Watched
 from tornado_board.realtime.wires import End
-from tornado_board.store import NotFound, Store, StoreError
+from tornado_board.seasons import partition_of
+from tornado_board.store import NotFound, SeasonGone, Store, StoreError
 from tornado_board.tasks import Shared, Tasks
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class _Board:
         self.players: dict[str, Watched] = {}
         #: Whether places may have changed, and whether players have to be read again.
         self.is_stale = self.is_lost = False
+        #: The present season, once it is known; and whether another one has begun since players
+        #: were read.
+        self.number = 0
+        self.is_reset = False
         self.working: asyncio.Task[None] | None = None
         self.rests_until = 0.0
         #: Whether only those may watch who have a token for it; ``None``: that is not known yet.
@@ -56,13 +62,16 @@ class _Board:
     def clients(self) -> int:
         return sum(watched.clients for watched in self.players.values())
 
-    def note(self, private: bool) -> None:
-        """The store has the board as private, or not."""
-        if private and not self.is_private:
+    def note(self, board: Board) -> None:
+        """The store has the board like that."""
+        if board.private and not self.is_private:
             # Who may go on watching comes back at once.
             for watched in self.players.values():
                 watched.end(End.PRIVATE)
-        self.is_private = private
+        self.is_private = board.private
+        if self.number and board.number != self.number:
+            self.is_reset = self.is_lost = True
+        self.number = board.number
 
 
 class Places:
@@ -146,17 +155,20 @@ class Places:
         board = self._boards.setdefault(board_id, _Board())
         watched = board.players[player_id] = Watched(player_id, self._metrics)
         try:
-            player = await self._store.get_player(board_id, player_id)
-            if board.is_private is None:
-                private = (await self._store.get_board(board_id)).private
-                if board.is_private is None:  # otherwise the feed has told what is newer
-                    board.is_private = private
+            stored = await self._store.get_board(board_id)
+            if board.is_private is None or stored.number > board.number:
+                board.note(stored)  # otherwise the feed has told what is newer
+            player = await self._player(stored, player_id)
+            if player.season != stored.number:
+                await self._wait(board, stored, watched, player)
+                return
             if not watched.told:
                 watched.player = player  # otherwise the feed has told what is newer
             told = watched.player
             if told is None:
                 raise NotFound(f"there is no player {player_id!r} on board {board_id!r}")
-            standing = await self._ranks.place(board_id, told.score)
+            partition = partition_of(board_id, told.season)
+            standing = await self._ranks.place(partition, told.score)
             if watched.player is None:
                 raise NotFound(f"there is no player {player_id!r} on board {board_id!r}")
             watched.show(standing)
@@ -164,6 +176,28 @@ class Places:
         except BaseException:
             board.players.pop(player_id, None)
             raise
+
+    async def _player(self, board: Board, player_id: str) -> Player:
+        """The player as of the season, or of the one before if it has no score yet in this one.
+        Raises `NotFound`."""
+        try:
+            return await self._store.get_player(board.id, player_id, board.number)
+        except NotFound:
+            if board.number == 1:
+                raise
+            with contextlib.suppress(NotFound, SeasonGone):
+                return await self._store.get_player(board.id, player_id, board.number - 1)
+            raise
+
+    async def _wait(self, board: _Board, stored: Board, watched: Watched, player: Player) -> None:
+        """`player`, who has a place in the season before only, is to be watched."""
+        of = await self._ranks.count(stored.partition)
+        if watched.player is None:  # otherwise the feed has told of it
+            watched.waits = True
+            watched.show_none(of, player.name)
+        else:
+            watched.show(await self._ranks.place(stored.partition, watched.player.score))
+        board.is_stale = True
 
     # What the feed tells
 
@@ -177,10 +211,12 @@ class Places:
                 if change.board is None:
                     board.is_lost = True  # its players are gone, or other ones
                 else:
-                    board.note(change.board.private)
+                    board.note(change.board)
                 continue
+            if change.season > board.number > 0:
+                board.is_lost = board.is_reset = True  # the board's own change is yet to come
             watched = board.players.get(change.player_id)
-            if watched is not None:
+            if watched is not None and change.season == board.number:
                 watched.told += 1
                 watched.player = change.player
 
@@ -241,21 +277,30 @@ class Places:
     async def _tell(self, board_id: str, board: _Board) -> bool:
         """Look up every place, and tell those that have changed. Whether the store had to count."""
         counted = False
+        partition = partition_of(board_id, board.number or 1)
         watched = list(board.players.values())
         for start in range(0, len(watched), _LOOKED_UP_AT_ONCE):
-            piece = []
+            piece, waiting = [], []
             for one in watched[start : start + _LOOKED_UP_AT_ONCE]:
                 if not one.is_shown:
                     continue
-                if one.player is None:
-                    await self._lose(board, one)
-                else:
+                if one.player is not None:
                     piece.append((one, one.player))
-            index = self._ranks.index(board_id)
+                elif one.waits:
+                    waiting.append(one)
+                else:
+                    await self._lose(board, one)
+            if waiting:
+                of = await self._ranks.count(partition)
+                for one in waiting:
+                    if one.player is None and one.show_none(of):
+                        one.sent_at = time.monotonic()
+                        await one.send(one.current)
+            index = self._ranks.index(partition)
             if index is None:
                 counted = True
                 for one, player in piece:
-                    standing = await self._ranks.place(board_id, player.score)
+                    standing = await self._ranks.place(partition, player.score)
                     await self._show(board, [(one, player)], [standing])
             else:
                 places = index.places([player.score for _, player in piece])
@@ -286,16 +331,20 @@ class Places:
 
     async def _read_again(self, board_id: str, board: _Board) -> None:
         """Read the players of whom it is not known what happened."""
-        board.note((await self._store.get_board(board_id)).private)
+        stored = await self._store.get_board(board_id)
+        board.note(stored)
+        is_reset, board.is_reset, board.is_lost = board.is_reset, False, False
         ids = [player_id for player_id, watched in board.players.items() if watched.is_shown]
         for start in range(0, len(ids), _READ_AT_ONCE):
             piece = ids[start : start + _READ_AT_ONCE]
             told = {id: board.players[id].told for id in piece if id in board.players}
-            found = {p.id: p for p in await self._store.players_by_id(board_id, piece)}
+            read = await self._store.players_by_id(board_id, piece, stored.number)
+            found = {player.id: player for player in read}
             for player_id, before in told.items():
                 watched = board.players.get(player_id)
                 if watched is not None and watched.told == before:
                     watched.player = found.get(player_id)
+                    watched.waits = watched.waits or is_reset
 
     async def _lose(self, board: _Board, watched: Watched) -> None:
         if board.players.get(watched.player_id) is watched:

@@ -8,16 +8,17 @@ import ctypes
 from collections.abc import AsyncGenerator, Callable
 
 from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex
+from tornado_board.seasons import divided
 from tornado_board.store import Store
 
 
-async def scan(store: Store, board_id: str, index: RankIndex, goes_on: Callable[[], bool]) -> bool:
-    """Tell `index` all scores of the board, in slices that take the event loop no more than a
+async def scan(store: Store, partition: str, index: RankIndex, goes_on: Callable[[], bool]) -> bool:
+    """Tell `index` all scores of a season, in slices that take the event loop no more than a
     millisecond or two. `goes_on` is asked after each piece; whether it was ``True`` to the end.
 
-    Raises `NotFound` or `StoreUnavailable`.
+    Raises `NotFound`, `SeasonGone` or `StoreUnavailable`.
     """
-    pieces = store.scores(board_id)
+    pieces = store.scores(*divided(partition))
     try:
         async for piece in pieces:
             for start in range(0, len(piece.ids), SCANNED_AT_ONCE):

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import RankIndex
+
+
+class Standing(NamedTuple):
+    """How many players a board has, and how many of them are better than each of some scores."""
+
+    of: int
+    better: tuple[int, ...]
 
 
 @dataclass(eq=False)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from tornado_board.models import Change, Number, PlayerChanged
 from tornado_board.ranking.count_check import CountCheck
@@ -19,9 +17,13 @@ from tornado_board.ranking.rank_index import RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.rank_scan import give_memory_back, scan
 from tornado_board.realtime.ranked_board import RankedBoard
+from tornado_board.realtime.ranked_board import Standing as Standing
+from tornado_board.realtime.ranked_boards import RankedBoards
+from tornado_board.realtime.store_counts import StoreCounts
 from tornado_board.realtime.turns import Turns
+from tornado_board.seasons import partition_of
 from tornado_board.settings import Settings
-from tornado_board.store import NotFound, Place, Store, StoreUnavailable
+from tornado_board.store import NotFound, SeasonGone, Store, StoreUnavailable
 from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -49,15 +51,9 @@ _IDLE, _UNUSED = 900, 10
 _REST, _AGAIN, _NO_ROOM, _PAUSE = 10, 2, 30, 100
 
 
-class Standing(NamedTuple):
-    """How many players a board has, and how many of them are better than each of some scores."""
-
-    of: int
-    better: tuple[int, ...]
-
-
 class Ranks:
-    """Counts and ranks of any board, right for every write that this process has answered.
+    """Counts and ranks of any season of any board, right for every write that this process has
+    answered. A season is named by its partition (`seasons.partition_of`).
 
     It has the feed open (`Changefeed`) while it keeps any board. `tick` is to be called once a
     second. The methods raise `NotFound` and `StoreUnavailable` as those of the store do.
@@ -67,10 +63,11 @@ class Ranks:
         #: Grows with what the feed tells. To be taken before a write begins, for `wrote`.
         self.position = 0
         self._store = store
+        self._counts = StoreCounts(store)
         self._feed = feed
         self._limit = settings.rank_entries
         #: The least recently asked for first.
-        self._boards: OrderedDict[str, RankedBoard] = OrderedDict()
+        self._boards = RankedBoards()
         self._weight = 0
         self._turns = Turns(_BUILDS)
         self._tasks = Tasks()
@@ -91,65 +88,64 @@ class Ranks:
     async def close(self) -> None:
         """Stop; from now on the store counts. May be called twice."""
         self._closed = True
-        for board_id in list(self._boards):
-            self._remove(board_id)
+        for partition in list(self._boards):
+            self._remove(partition)
         self._feed.detach(self)
         await self._tasks.cancel()
 
     # Answers
 
-    async def standing(self, board_id: str, *scores: Number) -> Standing:
+    async def standing(self, partition: str, *scores: Number) -> Standing:
         """How many players there are, and how many are better than each score: of one moment, if
         the store need not be asked."""
-        index = await self._ready(board_id)
+        index = await self._ready(partition)
         if index is not None:
             return Standing(len(index), tuple(map(index.better_than, scores)))
-        of = await self._store.count(board_id)
-        better = [await self._store.rank(board_id, score) - 1 for score in scores]
+        of = await self._counts.count(partition)
+        better = [await self._counts.better(partition, score) for score in scores]
         return Standing(of, tuple(better))
 
-    def known(self, board_id: str, *scores: Number, wanted: bool = True) -> Standing | None:
+    def known(self, partition: str, *scores: Number, wanted: bool = True) -> Standing | None:
         """The same, if nobody has to be asked; `wanted`: otherwise the board is read, for later."""
-        index = self.index(board_id)
+        index = self.index(partition)
         if index is None:
             if wanted:
-                self._want(board_id)
+                self._want(partition)
             return None
         return Standing(len(index), tuple(better for better, _ in index.places(scores)))
 
-    async def score_at(self, board_id: str, rank: int) -> Number | None:
+    async def score_at(self, partition: str, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank`, which is at least 1, or greater;
         ``None`` if there is no such player."""
-        index = await self._ready(board_id)
+        index = await self._ready(partition)
         if index is not None:
             return index.score_at(rank)
-        player = await self._store.player_at(board_id, rank)
-        return None if player is None else player.score
+        return await self._counts.score_at(partition, rank)
 
-    async def place(self, board_id: str, score: Number) -> tuple[int, int, Number | None]:
+    async def place(self, partition: str, score: Number) -> tuple[int, int, Number | None]:
         """How many players there are, how many are better than `score`, and the next better score
         that somebody has, if any."""
-        index = await self._ready(board_id)
+        index = await self._ready(partition)
         if index is not None:
             return len(index), *index.places((score,))[0]
-        of, better = await self._store.count(board_id), await self._store.rank(board_id, score) - 1
-        before = await self._store.players_after(board_id, Place(score, -1, ""), 1, backwards=True)
-        return of, better, before[-1].score if before else None
+        counts = self._counts
+        of, better = await counts.count(partition), await counts.better(partition, score)
+        return of, better, await counts.next_better(partition, score)
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, partition: str) -> int:
         """How many players there are."""
-        index = await self._ready(board_id)
-        return await self._store.count(board_id) if index is None else len(index)
+        index = await self._ready(partition)
+        return await self._counts.count(partition) if index is None else len(index)
 
     # What this process has answered
 
-    def keeps(self, board_id: str) -> bool:
-        """Whether `wrote` has to be told of the board."""
-        return (board := self._boards.get(board_id)) is not None and board.index is not None
+    def keeps(self, partition: str) -> bool:
+        """Whether `wrote` has to be told of the season."""
+        return (board := self._boards.get(partition)) is not None and board.index is not None
 
     def wrote(
         self,
-        board_id: str,
+        partition: str,
         player_id: str,
         before: Number | None,
         after: Number | None,
@@ -162,15 +158,14 @@ class Ranks:
         what an idempotency key only gave again. `since` is the `position` before the write began;
         without it a write may be seen some milliseconds late where others write the same player.
         """
-        board = self._boards.get(board_id)
+        board = self._boards.get(partition)
         if board is not None and board.index is not None:
             board.index.wrote(player_id, before, after, since)
             self._drop_if_lost(board)
 
     def forget(self, board_id: str) -> None:
         """This process deleted the board, made it, or changed its order."""
-        board = self._boards.get(board_id)
-        if board is not None:
+        for board in self._boards.of_board(board_id):
             self._drop(board)
 
     # What the feed tells
@@ -178,23 +173,31 @@ class Ranks:
     def apply(self, changes: Sequence[Change]) -> None:
         self.position += 1
         for change in changes:
-            board = self._boards.get(change.board_id)
-            if board is None:
-                continue
-            try:
-                self._apply(board, change)
-            except Exception:
-                logger.exception("the ranks of board %s are built again", board.id)
-                self._drop(board, rest=True)
+            for board in self._concerned(change):
+                try:
+                    self._apply(board, change)
+                except Exception:
+                    logger.exception("the ranks of board %s are built again", board.id)
+                    self._drop(board, rest=True)
+
+    def _concerned(self, change: Change) -> Sequence[RankedBoard]:
+        if not isinstance(change, PlayerChanged):
+            return self._boards.of_board(change.board_id)
+        board = self._boards.get(partition_of(change.board_id, change.season))
+        return () if board is None else (board,)
 
     def _apply(self, board: RankedBoard, change: Change) -> None:
+        index = board.index
         if isinstance(change, PlayerChanged):
-            if board.index is not None:
-                board.index.apply(change, self.position)
+            if index is not None:
+                index.apply(change, self.position)
                 self._drop_if_lost(board)
         elif change.board is None:
             self._remove(board.id)
-        elif board.index is None or board.index.ordering != change.board.ordering:
+        # A season that is over keeps its order.
+        elif index is None or (
+            board.id == change.board.partition and index.ordering != change.board.ordering
+        ):
             self._drop(board)
 
     def resync(self) -> None:
@@ -226,12 +229,11 @@ class Ranks:
         if board.index is not None and (doubtful := board.index.doubtful()):
             self._tasks.start(self._settle(board.id, board.index, doubtful))
 
-    async def _settle(self, board_id: str, index: RankIndex, doubtful: Mapping[str, int]) -> None:
+    async def _settle(self, partition: str, index: RankIndex, doubtful: Mapping[str, int]) -> None:
         try:
-            found = await self._store.players_by_id(board_id, list(doubtful))
-        except (NotFound, StoreUnavailable):
+            scores = await self._counts.scores(partition, list(doubtful))
+        except (NotFound, SeasonGone, StoreUnavailable):
             return
-        scores = {player.id: player.score for player in found}
         for player_id, since in doubtful.items():
             index.settle(player_id, scores.get(player_id), since)
 
@@ -248,38 +250,39 @@ class Ranks:
         elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
             self._counting = self._tasks.start(self._count(board.id, index, check))
 
-    async def _count(self, board_id: str, index: RankIndex, check: CountCheck) -> None:
+    async def _count(self, partition: str, index: RankIndex, check: CountCheck) -> None:
         clock = asyncio.get_running_loop().time
         before, began = len(index), clock()
         try:
-            count = await self._store.count(board_id)
-        except (NotFound, StoreUnavailable):
+            count = await self._counts.count(partition)
+        except (NotFound, SeasonGone, StoreUnavailable):
             check.failed(self._ticks)
         else:
             check.counted(count, clock() - began, before, len(index), self._ticks)
 
     # Which boards have an index
 
-    async def _ready(self, board_id: str) -> RankIndex | None:
+    async def _ready(self, partition: str) -> RankIndex | None:
         """The board's index; ``None`` while the store has to be asked. If there is none it is
         built, and waited for where that takes no time."""
-        index = self.index(board_id)
+        index = self.index(partition)
         if index is not None:
             return index
-        board = self._want(board_id)
+        board = self._want(partition)
         if board is not None and board.building is not None and not board.is_slow:
             # Those who wait do not cancel it.
             _, pending = await asyncio.wait({board.building}, timeout=_PATIENCE)
             board.is_slow = bool(pending)
-        return self.index(board_id)
+        return self.index(partition)
 
-    def _want(self, board_id: str) -> RankedBoard | None:
+    def _want(self, partition: str) -> RankedBoard | None:
         """Have the board's index built, if there is none; ``None`` where there is to be none."""
         if self._closed or not self._limit:
             return None
-        board = self._boards.get(board_id)
+        board = self._boards.get(partition)
         if board is None:
-            board = self._boards[board_id] = RankedBoard(board_id, self._ticks)
+            board = RankedBoard(partition, self._ticks)
+            self._boards.add(board)
             self._feed.attach(self)
         self._use(board)
         if board.building is None and board.index is None and self._may_build(board):
@@ -287,10 +290,10 @@ class Ranks:
             board.building = self._tasks.start(self._build(board))
         return board
 
-    def index(self, board_id: str) -> RankIndex | None:
+    def index(self, partition: str) -> RankIndex | None:
         """The board's index, to ask for many places in one turn of the event loop; ``None`` while
         the store has to be asked (`place` has it built)."""
-        board = self._boards.get(board_id)
+        board = self._boards.get(partition)
         if board is None or board.index is None or not self._feed.is_open:
             return None
         self._use(board)
@@ -310,7 +313,7 @@ class Ranks:
             async with self._turns.take(board.id, urgent=False):
                 await self._feed.opened()
                 await self._read(board)
-        except NotFound:
+        except (NotFound, SeasonGone):
             self._remove(board.id)
         except StoreUnavailable as error:
             logger.debug("board %s was not read for its ranks: %s", board.id, error)
@@ -323,10 +326,10 @@ class Ranks:
                 board.building = None
 
     async def _read(self, board: RankedBoard) -> None:
-        """Raises `NotFound` or `StoreUnavailable`."""
+        """Raises `NotFound`, `SeasonGone` or `StoreUnavailable`."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        ordering = (await self._store.get_board(board.id)).ordering
+        ordering = await self._counts.ordering(board.id)
         # Whatever is written from now on, the feed tells it to this index.
         index = board.index = RankIndex(ordering)
 
@@ -354,8 +357,7 @@ class Ranks:
         self._weigh(board)
 
     def _drop_if_lost(self, board: RankedBoard) -> None:
-        index = board.index
-        if index is not None and index.state is State.LOST:
+        if (index := board.index) is not None and index.state is State.LOST:
             logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
             self._drop(board, rest=True)
 
@@ -370,11 +372,10 @@ class Ranks:
             board.rests_until = board.ready_at + _REST * board.seconds
         self._weigh(board)
 
-    def _remove(self, board_id: str) -> None:
-        board = self._boards.get(board_id)
-        if board is not None:
+    def _remove(self, partition: str) -> None:
+        if (board := self._boards.get(partition)) is not None:
             self._drop(board)
-            del self._boards[board_id]
+            self._boards.remove(board)
 
     def _weigh(self, board: RankedBoard) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries
@@ -393,7 +394,6 @@ class Ranks:
         for board in list(self._boards.values()) if self._weight > self._limit else ():
             if self._weight <= self._limit:
                 break
-            is_unused = self._ticks - board.used_at >= _UNUSED
-            if board is not wanted and (wanted is None or is_unused):
+            if board is not wanted and (wanted is None or self._ticks - board.used_at >= _UNUSED):
                 self._remove(board.id)
         return self._weight <= self._limit

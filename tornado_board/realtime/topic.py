@@ -11,7 +11,17 @@ from tornado_board.metrics import Clients, Metrics, NoMetrics
 from tornado_board.models import shows_private
 from tornado_board.realtime.audience import Member
 from tornado_board.realtime.listeners import Listeners
-from tornado_board.realtime.wires import LONG_POLL, Encode, End, Message, Wire, reset, update
+from tornado_board.realtime.wires import (
+    LONG_POLL,
+    SEASON,
+    Encode,
+    End,
+    Message,
+    Wire,
+    reset,
+    type_of,
+    update,
+)
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event
 
@@ -68,6 +78,11 @@ class Topic:
         self._turn = asyncio.Lock()
         self._sent_at = self._checked_at = time.monotonic()
         self._private = shows_private(event.data)
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the current event is the end of a season, so that the board is yet to come."""
+        return type_of(self.current) is SEASON
 
     @property
     def streams(self) -> int:

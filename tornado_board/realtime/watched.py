@@ -27,6 +27,8 @@ class Watched:
         self.player_id = player_id
         #: As the store, or later the feed, had it; ``None`` before that, and once it is gone.
         self.player: Player | None = None
+        #: Whether it has no place only since a season has ended: it may come back in the next one.
+        self.waits = False
         #: How often the feed told of it.
         self.told = 0
         self.waiters: set[asyncio.Future[None]] = set()
@@ -68,7 +70,8 @@ class Watched:
             or (before is not None and (player.score, player.name) == (before.score, before.name))
         ):
             return False
-        self._shown, self._standing, self.is_shown = player, standing, True
+        self._shown, self._standing = player, standing
+        self.is_shown, self.waits = True, False
         of, better, following = standing
         score = player.score
         if following is None:
@@ -76,11 +79,8 @@ class Watched:
         else:
             gap = abs(following - score)
             to_next = str(gap) if type(gap) is int else _number(gap)
-        if player is not before and player.name != self._name:
-            self._name = player.name
-            self._name_json = ujson.dumps(
-                player.name, ensure_ascii=False, escape_forward_slashes=False
-            )
+        if player is not before:
+            self._call(player.name)
         shown = str(score) if type(score) is int else _number(score)
         self._current = Sent(
             RANK,
@@ -88,6 +88,26 @@ class Watched:
             f'"rank":{better + 1},"of":{of},"to_next":{to_next}}}',
         )
         return True
+
+    def show_none(self, of: int, name: str | None = None) -> bool:
+        """Note that the player has no place yet in the season, which has `of` players; whether that
+        is news. `name` is the player's, if that is not known yet."""
+        if name is not None:
+            self._call(name)
+        data = (
+            f'{{"id":"{self.player_id}","name":{self._name_json},"score":null,'
+            f'"rank":null,"of":{of},"to_next":null}}'
+        )
+        if self._current is not None and self._current.data == data:
+            return False
+        self._shown = self._standing = None
+        self._current, self.is_shown = Sent(RANK, data), True
+        return True
+
+    def _call(self, name: str) -> None:
+        if name != self._name:
+            self._name = name
+            self._name_json = ujson.dumps(name, ensure_ascii=False, escape_forward_slashes=False)
 
     def show_as_told(self, player: Player, data: str) -> bool:
         """Note the place of `player` that another server tells as `data`; whether that is news."""

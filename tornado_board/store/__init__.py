@@ -7,55 +7,64 @@ Nothing in here knows who reads that.
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
-
-import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
 from tornado_board.store.audit import Audited, AuditEntry
+from tornado_board.store.errors import (
+    AlreadyExists as AlreadyExists,
+)
+from tornado_board.store.errors import (
+    HasPlayers as HasPlayers,
+)
+from tornado_board.store.errors import (
+    Invalid as Invalid,
+)
+from tornado_board.store.errors import (
+    KeyReused as KeyReused,
+)
+from tornado_board.store.errors import (
+    NotFound as NotFound,
+)
+from tornado_board.store.errors import (
+    OutcomeUnknown as OutcomeUnknown,
+)
+from tornado_board.store.errors import (
+    OutOfRange as OutOfRange,
+)
+from tornado_board.store.errors import (
+    SeasonGone as SeasonGone,
+)
+from tornado_board.store.errors import (
+    StoreError as StoreError,
+)
+from tornado_board.store.errors import (
+    StoreUnavailable as StoreUnavailable,
+)
+from tornado_board.store.errors import (
+    WrongSeason as WrongSeason,
+)
+from tornado_board.store.results import (
+    Place as Place,
+)
+from tornado_board.store.results import (
+    Scores as Scores,
+)
+from tornado_board.store.results import (
+    Seasons as Seasons,
+)
+from tornado_board.store.results import (
+    Submitted as Submitted,
+)
+from tornado_board.store.results import (
+    no_season as no_season,
+)
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
-
-
-class StoreError(Exception):
-    """What a store answers instead of a result. `str(error)` is fit to be shown to a client."""
-
-
-class NotFound(StoreError):
-    """There is no such board, or no such player on it."""
-
-
-class AlreadyExists(StoreError):
-    """The id is taken."""
-
-
-class HasPlayers(StoreError):
-    """The board's order can't be changed while it has players; nothing was changed."""
-
-
-class OutOfRange(StoreError):
-    """The score would leave ±2^53 or the board's bounds; nothing was changed."""
-
-
-class Invalid(StoreError):
-    """What was there and the change don't go together: a minimum above the maximum, say, or a
-    ``meta`` that would be too long. Nothing was changed."""
-
-
-class KeyReused(StoreError):
-    """The idempotency key was used for another request; nothing was changed."""
-
-
-class StoreUnavailable(StoreError):
-    """The store can't be reached or is overloaded; nothing was changed. Trying again may help."""
-
-
-class OutcomeUnknown(StoreError):
-    """The store was lost while it carried out a write, which may have been applied or not."""
 
 
 @dataclass
@@ -79,39 +88,6 @@ class Once:
 
     #: Seconds that an outcome is kept.
     KEPT: ClassVar[float] = 24 * 3600.0
-
-
-class Submitted(msgspec.Struct, frozen=True, gc=False):
-    """What a submission did, or an addition."""
-
-    #: As it stands after this very submission.
-    player: Player
-    #: The score before; ``None`` if the player was made.
-    previous: Number | None
-    #: Whether anything was changed: the score, the name, ``meta``, or whether it is hidden.
-    changed: bool
-    #: Whether the player was hidden before.
-    was_hidden: bool = False
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a player stands, or stood: enough to go on from there, whatever changed since."""
-
-    score: Number
-    reached_at: int
-    id: str
-
-
-class Scores(msgspec.Struct, frozen=True):
-    """A piece of a board's scores: ids of players and, at the same positions, their scores.
-
-    `version`: as `Ranking.version`; changes that are not newer are in there. 0 where the store has
-    no such order.
-    """
-
-    ids: Sequence[str]
-    scores: Sequence[Number]
-    version: int = 0
 
 
 class FeedLost(Exception):
@@ -138,6 +114,11 @@ class Store(Protocol):
     are in the order of their board (`models.Ordering`). Those who are hidden are written like all
     others; no read has them, but for one that says so. A write that leaves its board's bounds, or
     whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
+
+    Players belong to a season of their board. Whatever is written goes to the season that is the
+    present one in the very step of the write; if its time is over by then, that step or the one
+    before it ends it. What is read is of the present season, or of the one whose number is given as
+    `season`: then `NotFound` says that there is none yet, `SeasonGone` that it is no longer kept.
 
     A write that is given `audited` leaves an entry of what it changed in the audit trail, if that
     is kept (the setting `audit`): with the change, or begun before it and completed after it.
@@ -170,7 +151,7 @@ class Store(Protocol):
     ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
 
-    async def get_board(self, board_id: str) -> Board:
+    async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
 
     async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
@@ -185,13 +166,41 @@ class Store(Protocol):
         audited: Audited | None = None,
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
-        `ties` would become another while it has players, hidden ones too, or `Invalid`."""
+        `ties` would become another while its season has players, hidden ones too, or `Invalid`."""
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
+    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         """The board and its best players, `Board.depth` of `limit`, in one read.
 
         Raises `NotFound`.
         """
+
+    # Seasons
+
+    async def end_season(
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
+    ) -> Board:
+        """End the present season of the board, and begin the next one; the board after that.
+
+        One write, however many players there are, that happens only if the season is still the
+        present one: `season`, or what it was when this was called. Raises `NotFound`, and
+        `WrongSeason` where the board has no seasons, or is not in `season`.
+        """
+
+    async def end_if_due(self, board_id: str) -> bool:
+        """End the present season of the board if its time is over; whether it did. It is no error
+        if there is no such board."""
+
+    async def ending_seasons(self, limit: int) -> Sequence[Board]:
+        """At most `limit` boards whose season ends by the calendar, those that end first, first."""
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        """The board, and at most `limit` of its seasons that are over and kept, with the greatest
+        numbers that are less than `before`. Raises `NotFound`."""
 
     # Players
 
@@ -206,7 +215,9 @@ class Store(Protocol):
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
 
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+    async def get_player(
+        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
+    ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
@@ -268,6 +279,7 @@ class Store(Protocol):
         board_id: str,
         place: Place | None,
         limit: int,
+        season: int | None = None,
         *,
         backwards: bool = False,
         until: Number | None = None,
@@ -279,26 +291,38 @@ class Store(Protocol):
         to a score quicker than a number of them; it changes nothing but that.
         """
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int | None = None
+    ) -> Sequence[Player]:
         """Those of `ids` that there are, in any order."""
 
     async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
         """At most `limit` of the hidden players with an id greater than `after`, by their ids."""
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
 
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, best first, in pieces of some hundreds that take the event loop no longer
+        than some milliseconds. Nothing is read before it is asked for.
+
+        Who does not move meanwhile is in there, once. SQLite has all of one moment, and holds a
+        read transaction until the last piece or ``aclose``: whoever reads bounds the time. Where
+        the store has no such thing (RethinkDB), who moves may be in there twice, or not at all.
+        Raises `NotFound`, and `StoreUnavailable`, also in the middle.
+        """
+
     # Counts and ranks; what `ranking.ranks` answers where it knows the board.
 
-    async def count(self, board_id: str) -> int:
+    async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Slow where there are many. Raises `NotFound`."""
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
         """One more than the number of players with a better score. Slow where there are many above.
         Raises `NotFound`."""
 
-    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
         """All players' scores, in pieces, without order. Players who change meanwhile are in it as
         they were at some time between the first piece and the last; so may be those who come or go.
 

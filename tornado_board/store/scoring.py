@@ -14,7 +14,7 @@ from tornado_board.models import (
     merged,
     score_of,
 )
-from tornado_board.store import Invalid, OutOfRange
+from tornado_board.store import Invalid, OutOfRange, WrongSeason
 
 
 def addition(player_id: str, amount: Number) -> Submission:
@@ -30,9 +30,12 @@ def operator_of(board: Board, submission: Submission) -> Operator:
 def submitted(board: Board, player: Player | None, submission: Submission, now: int) -> Player:
     """`player`, or a new one, after `submission`, which comes at `now`, ms since 1970.
 
-    Raises `OutOfRange` where the score that is handed in, or for ``add`` the sum, is not within the
+    Raises `WrongSeason` where it names another season than the board's, `OutOfRange` where
+    the score that is handed in, or for ``add`` the sum, is not within the
     bounds, and `Invalid` where ``meta`` would become too long.
     """
+    if submission.season is not UNSET:
+        check_season(board, submission.season)
     score = score_of(submission.score)
     operator = operator_of(board, submission)
     if operator == "add" and player is not None:
@@ -42,7 +45,7 @@ def submitted(board: Board, player: Player | None, submission: Submission, now: 
     ordering = board.ordering
     if player is None:
         player_id = submission.id
-        made = Player(player_id, player_id, score, ordering.reached_at(now))
+        made = Player(player_id, player_id, score, ordering.reached_at(now), season=board.number)
         return _described(made, submission)
     if score == player.score or (
         operator == "best" and not ordering.is_better(score, player.score)
@@ -50,6 +53,16 @@ def submitted(board: Board, player: Player | None, submission: Submission, now: 
         return _described(player, submission)
     changed = replace(player, score=score, reached_at=ordering.reached_at(now))
     return _described(changed, submission)
+
+
+def check_season(board: Board, season: int) -> None:
+    """Raises `WrongSeason` if it is not the present one of the board."""
+    if season != board.number:
+        is_over = "is over" if season < board.number else "has not begun"
+        raise WrongSeason(
+            f"season {season} of board {board.id!r} {is_over}; its season is {board.number};"
+            " nothing was changed"
+        )
 
 
 def check_bounds(board: Board, score: Number) -> None:

@@ -122,7 +122,7 @@ def _arrived(reply: Reply, answer: _Answer) -> list[Arrived]:
         for sent in answer.events:
             if sent.event == "reset":
                 reason = msgspec.json.decode(sent.data, type=_Reset).reason
-            elif sent.event == "update":
+            elif sent.event in ("update", "season"):
                 event_id = None if sent.id is None else EventId.parse(sent.id)
                 found.append(Arrived(Event(event_id, bytes(sent.data).decode()), reason))
                 reason = None

@@ -159,12 +159,12 @@ class FollowedBoards:
         return positions.spell(known) or ""
 
     def on_event(self, stream: BoardStream, event: StreamEvent) -> None:
-        if event.name not in ("update", "reset", "gone"):
+        if event.name not in ("update", "season", "reset", "gone"):
             return
         try:
             shown = msgspec.json.decode(event.data, type=_Shown)
             event_id = None
-            if event.name == "update":
+            if event.name in ("update", "season"):
                 event_id = position_in(event.id or "", shown.id)
         except (ValueError, msgspec.DecodeError) as error:
             _said.warning(f"an event of the upstream makes no sense: {error}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tornado_board.models import Board, Player, RankedPlayer, board_json, shown_player
 from tornado_board.realtime.ranks import Standing
+from tornado_board.seasons import settings as season_settings
 from tornado_board.store import Submitted
 from tornado_board.web.pages import ranked_from
 
@@ -23,6 +24,7 @@ def settings(board: Board) -> dict[str, Any]:
         "meta": board.meta,
         "show": board.show,
         "private": board.private,
+        "season": season_settings(board.season),
     }
 
 

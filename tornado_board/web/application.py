@@ -12,8 +12,10 @@ from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
+from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
@@ -23,6 +25,7 @@ from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
 from tornado_board.web.scores import ScoreAddHandler, ScoreHandler, ScoresHandler
+from tornado_board.web.seasons import SeasonsHandler
 from tornado_board.web.several import SeveralEventsHandler
 from tornado_board.web.tickets import TicketsHandler
 
@@ -30,9 +33,12 @@ from tornado_board.web.tickets import TicketsHandler
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
     (r"/static/(.*)", AssetHandler),
+    (r"/live-board\.js", ComponentHandler),
+    (r"/embed/([^/]+)/?", EmbedHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/export/?", ExportHandler),
     (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
@@ -40,6 +46,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/players/([^/]+)/score/?", ScoreHandler),
     (r"/boards/([^/]+)/players/([^/]+)/score-add/?", ScoreAddHandler),
     (r"/boards/([^/]+)/scores/?", ScoresHandler),
+    (r"/boards/([^/]+)/seasons/?", SeasonsHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
     (r"/audit/?", AuditHandler),

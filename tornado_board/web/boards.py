@@ -19,7 +19,7 @@ from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
-from tornado_board.web.parameters import identifier, integer, names, wants_stream
+from tornado_board.web.parameters import identifier, integer, names, season, wants_stream
 from tornado_board.web.problems import Problem
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -40,7 +40,9 @@ def path_of(board_id: str, player_id: str | None = None) -> str:
     return path if player_id is None else f"{path}players/{player_id}/"
 
 
-class _Boards(Handler):
+class WholeBoardHandler(Handler):
+    """Answers with a board that was written."""
+
     async def send_whole(self, board: Board, count: Awaitable[int], status: int = 200) -> None:
         """Answer with a board that was written, and with its `count` of players if the store can
         tell it."""
@@ -52,7 +54,7 @@ class _Boards(Handler):
         self.send_json(answers.whole_board(board, players), status)
 
 
-class BoardsHandler(_Boards):
+class BoardsHandler(WholeBoardHandler):
     actions = Actions(get=Action.LIST, post=Action.WRITE)
 
     async def get(self) -> None:
@@ -106,34 +108,44 @@ class BoardsHandler(_Boards):
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
+        check_no_season(asked)
         _refuse_at(asked)
         return await streams.stream(asked, board_id)
     if asked.argument("at") is not None:
         return await history.board_at(asked, board_id)
     limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
     fields = names(asked, "fields", "settings", "count", "meta", "rank")
+    wanted = season(asked)
     services = asked.services
-    if not limit and not fields:
+    if not limit and not fields and wanted is None:
         return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
     # Taken before the board is read: a stream from here may repeat a change, but misses none.
-    position = await _position(services, board_id)
-    ranking = await services.store.ranking(board_id, limit)
+    position = None if wanted is not None else await _position(services, board_id)
+    ranking = await services.store.ranking(board_id, limit, wanted)
     players = ranking.players[: limit or ranking.board.top]
-    count = await services.ranks.count(board_id) if "count" in fields else None
+    partition = ranking.board.partition
+    count = await services.ranks.count(partition) if "count" in fields else None
     return _answer(BoardRead(answers.board(ranking.board, players, fields, count), position))
 
 
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        check_no_season(asked)
         _refuse_at(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if any(asked.argument(name) is not None for name in ("limit", "fields", "at")):
+    if any(asked.argument(name) is not None for name in ("limit", "fields", "at", "season")):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
+
+
+def check_no_season(asked: Asked) -> None:
+    """Raise `Problem` 400 if a season is asked for, of what has events."""
+    if asked.argument("season") is not None:
+        raise Problem(400, "season: an event stream is of the present season; leave it out.")
 
 
 def _refuse_at(asked: Asked) -> None:
@@ -163,7 +175,7 @@ def _answer(read: BoardRead) -> Answer:
 _shown = functools.lru_cache(maxsize=256)(_answer)
 
 
-class BoardHandler(_Boards):
+class BoardHandler(WholeBoardHandler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
     resources: ClassVar = {"GET": Resource(board, board_at_once)}
 
@@ -177,7 +189,7 @@ class BoardHandler(_Boards):
         board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
-        await self.send_whole(board, self.ranks.count(board_id))
+        await self.send_whole(board, self.ranks.count(board.partition))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from tornado_board.models import is_visible, score_of
+from tornado_board.models import score_of
+from tornado_board.visible import is_visible
 from tornado_board.web.meta import checked, has_lone_surrogate
 from tornado_board.web.problems import Problem
 
@@ -42,7 +43,7 @@ _NUMBERS = frozenset({"score", "amount", "min", "max"})
 
 # msgspec has no other way to tell which field is wrong than its message, and a message about an
 # unknown field has that field's name in it, which may look like another message.
-_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\[[0-9]+\])?`\Z")
+_AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\.([a-z_]+))?(?:\[[0-9]+\])?`\Z")
 _MISSING = re.compile(r"Object missing required field `([a-z_]+)`\Z")
 
 
@@ -187,7 +188,10 @@ def _detail(message: str, values: dict[str, Any], expected: type[msgspec.Struct]
     if unknown is not None:
         return f"{_shown(unknown)}: is no field of this object; it has {_fields(expected)}."
     if match := _AT_FIELD.search(message):
-        return _not(match[1], values.get(match[1], 0), expected)
+        name, inner = match.groups()
+        if inner is not None:
+            return f"{name}.{inner}: must be {_described(_struct_in(expected, name))[inner]}."
+        return _not(name, values.get(name, 0), expected)
     if match := _MISSING.match(message):
         return f"{match[1]}: is missing; it must be {_described(expected)[match[1]]}."
     return f"{message}."
@@ -197,6 +201,18 @@ def _not(name: str, value: object, expected: type[msgspec.Struct]) -> str:
     """That the field `name` must not be `value`."""
     null = "; leave it out instead of null" if value is None else ""
     return f"{name}: must be {_described(expected)[name]}{null}."
+
+
+@functools.cache
+def _struct_in(expected: type[msgspec.Struct], name: str) -> type[msgspec.Struct]:
+    """The struct that the field `name` is."""
+    pending: list[Any] = [get_type_hints(expected)[name]]
+    while pending:
+        hint = pending.pop()
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            return hint
+        pending.extend(get_args(hint))
+    raise KeyError(name)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tornado_board.models import Number, Player, RankedPlayer
+from tornado_board.models import Board, Number, Player, RankedPlayer
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.store import Place, Store
 
@@ -35,13 +35,16 @@ class Page(msgspec.Struct):
 
 
 class Pages:
-    """Reads pages of one board. Whoever does not move meanwhile is on one of those that follow on
-    each other, and once. Each method raises what the store raises."""
+    """Reads pages of one season of a board. Whoever does not move meanwhile is on one of those that
+    follow on each other, and once. Each method raises what the store raises."""
 
-    def __init__(self, store: Store, ranks: Ranks, board_id: str) -> None:
+    def __init__(self, store: Store, ranks: Ranks, board: Board) -> None:
+        """`board` is as of the season."""
         self._store = store
         self._ranks = ranks
-        self._board_id = board_id
+        self._board_id = board.id
+        self._season = board.number
+        self._partition = board.partition
 
     async def after(self, place: Place | None, limit: int) -> Page:
         """The players behind `place`; ``None`` is before the first."""
@@ -59,15 +62,15 @@ class Pages:
         """The players from the first one whose rank is `rank` or greater."""
         if rank == 1:
             return await self.after(None, limit)
-        score = await self._ranks.score_at(self._board_id, rank)
+        score = await self._ranks.score_at(self._partition, rank)
         if score is None:
-            return Page([], await self._ranks.count(self._board_id))
+            return Page([], await self._ranks.count(self._partition))
         return await self.after(Place(score, -1, ""), limit)
 
     async def around(self, player_id: str, limit: int) -> Page:
         """`limit` players with this one in the middle; nearer to its place at the board's ends,
         where there are fewer on one side."""
-        player = await self._store.get_player(self._board_id, player_id)
+        player = await self._store.get_player(self._board_id, player_id, self._season)
         place = Place(player.score, player.reached_at, player.id)
         half = (limit - 1) // 2
         rest = limit - 1 - half
@@ -99,7 +102,7 @@ class Pages:
     ) -> tuple[Sequence[Player], Sequence[Player]] | None:
         """So many players before the one at `place` and behind it, nearest first, in one read;
         ``None`` if that does not find as many, or would find many more."""
-        index = self._ranks.index(self._board_id)
+        index = self._ranks.index(self._partition)
         if index is None:
             return None
         first = index.score_beside(place.score, above, backwards=True)
@@ -110,7 +113,7 @@ class Pages:
         if not above + below < count <= _MOST_TIES + 2 * (above + below):
             return None
         players = await self._store.players_after(
-            self._board_id, Place(first, -1, ""), count, until=until
+            self._board_id, Place(first, -1, ""), count, self._season, until=until
         )
         at = next((i for i, player in enumerate(players) if player.id == place.id), 0)
         if at < above or len(players) <= at + below:
@@ -121,20 +124,20 @@ class Pages:
         self, place: Place | None, limit: int, *, backwards: bool = False
     ) -> Sequence[Player]:
         until = None
-        if (index := self._ranks.index(self._board_id)) is not None:
+        if (index := self._ranks.index(self._partition)) is not None:
             if place is None:
                 until = index.score_at(limit)
             else:
                 until = index.score_beside(place.score, limit, backwards=backwards)
         return await self._store.players_after(
-            self._board_id, place, limit, backwards=backwards, until=until
+            self._board_id, place, limit, self._season, backwards=backwards, until=until
         )
 
     async def of(self, ids: Sequence[str]) -> Page:
         """Those of `ids` that there are."""
-        players = await self._store.players_by_id(self._board_id, ids)
+        players = await self._store.players_by_id(self._board_id, ids, self._season)
         scores = list(dict.fromkeys(player.score for player in players))
-        standing = await self._ranks.standing(self._board_id, *scores)
+        standing = await self._ranks.standing(self._partition, *scores)
         better = dict(zip(scores, standing.better, strict=True))
         ranked = [RankedPlayer.of(player, better[player.score] + 1) for player in players]
         ranked.sort(key=lambda player: (player.rank, player.reached_at, player.id))
@@ -144,11 +147,11 @@ class Pages:
 
     async def _page(self, players: Sequence[Player], *, has_previous: bool, has_next: bool) -> Page:
         if not has_previous:
-            count = await self._ranks.count(self._board_id) if has_next else 0
+            count = await self._ranks.count(self._partition) if has_next else 0
             ranked = ranked_from(players)
         else:
             scores = list(dict.fromkeys(player.score for player in players))[:2]
-            standing = await self._ranks.standing(self._board_id, *scores)
+            standing = await self._ranks.standing(self._partition, *scores)
             count = standing.of
             ranked = ranked_from(players, *(better + 1 for better in standing.better))
         # The count may be of another moment than the players.

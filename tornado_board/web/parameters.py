@@ -6,6 +6,7 @@ import functools
 import re
 
 from tornado_board.models import is_id
+from tornado_board.seasons import MOST_NUMBER
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.exchange import Asked
 from tornado_board.web.problems import Problem
@@ -27,6 +28,12 @@ def integer(asked: Asked, name: str, default: int, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
         raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
     return int(text)
+
+
+def season(asked: Asked) -> int | None:
+    """The number of the season that is asked for; ``None`` for the present one. Raises `Problem`
+    400."""
+    return integer(asked, "season", 0, 1, MOST_NUMBER) or None
 
 
 def identifier(asked: Asked, name: str) -> str:

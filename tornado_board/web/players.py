@@ -10,16 +10,17 @@ import msgspec
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
 from tornado_board.models import RankedPlayer, is_id, shown_player
+from tornado_board.seasons import partition_of
 from tornado_board.store import Place
 from tornado_board.web import answers
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
-from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
-from tornado_board.web.parameters import ID_RULE, flag, integer, names
+from tornado_board.web.parameters import ID_RULE, flag, integer, names, season
 from tornado_board.web.previous_ranks import previous_ranks
 from tornado_board.web.problems import Problem
 from tornado_board.web.writes import deleted, made, wrote
@@ -47,9 +48,13 @@ class PlayersHandler(Handler):
         if flag(self, "hidden"):
             await self._send_hidden(board_id, limit, fields)
             return
-        page = await self._page(Pages(self.store, self.ranks, board_id), limit)
+        wanted = season(self)
+        board = await self.store.get_board(board_id, wanted)
+        page = await self._page(Pages(self.store, self.ranks, board), limit)
         players = [shown_player(player, fields) for player in page.players]
         then = await previous_ranks(self, board_id)
+        if then is not None and board.season is not None and then.ms < board.season.started:
+            then = then._replace(ranks={})  # those were of another season
         shown: dict[str, Any] = {"count": page.count}
         carried: dict[str, str] = {}
         if then is not None:
@@ -61,6 +66,8 @@ class PlayersHandler(Handler):
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
+        if wanted is not None:
+            carried["season"] = str(wanted)
         if links := _links(path, page, limit, fields, **carried):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
@@ -129,14 +136,16 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     """The player with its rank; one that is hidden only for those who may see it."""
     fields = names(asked, "fields", "meta")
     services = asked.services
-    found = await services.store.get_player(board_id, player_id, hidden=True)
+    wanted = season(asked)
+    found = await services.store.get_player(board_id, player_id, wanted, hidden=True)
     if found.hidden:
         if await asked.may(Action.ADMIN):
             shown = answers.hidden_player(found, fields)
             return json_answer(shown, fields=(("Cache-Control", "no-store"),))
         # As of one that is not there, in the words of the store.
-        found = await services.store.get_player(board_id, player_id)
-    standing = await services.ranks.standing(board_id, found.score)
+        found = await services.store.get_player(board_id, player_id, wanted)
+    partition = partition_of(board_id, found.season)
+    standing = await services.ranks.standing(partition, found.score)
     shown = answers.player(answers.ranked_player(found, standing), fields)
     return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
 

@@ -18,7 +18,9 @@ from tornado_board.store import (
     NotFound,
     OutcomeUnknown,
     OutOfRange,
+    SeasonGone,
     StoreUnavailable,
+    WrongSeason,
 )
 from tornado_board.upstream import (
     LoopFound,
@@ -43,6 +45,8 @@ STATUSES: dict[type[Exception], int] = {
     OutOfRange: 422,
     Invalid: 422,
     KeyReused: 422,
+    WrongSeason: 409,
+    SeasonGone: 410,
     StoreUnavailable: 503,
     OutcomeUnknown: 503,
     LogUnavailable: 503,

@@ -10,6 +10,7 @@ from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import Addition, Score, Submission
 from tornado_board.models import Number
 from tornado_board.realtime.ranks import Standing
+from tornado_board.seasons import partition_of
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
@@ -75,9 +76,13 @@ class ScoresHandler(Handler):
             wrote_many(self, board_id, some, since)
         self.services.metrics.scored("bulk", sum(isinstance(o, Submitted) for o in outcomes))
         # Who only hands in scores shall not pay for the board's ranks.
-        known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
-        if self.once is not None and self.once.replayed:
-            known = _not_known  # nobody can tell which are old, so that the ranks may lack the rest
+        known: Callable[..., Standing | None] = _not_known
+        seasons = {done.player.season for done in outcomes if isinstance(done, Submitted)}
+        # Of those that were replayed nobody can tell which are old, so that the ranks may lack the
+        # rest. And a season may have ended in the middle.
+        if not (self.once is not None and self.once.replayed) and len(seasons) == 1:
+            partition = partition_of(board_id, *seasons)
+            known = partial(self.ranks.known, partition, wanted=False)
         told: Sequence[Submitted | StoreError | Problem] = outcomes
         if len(outcomes) < len(found):
             stored = iter(outcomes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
+from tornado_board.seasons import partition_of
 from tornado_board.store import StoreError, Submitted
 from tornado_board.web.exchange import Asked
 
@@ -14,17 +15,17 @@ def wrote(asked: Asked, board_id: str, done: Submitted, since: int) -> None:
     """Tell the ranks what the store was just told, so that the caller's own write is in them.
     `since`: `Ranks.position` before the write began."""
     before = None if done.was_hidden else done.previous
-    _wrote(asked, board_id, done.player.id, before, _shown_score(done.player), since)
+    _wrote(asked, board_id, done.player, before, _shown_score(done.player), since)
 
 
 def made(asked: Asked, board_id: str, player: Player, since: int) -> None:
     """The same of a player that was made."""
-    _wrote(asked, board_id, player.id, None, _shown_score(player), since)
+    _wrote(asked, board_id, player, None, _shown_score(player), since)
 
 
 def deleted(asked: Asked, board_id: str, player: Player, since: int) -> None:
     """The same of a player that was deleted."""
-    _wrote(asked, board_id, player.id, _shown_score(player), None, since)
+    _wrote(asked, board_id, player, _shown_score(player), None, since)
 
 
 def _shown_score(player: Player) -> Number | None:
@@ -35,7 +36,7 @@ def _shown_score(player: Player) -> Number | None:
 def _wrote(
     asked: Asked,
     board_id: str,
-    player_id: str,
+    player: Player,
     before: Number | None,
     after: Number | None,
     since: int,
@@ -44,8 +45,9 @@ def _wrote(
     once = asked.once
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
-        asked.services.lag.confirm(board_id, player_id)
-        asked.services.ranks.wrote(board_id, player_id, before, after, since)
+        asked.services.lag.confirm(board_id, player.id)
+        partition = partition_of(board_id, player.season)
+        asked.services.ranks.wrote(partition, player.id, before, after, since)
 
 
 def wrote_many(
@@ -53,18 +55,23 @@ def wrote_many(
 ) -> None:
     """As `wrote`, of many submissions in the order of their answers; those that were refused wrote
     nothing."""
-    if asked.services.ranks.keeps(board_id):
-        for done in outcomes:
-            if isinstance(done, Submitted):
+    keeps, kept = asked.services.ranks.keeps, {0: False}
+    for done in outcomes:
+        if isinstance(done, Submitted):
+            season = done.player.season
+            if season not in kept:
+                kept[season] = keeps(partition_of(board_id, season))
+            if kept[season]:
                 wrote(asked, board_id, done, since)
 
 
 async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:
-    """How `scores` stand on the board, for the answer to a write of `player`; ``None`` if that is
+    """How `scores` stand in the season of `player`, for the answer to a write; ``None`` if that is
     hidden, or the store can't tell it any more, since what was written was written all the same."""
     if player.hidden:
         return None
+    partition = partition_of(board_id, player.season)
     try:
-        return await asked.services.ranks.standing(board_id, *scores)
+        return await asked.services.ranks.standing(partition, *scores)
     except StoreError:
         return None

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import ujson
 
+from tornado_board.models import shows_end
 from tornado_board.realtime.wires.checksum import Content
 from tornado_board.replay import Event, EventId
 
@@ -29,6 +30,8 @@ class EventType(NamedTuple):
 
 #: A board as it is now.
 UPDATE = EventType("update", state=True, logged=True)
+#: The final board of a season that is over; the board of the next one follows.
+SEASON = EventType("season", state=False, logged=True)
 #: A client's history is gone; what follows is a new beginning.
 RESET = EventType("reset", state=False, logged=False)
 #: The client may listen no longer: what let it in has run out. The stream ends.
@@ -52,8 +55,13 @@ class Sent(NamedTuple):
 
 
 def update(event: Event) -> Sent:
-    """The ``update`` that shows `event`."""
-    return Sent(UPDATE, event.data, event.id)
+    """The ``update`` that shows `event`; the ``season`` where that is the end of one."""
+    return Sent(type_of(event), event.data, event.id)
+
+
+def type_of(event: Event) -> EventType:
+    """As what `event` is sent."""
+    return SEASON if shows_end(event.data) else UPDATE
 
 
 def reset(reason: str) -> Sent:

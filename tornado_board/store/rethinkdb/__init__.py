@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -27,35 +26,34 @@ from tornado_board.store import (
     OutcomeUnknown,
     Place,
     Scores,
+    Seasons,
     StoreError,
     StoreUnavailable,
     Submitted,
 )
 from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb import queries, schema
-from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.audit import Record, Trail
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
-from tornado_board.store.rethinkdb.documents import (
-    Document,
-    board_of,
-    check_meta,
-    player_of,
-    qualified,
-)
+from tornado_board.store.rethinkdb.documents import board_of, check_meta
+from tornado_board.store.rethinkdb.dropping import Dropping
+from tornado_board.store.rethinkdb.everyone import everyone
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
 from tornado_board.store.rethinkdb.pages import Pages
+from tornado_board.store.rethinkdb.reading import Reading
 from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.servers import Servers
+from tornado_board.store.rethinkdb.single import Single
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
 from tornado_board.store.rethinkdb.submissions import submit
 from tornado_board.store.rethinkdb.turns import Turns
 from tornado_board.store.rethinkdb.writes import Writes
-from tornado_board.store.scoring import addition, check_bounds
+from tornado_board.store.scoring import addition
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -72,34 +70,39 @@ class RethinkDBStore:
     shared = True
 
     def __init__(
-        self, address: Address, connection: Connection, settings: Settings, identity: Identity
+        self, servers: Servers, connection: Connection, settings: Settings, identity: Identity
     ) -> None:
-        self.description = f"RethinkDB at {address}"
+        self.description = f"RethinkDB at {servers}"
         self.identity = identity.text
         self._identity = identity
-        self._address = address
+        self._servers = servers
         self._connection = connection
         self._timeout = timeout = settings.database_timeout
         rules, waiting = KnownRules(), settings.waiting_writes
-        self._writes = Writes(connection, rules, waiting, timeout)
-        self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
         self._deletions = Deletions(self._run, timeout)
-        self._boards = Boards(self._run, self._deletions)
+        self._dropping = Dropping(self._run)
+        self._boards = Boards(self._run, self._deletions, self._dropping)
+        self._writes = Writes(connection, rules, self._boards.end_if_due, waiting, timeout)
+        self._single = Single(self._run, rules, self._boards.end_if_due)
+        reading = Reading(self._run, rules)
+        self._pages = Pages(connection, self._run, reading, Turns(timeout, waiting))
         self._trail = Trail(self._run, settings.audit)
         self._deletions.complete_all()
-        self._repair: asyncio.Task[None] | None = None
+        self._dropping.complete_all()
+        self._repair = schema.Repair(connection)
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
-        """Connect to the database that `url` names and make what is missing in it.
+        """Connect to the database that `url` names, on any of its servers, and make what is missing
+        in it.
 
         Waits up to ``settings.database_wait`` seconds for a server that is not up yet. Raises
         `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
         """
-        address = Address.parse(url, settings.database_ca_certs)
+        servers = Servers.parse(url, settings.database_ca_certs)
         connection = Connection(
-            address,
+            servers,
             settings.database_timeout,
             settings.waiting_writes,
             settings.database_durability,
@@ -107,12 +110,12 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, deadline, audit=settings.audit > 0)
-            identity = await Identity.read(connection, address)
+            await schema.prepare(connection, servers.database, deadline, audit=settings.audit > 0)
+            identity = await Identity.read(connection, servers)
         except BaseException:
             await connection.close()
             raise
-        return cls(address, connection, settings, identity)
+        return cls(servers, connection, settings, identity)
 
     @property
     def waiting(self) -> int:
@@ -136,9 +139,9 @@ class RethinkDBStore:
         async with self._trail.recording(audited, new.id) as record:
             return await self._boards.create(new, once, record)
 
-    async def get_board(self, board_id: str) -> Board:
+    async def get_board(self, board_id: str, season: int | None = None) -> Board:
         """Raises `NotFound`."""
-        return await self._boards.get(board_id)
+        return await self._boards.get(board_id, season)
 
     async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board, then its players. Raises `NotFound`.
@@ -164,9 +167,35 @@ class RethinkDBStore:
         async with self._trail.recording(audited, board_id) as record:
             return await self._boards.update(board_id, patch, once, record)
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
+    async def ranking(self, board_id: str, limit: int, season: int | None = None) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
-        return await self._pages.ranking(board_id, limit)
+        return await self._pages.ranking(board_id, limit, season)
+
+    # Seasons
+
+    async def end_season(
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
+    ) -> Board:
+        """End the present season. Raises `NotFound` or `WrongSeason`."""
+        async with self._trail.recording(audited, board_id) as record:
+            return await self._boards.end_season(board_id, season, once, record)
+
+    async def end_if_due(self, board_id: str) -> bool:
+        """End the present season if its time is over."""
+        return await self._boards.end_if_due(board_id)
+
+    async def ending_seasons(self, limit: int) -> Sequence[Board]:
+        """Boards whose season ends by the calendar, those that end first, first."""
+        return await self._boards.ending(limit)
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        """The board with its seasons that are over. Raises `NotFound`."""
+        return await self._boards.seasons(board_id, before, limit)
 
     # Players
 
@@ -187,12 +216,14 @@ class RethinkDBStore:
             done = await self._write(board_id, player.id, Create(player), once, record)
         return done.player
 
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
+    async def get_player(
+        self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
+    ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
-        held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
-        if held is None or (held[1].hidden and not hidden):
+        player = await self._pages.get(board_id, season, player_id)
+        if player is None or (player.hidden and not hidden):
             raise no_player(board_id, player_id)
-        return held[1]
+        return player
 
     async def update_player(
         self,
@@ -221,43 +252,21 @@ class RethinkDBStore:
         try:
             return await self._write(board_id, player_id, step, once, record)
         except NotFound:
-            if patch.score is UNSET or not await self._mended(board_id, player_id, patch.score):
+            if patch.score is UNSET or not await self._single.mend(
+                board_id, player_id, patch.score
+            ):
                 raise
         # Its score was no number, so it was no player.
         return await self._write(board_id, player_id, step, once, record)
-
-    async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
-        """Give the document of a player whose score is no number `score`; whether there was one."""
-        found = await self._run(queries.get_board(board=board_id))
-        board = board_of(found) or Board(board_id, board_id)
-        check_bounds(board, score)
-        reached_at = board.ordering.reached_at(int(time.time() * 1000))
-        query = queries.mend_score(
-            **_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
-        )
-        result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
-        return bool(result["replaced"])
 
     async def delete_player(
         self, board_id: str, player_id: str, *, audited: Audited | None = None
     ) -> Player:
         """Raises `NotFound`."""
         async with self._trail.recording(audited, board_id, player_id) as record:
-            player = await self._delete_player(board_id, player_id)
+            player = await self._single.delete(board_id, player_id)
             record.change(player, None)
         return player
-
-    async def _delete_player(self, board_id: str, player_id: str) -> Player:
-        query = queries.delete_player(**_keys(board_id, player_id))
-        result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
-        for row in result.get("changes", ()):
-            if result["deleted"]:
-                # What had no score that is a number was no player, but had the id.
-                held = player_of(row["old_val"]) or player_of({**row["old_val"], "score": 0})
-                return Player(player_id, player_id, 0) if held is None else held[1]
-        raise no_player(board_id, player_id)
 
     async def add_score(
         self,
@@ -318,42 +327,51 @@ class RethinkDBStore:
         board_id: str,
         place: Place | None,
         limit: int,
+        season: int | None = None,
         *,
         backwards: bool = False,
         until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, or before it. Raises `NotFound`."""
-        return await self._pages.after(board_id, place, limit, backwards, until)
+        return await self._pages.after(board_id, season, place, limit, backwards, until)
 
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
+    async def players_by_id(
+        self, board_id: str, ids: Sequence[str], season: int | None = None
+    ) -> Sequence[Player]:
         """Those of `ids` that there are. Raises `NotFound`."""
-        return await self._pages.by_id(board_id, ids)
+        return await self._pages.by_id(board_id, season, ids)
 
     async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
         """Hidden players, by their ids. Raises `NotFound`."""
         return await self._pages.hidden(board_id, after, limit)
 
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
+    async def player_at(self, board_id: str, rank: int, season: int | None = None) -> Player | None:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
-        return await self._pages.at(board_id, rank)
+        return await self._pages.at(board_id, season, rank)
 
-    async def count(self, board_id: str) -> int:
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, a page after the other. Raises `NotFound`."""
+        return everyone(self._pages, board_id)
+
+    async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Raises `NotFound`."""
-        return await self._pages.count(board_id)
+        return await self._pages.count(board_id, season)
 
-    async def rank(self, board_id: str, score: Number) -> int:
+    async def rank(self, board_id: str, score: Number, season: int | None = None) -> int:
         """One more than the number of players with a better score. Raises `NotFound`."""
-        return await self._pages.rank(board_id, score)
+        return await self._pages.rank(board_id, season, score)
 
-    def scores(self, board_id: str) -> AsyncIterator[Scores]:
+    def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
         """All players' scores, in pieces. Raises `NotFound`."""
-        return self._pages.scores(board_id)
+        return self._pages.scores(board_id, season)
 
     # Changes
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
-        feed = await RethinkDBFeed.open(self._address, self._timeout, self._identity)
+        feed = await RethinkDBFeed.open_at_any(
+            self._servers, self._connection.address, self._timeout, self._identity
+        )
         self._feeds.add(feed)
         return feed
 
@@ -361,12 +379,11 @@ class RethinkDBStore:
         """Finish the writes under way and close all connections. May be called twice."""
         await self._writes.drain()
         await self._deletions.close()
+        await self._dropping.close()
         await self._trail.close()
         for feed in list(self._feeds):
             await feed.close()
-        if self._repair is not None:
-            self._repair.cancel()
-            await asyncio.wait((self._repair,))
+        await self._repair.close()
         await self._connection.close()
 
     async def _run(self, term: Any, *, write: bool = False, last_step: bool = False) -> Any:
@@ -374,28 +391,5 @@ class RethinkDBStore:
             return await self._connection.run(term, write=write, last_step=last_step)
         except (StoreUnavailable, OutcomeUnknown) as error:
             if isinstance(error.__cause__, ReqlOpFailedError) and STANDING in str(error):
-                self._make_index()
+                self._repair.start()
             raise
-
-    def _make_index(self) -> None:
-        """Somebody dropped the index while we run: make it again, in the background."""
-        if self._repair is None or self._repair.done():
-            logger.warning("RethinkDB has no index %s any more; making it again", STANDING)
-            self._repair = asyncio.create_task(self._repaired())
-
-    async def _repaired(self) -> None:
-        try:
-            await schema.make_index(self._connection)
-        except (StoreUnavailable, OutcomeUnknown) as error:
-            logger.warning("the index %s was not made: %s", STANDING, error)
-
-
-def _keys(board_id: str, player_id: str) -> dict[str, str]:
-    """The parameters of queries about one player."""
-    return {"board": board_id, "plain": player_id, "qualified": qualified(board_id, player_id)}
-
-
-def _raise_first_error(result: Document) -> None:
-    """Raise what a write says of its first document that failed, if any did."""
-    if result["errors"]:
-        raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, new_id
+from tornado_board.seasons.course import reset
 from tornado_board.store import (
     AlreadyExists,
     HasPlayers,
     Invalid,
     Once,
     OutcomeUnknown,
+    Seasons,
     StoreUnavailable,
+    WrongSeason,
 )
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.audit import Record
 from tornado_board.store.rethinkdb.deletion import Deletions, Run
 from tornado_board.store.rethinkdb.documents import (
+    DROPPED,
     ONCE,
+    PAST,
     REORDERED_BY,
     Document,
     board_of,
+    board_of_season,
     check_meta,
     is_same,
     new_board,
+    numbers_in,
+    past_of,
+    stored_board,
 )
+from tornado_board.store.rethinkdb.dropping import Dropping
 from tornado_board.store.rethinkdb.once import (
     board_entry,
     board_in,
@@ -38,6 +49,7 @@ from tornado_board.store.rethinkdb.once import (
     id_from,
 )
 from tornado_board.store.rethinkdb.steps import no_board
+from tornado_board.store.scoring import check_season
 
 #: How often a change is tried while others change the same board.
 _ATTEMPTS = 50
@@ -49,28 +61,31 @@ class Boards:
     Args:
         run: runs a query.
         deletions: completes what is left of a board that was here before.
+        dropping: deletes the players of seasons that are no longer kept.
     """
 
-    def __init__(self, run: Run, deletions: Deletions) -> None:
+    def __init__(self, run: Run, deletions: Deletions, dropping: Dropping) -> None:
         self._run = run
         self._deletions = deletions
+        self._dropping = dropping
 
     async def list(self, limit: int, after: str) -> list[Board]:
         documents = await self._run(queries.list_boards(limit=limit, after=after))
         return [board for board in map(board_of, documents) if board is not None]
 
-    async def get(self, board_id: str) -> Board:
-        """Raises `NotFound`."""
-        board = board_of(await self._run(queries.get_board(board=board_id)))
-        if board is None:
+    async def get(self, board_id: str, season: int | None) -> Board:
+        """See `Store.get_board`."""
+        document: Document | None = await self._run(queries.get_board(board=board_id))
+        board = board_of(document)
+        if document is None or board is None:
             raise no_board(board_id)
-        return board
+        return board_of_season(document, board, season)
 
     async def create(self, new: NewBoard, once: Once | None, record: Record) -> Board:
         """Raises `AlreadyExists` or `Invalid`. `record` is told of the change."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once))
-        board = new.board()
+        board = _made(new)
         _check(board)
         document = dict(new_board(board, new))
         if once is not None:
@@ -112,7 +127,10 @@ class Boards:
             if entry is not None and once is not None:
                 once.replayed = True
                 return board_in(entry, board_id)
-            changed = patch.apply(board)
+            if board.season is not None and board.season.is_due(_now()):
+                await self._swap_season(old, board, None)
+                continue
+            changed = _patched(board, patch)
             _check(changed)
             new = _changed(old, board, changed, once)
             if is_same(new, old):
@@ -120,11 +138,84 @@ class Boards:
             if changed.ordering == board.ordering:
                 is_done = await self._swap(old, new)
             else:
-                is_done = await self._reorder(old, new, by)
+                is_done = await self._reorder(old, new, by, board.partition)
             if is_done:
                 record.change(board, changed)
                 return changed
-        raise StoreUnavailable(f"others change the board {board_id!r} all the time; try again")
+        raise _always_others(board_id)
+
+    async def end_season(
+        self, board_id: str, season: int | None, once: Once | None, record: Record
+    ) -> Board:
+        """See `Store.end_season`."""
+        for _ in range(_ATTEMPTS):
+            old: Document | None = await self._run(queries.get_board(board=board_id))
+            board = board_of(old)
+            if old is None or board is None:
+                raise no_board(board_id)
+            entry = entry_in(old, once)
+            if entry is not None and once is not None:
+                once.replayed = True
+                return board_in(entry, board_id)
+            if board.season is None:
+                raise WrongSeason(
+                    f"board {board_id!r} has no seasons; give it some by its setting season"
+                )
+            if board.season.is_due(_now()):
+                await self._swap_season(old, board, None)
+                continue
+            check_season(board, board.number if season is None else season)
+            # The one that is ended is the one that was found first.
+            season = board.number
+            ended = await self._swap_season(old, board, once)
+            if ended is not None:
+                record.change(board, ended)
+                return ended
+        raise _always_others(board_id)
+
+    async def end_if_due(self, board_id: str) -> bool:
+        """See `Store.end_if_due`."""
+        for _ in range(_ATTEMPTS):
+            old: Document | None = await self._run(queries.get_board(board=board_id))
+            board = board_of(old)
+            if old is None or board is None:
+                return False
+            if board.season is None or not board.season.is_due(_now()):
+                return False
+            if await self._swap_season(old, board, None) is not None:
+                return True
+        raise _always_others(board_id)
+
+    async def _swap_season(self, old: Document, board: Board, once: Once | None) -> Board | None:
+        """End the present season of `board`, which is in `old`; the board after that, or ``None``
+        where `old` was not there any more."""
+        assert board.season is not None
+        done = reset(board.season, past_of(old), _now(), board.order, board.ties)
+        changed = replace(board, season=done.season)
+        new = _changed(old, board, changed, once)
+        new[PAST] = [to_builtins(one) for one in done.past]
+        dropped = sorted({*numbers_in(old, DROPPED), *done.dropped})
+        if dropped:
+            new[DROPPED] = dropped
+        if not await self._swap(old, new):
+            return None
+        if dropped:
+            self._dropping.start(board.id, dropped)
+        return changed
+
+    async def seasons(self, board_id: str, before: int, limit: int) -> Seasons:
+        """See `Store.seasons`."""
+        document: Document | None = await self._run(queries.get_board(board=board_id))
+        board = board_of(document)
+        if document is None or board is None:
+            raise no_board(board_id)
+        past = [one for one in past_of(document) if one.number < min(before, board.number)]
+        return Seasons(board, past[-limit:])
+
+    async def ending(self, limit: int) -> Sequence[Board]:
+        """See `Store.ending_seasons`."""
+        found = map(board_of, await self._run(queries.ending_seasons(limit=limit)))
+        return [board for board in found if board is not None and board.season is not None]
 
     async def _swap(self, old: Document, new: Document) -> bool:
         """Put `new` in the place of `old`; whether that was still there."""
@@ -134,16 +225,16 @@ class Boards:
             raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
         return bool(result["replaced"])
 
-    async def _reorder(self, old: Document, new: dict[str, Any], by: str) -> bool:
+    async def _reorder(self, old: Document, new: dict[str, Any], by: str, partition: str) -> bool:
         """Put `new`, which has another order, in the place of `old` if the board has no players;
         whether `old` was still there. See `reordering`."""
-        if not await self._run(queries.has_no_players(board=old["id"])):
+        if not await self._run(queries.has_no_players(board=partition)):
             raise _has_players(old)
         marked = {**old, REORDERED_BY: by}
         if not await self._swap(old, marked):
             return False
         try:
-            is_empty = await self._run(queries.has_no_players(board=old["id"]))
+            is_empty = await self._run(queries.has_no_players(board=partition))
             if is_empty:
                 return await self._swap(marked, new)
         except (StoreUnavailable, OutcomeUnknown) as error:
@@ -155,22 +246,35 @@ class Boards:
         raise _has_players(old)
 
 
+def _made(new: NewBoard) -> Board:
+    """Raises `Invalid`."""
+    try:
+        return new.board(_now())
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from None
+
+
+def _patched(board: Board, patch: BoardPatch) -> Board:
+    """Raises `Invalid`."""
+    try:
+        return patch.apply(board, _now())
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from None
+
+
 def _changed(old: Document, board: Board, changed: Board, once: Once | None) -> dict[str, Any]:
     """The document `old`, which is `board`, as `changed`."""
     new = {name: value for name, value in old.items() if name != REORDERED_BY}
-    was = _stored(board)
+    was = stored_board(board)
     new |= {
-        name: value for name, value in _stored(changed).items() if not is_same(value, was[name])
+        name: value
+        for name, value in stored_board(changed).items()
+        if not is_same(value, was[name])
     }
     if once is not None:
         now = _now()
         new[ONCE] = entries_with(old, board_entry(once, changed, now), now)
     return new
-
-
-def _stored(board: Board) -> Mapping[str, Any]:
-    stored = asdict(board)
-    return {**stored, "show": list(stored["show"])}
 
 
 def _check(board: Board) -> None:
@@ -180,6 +284,10 @@ def _check(board: Board) -> None:
     except ValueError as error:
         raise Invalid(f"{error}; nothing was changed") from None
     check_meta(board.meta)
+
+
+def _always_others(board_id: str) -> StoreUnavailable:
+    return StoreUnavailable(f"others change the board {board_id!r} all the time; try again")
 
 
 def _has_players(document: Document) -> HasPlayers:

@@ -21,13 +21,21 @@ from typing import Any, Protocol
 
 from tornado_board.backoff import Backoff
 from tornado_board.models import new_id
+from tornado_board.seasons import partition_of
 from tornado_board.store import NotFound, OutcomeUnknown, StoreUnavailable
+from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     DELETED_BY,
+    DROPPED,
+    NUMBERS,
+    Document,
+    board_of,
     is_being_deleted,
     is_listed,
+    numbers_in,
+    past_of,
 )
 from tornado_board.store.rethinkdb.queries import prepared
 from tornado_board.store.rethinkdb.standing import all_players
@@ -47,6 +55,16 @@ _BACKOFF = (0.5, 10.0)
 
 #: Deletions that one process completes at the same time; others wait to be met again.
 _COMPLETING = 1_000
+
+
+def numbers_of(document: Document | None) -> list[int]:
+    """The numbers of the seasons that the board in `document` may have players of."""
+    board = board_of(document)
+    if document is None or board is None:
+        return []
+    # One more, which may begin before the board is claimed.
+    numbers = {1, board.number, board.number + 1, *numbers_in(document, DROPPED)}
+    return sorted(numbers | {past.number for past in past_of(document)})
 
 
 class Run(Protocol):
@@ -77,8 +95,10 @@ class Deletions:
         if not await self._run(_is_anything_of(board=board_id)):
             raise NotFound(f"there is no board {board_id!r}")
         by = new_id()
+        numbers = numbers_of(await self._run(queries.get_board(board=board_id)))
         try:
-            await self._run(_claim(board=board_id, by=by), write=True, last_step=True)
+            claim = _claim(board=board_id, by=by, numbers=numbers)
+            await self._run(claim, write=True, last_step=True)
         except OutcomeUnknown:
             self.complete(board_id)
             raise
@@ -103,16 +123,10 @@ class Deletions:
         """Delete the players of a board that is claimed, and then the board; tell whether that is
         all, or others still do so."""
         try:
-            while True:
-                result = await self._run(
-                    _delete_players(board=board_id, by=by, limit=SWEEP), write=True
-                )
-                if not result["claimed"]:
+            document = await self._run(queries.get_board(board=board_id))
+            for number in {1, *numbers_in(document or {}, NUMBERS)}:
+                if not await self._sweep_season(board_id, number, by):
                     return True  # others took this for dead, and have completed it
-                if result["errors"]:
-                    raise StoreUnavailable(f"RethinkDB did not delete: {result['first_error']}")
-                if not result["deleted"]:
-                    break
             release = _release(board=board_id, by=by, expiry=self._expiry)
             return not await self._run(release, write=True)
         except (StoreUnavailable, OutcomeUnknown) as error:
@@ -123,13 +137,26 @@ class Deletions:
                 f"{error}"
             ) from error
 
+    async def _sweep_season(self, board_id: str, number: int, by: str) -> bool:
+        """Delete the players of one season; ``False`` where the claim is gone."""
+        partition = partition_of(board_id, number)
+        query = _delete_players(board=board_id, partition=partition, by=by, limit=SWEEP)
+        while True:
+            result = await self._run(query, write=True)
+            if not result["claimed"]:
+                return False
+            if result["errors"]:
+                raise StoreUnavailable(f"RethinkDB did not delete: {result['first_error']}")
+            if not result["deleted"]:
+                return True
+
     async def _complete(self, board_id: str) -> None:
         backoff = Backoff(*_BACKOFF)
         try:
             while True:
                 try:
                     by = new_id()
-                    if not await self._run(_join(board=board_id, by=by), write=True):
+                    if not await self._run(_join(board=board_id, by=by, numbers=[]), write=True):
                         return
                     if await self._sweep(board_id, by):
                         logger.info("completed the deletion of the board %r", board_id)
@@ -168,10 +195,12 @@ def _is_claimed(document: Any, p: Any) -> Any:
     return r.not_(_claims(document).filter(lambda claim: claim["by"].eq(p["by"])).is_empty())
 
 
-def _claimed(document: Any, p: Any, now: Any) -> dict[str, Any]:
+def _claimed(document: Any, p: Any, now: Any, numbers: Any) -> dict[str, Any]:
+    known = r.branch(is_being_deleted(document), document[NUMBERS].default([]), [])
     return {
         "id": p["board"],
         DELETED_BY: _others(document, p).append({"by": p["by"], "at": now}),
+        NUMBERS: known.set_union(numbers),
     }
 
 
@@ -201,7 +230,9 @@ _under_way = prepared(
 _claim = prepared(
     lambda p: _with_now(
         lambda now: (
-            r.table(BOARDS).get(p["board"]).replace(lambda document: _claimed(document, p, now))
+            r.table(BOARDS)
+            .get(p["board"])
+            .replace(lambda document: _claimed(document, p, now, p["numbers"]))
         )
     )
 )
@@ -215,15 +246,15 @@ _join = prepared(
             .get(p["board"])
             .replace(
                 lambda document: r.branch(
-                    is_being_deleted(document), _claimed(document, p, now), document
+                    is_being_deleted(document), _claimed(document, p, now, []), document
                 )
             )
         )
     ).do(lambda _: _is_claimed(r.table(BOARDS).get(p["board"]), p))
 )
 
-#: Delete `limit` players of `board` if it still is being deleted by `by`, which the result's
-#: ``claimed`` tells.
+#: Delete `limit` players of the `partition` of `board` if it still is being deleted by `by`, which
+#: the result's ``claimed`` tells.
 _delete_players = prepared(
     lambda p: _with_now(
         lambda now: (
@@ -231,14 +262,14 @@ _delete_players = prepared(
             .get(p["board"])
             .replace(
                 lambda document: r.branch(
-                    _is_claimed(document, p), _claimed(document, p, now), document
+                    _is_claimed(document, p), _claimed(document, p, now, []), document
                 )
             )
         )
     ).do(
         lambda _: r.branch(
             _is_claimed(r.table(BOARDS).get(p["board"]), p),
-            all_players(p["board"]).limit(p["limit"]).delete().merge({"claimed": True}),
+            all_players(p["partition"]).limit(p["limit"]).delete().merge({"claimed": True}),
             {"claimed": False},
         )
     )
@@ -253,7 +284,7 @@ def _released(p: Any) -> Any:
             document,
             alive.is_empty(),
             None,
-            {"id": p["board"], DELETED_BY: alive},
+            document.merge({DELETED_BY: alive}),
         )
 
     board = r.table(BOARDS).get(p["board"])

@@ -8,8 +8,11 @@ anybody may write to the tables. So a document can be anything, and nothing in h
 * A player without a score has 0, and so has one without ``reached_at``; one in whom either is not a
   number, or whose board is not a board's id, is no player: it is neither ranked nor found.
 * Hidden is one whose ``hidden`` is true.
-* A player's id is unique on its board only. A document's primary key is the player's id where
-  that was free when the player was made, otherwise ``board/player`` (`qualified`); ids have no
+* ``board`` of a player is a partition (`seasons.partition_of`): the board's id for its first
+  season, and ``2:cup`` for the second of ``cup``. Whatever is said here of the board of a player is
+  said of that. What of a board's ``season`` is none that there can be is none.
+* A player's id is unique in its partition only. A document's primary key is the player's id where
+  that was free when the player was made, otherwise ``partition/player`` (`qualified`); ids have no
   slash.
 * Where others have written both of them, the player is the document with the plain key as long
   as that is a player of the board, and the other one is none: `counting` and, of documents that
@@ -28,7 +31,8 @@ from msgspec.structs import asdict
 
 from tornado_board.inputs import NewBoard
 from tornado_board.models import SCORE_LIMIT, Board, Meta, Number, Player, is_id
-from tornado_board.store import Invalid
+from tornado_board.seasons import MOST_NUMBER, PastSeason, divided, past_seasons
+from tornado_board.store import Invalid, no_season
 from tornado_board.store.rethinkdb.address import r
 
 Document = Mapping[str, Any]
@@ -38,11 +42,18 @@ BOARDS, PLAYERS = "boards", "players"
 
 #: The fields that documents of boards and of players have.
 BOARD_FIELDS = Board.__struct_fields__
-PLAYER_FIELDS = ("board", *Player.__struct_fields__)
+PLAYER_FIELDS = ("board", *[name for name in Player.__struct_fields__ if name != "season"])
+
+#: The fields of a board with its seasons that are over and kept, and with the numbers of those that
+#: are not kept, and are being deleted. See `ending`, `dropping`.
+PAST, DROPPED = "past_seasons", "dropped_seasons"
 
 #: The field of a board that is being deleted: a list of those who delete its players, as
 #: ``{by, at}``, `at` in seconds since 1970. See `deletion`.
 DELETED_BY = "being_deleted_by"
+
+#: The field of a board that is being deleted with the numbers of its seasons.
+NUMBERS = "seasons_to_delete"
 
 #: The field of a board that is about to change its order: whose process does that. See `boards`.
 REORDERED_BY = "being_reordered_by"
@@ -51,7 +62,10 @@ REORDERED_BY = "being_reordered_by"
 ONCE = "idempotency"
 
 #: What of a board the writes of its players depend on.
-RULES = ("order", "ties", "operator", "min", "max", REORDERED_BY)
+RULES = (
+    *("order", "ties", "operator", "min", "max", REORDERED_BY),
+    {"season": ["number", "started", "ends"]},
+)
 
 #: The longest primary key, in characters of ASCII.
 KEY_LENGTH = 127
@@ -66,6 +80,11 @@ _TYPE_NAME = "$reql_type$"
 def is_listed(key: Any) -> TypeGuard[str]:
     """Whether `key` is an id that the API's paths can name."""
     return isinstance(key, str) and is_id(key)
+
+
+def is_partition(key: Any) -> TypeGuard[str]:
+    """Whether `key` is where players of a board that the API's paths can name are."""
+    return isinstance(key, str) and is_id(divided(key)[0])
 
 
 def is_listed_term(key: Any) -> Any:
@@ -162,7 +181,7 @@ def public_id(document: Document) -> str | None:
     key, board = document.get("id"), document.get("board")
     if is_listed(key):
         return key
-    if not isinstance(key, str) or not is_listed(board):
+    if not isinstance(key, str) or not is_partition(board):
         return None
     player_id = key.partition("/")[2]
     return player_id if is_listed(player_id) and key == qualified(board, player_id) else None
@@ -179,14 +198,21 @@ def new_board(board: Board, new: NewBoard) -> Document:
 
 def settings_of(board: Board) -> dict[str, Any]:
     """Those of the board's settings that are not the defaults, as a document has them."""
-    stored, defaults = asdict(board), asdict(Board(board.id, board.name))
+    stored, defaults = stored_board(board), stored_board(Board(board.id, board.name))
     return {name: value for name, value in stored.items() if value != defaults[name]}
 
 
-def document_of(board_id: str, player: Player, key: str) -> Document:
+def stored_board(board: Board) -> dict[str, Any]:
+    """The fields of a board's document."""
+    season = None if board.season is None else board.season.stored()
+    return {**asdict(board), "show": list(board.show), "season": season}
+
+
+def document_of(partition: str, player: Player, key: str) -> Document:
     """The document of `player` with the primary key `key`; without what is empty."""
     fields = {name: value for name, value in asdict(player).items() if value not in (0, {})}
-    return {"score": 0, **fields, "id": key, "board": board_id}
+    del fields["season"]  # the partition says it
+    return {"score": 0, **fields, "id": key, "board": partition}
 
 
 def board_of(document: Document | None) -> Board | None:
@@ -199,9 +225,32 @@ def board_of(document: Document | None) -> Board | None:
     return Board.of(key, _text(document.get("name"), key), document)
 
 
+def past_of(document: Document) -> list[PastSeason]:
+    """The seasons of the board in `document` that are over and kept, by their numbers."""
+    return past_seasons(document.get(PAST))
+
+
+def numbers_in(document: Document, field: str) -> list[int]:
+    """The numbers of seasons in a list that is a `field` of `document`."""
+    stored = document.get(field)
+    found = stored if isinstance(stored, list) else []
+    return [one for one in found if type(one) is int and 1 <= one <= MOST_NUMBER]
+
+
+def board_of_season(document: Document, board: Board, number: int | None) -> Board:
+    """The `board` in `document` as of the season with this number; ``None``: of the present one.
+    Raises `NotFound` or `SeasonGone`."""
+    if number is None or number == board.number:
+        return board
+    for past in past_of(document) if number < board.number else ():
+        if past.number == number:
+            return board.of_season(past)
+    raise no_season(board, number)
+
+
 def player_of(document: Document | None) -> tuple[str, Player] | None:
-    """The id of the board and the player that `document` holds, if any."""
-    if document is None or not is_listed(document.get("board")):
+    """The partition and the player that `document` holds, if any."""
+    if document is None or not is_partition(document.get("board")):
         return None
     score, key = score_in(document), public_id(document)
     if score is None or key is None:
@@ -211,7 +260,9 @@ def player_of(document: Document | None) -> tuple[str, Player] | None:
     if reached_at is None:
         return None
     meta, hidden = meta_of(document.get("meta")), document.get("hidden") is True
-    return document["board"], Player(key, name, score, reached_at, meta, hidden)
+    partition = document["board"]
+    _, number = divided(partition)
+    return partition, Player(key, name, score, reached_at, meta, hidden, number)
 
 
 def is_same(one: Any, other: Any) -> bool:

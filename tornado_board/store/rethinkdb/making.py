@@ -34,6 +34,7 @@ class Making:
         connection: what the queries run on.
         rules: of the boards.
         put: puts a write back into its queue.
+        has_first: whether a write has to wait for something: see `preparing`.
         max_wait: how long a write waits for its board, in seconds.
     """
 
@@ -42,11 +43,13 @@ class Making:
         connection: Connection,
         rules: KnownRules,
         put: Callable[[Write], None],
+        has_first: Callable[[Write], bool],
         max_wait: float,
     ) -> None:
         self._connection = connection
         self._rules = rules
         self._put = put
+        self._has_first = has_first
         #: The writes that make a player each, by its primary key.
         self._waiting: dict[str, list[Write]] = {}
         #: The keys of which a query is under way.
@@ -73,6 +76,8 @@ class Making:
                 continue
             first, *self._waiting[key] = writes
             rules = self._rules.get(first.board_id)
+            if self._has_first(first):
+                continue
             group[key] = Run([first], rules, now)
         self._busy.update(group)
         return group
@@ -90,8 +95,7 @@ class Making:
 
     def _restart(self, write: Write) -> None:
         if not write.answer.done():
-            write.seen = None
-            write.keys[:] = [write.player_id, qualified(*write.place)]
+            write.restart(self._rules.get(write.board_id).board.partition)
             self._put(write)
 
     async def make(self, group: dict[str, Run]) -> None:
@@ -106,9 +110,9 @@ class Making:
             if run.rules.reordered_by is not None:
                 delayed.append((key, write))
                 continue
-            document: dict[str, Any] = {"id": key, "board": write.board_id}
+            document: dict[str, Any] = {"id": key, "board": write.partition}
             if player is not None:
-                document = dict(document_of(write.board_id, player, key))
+                document = dict(document_of(write.partition, player, key))
             if write.once is not None:
                 document[ONCE] = [{**run.entry(), "before": None}]
             documents[key] = document
@@ -136,7 +140,7 @@ class Making:
         pairs = [
             {"document": document, "other": other_keys[key]}
             for key, document in documents.items()
-            if documents[key]["board"] in assumed
+            if writes[key].board_id in assumed
         ]
         found = await self._connection.run(
             groups.insert_players(
@@ -161,7 +165,7 @@ class Making:
         self._learn(boards, after["rules"])
         for key, write in writes.items():
             row = changes.get(key)
-            place = (other_keys[key], write.board_id)
+            place = (other_keys[key], write.partition)
             if write.board_id not in assumed:
                 write.succeed(outcomes[key])  # there is no such board
             elif place in taken:
@@ -191,7 +195,7 @@ class Making:
         there = row.get("old_val")
         if there is None or not str(row["error"]).startswith("Duplicate primary key"):
             write.fail(StoreUnavailable(f"RethinkDB did not write: {row['error']}"))
-        elif there.get("board") == write.board_id:
+        elif there.get("board") == write.partition:
             self._taken(write, key)
         elif key == write.player_id:
             # The plain key is another board's.

@@ -17,14 +17,10 @@ from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     PLAYER_FIELDS,
     PLAYERS,
-    counting,
     is_board,
     is_listed_term,
-    is_on_board,
-    is_player_of,
-    removable,
 )
-from tornado_board.store.rethinkdb.standing import hidden_players, ranked_players
+from tornado_board.store.rethinkdb.standing import ENDING, hidden_players, ranked_players
 
 #: Stands for the parameters while a query is built; nothing else in a query looks like it.
 _PARAMETERS = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -122,6 +118,18 @@ list_boards = prepared(
     )
 )
 
+#: At most `limit` boards whose season ends by the calendar, those that end first, first.
+ending_seasons = prepared(
+    lambda p: (
+        r.table(BOARDS)
+        .between(0, r.maxval, index=ENDING)
+        .order_by(index=ENDING)
+        .limit(p["limit"])
+        .pluck(*BOARD_FIELDS)
+        .coerce_to("array")
+    )
+)
+
 #: Insert `document`. Where there is one of its key the change in the result holds that.
 create_board = prepared(lambda p: r.table(BOARDS).insert(p["document"], return_changes="always"))
 
@@ -145,52 +153,14 @@ has_no_players = prepared(
     )
 )
 
-#: The document that is the player, or null.
-get_player = prepared(
-    lambda p: counting(p["board"], p["plain"], p["qualified"]).do(
-        lambda document: r.branch(document.eq(None), None, document.pluck(*PLAYER_FIELDS))
-    )
-)
-
 #: The documents with the primary keys `keys`.
 get_documents = prepared(
     lambda p: r.table(PLAYERS).get_all(r.args(p["keys"])).pluck(*PLAYER_FIELDS).coerce_to("array")
 )
 
 
-#: Give the player the score `score` if it is on `board` and has none that is a number.
-mend_score = prepared(
-    lambda p: removable(p["board"], p["plain"], p["qualified"]).do(
-        lambda found: (
-            r.table(PLAYERS)
-            .get(found["id"].default(p["plain"]))
-            .update(
-                lambda document: r.branch(
-                    r.and_(
-                        is_on_board(p["board"], document),
-                        r.not_(is_player_of(p["board"], document)),
-                    ),
-                    {"score": p["score"], "reached_at": p["reached_at"]},
-                    {},
-                )
-            )
-        )
-    )
-)
-
-#: Delete the player if it is on `board`.
-delete_player = prepared(
-    lambda p: removable(p["board"], p["plain"], p["qualified"]).do(
-        lambda found: (
-            r.table(PLAYERS)
-            .get(found["id"].default(p["plain"]))
-            .replace(
-                lambda document: r.branch(is_on_board(p["board"], document), None, document),
-                return_changes=True,
-            )
-        )
-    )
-)
+#: The same, with all that is in them.
+get_whole = prepared(lambda p: r.table(PLAYERS).get_all(r.args(p["keys"])).coerce_to("array"))
 
 #: Delete `document` from the players, unless another has its key by now.
 delete_document = prepared(

@@ -54,7 +54,7 @@ class Reordered:
         """Wait a moment, and look again at the rules of these boards. Raises `StoreError`."""
         boards = sorted(board_ids)
         await asyncio.sleep(_PAUSE)
-        texts = await self._connection.run(_rules(boards=boards))
+        texts = await self._connection.run(read_rules(boards=boards))
         now = asyncio.get_running_loop().time()
         for board_id in boards:
             self._rules.learn(board_id, texts.get(board_id))
@@ -79,7 +79,7 @@ class Reordered:
 
 
 #: The texts of the rules of `boards`.
-_rules = prepared(lambda p: rules_term(p["boards"]))
+read_rules = prepared(lambda p: rules_term(p["boards"]))
 
 #: Take the mark away from `board` if it is still `mark`.
 _unmark = prepared(

@@ -25,7 +25,7 @@ from typing import Any
 from tornado_board.inputs import UNSET
 from tornado_board.models import SCORE_LIMIT, Number, Player, score_of
 from tornado_board.store import Once, StoreError, Submitted
-from tornado_board.store.rethinkdb.documents import Document, is_same, player_of
+from tornado_board.store.rethinkdb.documents import Document, is_same, player_of, qualified
 from tornado_board.store.rethinkdb.once import entry_of, oldest_at
 from tornado_board.store.rethinkdb.rules import NONE_STORED, Rules
 from tornado_board.store.rethinkdb.steps import Step, Submit, carried_out
@@ -40,9 +40,10 @@ Results = list[Submitted | StoreError]
 @dataclass(eq=False)
 class Write:
     """What one caller asks of one player: steps that are taken in one go. `keys` are the primary
-    keys still to be tried, the next one first."""
+    keys still to be tried in the `partition`, the next one first."""
 
     board_id: str
+    partition: str
     player_id: str
     steps: Sequence[Step]
     since: float
@@ -55,13 +56,20 @@ class Write:
     taken: bool = False
     #: Whether it is in a queue, and not in a query.
     queued: bool = False
+    #: The partition before which the seasons that are over were looked through for its key.
+    looked_back: str = ""
     #: The player before it, once it is answered; ``None`` where there was none.
     before: Player | None = None
 
     @property
     def place(self) -> tuple[str, str]:
-        """The ids of the board and the player."""
-        return self.board_id, self.player_id
+        """The partition and the id of the player."""
+        return self.partition, self.player_id
+
+    def restart(self, partition: str) -> None:
+        """Begin anew, in this partition."""
+        self.partition, self.seen, self.taken = partition, None, False
+        self.keys[:] = [self.player_id, qualified(*self.place)]
 
     def fail(self, error: StoreError) -> None:
         if not self.answer.done():
@@ -103,6 +111,10 @@ class Run:
         return self.writes[0].board_id
 
     @property
+    def partition(self) -> str:
+        return self.writes[0].partition
+
+    @property
     def once(self) -> Once | None:
         """The key of its only write, if that has one."""
         return self.writes[0].once
@@ -111,7 +123,7 @@ class Run:
         """For the queries of `groups`, as an update of the document `key`."""
         player_id = self.writes[0].player_id
         return [
-            self.board_id,
+            self.partition,
             player_id if key != player_id else "",
             self.low,
             self.high,
@@ -177,6 +189,8 @@ def _single(run: Run, step: Step) -> bool:
     if not isinstance(step, Submit) or step.submission.meta is not UNSET:
         return False
     board, submission = run.rules.board, step.submission
+    if submission.season not in (UNSET, board.number):
+        return False
     score = score_of(submission.score)
     operator = operator_of(board, submission)
     if operator == "add":
@@ -205,6 +219,8 @@ def _several(run: Run, steps: Sequence[Step]) -> bool:
             return False
         submission = step.submission
         if submission.name is not UNSET or submission.meta is not UNSET:
+            return False
+        if submission.season not in (UNSET, board.number):
             return False
         scores.append(score_of(submission.score))
         operators.add(operator_of(board, submission))

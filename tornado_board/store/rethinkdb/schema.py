@@ -17,7 +17,7 @@ from tornado_board.store import (
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import queries
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.audit import OF_BOARD, TRAIL, index_key
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
@@ -26,7 +26,13 @@ from tornado_board.store.rethinkdb.documents import (
     document_of,
     new_board,
 )
-from tornado_board.store.rethinkdb.standing import EARLIER_STANDINGS, STANDING, standing_key
+from tornado_board.store.rethinkdb.standing import (
+    EARLIER_STANDINGS,
+    ENDING,
+    STANDING,
+    ending_key,
+    standing_key,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +49,9 @@ _TABLES = (BOARDS, PLAYERS)
 
 
 async def prepare(
-    connection: Connection, address: Address, deadline: float, *, audit: bool = False
+    connection: Connection, database: str, deadline: float, *, audit: bool = False
 ) -> None:
-    """Make the database ready to serve. Several processes may do so at once. `audit`: with the
+    """Make `database` ready to serve. Several processes may do so at once. `audit`: with the
     table of the audit trail.
 
     A server that was just started answers before its tables can be used, and so does one in whose
@@ -56,9 +62,10 @@ async def prepare(
     complained = is_empty = False
     while True:
         try:
-            await _make_missing(connection, address, (*_TABLES, TRAIL) if audit else _TABLES)
+            await _make_missing(connection, database, (*_TABLES, TRAIL) if audit else _TABLES)
             await connection.run(queries.heartbeat())
             await make_index(connection)
+            await make_index(connection, BOARDS, ENDING, ending_key)
             if audit:
                 await make_index(connection, TRAIL, OF_BOARD, index_key)
             # What was found empty once is filled, though an attempt stopped half-way.
@@ -76,12 +83,12 @@ async def prepare(
         await asyncio.sleep(_POLL)
 
 
-async def _make_missing(connection: Connection, address: Address, tables: Sequence[str]) -> None:
-    if await _missing(connection, address.database, tables):
-        async with _setup_lock(connection, address.database):
-            for name, create in await _missing(connection, address.database, tables):
+async def _make_missing(connection: Connection, database: str, tables: Sequence[str]) -> None:
+    if await _missing(connection, database, tables):
+        async with _setup_lock(connection, database):
+            for name, create in await _missing(connection, database, tables):
                 await connection.run(create)
-                logger.info("made %s in RethinkDB at %s", name, address)
+                logger.info("made %s in RethinkDB at %s", name, connection.address)
 
 
 async def _missing(
@@ -136,7 +143,7 @@ async def make_index(
     table = r.table(name)
     indexes = await connection.run(table.index_list())
     if index not in indexes:
-        for earlier in EARLIER_STANDINGS:
+        for earlier in EARLIER_STANDINGS if index == STANDING else ():
             if earlier in indexes:
                 logger.info(
                     "the index %s of the table %s is of an earlier version; drop it when no "
@@ -160,6 +167,32 @@ async def make_index(
             done = 100 * status.get("progress", 0)
             logger.info("index %s of the table %s: %.0f%% built", index, name, done)
         await asyncio.sleep(_POLL)
+
+
+class Repair:
+    """Makes the index `STANDING` again, in the background, where somebody drops it meanwhile."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """It is missing."""
+        if self._task is None or self._task.done():
+            logger.warning("RethinkDB has no index %s any more; making it again", STANDING)
+            self._task = asyncio.create_task(self._make())
+
+    async def close(self) -> None:
+        """Break off."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _make(self) -> None:
+        try:
+            await make_index(self._connection)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            logger.warning("the index %s was not made: %s", STANDING, error)
 
 
 async def _is_empty(connection: Connection) -> bool:

@@ -15,19 +15,14 @@ from tornado_board.models import Board, Number, Player
 from tornado_board.store import Place
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (
-    BOARD_FIELDS,
-    BOARDS,
-    DELETED_BY,
     PLAYER_FIELDS,
     PLAYERS,
-    board_of,
     is_player_of,
     player_of,
 )
 from tornado_board.store.rethinkdb.queries import prepared
-from tornado_board.store.rethinkdb.rules import rules_text
+from tornado_board.store.rethinkdb.reading import parameters, with_board
 from tornado_board.store.rethinkdb.standing import between, merit_term
-from tornado_board.store.rethinkdb.steps import no_board
 
 #: Documents that the range of a page may have beyond twice the page: many may have one score.
 _MORE = 100
@@ -36,28 +31,18 @@ _MORE = 100
 Held = tuple[Player, str]
 
 
-def board_term(p: Any) -> Any:
-    """What `board_of` has to know of the board, or null."""
-    board = r.table(BOARDS).get(p["board"])
-    return r.branch(board.eq(None), None, board.pluck(*BOARD_FIELDS, DELETED_BY))
-
-
 def with_shadows(p: Any, page: Any) -> Any:
-    """The documents `page` of the index, with what else `held_in` and `counting_in` need: the
-    ``board``, its ``rules``, and of those documents that have a qualified key the plain ones that
-    count in their stead."""
+    """The documents `page` of the index, with what else `held_in` and `counting_in` need: what
+    `with_board` gives, and of those documents that have a qualified key the plain ones that count
+    in their stead."""
 
     def found(page: Any) -> Any:
         qualified = page.filter(lambda player: player["id"].match("/").ne(None))
         plain = qualified.map(lambda player: player["id"].split("/", 1).nth(1))
         shadows = r.table(PLAYERS).get_all(r.args(plain))
-        shadows = shadows.filter(lambda document: is_player_of(p["board"], document))
-        return {
-            "board": board_term(p),
-            "rules": rules_text(r.table(BOARDS).get(p["board"])),
-            "players": page,
-            "shadows": shadows.map(lambda player: player["id"]).coerce_to("array"),
-        }
+        shadows = shadows.filter(lambda document: is_player_of(p["partition"], document))
+        ids = shadows.map(lambda player: player["id"]).coerce_to("array")
+        return with_board(p, {"players": page, "shadows": ids})
 
     return page.do(found)
 
@@ -83,6 +68,7 @@ class Span(NamedTuple):
     and the board is as it was last seen."""
 
     board: Board
+    season: int | None
     place: Place | None
     until: Number
     limit: int
@@ -96,15 +82,14 @@ class Span(NamedTuple):
         """The query of the documents up to that score."""
         best = float_info.max if self.board.order == "desc" else -float_info.max
         low, high = sorted((best if self.place is None else self.place.score, self.until))
-        return _span(board=self.board.id, low=low, high=high, limit=self._most)
+        more = parameters(self.board, self.season)
+        return _span(**more, low=low, high=high, limit=self._most)
 
-    def players(self, found: Mapping[str, Any]) -> list[Player] | None:
+    def players(self, board: Board, found: Mapping[str, Any]) -> list[Player] | None:
         """The players of the page in what the query has found; ``None`` if there are not as many,
-        or more documents than it reads. Raises `NotFound` (the board)."""
-        board = board_of(found["board"])
-        if board is None:
-            raise no_board(self.board.id)
-        if len(found["players"]) == self._most or board.order != self.board.order:
+        or more documents than it reads, or the `board` is not what it was taken to be."""
+        taken = self.board.partition, self.board.order
+        if len(found["players"]) == self._most or (board.partition, board.order) != taken:
             return None
         held = held_in(found, board, self.backwards)
         if self.place is not None:
@@ -121,11 +106,12 @@ class Span(NamedTuple):
 
 def _in_range(p: Any) -> Any:
     selection = between(
-        [p["board"], merit_term(p["high"]), r.minval], [p["board"], merit_term(p["low"]), r.maxval]
+        [p["partition"], merit_term(p["high"]), r.minval],
+        [p["partition"], merit_term(p["low"]), r.maxval],
     )
     return with_shadows(p, selection.limit(p["limit"]).pluck(*PLAYER_FIELDS).coerce_to("array"))
 
 
-#: As `with_shadows`: those of `board` with scores from `low` to `high`, in any order, at most
+#: As `with_shadows`: those of `partition` with scores from `low` to `high`, in any order, at most
 #: `limit` of them.
 _span = prepared(_in_range)

@@ -29,6 +29,9 @@ from tornado_board.store.rethinkdb.documents import (
 STANDING = "standing4"
 EARLIER_STANDINGS = ("standing", "standing2", "standing3")
 
+#: The index of boards: when their season ends, of those that have one that does by the calendar.
+ENDING = "ending_season"
+
 #: Stands for the score's part where the document is no player. Strings come after all numbers.
 UNRANKED = ""
 
@@ -74,6 +77,12 @@ def standing_key(document: Any) -> Any:
         or_zero(document, "reached_at"),
         key_of,
     )
+
+
+def ending_key(document: Any) -> Any:
+    """The key of the index `ENDING`, as a ReQL function of a document of `BOARDS`; where there is
+    none, or null, the document is not in it."""
+    return document["season"]["ends"]
 
 
 def merit_term(score: Any) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from tornado_board.inputs import UNSET, PlayerPatch, Submission
 from tornado_board.models import Player
 from tornado_board.store import AlreadyExists, NotFound, StoreError, Submitted
@@ -75,7 +77,7 @@ class Create:
         check_bounds(rules.board, made.score)
         check_meta(made)
         reached_at = rules.board.ordering.reached_at(now)
-        return Player(made.id, made.name, made.score, reached_at, made.meta)
+        return replace(made, reached_at=reached_at, season=rules.board.number)
 
 
 def carried_out(

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from msgspec import UNSET, UnsetType
 
 from tornado_board.models import BoardChanged, Change, Number, Player, PlayerChanged
+from tornado_board.seasons import divided
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
     Document,
@@ -35,7 +36,7 @@ from tornado_board.store.rethinkdb.documents import (
 )
 
 Row = Mapping[str, Any]
-#: The ids of a board and of a player on it.
+#: A partition and the id of a player in it.
 _Place = tuple[str, str]
 
 #: Players with a qualified key of whom it is remembered that no document has the plain one.
@@ -137,7 +138,8 @@ class Translation:
                 player = None if held is None else held[1]
                 if not is_plain and document is not None and document["id"] != key:
                     before = UNSET  # the other document may have counted before
-            is_gone = self._is_gone(place[0])
+            board_id, number = divided(place[0])
+            is_gone = self._is_gone(board_id)
             if place in self._told:
                 before = self._told[place]
             elif is_gone:
@@ -147,14 +149,14 @@ class Translation:
             if place in self._told or place in read or is_gone:
                 _keep(self._told, place, None if player is None else player.score, REMEMBERED)
             if player is not None or before is not None:
-                yield PlayerChanged(*place, player, before=before)
+                yield PlayerChanged(board_id, place[1], player, before=before, season=number)
 
     def _note(self, change: BoardChanged) -> None:
         """With a board its players are gone, though their own rows are still to come."""
         board_id = change.board_id
         if change.board is None:
             _keep(self._gone, board_id, math.inf, BOARDS_GONE)
-            for place in [place for place in self._told if place[0] == board_id]:
+            for place in [place for place in self._told if divided(place[0])[0] == board_id]:
                 del self._told[place]
         elif self._gone.get(board_id) == math.inf:
             self._gone[board_id] = self._clock() + LATE

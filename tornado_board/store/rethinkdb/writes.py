@@ -13,7 +13,7 @@ import functools
 import itertools
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from tornado_board.store import (
@@ -27,8 +27,8 @@ from tornado_board.store.rethinkdb import groups
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import Document, is_same, player_of, qualified
 from tornado_board.store.rethinkdb.making import Making
-from tornado_board.store.rethinkdb.once import entry_in
-from tornado_board.store.rethinkdb.rules import NONE_STORED, KnownRules, rules_of
+from tornado_board.store.rethinkdb.preparing import Preparing, replay
+from tornado_board.store.rethinkdb.rules import KnownRules
 from tornado_board.store.rethinkdb.runs import Results, Run, Write, run_of
 from tornado_board.store.rethinkdb.steps import Create, Step, carried_out
 
@@ -51,19 +51,26 @@ class Writes:
     Args:
         connection: what the queries run on.
         rules: of the boards.
+        end_if_due: ends the season of a board if its time is over.
         max_waiting: writes without an answer yet; where there are as many further ones are refused.
         max_wait: how long a write may wait for its turn, in seconds.
     """
 
     def __init__(
-        self, connection: Connection, rules: KnownRules, max_waiting: int, max_wait: float
+        self,
+        connection: Connection,
+        rules: KnownRules,
+        end_if_due: Callable[[str], Awaitable[bool]],
+        max_waiting: int,
+        max_wait: float,
     ) -> None:
         self._connection = connection
         self._rules = rules
         self._max_waiting = max_waiting
         self._max_wait = max_wait
         self._loop = asyncio.get_running_loop()
-        self._making = Making(connection, rules, self._put, max_wait)
+        self._preparing = Preparing(connection, rules, end_if_due, self._put, self._start)
+        self._making = Making(connection, rules, self._put, self._preparing.has_first, max_wait)
         #: By primary key, in the order of arrival; a key without writes is not in it.
         self._waiting: dict[str, deque[Write]] = {}
         #: The keys of `_waiting` that no query is about, the one that waits longest first.
@@ -88,12 +95,13 @@ class Writes:
         Call `check` before. The answer raises `StoreError` where nothing of it was done, or nobody
         knows.
         """
-        keys = [player_id, qualified(board_id, player_id)]
-        if (board_id, player_id) in self._known_qualified:
-            self._known_qualified.move_to_end((board_id, player_id))
+        place = self._rules.get(board_id).board.partition, player_id
+        keys = [player_id, qualified(*place)]
+        if place in self._known_qualified:
+            self._known_qualified.move_to_end(place)
             keys.reverse()
         write = Write(
-            *(board_id, player_id, steps, self._loop.time(), keys),
+            *(board_id, *place, steps, self._loop.time(), keys),
             self._loop.create_future(),
             once,
         )
@@ -151,9 +159,12 @@ class Writes:
             if runs:
                 self._start_group(self._carry_out(runs))
 
-    def _start_group(self, group: Any) -> None:
+    def _start_group(self, group: Coroutine[Any, Any, None]) -> None:
         self._under_way += 1
-        task = self._loop.create_task(group)
+        self._start(group)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._groups.add(task)
         task.add_done_callback(self._groups.discard)
 
@@ -183,9 +194,16 @@ class Writes:
                 if write.answer.cancelled():  # its caller went away: nothing shall be done
                     self._unanswered -= 1
                 continue
+            write.queued = False
+            if self._preparing.has_first(write):
+                queue.popleft()
+                continue
+            write.queued = True
             steps += len(write.steps)
             if taken and (
-                write.once is not None or write.board_id != taken[0].board_id or steps > RUN_LENGTH
+                write.once is not None
+                or write.partition != taken[0].partition
+                or steps > RUN_LENGTH
             ):
                 break
             write.queued = False
@@ -281,9 +299,9 @@ class Writes:
             elif error is not None:
                 for write in run.writes:
                     write.fail(StoreUnavailable(f"RethinkDB did not write: {error}"))
-            elif row is None or row["old_val"].get("board") != run.board_id:
+            elif row is None or row["old_val"].get("board") != run.partition:
                 self._missed(key, run, is_free=row is None)
-            elif found["plain"].get(plain.get(key)) == run.board_id:
+            elif found["plain"].get(plain.get(key)) == run.partition:
                 self._shadowed(run)
             else:
                 self._settle(key, run, row["old_val"], row["new_val"])
@@ -335,7 +353,7 @@ class Writes:
             self._known_qualified[first.place] = None
             if len(self._known_qualified) > KNOWN_QUALIFIED:
                 self._known_qualified.popitem(last=False)
-        if old == new and self._replayed(first, old):
+        if old == new and replay(first, old):
             return
         results, after = run.results(held[1])
         # Pinned to a state that was there it was carried out, though RethinkDB sees no difference.
@@ -350,26 +368,6 @@ class Writes:
         for write in run.writes:
             write.seen = old
         self._again(run.writes)
-
-    @staticmethod
-    def _replayed(write: Write, old: Document) -> bool:
-        """Answer `write` with what is kept of it, if anything is."""
-        try:
-            entry = entry_in(old, write.once)
-        except StoreError as error:
-            write.fail(error)
-            return True
-        if entry is None or write.once is None:
-            return False
-        text = entry.get("rules", NONE_STORED)
-        rules = rules_of(write.board_id, text)
-        stored = entry.get("before")
-        before = player_of({**stored, "id": old["id"]}) if isinstance(stored, dict) else None
-        player = None if before is None else before[1]
-        results, _ = carried_out(write.steps, write.board_id, rules, player, entry.get("at", 0))
-        write.once.replayed = True
-        write.succeed(results)
-        return True
 
 
 def _is_done(result: Any) -> bool:

@@ -8,33 +8,42 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Sequence,
+)
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
-from tornado_board.models import Board, Number, Player, Ranking
+from tornado_board.models import Board, Number, Player
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
+from tornado_board.sqlite.files import shown_path
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
     Once,
     OutcomeUnknown,
-    Place,
-    Scores,
     StoreError,
     StoreUnavailable,
     Submitted,
     scoring,
 )
-from tornado_board.store.audit import Audited, AuditEntry
-from tornado_board.store.sqlite import audit, outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.audit import Audited
+from tornado_board.store.sqlite import (
+    ended,
+    outcomes,
+    rows,
+    submissions,
+    writes,
+)
 from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
+from tornado_board.store.sqlite.reads import Reads
 from tornado_board.store.sqlite.sweep import Sweeper
 from tornado_board.store.sqlite.written import Written
 from tornado_board.tasks import Tasks
@@ -43,14 +52,14 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class SQLiteStore:
+class SQLiteStore(Reads):
     """The `Store` in an SQLite file."""
 
     shared = False
 
     def __init__(self, database: Database, waiting_writes: int, audited: int) -> None:
         """`audited` is how many entries of the audit trail are kept."""
-        self._database = database
+        super().__init__(database)
         self._waiting_writes = waiting_writes
         self._trail = Trail(audited)
         self._guard = EpochGuard(database.path)
@@ -62,7 +71,7 @@ class SQLiteStore:
         self._add = partial(submissions.add, written=self._written, trail=self._trail)
         self._tasks = Tasks()
         self._closed = False
-        self.description = f"SQLite, {_shown(database.path)}"
+        self.description = f"SQLite, {shown_path(database.path)}"
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> SQLiteStore:
@@ -111,21 +120,10 @@ class SQLiteStore:
 
     # Boards
 
-    async def list_boards(self, limit: int, after: str = "") -> list[Board]:
-        def work(c: sqlite3.Connection) -> list[Board]:
-            found = c.execute(
-                f"SELECT {rows.BOARD_COLUMNS} FROM boards b WHERE b.id > ?"
-                f" AND {schema.is_id('b.id')} ORDER BY b.id LIMIT ?",
-                (after, limit),
-            )
-            return [board for row in found if (board := rows.board_of(row)) is not None]
-
-        return await self._read(work)
-
     async def create_board(
         self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
     ) -> Board:
-        board = new.board()
+        board = writes.made_board(new)
 
         def work(c: sqlite3.Connection) -> Board:
             writes.check_board(board)
@@ -135,9 +133,6 @@ class SQLiteStore:
             return board
 
         return await self._write(work, once, outcomes.BOARD)
-
-    async def get_board(self, board_id: str) -> Board:
-        return await self._read(lambda c: rows.board(c, board_id), share=board_id)
 
     async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         def work(c: sqlite3.Connection) -> None:
@@ -158,21 +153,38 @@ class SQLiteStore:
         audited: Audited | None = None,
     ) -> Board:
         def work(c: sqlite3.Connection) -> Board:
-            before = None if audited is None else rows.board(c, board_id)
+            before = None if audited is None else ended.board(c, board_id)
             board = writes.patch_board(c, board_id, patch)
             self._trail.note(c, audited, board_id, None, before, board)
             return board
 
         return await self._write(work, once, outcomes.BOARD)
 
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
-        def work(c: sqlite3.Connection) -> Ranking:
-            board = rows.board(c, board_id)
-            return Ranking(
-                board, pages.players_after(c, board, None, board.depth(limit)), schema.version(c)
-            )
+    # Seasons
 
-        return await self._read(work, share=board_id)
+    async def end_season(
+        self,
+        board_id: str,
+        season: int | None = None,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
+    ) -> Board:
+        def work(c: sqlite3.Connection) -> Board:
+            before = None if audited is None else ended.board(c, board_id)
+            board = ended.end_by_hand(c, board_id, season)
+            self._trail.note(c, audited, board_id, None, before, board)
+            return board
+
+        board = await self._write(work, once, outcomes.BOARD)
+        self._sweeper.wake()
+        return board
+
+    async def end_if_due(self, board_id: str) -> bool:
+        has_ended = await self._write(lambda c: ended.end_if_due(c, board_id))
+        if has_ended:
+            self._sweeper.wake()
+        return has_ended
 
     # Players
 
@@ -185,8 +197,8 @@ class SQLiteStore:
         audited: Audited | None = None,
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            board = rows.board(c, board_id)
-            player = new.player(board.ordering.reached_at(writes.now()))
+            board = ended.board(c, board_id)
+            player = new.player(board.ordering.reached_at(ended.now()), board.number)
             scoring.check_bounds(board, player.score)
             scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
@@ -195,15 +207,6 @@ class SQLiteStore:
             return player
 
         return await self._write(work, once, outcomes.PLAYER)
-
-    async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
-        def work(c: sqlite3.Connection) -> Player:
-            player = rows.player(c, board_id, player_id)
-            if player.hidden and not hidden:
-                raise rows.no_player(board_id, player_id)
-            return player
-
-        return await self._read(work, share=board_id)
 
     async def update_player(
         self,
@@ -215,7 +218,9 @@ class SQLiteStore:
         audited: Audited | None = None,
     ) -> Submitted:
         def work(c: sqlite3.Connection) -> Submitted:
-            before = None if audited is None else rows.player(c, board_id, player_id)
+            before = None
+            if audited is not None:
+                before = rows.player(c, ended.board(c, board_id), player_id)
             done = writes.patch_player(c, board_id, player_id, patch)
             self._trail.note(c, audited, board_id, player_id, before, done.player)
             return done
@@ -255,64 +260,6 @@ class SQLiteStore:
     ) -> list[Submitted | StoreError]:
         return await self._bulk.submit(board_id, submissions, once, audited)
 
-    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
-        return await self._read(
-            lambda c: audit.entries(c, board_id, after, limit), share=board_id or ""
-        )
-
-    # Pages
-
-    async def players_after(
-        self,
-        board_id: str,
-        place: Place | None,
-        limit: int,
-        *,
-        backwards: bool = False,
-        until: Number | None = None,
-    ) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            return pages.players_after(c, rows.board(c, board_id), place, limit, backwards)
-
-        return await self._read(work, share=board_id)
-
-    async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            rows.board(c, board_id)
-            return [one for one in rows.players(c, board_id, set(ids)) if not one.hidden]
-
-        return await self._read(work, share=board_id)
-
-    async def hidden_players(self, board_id: str, after: str, limit: int) -> Sequence[Player]:
-        def work(c: sqlite3.Connection) -> Sequence[Player]:
-            return pages.hidden_players(c, rows.board(c, board_id).id, after, limit)
-
-        return await self._read(work, share=board_id)
-
-    async def player_at(self, board_id: str, rank: int) -> Player | None:
-        return await self._slow_read(
-            board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
-        )
-
-    # Counts and ranks: they count players, of whom there may be a million
-
-    async def count(self, board_id: str) -> int:
-        return await self._slow_read(
-            board_id, lambda c: pages.count(c, rows.board(c, board_id)), ("count", None)
-        )
-
-    async def rank(self, board_id: str, score: Number) -> int:
-        return await self._slow_read(
-            board_id, lambda c: pages.rank(c, rows.board(c, board_id), score), ("rank", score)
-        )
-
-    async def scores(self, board_id: str) -> AsyncIterator[Scores]:
-        after: str | None = ""
-        while after is not None:
-            work = partial(pages.piece_of_scores, board_id=board_id, after=after)
-            after, piece = await self._read(work, share=board_id)
-            yield piece
-
     # Changes
 
     async def changes(self) -> SQLiteFeed:
@@ -335,25 +282,6 @@ class SQLiteStore:
             self._sweeper.wake()
 
     # How the threads' failures read
-
-    async def _read(
-        self,
-        work: Callable[[sqlite3.Connection], T],
-        *,
-        own: bool = False,
-        share: str = "",
-        slow: bool = False,
-        key: Hashable = None,
-    ) -> T:
-        try:
-            return await self._database.read(work, own=own, share=share, slow=slow, key=key)
-        except DatabaseUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-
-    async def _slow_read(
-        self, board_id: str, work: Callable[[sqlite3.Connection], T], key: tuple[str, Hashable]
-    ) -> T:
-        return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
 
     async def _write(
         self,
@@ -390,11 +318,3 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _shown(path: Path) -> str:
-    """`path` as a person would write it: from the working folder where it lies in there."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from tornado_board.models import BoardChanged, Change, Number, Player, PlayerChanged, is_id
+from tornado_board.seasons import divided, partition_of
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
 from tornado_board.store.sqlite import rows
@@ -179,15 +180,20 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
     count = 0
     deleted: list[Change] = []
     boards: dict[str, int] = {}
-    players: dict[str, dict[str, _Row]] = {}
+    # By board, season and player.
+    players: dict[str, dict[int, dict[str, _Row]]] = {}
     for row in _rows(c, seen, newest, written):
         if isinstance(row, Run):
             count += row.to - row.after
-            _add_run(players.setdefault(row.board_id, {}), row)
+            board_id, number = divided(row.partition)
+            _add_run(players.setdefault(board_id, {}).setdefault(number, {}), row)
             continue
         count += 1
-        seq, board_id, player_id, before = row
-        if not isinstance(board_id, str) or not isinstance(player_id, str) or not is_id(board_id):
+        seq, partition, player_id, before = row
+        if not isinstance(partition, str) or not isinstance(player_id, str):
+            continue
+        board_id, number = divided(partition)
+        if not is_id(board_id):
             continue  # nobody can ask for such a board
         if player_id == "":
             if before == DELETED:
@@ -197,10 +203,10 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
                 players.pop(board_id, None)
             boards[board_id] = seq
         else:
-            of_board = players.setdefault(board_id, {})
-            earlier = of_board.get(player_id)
+            of_season = players.setdefault(board_id, {}).setdefault(number, {})
+            earlier = of_season.get(player_id)
             before = rows.number_of(before) if earlier is None else earlier[1]
-            of_board[player_id] = (seq, before, None)
+            of_season[player_id] = (seq, before, None)
     if count != newest - seen:
         return Found(newest, lost="changes were deleted before they were read")
     changes = deleted
@@ -213,17 +219,26 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
     for board_id, of_board in players.items():
         if rows.find_board(c, board_id) is None:
             continue  # of no board
-        unknown = [id for id, (_, _, player) in of_board.items() if player is None and is_id(id)]
-        now = {player.id: player for player in rows.players(c, board_id, unknown)}
-        for player_id, (seq, before, known) in of_board.items():
-            if known is None and not is_id(player_id):
-                continue
-            player = known or now.get(player_id)
-            if player is not None and player.hidden:
-                player = None
-            changes.append(PlayerChanged(board_id, player_id, player, seq, before))
+        for number, of_season in of_board.items():
+            changes += _of_season(c, board_id, number, of_season)
     changes.sort(key=attrgetter("version"))
     return Found(newest, count, changes, deletes)
+
+
+def _of_season(
+    c: sqlite3.Connection, board_id: str, number: int, noted: dict[str, _Row]
+) -> Iterator[PlayerChanged]:
+    """The changes of the players of a season."""
+    unknown = [id for id, (_, _, player) in noted.items() if player is None and is_id(id)]
+    found = rows.players(c, partition_of(board_id, number), unknown)
+    now = {player.id: player for player in found}
+    for player_id, (seq, before, known) in noted.items():
+        if known is None and not is_id(player_id):
+            continue
+        player = known or now.get(player_id)
+        if player is not None and player.hidden:
+            player = None
+        yield PlayerChanged(board_id, player_id, player, seq, before, number)
 
 
 #: Of a player: the number of its last row, the score before the first, and the player if it is

@@ -19,6 +19,9 @@ from tornado_board.sqlite.files import transaction
 from tornado_board.store.sqlite.schema import (
     CHANGES,
     CHANGES_BEFORE,
+    ENDING_SEASONS,
+    FIFTH_COLUMNS,
+    FIFTH_TABLES,
     FIRST_TABLES,
     FOURTH_COLUMNS,
     HIDDEN_PLAYERS,
@@ -177,6 +180,16 @@ def _fourth(c: sqlite3.Connection) -> None:
     _add_columns(c, FOURTH_COLUMNS)
     c.execute("DROP INDEX IF EXISTS hidden_players")
     c.execute(HIDDEN_PLAYERS)
+
+
+def _fifth(c: sqlite3.Connection) -> None:
+    """Seasons. Not a row of the players changes: those that are there are of the first."""
+    _drop_triggers(c)
+    _add_columns(c, FIFTH_COLUMNS)
+    for statement in FIFTH_TABLES:
+        c.execute(statement)
+    c.execute("DROP INDEX IF EXISTS ending_seasons")
+    c.execute(ENDING_SEASONS)
     set_triggers(c)
 
 
@@ -206,4 +219,10 @@ def _make_way(c: sqlite3.Connection, table: str, column: str) -> None:
     logger.warning("the column %s that was added to the table %s is now %s", column, table, name)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _second, _third, _fourth)
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _first,
+    _second,
+    _third,
+    _fourth,
+    _fifth,
+)

@@ -15,7 +15,15 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from tornado_board.models import Board, Player
-from tornado_board.store import Invalid, KeyReused, Once, OutOfRange, StoreError, Submitted
+from tornado_board.store import (
+    Invalid,
+    KeyReused,
+    Once,
+    OutOfRange,
+    StoreError,
+    Submitted,
+    WrongSeason,
+)
 
 T = TypeVar("T")
 
@@ -76,7 +84,7 @@ def _decode_results(outcome: bytes) -> Results:
 
 Results = list[Submitted | StoreError]
 _results = msgspec.json.Decoder(list[tuple[Submitted | None, str, str]])
-_REFUSALS = {kind.__name__: kind for kind in (OutOfRange, Invalid)}
+_REFUSALS = {kind.__name__: kind for kind in (OutOfRange, Invalid, WrongSeason)}
 
 BOARD, PLAYER, SUBMITTED = codec_of(Board), codec_of(Player), codec_of(Submitted)
 RESULTS = Codec(_encode_results, _decode_results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tornado_board.models import SCORE_LIMIT, Board, Number, Player
 from tornado_board.store import Place, Scores
@@ -14,8 +14,8 @@ from tornado_board.store.sqlite import rows, schema
 #: who are hidden.
 _IS_RANKED = f"p.merit BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
 
-#: The players ``p`` of the board ?1; and, of one that was made anew while it is swept, those that
-#: were made since.
+#: The players ``p`` of the partition ?1; and, of one that was made anew while it is swept, those
+#: that were made since.
 _ALL = "players p"
 _MADE_SINCE = "made_since m CROSS JOIN players p ON p.board = m.board AND p.id = m.player"
 _SINCE = (
@@ -99,76 +99,92 @@ def players_after(
     c: sqlite3.Connection, board: Board, place: Place | None, limit: int, backwards: bool = False
 ) -> list[Player]:
     """At most `limit` players behind `place`, or before it, that nearest to it first."""
-    key = _BEFORE if backwards else _BEHIND, is_entombed(c, board.id)
+    key = _BEFORE if backwards else _BEHIND, is_entombed(c, board.partition)
     if place is None:
-        return _players(c, _END[key], (board.id, limit))
+        return _players(c, _END[key], (board.partition, limit), board.number)
     merit = board.ordering.merit(place.score)
-    return _players(c, _PAGE[key], (board.id, limit, merit, place.reached_at, place.id))
+    values = (board.partition, limit, merit, place.reached_at, place.id)
+    return _players(c, _PAGE[key], values, board.number)
+
+
+def everyone(c: sqlite3.Connection, board: Board, size: int) -> Iterator[list[Player]]:
+    """All players, best first, `size` rows at a time."""
+    partition, number = board.partition, board.number
+    found = c.execute(_END[_BEHIND, is_entombed(c, partition)], (partition, -1))
+    while some := found.fetchmany(size):
+        yield [there for row in some if (there := rows.player_of(row, number)) is not None]
 
 
 def has_players(c: sqlite3.Connection, board: Board) -> bool:
     """Whether the board has any, hidden or not."""
-    return bool(players_after(c, board, None, 1) or hidden_players(c, board.id, "", 1))
+    return bool(players_after(c, board, None, 1) or hidden_players(c, board, "", 1))
 
 
-def hidden_players(c: sqlite3.Connection, board_id: str, after: str, limit: int) -> list[Player]:
+def hidden_players(c: sqlite3.Connection, board: Board, after: str, limit: int) -> list[Player]:
     """At most `limit` hidden players with ids after `after`, by id."""
-    return _players(c, _HIDDEN, (board_id, after, limit))
+    return _players(c, _HIDDEN, (board.partition, after, limit), board.number)
 
 
 def player_at(c: sqlite3.Connection, board: Board, rank: int) -> Player | None:
     """The first player whose rank is `rank` or greater, if any."""
     # The one at that position, and the one before: if they share a rank, it is not that.
     first = max(rank - 2, 0)
-    merits = c.execute(_MERITS[is_entombed(c, board.id)], (board.id, first)).fetchall()
+    merits = c.execute(
+        _MERITS[is_entombed(c, board.partition)], (board.partition, first)
+    ).fetchall()
     if len(merits) < min(rank, 2):
         return None
     (merit,) = merits[min(rank, 2) - 1]
     is_shared = rank > 1 and merits[0] == merits[1]
     # Before all of a merit is the place with the least time; behind them, the greatest.
     time = _LAST_TIME if is_shared else -_LAST_TIME
-    key = _BEHIND, is_entombed(c, board.id)
-    players = _players(c, _PAGE[key], (board.id, 1, merit, time, ""))
+    key = _BEHIND, is_entombed(c, board.partition)
+    players = _players(c, _PAGE[key], (board.partition, 1, merit, time, ""), board.number)
     return players[0] if players else None
 
 
 def count(c: sqlite3.Connection, board: Board) -> int:
     """How many players the board has."""
-    return _counted(c, _EVERYONE, board.id, sys.float_info.max)
+    return _counted(c, _EVERYONE, board.partition, sys.float_info.max)
 
 
 def rank(c: sqlite3.Connection, board: Board, score: Number) -> int:
     """One more than the number of players of the board with a better score than `score`."""
-    return _counted(c, _BETTER, board.id, board.ordering.merit(score)) + 1
+    return _counted(c, _BETTER, board.partition, board.ordering.merit(score)) + 1
 
 
-def scores(
-    c: sqlite3.Connection, board_id: str, after: str, limit: int
-) -> list[tuple[str, Number]]:
+def scores(c: sqlite3.Connection, board: Board, after: str, limit: int) -> list[tuple[str, Number]]:
     """The ids and scores of at most `limit` players with ids after `after`, by id."""
-    return c.execute(_SCORES[is_entombed(c, board_id)], (board_id, after, limit)).fetchall()
+    query = _SCORES[is_entombed(c, board.partition)]
+    return c.execute(query, (board.partition, after, limit)).fetchall()
 
 
-def piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
+def piece_of_scores(
+    c: sqlite3.Connection, board_id: str, season: int, after: str
+) -> tuple[str | None, Scores]:
     """The scores of players with ids after `after`, and the last one's id if there may be more.
-    Raises `NotFound`."""
-    rows.board(c, board_id)
-    found = scores(c, board_id, after, _SCORES_AT_ONCE)
+
+    Raises `NotFound` or `SeasonGone`.
+    """
+    found = scores(c, rows.board_in(c, board_id, season), after, _SCORES_AT_ONCE)
     ids, numbers = zip(*found, strict=True) if found else ((), ())
     last = ids[-1] if len(ids) == _SCORES_AT_ONCE else None
     return last, Scores(ids, numbers, schema.version(c))
 
 
-def is_entombed(c: sqlite3.Connection, board_id: str) -> bool:
+def is_entombed(c: sqlite3.Connection, partition: str) -> bool:
     """Whether there are rows that are players no more, and wait to be swept."""
-    row = c.execute("SELECT 1 FROM tombstones WHERE board = ?", (board_id,)).fetchone()
+    row = c.execute("SELECT 1 FROM tombstones WHERE board = ?", (partition,)).fetchone()
     return row is not None
 
 
-def _counted(c: sqlite3.Connection, queries: Sequence[str], board_id: str, merit: Number) -> int:
-    (number,) = c.execute(queries[is_entombed(c, board_id)], (board_id, merit)).fetchone()
+def _counted(c: sqlite3.Connection, queries: Sequence[str], partition: str, merit: Number) -> int:
+    (number,) = c.execute(queries[is_entombed(c, partition)], (partition, merit)).fetchone()
     return int(number)
 
 
-def _players(c: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Player]:
-    return [there for row in c.execute(query, values) if (there := rows.player_of(row)) is not None]
+def _players(
+    c: sqlite3.Connection, query: str, values: tuple[object, ...], number: int
+) -> list[Player]:
+    found = (rows.player_of(row, number) for row in c.execute(query, values))
+    return [player for player in found if player is not None]

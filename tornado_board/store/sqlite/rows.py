@@ -21,8 +21,10 @@ from typing import Any
 
 import msgspec
 
+from tornado_board import seasons
 from tornado_board.models import SCORE_LIMIT, Board, Meta, Number, Player, is_id
-from tornado_board.store import NotFound
+from tornado_board.seasons import MOST_KEPT, MOST_NUMBER, PastSeason, divided
+from tornado_board.store import NotFound, no_season
 from tornado_board.store.sqlite import schema
 
 #: The columns of boards and players, and the same of the table that ``b`` or ``p`` stands for.
@@ -35,14 +37,18 @@ IS_ALIVE = (
     " (SELECT 1 FROM made_since m WHERE m.board = p.board AND m.player = p.id))"
 )
 
-#: Whether a row of ``players p`` is the player ?2 of the board ?1.
+#: Whether a row of ``players p`` is the player ?2 of the partition ?1, of a board that there is.
 IS_PLAYER = (
     f"p.board = ?1 AND p.id = ?2 AND p.score BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
-    f" AND {IS_ALIVE} AND EXISTS (SELECT 1 FROM boards b WHERE b.id = p.board)"
+    f" AND {IS_ALIVE}"
 )
 
 _BOARD = f"SELECT {BOARD_COLUMNS} FROM boards b WHERE b.id = ?"
 _PLAYER = f"SELECT {PLAYER_COLUMNS} FROM players p WHERE {IS_PLAYER}"
+_PAST = (
+    'SELECT number, started, ended, "order", ties FROM past_seasons'
+    " WHERE board = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3"
+)
 
 #: Players that one statement reads: there are as many statements.
 _READ_AT_ONCE = (1, 16, 256)
@@ -76,17 +82,41 @@ def board(c: sqlite3.Connection, board_id: str) -> Board:
     return there
 
 
-def player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
+def board_in(c: sqlite3.Connection, board_id: str, number: int | None) -> Board:
+    """The board as of the season with this number; ``None``: of the present one. Raises `NotFound`
+    and `SeasonGone`."""
+    there = board(c, board_id)
+    if number is None or number == there.number:
+        return there
+    if number < there.number:
+        for past in past_seasons(c, board_id, number + 1, 1):
+            if past.number == number:
+                return there.of_season(past)
+    raise no_season(there, number)
+
+
+def past_seasons(
+    c: sqlite3.Connection, board_id: str, before: int = MOST_NUMBER, limit: int = MOST_KEPT
+) -> list[PastSeason]:
+    """At most `limit` of the seasons that are over and kept, with a number less than `before`, in
+    the order of their numbers."""
+    found = c.execute(_PAST, (board_id, before, limit)).fetchall()
+    fields = PastSeason.__struct_fields__
+    return seasons.past_seasons([dict(zip(fields, row, strict=True)) for row in found])
+
+
+def player(c: sqlite3.Connection, board: Board, player_id: str) -> Player:
     """The player, who may be hidden. Raises `NotFound`."""
-    row = c.execute(_PLAYER, (board_id, player_id)).fetchone()
-    there = None if row is None else player_of(row)
+    row = c.execute(_PLAYER, (board.partition, player_id)).fetchone()
+    there = None if row is None else player_of(row, board.number)
     if there is None:
-        raise missing(c, board_id, player_id)
+        raise no_player(board.id, player_id)
     return there
 
 
-def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Iterator[Player]:
-    """Those of `ids` that there are, hidden ones too, of a board that there is."""
+def players(c: sqlite3.Connection, partition: str, ids: Collection[str]) -> Iterator[Player]:
+    """Those of `ids` that there are, hidden ones too, of a season of a board that there is."""
+    _, number = divided(partition)
     waiting = list(ids)
     while waiting:
         count = next((n for n in _READ_AT_ONCE if n >= len(waiting)), _READ_AT_ONCE[-1])
@@ -94,14 +124,9 @@ def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Itera
         del waiting[:count]
         # The same one again does no harm.
         part += part[-1:] * (count - len(part))
-        for row in c.execute(_PLAYERS[count], (board_id, *part)).fetchall():
-            if (there := player_of(row)) is not None:
+        for row in c.execute(_PLAYERS[count], (partition, *part)).fetchall():
+            if (there := player_of(row, number)) is not None:
                 yield there
-
-
-def missing(c: sqlite3.Connection, board_id: str, player_id: str) -> NotFound:
-    """Why there is no such player: there is no such board, or the board has no such player."""
-    return no_board(board_id) if find_board(c, board_id) is None else no_player(board_id, player_id)
 
 
 def no_board(board_id: str) -> NotFound:
@@ -122,12 +147,12 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
     if not isinstance(id, str) or not is_id(id):
         return None
     name = text_of(stored.pop("name")) or id
-    stored |= {"meta": _json(stored["meta"]), "show": _json(stored["show"])}
+    stored |= {name: _json(stored[name]) for name in ("meta", "show", "season")}
     return Board.of(id, name, {**stored, "private": stored["private"] == 1})
 
 
-def player_of(row: tuple[Any, ...]) -> Player | None:
-    """The player in a row of `PLAYER_COLUMNS`, if any."""
+def player_of(row: tuple[Any, ...], number: int = 1) -> Player | None:
+    """The player in a row of `PLAYER_COLUMNS` of the season with this number, if any."""
     id, name, score, reached_at, meta, hidden = row
     if type(id) is not str or not is_id(id):
         return None
@@ -140,7 +165,8 @@ def player_of(row: tuple[Any, ...]) -> Player | None:
         name = text_of(name)
     if type(reached_at) is not int:
         reached_at = 0
-    return Player(id, name, score, reached_at, {} if meta is None else meta_of(meta), hidden == 1)
+    found = {} if meta is None else meta_of(meta)
+    return Player(id, name, score, reached_at, found, hidden == 1, number)
 
 
 def number_of(value: Any) -> Number | None:

@@ -11,6 +11,10 @@ A board with many players can't be deleted at once without holding up all other 
 into ``tombstones`` instead, and its players are swept later, in pieces. Until then they are
 nobody's: of a board with a tombstone only those players count that are in ``made_since``. They
 belong to a board that was made under the same id since.
+
+``players.board`` is a partition (`seasons.partition_of`): the board's id for its first season, and
+``2:cup`` for the second of ``cup``. So all that is said here of the players of a board holds for
+those of one season. Seasons that are over and not kept have a tombstone each.
 """
 
 from __future__ import annotations
@@ -170,13 +174,53 @@ FOURTH_COLUMNS = {"players": {"hidden": "INTEGER NOT NULL DEFAULT 0"}}
 HIDDEN_PLAYERS = f"CREATE INDEX hidden_players ON players (board, id) WHERE {is_hidden()}"
 
 
+#: What the fifth version added: the present season of a board, as JSON, an index of when it ends,
+#: and the seasons that are over and kept.
+FIFTH_COLUMNS = {
+    "boards": {"season": "TEXT CHECK (season IS NULL OR json_type(season) = 'object')"}
+}
+FIFTH_TABLES = (
+    """CREATE TABLE IF NOT EXISTS past_seasons (
+        board TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER NOT NULL,
+        "order" TEXT NOT NULL,
+        ties TEXT NOT NULL,
+        PRIMARY KEY (board, number)
+    ) WITHOUT ROWID""",
+)
+ENDS = "json_extract(season, '$.ends')"
+ENDING_SEASONS = f"CREATE INDEX ending_seasons ON boards ({ENDS}) WHERE {ENDS} IS NOT NULL"
+
+
+def board_in(partition: str) -> str:
+    """SQL for the board whose `partition` it is (`seasons.divided`)."""
+    return f"substr({partition}, instr({partition}, ':') + 1)"
+
+
+def number_in(partition: str) -> str:
+    """SQL for the number of the season whose `partition` it is."""
+    return (
+        f"CASE instr({partition}, ':') WHEN 0 THEN 1"
+        f" ELSE CAST(substr({partition}, 1, instr({partition}, ':') - 1) AS INTEGER) END"
+    )
+
+
+def partition(row: str) -> str:
+    """SQL for the partition of the present season of a row of ``boards``."""
+    number = f"json_extract({row}.season, '$.number')"
+    return f"(CASE WHEN {number} > 1 THEN {number} || ':' || {row}.id ELSE {row}.id END)"
+
+
 def quoted(fields: tuple[str, ...], table: str = "") -> str:
     """The columns of a struct's fields, which may be words of SQL."""
     return ", ".join(f'{table}"{field}"' for field in fields)
 
 
 BOARD_FIELDS = Board.__struct_fields__
-PLAYER_FIELDS = Player.__struct_fields__
+#: The season of a player is said by its partition.
+PLAYER_FIELDS = tuple(field for field in Player.__struct_fields__ if field != "season")
 
 #: A statement that failed with OR FAIL leaves rows behind, and not their number.
 _VERSION = (

@@ -11,7 +11,7 @@ from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
 from tornado_board.store.audit import Audited, summary_of
-from tornado_board.store.sqlite import outcomes, rows, writes
+from tornado_board.store.sqlite import ended, outcomes, rows, writes
 from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.written import Written
@@ -49,10 +49,12 @@ def _submit(
     trail: Trail,
 ) -> None:
     """Carry out those of one board: each player is read once, and written once."""
-    now = writes.now()
-    found = rows.find_board(c, board_id)
-    ids = {submission.id for part in slices.values() for submission in part.submissions}
-    there = {p.id: p for p in rows.players(c, board_id, ids)} if found is not None else {}
+    now = ended.now()
+    found = ended.find_board(c, board_id)
+    there: dict[str, Player] = {}
+    if found is not None:
+        ids = {submission.id for part in slices.values() for submission in part.submissions}
+        there = {player.id: player for player in rows.players(c, found.partition, ids)}
     after = dict(there)
 
     def work(part: Slice) -> Results:
@@ -131,10 +133,12 @@ def _add(
     trail: Trail,
 ) -> None:
     """Carry out those of one board."""
-    now = writes.now()
-    found = rows.find_board(c, board_id)
-    ids = {addition.player_id for addition in additions.values()} if found is not None else ()
-    there = {player.id: player for player in rows.players(c, board_id, ids)}
+    now = ended.now()
+    found = ended.find_board(c, board_id)
+    there: dict[str, Player] = {}
+    if found is not None:
+        ids = {addition.player_id for addition in additions.values()}
+        there = {player.id: player for player in rows.players(c, found.partition, ids)}
     after = dict(there)
 
     def work(addition: Addition) -> Submitted:
@@ -197,4 +201,4 @@ def _store(
             writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
-    written.end(c, board.id, others, there)
+    written.end(c, board.partition, others, there)

@@ -16,8 +16,11 @@ from tornado_board.store.sqlite.schema import (
     MADE,
     PLAYER_FIELDS,
     SWEPT_AT_ONCE,
+    board_in,
     is_hidden,
     merit,
+    number_in,
+    partition,
     turned,
 )
 
@@ -50,30 +53,49 @@ def _shown_score(row: str) -> str:
 #: What of a player a change is noted of.
 _SHOWN = [field for field in PLAYER_FIELDS if field != "id"]
 
-#: `schema.players.rules` of the players of the board `b`, and of the board in a row of players.
+#: `schema.players.rules` of the players of the board `b`, or of a season `b` that is over; and of
+#: the season in a row of players.
 _RULES = f"(b.\"order\" IS 'asc') * {ASCENDING} + (b.ties IS 'first') * {FIRST}"
-_RULES_OF_NEW = f"coalesce((SELECT {_RULES} FROM boards b WHERE b.id = NEW.board), 0)"
+_IS_SEASON = f"b.board = {board_in('NEW.board')} AND b.number = {number_in('NEW.board')}"
+_RULES_OF_NEW = (
+    f"coalesce((SELECT {_RULES} FROM past_seasons b WHERE {_IS_SEASON}),"
+    f" (SELECT {_RULES} FROM boards b WHERE b.id = {board_in('NEW.board')}), 0)"
+)
 
 #: Milliseconds since 1970.
 _NOW = "CAST((julianday('now') - 2440587.5) * 86400000 + 0.5 AS INTEGER)"
 
-#: Gives the players of a board NEW its rules: those that were there before it or its change.
+#: Gives the players of the season of a board NEW its rules: those that were there before it or its
+#: change.
+_PARTITION = partition("NEW")
 _RULES_OF_BOARD = f"(SELECT {_RULES} FROM boards b WHERE b.id = NEW.id)"
 _RULE_SOME = f"""
     UPDATE players SET rules = {_RULES_OF_BOARD},
             reached_at = reached_at * (NEW.ties IS 'first'),
             merit = {merit("players", _RULES_OF_BOARD)}
         WHERE rules IS NOT {_RULES_OF_BOARD} AND"""
-_RULE = f"""{_RULE_SOME} board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")});
-{_RULE_SOME} board = NEW.id
-            AND id IN (SELECT player FROM made_since WHERE board = NEW.id);
+_RULE = f"""{_RULE_SOME} board = (SELECT {_PARTITION} WHERE NOT {_entombed(_PARTITION)});
+{_RULE_SOME} board = {_PARTITION}
+            AND id IN (SELECT player FROM made_since WHERE board = {_PARTITION});
 """
 
 #: Notes a board that there was not before.
 _NOTE_MADE = f"""
     INSERT INTO changes (board, player, before) VALUES (NEW.id, '', {MADE});
     INSERT INTO changes (board, player) SELECT p.board, p.id FROM players p
-        WHERE p.board = (SELECT NEW.id WHERE NOT {_entombed("NEW.id")});
+        WHERE p.board = (SELECT {_PARTITION} WHERE NOT {_entombed(_PARTITION)});
+"""
+
+#: Has the players of a board's seasons swept, but for those of the first. A number is in each of
+#: them once, since the present season is not over.
+_LATER_SEASONS = f"""
+    INSERT INTO tombstones (board) SELECT number || ':' || board FROM past_seasons s
+        WHERE board = OLD.id AND number > 1 AND NOT {_entombed("s.number || ':' || s.board")};
+    INSERT INTO tombstones (board) SELECT {partition("OLD")}
+        WHERE {partition("OLD")} <> OLD.id AND NOT {_entombed(partition("OLD"))};
+    DELETE FROM made_since WHERE board = {partition("OLD")}
+        OR board IN (SELECT number || ':' || board FROM past_seasons WHERE board = OLD.id);
+    DELETE FROM past_seasons WHERE board = OLD.id;
 """
 
 #: `schema.merit` of a NEW row if it is a player, without a look at whether it is.
@@ -141,8 +163,7 @@ board_deleted AFTER DELETE ON boards BEGIN
             )
         );
     DELETE FROM players WHERE board = (SELECT OLD.id WHERE NOT {_entombed("OLD.id")});
-    INSERT INTO changes (board, player, before) VALUES (OLD.id, '', {DELETED});
-END;
+    INSERT INTO changes (board, player, before) VALUES (OLD.id, '', {DELETED});{_LATER_SEASONS}END;
 player_displaces BEFORE INSERT ON players
 WHEN {_entombed("NEW.board")} AND NOT {_made_since("NEW")} BEGIN{_MAKE_ROOM}END;
 player_replaces BEFORE INSERT ON players WHEN {_REPLACES} BEGIN{_NOTE_REPLACED}END;
@@ -173,7 +194,7 @@ WHEN {_differ(*_SHOWN)} AND NOT {_differ("board", "id")}
 END;
 -- Players that go with their board are told of by the board's own row.
 player_deleted AFTER DELETE ON players
-WHEN EXISTS (SELECT 1 FROM boards WHERE id = OLD.board) AND {_alive("OLD")} BEGIN
+WHEN EXISTS (SELECT 1 FROM boards WHERE id = {board_in("OLD.board")}) AND {_alive("OLD")} BEGIN
     INSERT INTO changes (board, player, before)
         VALUES (OLD.board, OLD.id, {_shown_score("OLD")});
 END;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
@@ -14,7 +13,8 @@ import msgspec
 from tornado_board.inputs import BoardPatch, NewBoard, PlayerPatch
 from tornado_board.models import Board, Meta, Player
 from tornado_board.store import HasPlayers, Invalid, Submitted, scoring
-from tornado_board.store.sqlite import pages, rows, schema
+from tornado_board.store.sqlite import ended, pages, rows, schema
+from tornado_board.store.sqlite.ended import now, season_json
 
 _INSERT_BOARD = (
     f"INSERT INTO boards ({schema.quoted(schema.BOARD_FIELDS)})"
@@ -59,15 +59,18 @@ _DELETE = (
 _id = attrgetter("id")
 
 
-def now() -> int:
-    """Milliseconds since 1970, as `Player.reached_at` has them."""
-    return time.time_ns() // 1_000_000
-
-
 def insert_board(c: sqlite3.Connection, board: Board, new: NewBoard) -> bool:
     """Add `board`, which is to be made for `new`; whether its id was free."""
     # By its id it goes without a name.
     return c.execute(_INSERT_BOARD, _board_values(board, new.name)).rowcount > 0
+
+
+def made_board(new: NewBoard) -> Board:
+    """The board that is to be made for `new`. Raises `Invalid`."""
+    try:
+        return new.board(now())
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from error
 
 
 def check_board(board: Board) -> None:
@@ -85,8 +88,11 @@ def update_board(c: sqlite3.Connection, board: Board) -> None:
 
 def patch_board(c: sqlite3.Connection, board_id: str, patch: BoardPatch) -> Board:
     """Change the board. Raises `NotFound`, `HasPlayers` or `Invalid`."""
-    before = rows.board(c, board_id)
-    board = patch.apply(before)
+    before = ended.board(c, board_id)
+    try:
+        board = patch.apply(before, now())
+    except ValueError as error:
+        raise Invalid(f"{error}; nothing was changed") from error
     check_board(board)
     if board.ordering != before.ordering and pages.has_players(c, before):
         raise HasPlayers(
@@ -110,12 +116,12 @@ def make_players(c: sqlite3.Connection, board: Board, players: Iterable[Player])
 def update_player(c: sqlite3.Connection, board: Board, player: Player) -> None:
     """Store `player` in place of the one with its id on the board."""
     _, _, merit, _, *values = _player_values(board, player)
-    c.execute(_UPDATE, (merit, *values, board.id, player.id))
+    c.execute(_UPDATE, (merit, *values, board.partition, player.id))
 
 
 def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -> None:
     """Store the scores of `players`, who are on the board, and when they reached them."""
-    merit, board_id = board.ordering.merit, board.id
+    merit, partition = board.ordering.merit, board.partition
     # In the order of the table, in which neighbours are on one page.
     values = [
         (None if p.hidden else merit(p.score), p.score, p.reached_at, p.id)
@@ -123,26 +129,27 @@ def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -
     ]
     for count in _SET_AT_ONCE:
         while len(values) >= count:
-            c.execute(_SET_SCORES[count], [*chain.from_iterable(values[:count]), board_id])
+            c.execute(_SET_SCORES[count], [*chain.from_iterable(values[:count]), partition])
             del values[:count]
-    c.executemany(_SET_SCORE, [(*some, board_id, player_id) for *some, player_id in values])
+    c.executemany(_SET_SCORE, [(*some, partition, player_id) for *some, player_id in values])
 
 
 def delete_player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:
     """Delete the player; as it was. Raises `NotFound`."""
     # fetchall, since a statement that is not stepped to its end isn't carried out
-    for row in c.execute(_DELETE, (board_id, player_id)).fetchall():
-        if (player := rows.player_of(row)) is not None:
+    board = ended.board(c, board_id)
+    for row in c.execute(_DELETE, (board.partition, player_id)).fetchall():
+        if (player := rows.player_of(row, board.number)) is not None:
             return player
-    raise rows.missing(c, board_id, player_id)
+    raise rows.no_player(board_id, player_id)
 
 
 def patch_player(
     c: sqlite3.Connection, board_id: str, player_id: str, patch: PlayerPatch
 ) -> Submitted:
     """Change the player. Raises `NotFound`, `OutOfRange` or `Invalid`."""
-    board = rows.board(c, board_id)
-    before = rows.player(c, board_id, player_id)
+    board = ended.board(c, board_id)
+    before = rows.player(c, board, player_id)
     player = patch.apply(before, board.ordering.reached_at(now()))
     if player.score != before.score:
         scoring.check_bounds(board, player.score)
@@ -164,6 +171,7 @@ def _board_values(board: Board, name: str | None) -> tuple[Any, ...]:
     values = {**msgspec.structs.asdict(board), "name": name}
     values["meta"] = _json(board.meta)
     values["show"] = msgspec.json.encode(board.show).decode()
+    values["season"] = None if board.season is None else season_json(board.season)
     return tuple(values.values())
 
 
@@ -173,7 +181,7 @@ def _player_values(board: Board, player: Player) -> tuple[Any, ...]:
     rules = schema.ASCENDING * (ordering.order == "asc") + schema.FIRST * (ordering.ties == "first")
     stored = (player.id, player.name, player.score, player.reached_at, _json(player.meta))
     merit = None if player.hidden else ordering.merit(player.score)
-    return (board.id, rules, merit, *stored, player.hidden)
+    return (board.partition, rules, merit, *stored, player.hidden)
 
 
 def are_same(meta: Meta, other: Meta) -> bool:

@@ -18,7 +18,7 @@ class Run(NamedTuple):
 
     after: int
     to: int
-    board_id: str
+    partition: str
     #: As they are now, by id; and as they were before, of those that there were.
     players: Mapping[str, Player]
     before: Mapping[str, Player]
@@ -46,7 +46,7 @@ class Written:
     def end(
         self,
         c: sqlite3.Connection,
-        board_id: str,
+        partition: str,
         players: Mapping[str, Player],
         before: Mapping[str, Player],
     ) -> None:
@@ -56,4 +56,4 @@ class Written:
             to = version(c)
             # Otherwise triggers of somebody else's have written, too.
             if to - self._after == len(players):
-                self.runs.append(Run(self._after, to, board_id, players, before))
+                self.runs.append(Run(self._after, to, partition, players, before))
