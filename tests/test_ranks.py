@@ -22,7 +22,7 @@ merits = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
 )
 
-STEPS = ["add", "remove", "remove one"]
+STEPS = ["add", "remove", "remove one", "replace"]
 
 
 @pytest.fixture(scope="module", params=[4, 16, ranks.BLOCK])
@@ -81,6 +81,11 @@ def test_it_counts_as_a_sorted_list_does(
         if step == "add":
             found.add(merit)
             insort(expected, merit)
+        elif step == "replace":
+            old = data.draw(st.sampled_from(expected) | merits) if expected else merit
+            if found.replace(old, merit):
+                expected.remove(old)
+                insort(expected, merit)
         else:
             if step == "remove one" and expected:
                 merit = data.draw(st.sampled_from(expected))

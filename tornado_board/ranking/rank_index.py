@@ -45,6 +45,7 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -132,13 +133,10 @@ class RankIndex:
         merit = self._merits.at_rank(rank)
         return None if merit is None else self._score(merit)
 
-    def score_beside(
-        self, score: Number | None, count: int, *, backwards: bool = False
-    ) -> Number | None:
+    def score_beside(self, score: Number, count: int, *, backwards: bool = False) -> Number | None:
         """The score of the player `count` places behind all with `score`, or before them, or of the
-        last one there is; ``None`` if there is none. ``None`` as the score is before the first."""
-        merit = float("-inf") if score is None else self.ordering.merit(score)
-        found = self._merits.beside(merit, -count if backwards else count)
+        last one there is; ``None`` if there is none."""
+        found = self._merits.beside(self.ordering.merit(score), -count if backwards else count)
         return None if found is None else self._score(found)
 
     def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
@@ -236,6 +234,8 @@ class RankIndex:
         ahead = self._ahead.get(player_id)
         if ahead is None:
             self._move(before, after)
+        elif ahead.told == before and ahead.states == [before, after]:
+            del self._ahead[player_id]  # the one write of this process, as `_hear` would find
         else:
             self._hear(player_id, ahead, before, after)
 
@@ -267,10 +267,11 @@ class RankIndex:
         is_assumed = told is UNKNOWN and self.state is State.READY
         if is_assumed:
             told = found
-            if found is not None and not self._merits.remove(found):
-                told = UNKNOWN
-                self._owed += 1
-            self._move(None, left)
+            if found is None or left is None or not self._merits.replace(found, left):
+                if found is not None and not self._merits.remove(found):
+                    told = UNKNOWN
+                    self._owed += 1
+                self._move(None, left)
         elif told is not UNKNOWN:
             self._move(told, left)
         self._ahead[player_id] = Ahead([found, left], told, is_assumed, self._ticks)
@@ -287,12 +288,8 @@ class RankIndex:
             released = len(self._counted)
             self.release()
         self._remembered.forget(self._ticks)
-        late = []
-        for player_id, ahead in self._ahead.items():
-            if self._ticks - ahead.since < PATIENCE:
-                break
-            late.append(player_id)
-        for player_id in late:
+        oldest = takewhile(lambda i: self._ticks - i[1].since >= PATIENCE, self._ahead.items())
+        for player_id in [player_id for player_id, _ in oldest]:
             ahead = self._ahead[player_id]
             if ahead.told == ahead.counts or ahead.is_heard:
                 self._undo(player_id)
@@ -362,8 +359,7 @@ class RankIndex:
 
     def _told(self, player_id: str) -> tuple[float | Unknown | None, int]:
         """What the feed has told last of the player, and at which position."""
-        remembered = self._remembered.last(player_id)
-        if remembered is not None:
+        if (remembered := self._remembered.last(player_id)) is not None:
             return remembered
         if self._counted is None:
             return UNKNOWN, 0
@@ -382,6 +378,8 @@ class RankIndex:
             self._count(old, new)
 
     def _count(self, old: float | None, new: float | None) -> None:
+        if old is not None and new is not None and self._merits.replace(old, new):
+            return
         if old is not None and not self._merits.remove(old) and not self._owe(old):
             self._lose("a change says of a player what does not count")
         if new is not None:

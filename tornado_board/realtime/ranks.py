@@ -112,7 +112,7 @@ class Ranks:
             if wanted:
                 self._want(partition)
             return None
-        return Standing(len(index), tuple(map(index.better_than, scores)))
+        return Standing(len(index), tuple(better for better, _ in index.places(scores)))
 
     async def score_at(self, partition: str, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank`, which is at least 1, or greater;

@@ -125,8 +125,10 @@ class Pages:
     ) -> Sequence[Player]:
         until = None
         if (index := self._ranks.index(self._partition)) is not None:
-            score = None if place is None else place.score
-            until = index.score_beside(score, limit, backwards=backwards)
+            if place is None:
+                until = index.score_at(limit)
+            else:
+                until = index.score_beside(place.score, limit, backwards=backwards)
         return await self._store.players_after(
             self._board_id, place, limit, self._season, backwards=backwards, until=until
         )
