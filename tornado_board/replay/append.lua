@@ -10,7 +10,8 @@
 --       9 when the caller stops waiting, in ms of this server's clock; 0 for never
 --       10 who the caller is, the same for all of its appends   12 a number that goes up with them
 --       11 which run of the server the caller was connected to; "" where it can't tell
---       13 and further, of each track: its step in ms, the most entries, its expiry in ms
+--       13, 14 if there are tracks: the finest step in ms, of which the others are multiples, and in
+--       one text, of each track: its step, the most entries, its expiry in ms, with blanks between
 -- Returns the new id, this server's clock in ms, and why the others could not be told or "".
 
 local time = redis.call('TIME')
@@ -97,10 +98,13 @@ if type(added) == 'table' and added.err then
 end
 redis.pcall('PEXPIRE', KEYS[1], ARGV[7])
 -- After that event, since a full server lets a script go on that has written already.
-for i = 3, newest_event and #KEYS or 0 do
-  local first = 3 * i + 4
-  if is_last_of_slot(newest_event[1], ms, ARGV[first]) then
-    put(KEYS[i], newest_event, ARGV[first + 1], ARGV[first + 2])
+if newest_event and ARGV[13] and is_last_of_slot(newest_event[1], ms, ARGV[13]) then
+  local i = 2
+  for step, most, expiry in string.gmatch(ARGV[14], '(%d+) (%d+) (%d+)') do
+    i = i + 1
+    if is_last_of_slot(newest_event[1], ms, step) then
+      put(KEYS[i], newest_event, most, expiry)
+    end
   end
 end
 local told = redis.pcall('PUBLISH', ARGV[8], id .. ' ' .. ARGV[2])

@@ -10,12 +10,26 @@
 local time = redis.call('TIME')
 local reply = {time[1] * 1000 + math.floor(time[2] / 1000), '', 0}
 
--- Other programs' keys and entries are none of the board's.
-local function first_of(...)
+-- The one entry that a command finds. Other programs' keys and entries are none of the board's.
+local function one(...)
   local entries = redis.pcall(...)
   local entry = not entries.err and entries[1]
   if entry and (ours(entry[2]) or of_track(entry[2])) then
     return entry
+  end
+end
+
+local firsts = {}
+for i, key in ipairs(KEYS) do
+  firsts[i] = one('XRANGE', key, '-', '+', 'COUNT', 1)
+end
+
+-- The newest entry of a key at `at` or before. Where there is none, the server would look through
+-- the whole stream for it.
+local function newest_at(place, at)
+  local first = firsts[place]
+  if first and split(first[1]) <= tonumber(at) then
+    return one('XREVRANGE', KEYS[place], at, '-', 'COUNT', 1)
   end
 end
 
@@ -25,7 +39,7 @@ for _, at in ipairs(ARGV) do
   -- Each key has the newest events up to its end, so that the first one that has any decides.
   while not entry and place < #KEYS do
     place = place + 1
-    entry = first_of('XREVRANGE', KEYS[place], at, '-', 'COUNT', 1)
+    entry = newest_at(place, at)
   end
   local id = entry and entry[1] or ''
   reply[#reply + 1] = id
@@ -36,7 +50,7 @@ end
 if not found_all then
   local oldest
   for i = #KEYS, 1, -1 do
-    local entry = first_of('XRANGE', KEYS[i], '-', '+', 'COUNT', 1)
+    local entry = firsts[i]
     if entry and (not oldest or split(entry[1]) < split(oldest[1])) then
       oldest = entry
     end

@@ -9,13 +9,15 @@ local reply = {}
 for i, key in ipairs(KEYS) do
   local bytes, length, dropped = 0, 0, 0
   if redis.call('TYPE', key).ok == 'stream' then
-    local edge = redis.call('XREVRANGE', key, ARGV[1], '-', 'COUNT', 1)[1]
-    if edge then
+    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+    -- Where nothing is older, the server would look through the whole stream for it.
+    if first and split(first[1]) <= tonumber(ARGV[1]) then
+      local edge = redis.call('XREVRANGE', key, ARGV[1], '-', 'COUNT', 1)[1]
       dropped = redis.call('XTRIM', key, 'MINID', '=', edge[1])
+      first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
     end
     -- A board that does not change keeps its last one for as long as there is a server.
     redis.call('PEXPIRE', key, ARGV[2])
-    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
     local _, last = newest(key)
     if first and of_track(first[2]) and of_track(last[2]) then
       bytes = last[2][4] - first[2][4] + #first[2][2] + ENTRY_BYTES

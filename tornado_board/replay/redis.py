@@ -141,7 +141,7 @@ class RedisReplayLog:
                 rest = (self._token(), *arguments, self.link.deadline(), self._by, RUN, number)
                 try:
                     event_id, now, untold = await self.link.run(
-                        _APPEND, keys, (*rest, *self._tracks.arguments)
+                        _APPEND, keys, (*rest, *self._tracks.append_arguments)
                     )
                 except Late:
                     # So it has not run: this process has a wrong idea of Redis's clock, or has

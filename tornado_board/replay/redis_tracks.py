@@ -53,10 +53,12 @@ class RedisTracks:
         self._steps = steps
         self._places = places
         self._most_bytes = most_bytes
-        #: What the scripts are told of each track: its step, the most entries, its expiry.
+        #: What pruning is told of each track: its step, the most entries, its expiry.
         self.arguments = [
             number for step in steps for number in (step.ms, step.most, step.kept_ms + _LINGER_MS)
         ]
+        #: The same for an append, in fewer words: it has no use for most of them, most of the time.
+        self.append_arguments = (steps[0].ms, " ".join(map(str, self.arguments))) if steps else ()
         #: How long the log has to keep a board's newest event, which is in no track.
         self.kept_ms = max((step.kept_ms for step in steps), default=0)
 

@@ -36,7 +36,7 @@ SCHEMA = (
 _BYTES = f"length(CAST(data AS BLOB)) + {ENTRY_BYTES}"
 
 #: Tracks of which one read looks for what is too old.
-_LOOKED_THROUGH = 2_000
+_LOOKED_THROUGH = 500
 
 
 class Excess(NamedTuple):
