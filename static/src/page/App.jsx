@@ -10,6 +10,7 @@ import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "../colours.js";
+import { firstBoard } from "./firstBoard.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
@@ -25,7 +26,8 @@ const boardInAddress = () => new URLSearchParams(location.search).get("board") ?
 export function App() {
   const [boards, setBoards] = useState(null);
   const [chosen, setChosen] = useState(boardInAddress);
-  const id = chosen || boards?.[0]?.id || "";
+  const [first] = useState(() => firstBoard()?.id ?? "");
+  const id = chosen || (boards ? (boards[0]?.id ?? "") : first);
   const { board, state, snapshots, ahead } = useBoard(id);
   const [chasing, setChasing] = useState([]);
   const [readOnly, refused] = useReadOnly();
