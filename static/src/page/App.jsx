@@ -5,15 +5,18 @@ import { Boards, NoBoard, addressOf } from "./Boards.jsx";
 import { Chart } from "./Chart.jsx";
 import { Chasers } from "./Chasers.jsx";
 import { ThemeButton, WallButton } from "./Display.jsx";
+import { FindMe } from "./FindMe.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "../colours.js";
 import { firstBoard } from "./firstBoard.js";
+import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
+import { useWall, wallIn } from "./wall.js";
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
@@ -21,7 +24,8 @@ const BOARDS_EVERY = 30_000;
 const CHASING = 20;
 const TROUBLE_SHOWN_FOR = 8_000;
 
-const boardInAddress = () => new URLSearchParams(location.search).get("board") ?? "";
+const boardInAddress = () =>
+  new URLSearchParams(location.search).get("board") ?? wallIn(location.search).boards[0] ?? "";
 
 export function App() {
   const [boards, setBoards] = useState(null);
@@ -72,6 +76,11 @@ export function App() {
     history.pushState(null, "", addressOf(next));
     setChosen(next);
   };
+  const [me, setMe] = useMe();
+  useWall(id, (next) => {
+    history.replaceState(null, "", addressOf(next));
+    setChosen(next);
+  });
 
   useEffect(() => setChasing([]), [id]);
   useEffect(() => {
@@ -136,10 +145,12 @@ export function App() {
                   onAdded={(player) => {
                     setChasing((now) => [...now, player].slice(-CHASING));
                     say(`${player.name} is on the board, rank ${player.rank}.`);
+                    if (!me) setMe(player.id);
                   }}
                   onTrouble={onTrouble}
                 />
               )}
+              <FindMe board={id} me={me} onMe={setMe} onTrouble={onTrouble} />
             </aside>
           </>
         )}
