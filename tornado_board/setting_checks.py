@@ -13,8 +13,8 @@ _SHOWN = 60
 #: told from a path without it.
 _OWN_PATHS = frozenset(
     {
-        *("boards", "static", "healthz", "readyz", "tickets", "metrics"),
-        *("embed", "live-board.js"),
+        *("boards", "events", "tickets", "audit", "upstream", "metrics", "healthz", "readyz"),
+        *("static", "embed", "live-board.js", "docs", "openapi.json"),
     }
 )
 

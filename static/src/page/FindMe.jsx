@@ -69,7 +69,7 @@ function Who({ board, onMe, onTrouble }) {
   }
 
   return (
-    <form className="field" onSubmit={submit}>
+    <form className="field find" onSubmit={submit}>
       <input
         aria-label="Your player's id"
         value={id}
