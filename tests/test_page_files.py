@@ -54,7 +54,7 @@ async def test_the_page_names_the_files_of_the_build(settings: Settings, files: 
         answer = await served.request("GET", "/")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Cache-Control"] == "no-cache, private"
     for name in (NAME, "/static/assets/page-1.css", "/static/assets/icon-1.svg"):
         assert f'"{name}"'.encode() in answer.body
 

@@ -14,6 +14,7 @@ import tornado.web
 import ujson
 
 from tornado_board.auth.policy import Action, Actions
+from tornado_board.web.first_board import DESCRIPTION, TITLE, FirstBoard, first_board
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
@@ -89,12 +90,20 @@ class Page:
     icon: str
     assets: Mapping[str, Asset]
 
-    def html(self, prefix: str = "", *, read_only: bool = False) -> bytes:
-        """The HTML for a server whose public paths begin with `prefix`."""
+    def html(
+        self, prefix: str = "", *, read_only: bool = False, first: FirstBoard | None = None
+    ) -> bytes:
+        """The HTML for a server whose public paths begin with `prefix`, with the board that it
+        begins with."""
         static = f"{prefix}/static/"
         return self.template.generate(
             base=f"{prefix}/",
             read_only=read_only,
+            title=TITLE if first is None else first.title,
+            description=DESCRIPTION if first is None else first.description,
+            board=None if first is None else first.board,
+            data="" if first is None else first.data,
+            rows=[] if first is None else first.rows,
             script=static + self.script,
             styles=[static + style for style in self.styles],
             icon=static + self.icon,
@@ -196,13 +205,18 @@ class PageHandler(Handler):
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         for name, value in PAGE_HEADERS:
             self.set_header(name, value)
-        self.set_header("Cache-Control", "no-cache")
+        # It has what this caller may read.
+        self.set_header("Cache-Control", "no-cache, private")
         try:
             page = self.files.page()
         except PageNotBuilt:
             body = self.files.how_to_build(self.prefix)
         else:
-            body = page.html(self.prefix, read_only=self.services.settings.read_only_page)
+            body = page.html(
+                self.prefix,
+                read_only=self.services.settings.read_only_page,
+                first=await first_board(self),
+            )
         self.finish(body)
 
 

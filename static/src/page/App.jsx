@@ -5,16 +5,20 @@ import { Boards, NoBoard, addressOf } from "./Boards.jsx";
 import { Chart } from "./Chart.jsx";
 import { Chasers } from "./Chasers.jsx";
 import { ThemeButton, WallButton } from "./Display.jsx";
+import { FindMe } from "./FindMe.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
 import { Scrubber } from "./Scrubber.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "../colours.js";
+import { firstBoard } from "./firstBoard.js";
+import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
 import { usePast, useRanksBefore } from "./usePast.js";
+import { useWall, wallIn } from "./wall.js";
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
@@ -22,12 +26,14 @@ const BOARDS_EVERY = 30_000;
 const CHASING = 20;
 const TROUBLE_SHOWN_FOR = 8_000;
 
-const boardInAddress = () => new URLSearchParams(location.search).get("board") ?? "";
+const boardInAddress = () =>
+  new URLSearchParams(location.search).get("board") ?? wallIn(location.search).boards[0] ?? "";
 
 export function App() {
   const [boards, setBoards] = useState(null);
   const [chosen, setChosen] = useState(boardInAddress);
-  const id = chosen || boards?.[0]?.id || "";
+  const [first] = useState(() => firstBoard()?.id ?? "");
+  const id = chosen || (boards ? (boards[0]?.id ?? "") : first);
   const { board, state, snapshots, ahead } = useBoard(id);
   const [chasing, setChasing] = useState([]);
   const [readOnly, refused] = useReadOnly();
@@ -78,6 +84,11 @@ export function App() {
     history.pushState(null, "", addressOf(next));
     setChosen(next);
   };
+  const [me, setMe] = useMe();
+  useWall(id, (next) => {
+    history.replaceState(null, "", addressOf(next));
+    setChosen(next);
+  });
 
   useEffect(() => setChasing([]), [id]);
   useEffect(() => {
@@ -157,10 +168,12 @@ export function App() {
                   onAdded={(player) => {
                     setChasing((now) => [...now, player].slice(-CHASING));
                     say(`${player.name} is on the board, rank ${player.rank}.`);
+                    if (!me) setMe(player.id);
                   }}
                   onTrouble={onTrouble}
                 />
               )}
+              <FindMe board={id} me={me} onMe={setMe} onTrouble={onTrouble} />
             </aside>
           </>
         )}

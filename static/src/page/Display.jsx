@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { onWall } from "./wall.js";
 
 const THEMES = { auto: "Light or dark as the system", light: "Light", dark: "Dark" };
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
@@ -56,9 +57,9 @@ export function ThemeButton() {
 
 /** The whole screen for the board, without what one would click on; the screen stays awake. */
 export function WallButton() {
-  const [wall, setWall] = useState(false);
+  const [wall, setWall] = useState(onWall);
   useEffect(() => {
-    const onChange = () => setWall(document.fullscreenElement !== null);
+    const onChange = () => setWall(document.fullscreenElement !== null || onWall());
     document.addEventListener("fullscreenchange", onChange);
     return () => document.removeEventListener("fullscreenchange", onChange);
   }, []);
@@ -77,7 +78,9 @@ export function WallButton() {
       aria-label="Wall view"
       title="Wall view"
       onClick={() =>
-        wall ? document.exitFullscreen() : document.documentElement.requestFullscreen().catch(() => {})
+        document.fullscreenElement
+          ? document.exitFullscreen()
+          : document.documentElement.requestFullscreen().catch(() => {})
       }
     >
       <Icon name="wall" />

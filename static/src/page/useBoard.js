@@ -1,14 +1,21 @@
 import { useEffect, useReducer } from "react";
 import { listen } from "../shared-board-stream.js";
 import { eventsPath, getHistory } from "./api.js";
+import { firstBoard, forgetFirstBoard } from "./firstBoard.js";
 import { merge, record, timeOf } from "./history.js";
 
 const NOTHING = { board: null, state: "connecting", snapshots: [], ahead: 0 };
 
+/** What is known of a board before it is listened to. */
+const beginning = (id) => {
+  const board = firstBoard();
+  return board?.id === id ? { ...NOTHING, board } : NOTHING;
+};
+
 function reduce(current, action) {
   switch (action.type) {
     case "another board":
-      return NOTHING;
+      return beginning(action.id);
     case "state":
       return { ...current, state: action.state };
     case "update": {
@@ -45,10 +52,10 @@ function reduce(current, action) {
  * }} `ahead`: milliseconds from the server's clock to this one
  */
 export function useBoard(id) {
-  const [current, dispatch] = useReducer(reduce, NOTHING);
+  const [current, dispatch] = useReducer(reduce, id, beginning);
 
   useEffect(() => {
-    dispatch({ type: "another board" });
+    dispatch({ type: "another board", id });
     if (!id) return undefined;
     const gone = new AbortController();
     const fillHistory = () =>
@@ -59,6 +66,7 @@ export function useBoard(id) {
     const stream = listen(eventsPath(id));
     let missed = true; // on load, and after a pause: what happened before is in the log
     stream.addEventListener("update", ({ detail }) => {
+      forgetFirstBoard();
       dispatch({ type: "update", ...detail });
       if (missed) void fillHistory();
       missed = false;

@@ -1,0 +1,103 @@
+"""When the page shows its first rows on a slow phone: ``python -m benchmarks.page``.
+
+Chromium with a CPU four times slower, and a network such as Lighthouse's "slow 4G": 150 ms a round
+trip and 1.6 Mbit/s, and again with 562 ms a request, as DevTools' preset of that name has it. Each
+load is one of a browser that has never been here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.chromium import Chromium
+from tests.server_process import ServerProcess
+
+#: Milliseconds of latency, bytes a second down, and up.
+NETWORKS = {
+    "slow 4G (150 ms, 1.6 Mbit/s)": (150, 1.6e6 / 8, 750e3 / 8),
+    "DevTools' Slow 4G (562 ms, 1.44 Mbit/s)": (562.5, 1.44e6 / 8, 675e3 / 8),
+}
+SLOWER = 4
+ROUNDS = 5
+
+#: Notes when there first are rows, and when the board is live.
+_WATCH = """
+window.seen = {};
+const look = () => {
+  const now = performance.now();
+  if (document.querySelector(".rows .row")) window.seen.rows ??= now;
+  if (document.querySelector(".state")?.dataset.state === "live") window.seen.live ??= now;
+  requestAnimationFrame(look);
+};
+requestAnimationFrame(look);
+"""
+
+#: The rows are seen when they are there and something was painted.
+_SEEN = """
+({
+  rows: Math.max(
+    window.seen.rows,
+    performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity,
+  ),
+  live: window.seen.live,
+  script: performance.getEntriesByType("resource")
+    .filter(({ name }) => name.endsWith(".js"))
+    .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
+})
+"""
+
+
+async def load(url: str, network: tuple[float, float, float]) -> dict[str, Any]:
+    """Milliseconds until the first rows and until the board is live, and bytes of scripts."""
+    browser = Chromium()
+    try:
+        tab = await browser.open()
+        latency, down, up = network
+        await tab.send(
+            "Network.emulateNetworkConditions",
+            **{"offline": False, "latency": latency},
+            **{"downloadThroughput": down, "uploadThroughput": up},
+        )
+        await tab.send("Emulation.setCPUThrottlingRate", rate=SLOWER)
+        await tab.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
+        await tab.send("Page.navigate", url=url)
+        await tab.until("window.seen?.live && window.seen.rows")
+        seen: dict[str, Any] = await tab.run(_SEEN)
+        return seen
+    finally:
+        browser.close()
+
+
+async def measure(url: str, rounds: int = ROUNDS) -> str:
+    """The medians as Markdown."""
+    text = "| network | first rows | live | scripts |\n| --- | ---: | ---: | ---: |\n"
+    for name, network in NETWORKS.items():
+        seen = [await load(url, network) for _ in range(rounds)]
+        rows, live = (statistics.median(one[key] for one in seen) for key in ("rows", "live"))
+        text += f"| {name} | {rows:.0f} ms | {live:.0f} ms | {seen[0]['script'] / 1024:.0f} KB |\n"
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--url", help="of a server that runs, in place of one of its own")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        server = None if chosen.url else ServerProcess(Path(folder)).wait_until_serving()
+        try:
+            url = chosen.url if server is None else server.url
+            print(asyncio.run(measure(url, chosen.rounds)))
+        finally:
+            if server is not None:
+                server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

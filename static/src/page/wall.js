@@ -1,0 +1,48 @@
+import { useEffect, useRef, useState } from "react";
+
+/** How long each board is shown, in seconds: by default, at the least and at the most. */
+const EVERY = 20;
+const LEAST = 5;
+const MOST = 3_600;
+/** The most boards that take turns. */
+const MOST_BOARDS = 50;
+
+/**
+ * What an address asks of a screen on a wall: `?wall=1&boards=a,b&every=30`.
+ *
+ * @param {string} search  the query of the address
+ * @returns {{on: boolean, boards: string[], every: number}} `every` is in seconds
+ */
+export function wallIn(search) {
+  const query = new URLSearchParams(search);
+  const asked = query.get("wall");
+  const seconds = Number(query.get("every"));
+  return {
+    on: asked !== null && asked !== "0",
+    boards: (query.get("boards") ?? "").split(",").filter(Boolean).slice(0, MOST_BOARDS),
+    every: seconds > 0 ? Math.min(Math.max(seconds, LEAST), MOST) : EVERY,
+  };
+}
+
+/** Whether the page is for a wall from the beginning. */
+export const onWall = () => wallIn(globalThis.location?.search ?? "").on;
+
+/**
+ * Shows one board after the other where the address asks for it.
+ *
+ * @param {string} shown  the board that is shown
+ * @param {(board: string) => void} choose
+ */
+export function useWall(shown, choose) {
+  const [{ on, boards, every }] = useState(() => wallIn(location.search));
+  const latest = useRef({ shown, choose });
+  latest.current = { shown, choose };
+  useEffect(() => {
+    if (!on || boards.length < 2) return undefined;
+    const timer = setInterval(() => {
+      const at = boards.indexOf(latest.current.shown);
+      latest.current.choose(boards[(at + 1) % boards.length]);
+    }, every * 1_000);
+    return () => clearInterval(timer);
+  }, [on, boards, every]);
+}

@@ -1,0 +1,87 @@
+"""The board that the page begins with, in the page itself: its rows need no script and no second
+request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+import msgspec
+import ujson
+from tornado.web import HTTPError
+
+from tornado_board import models
+from tornado_board.auth.policy import Action
+from tornado_board.replay import LogUnavailable
+from tornado_board.store import NotFound, StoreUnavailable
+from tornado_board.web.handler import Handler
+
+#: How long the page waits for its board, in seconds. Without it the page asks for the board itself.
+PATIENCE = 0.25
+
+#: How many players a description of the page names, and its most characters.
+_NAMED = 3
+_DESCRIPTION = 300
+
+TITLE = "tornado_board"
+DESCRIPTION = "A leaderboard that moves as scores change"
+
+
+class FirstBoard(NamedTuple):
+    """A board, what the page's scripts are told of it, and its players with their ranks."""
+
+    board: dict[str, Any]
+    data: str
+    rows: list[tuple[int, dict[str, Any]]]
+
+    @property
+    def title(self) -> str:
+        return f"{self.board['name']} · {TITLE}"
+
+    @property
+    def description(self) -> str:
+        """The first few, in words."""
+        named = [
+            f"{rank}. {player['name']} {player['score']}" for rank, player in self.rows[:_NAMED]
+        ]
+        return ", ".join(named)[:_DESCRIPTION] or DESCRIPTION
+
+
+async def first_board(handler: Handler) -> FirstBoard | None:
+    """The board that the request's query names, or else the first one; ``None`` where there is
+    none that the caller may read, or it can't be had soon."""
+    try:
+        return await asyncio.wait_for(_read(handler), PATIENCE)
+    except (HTTPError, NotFound, StoreUnavailable, LogUnavailable, TimeoutError):
+        return None  # whatever is wrong, the page's own requests say it better
+
+
+async def _read(handler: Handler) -> FirstBoard | None:
+    attempt = handler.attempt()
+    board_id = handler.argument("board")
+    if not board_id:
+        if not await handler.gate.may(attempt, Action.LIST):
+            return None
+        boards = await handler.store.list_boards(1)
+        if not boards:
+            return None
+        board_id = boards[0].id
+    elif not models.is_id(board_id):
+        return None
+    reading = msgspec.structs.replace(attempt, board=board_id)
+    if not await handler.gate.may(reading, Action.READ):
+        return None
+    read = await handler.services.reads.read(board_id)
+    return of_json(read.json)
+
+
+def of_json(text: str) -> FirstBoard:
+    """The board in `text`, which the page has among its data."""
+    board = ujson.loads(text)
+    players = board["players"]
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for index, player in enumerate(players):
+        tied = index > 0 and players[index - 1]["score"] == player["score"]
+        rows.append((rows[-1][0] if tied else index + 1, player))
+    # Nothing in it may end the element that it stands in (HTML Standard, "script data state").
+    return FirstBoard(board, text.replace("<", "\\u003c"), rows)
