@@ -87,8 +87,7 @@ async def test_a_client_that_has_seen_more_than_this_edge_gets_nothing_twice(
             score = 2 * round_ + 2
             await until(
                 lambda score=score: (
-                    client.newest
-                    and [p["score"] for p in client.newest["players"]] == [score]
+                    client.newest and [p["score"] for p in client.newest["players"]] == [score]
                 )
             )
             following.cancel()
