@@ -7,7 +7,7 @@ Nothing in here knows who reads that.
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -264,11 +264,19 @@ class Store(Protocol):
     # Pages. Of a board that does not exist each raises `NotFound`.
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, best first; ``None`` is before the first player.
 
         `backwards`: before `place`, that nearest to it first; ``None`` is behind the last player.
+        `until`: a score up to which there seem to be so many, for a store that reads the players up
+        to a score quicker than a number of them; it changes nothing but that.
         """
 
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
@@ -280,6 +288,16 @@ class Store(Protocol):
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, best first, in pieces of some hundreds that take the event loop no longer
+        than some milliseconds. Nothing is read before it is asked for.
+
+        Who does not move meanwhile is in there, once. SQLite has all of one moment, and holds a
+        read transaction until the last piece or ``aclose``: whoever reads bounds the time. Where
+        the store has no such thing (RethinkDB), who moves may be in there twice, or not at all.
+        Raises `NotFound`, and `StoreUnavailable`, also in the middle.
+        """
 
     # Counts and ranks; what `ranking.ranks` answers where it knows the board.
 
