@@ -20,6 +20,9 @@ from tornado_board.upstream.board_copy import Arrived
 from tornado_board.upstream.reply import Reply
 from tornado_board.upstream.upstreams import Upstreams
 
+#: The types of events that stand in the log under an id. Which one it is shows in its data.
+LOGGED = frozenset(("update", "season"))
+
 #: An answer that is smaller than this, in bytes, has all that there is; a larger one may have been
 #: cut at the upstream's bound.
 _WHOLE = 200 * 1024
@@ -122,7 +125,7 @@ def _arrived(reply: Reply, answer: _Answer) -> list[Arrived]:
         for sent in answer.events:
             if sent.event == "reset":
                 reason = msgspec.json.decode(sent.data, type=_Reset).reason
-            elif sent.event in ("update", "season"):
+            elif sent.event in LOGGED:
                 event_id = None if sent.id is None else EventId.parse(sent.id)
                 found.append(Arrived(Event(event_id, bytes(sent.data).decode()), reason))
                 reason = None

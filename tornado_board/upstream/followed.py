@@ -24,6 +24,7 @@ from tornado_board.replay import Event, EventId
 from tornado_board.store import NotFound
 from tornado_board.tasks import Shared, Tasks
 from tornado_board.upstream import NotPublic, UpstreamError
+from tornado_board.upstream.asking import LOGGED
 from tornado_board.upstream.board_copy import Arrived
 from tornado_board.upstream.board_stream import BoardStream
 from tornado_board.upstream.event_stream import StreamEvent
@@ -159,12 +160,12 @@ class FollowedBoards:
         return positions.spell(known) or ""
 
     def on_event(self, stream: BoardStream, event: StreamEvent) -> None:
-        if event.name not in ("update", "season", "reset", "gone"):
+        if event.name not in LOGGED and event.name not in ("reset", "gone"):
             return
         try:
             shown = msgspec.json.decode(event.data, type=_Shown)
             event_id = None
-            if event.name in ("update", "season"):
+            if event.name in LOGGED:
                 event_id = position_in(event.id or "", shown.id)
         except (ValueError, msgspec.DecodeError) as error:
             _said.warning(f"an event of the upstream makes no sense: {error}")

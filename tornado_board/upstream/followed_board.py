@@ -30,6 +30,10 @@ _MOST_WAITING = 1_000
 #: somebody waits for what has arrived to be shown.
 _FRESH = 1.0
 
+#: Seconds after which a board that has had something to show all the time shows its newest event
+#: only: it changes faster than its clients can be sent to.
+_BEHIND = 10.0
+
 #: Bounds of the pauses, in seconds, while events that are missing can't be had, and how often they
 #: are asked for.
 _BACKOFF = (0.25, 4.0)
@@ -228,7 +232,7 @@ class FollowedBoard:
 
     async def _work(self) -> None:
         """Show what has arrived, one after the other."""
-        backoff, tries = Backoff(*_BACKOFF), 0
+        backoff, tries, since = Backoff(*_BACKOFF), 0, time.monotonic()
         try:
             while self._arrived and not self.is_over:
                 before = self.copy.current
@@ -244,6 +248,8 @@ class FollowedBoard:
                 else:
                     news = self._news_that_arrived()
                 await self._keeper.keep(self.board_id, before, news)
+                if len(news) > 1 and time.monotonic() - since > _BEHIND:
+                    news, since = [_newest(news)], time.monotonic()
                 for item in news:
                     if self.is_over:
                         return
@@ -310,3 +316,9 @@ class FollowedBoard:
         else:
             self._hub.end_board(self.board_id)
         await self._keeper.forget(self.board_id)
+
+
+def _newest(news: Sequence[Arrived]) -> Arrived:
+    """The last of `news`, for who is not shown the others."""
+    reasons = [item.reason for item in news if item.reason is not None]
+    return news[-1]._replace(reason=reasons[-1] if reasons else None)
