@@ -30,6 +30,10 @@ def clean_environ() -> dict[str, str]:
 class ServerProcess:
     """``python run.py`` in a folder of its own, with SQLite unless `flags` say otherwise."""
 
+    #: What the command is an argument of, and descriptors that it inherits.
+    wrapper: tuple[str, ...] = ()
+    pass_fds: tuple[int, ...] = ()
+
     def __init__(self, folder: Path, *flags: str, port: int = 0, **environ: str) -> None:
         self.folder = folder
         self.flags = flags
@@ -41,6 +45,7 @@ class ServerProcess:
     def _start(self) -> None:
         self.process = subprocess.Popen(
             [
+                *self.wrapper,
                 sys.executable,
                 str(ROOT / "run.py"),
                 f"--port={self.port}",
@@ -52,6 +57,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=self.pass_fds,
         )
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -35,7 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "checked_settings": {"keys", "setting_checks", "settings"},
     "sqlite": set(),
     "processes": set(),
-    "listening": {"processes", "settings"},
+    "systemd": set(),
+    "listening": {"processes", "settings", "systemd"},
     "command_line": {"checked_settings", "setting_checks", "settings"},
     "store": {"models", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     # Opens everything.
     "server": {
         *("cli", "command_line", "listening", "metrics", "metrics_port", "observed"),
-        *("processes", "settings"),
+        *("processes", "settings", "systemd"),
         *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},

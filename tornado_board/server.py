@@ -41,6 +41,7 @@ from tornado_board.realtime.ranks import Ranks
 from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
+from tornado_board.systemd import tell
 from tornado_board.web import access_log
 from tornado_board.web.application import ROUTES, make_application
 from tornado_board.web.board_reads import BoardReads
@@ -95,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def announce(server: Running) -> None:
             _print_banner(server)
+            tell("READY=1")
             for notice in notices:
                 logger.warning("%s", notice)
             for notice in server.notices:
@@ -206,6 +208,7 @@ async def _serve(
         on_serving(server)
         await stop.wait()
         logger.info("stopping")
+        tell("STOPPING=1")
 
 
 def _print_banner(server: Running) -> None:
