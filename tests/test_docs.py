@@ -30,7 +30,10 @@ def without_code(text: str) -> str:
 
 def shape(path: str) -> str:
     """A path of the docs, or a pattern of the route table, with ``{}`` for what varies."""
-    return re.sub(r"\([^)]*\)|\{[^}]*\}", "{}", path.removesuffix("?")).rstrip("/") or "/"
+    return (
+        re.sub(r"\([^)]*\)|\{[^}]*\}", "{}", path.removesuffix("?").replace("\\", "")).rstrip("/")
+        or "/"
+    )
 
 
 def test_every_route_is_in_the_docs_and_the_other_way_round() -> None:

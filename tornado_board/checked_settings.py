@@ -6,7 +6,12 @@ import dataclasses
 from typing import Any, get_type_hints
 
 from tornado_board.cluster.keys import check_prefix
-from tornado_board.setting_checks import check_base_path, check_cookie_name, shown
+from tornado_board.setting_checks import (
+    check_base_path,
+    check_cookie_name,
+    check_frame_ancestors,
+    shown,
+)
 from tornado_board.settings import Settings, SettingsError
 
 #: The fields of `Settings`, and their types, by name.
@@ -55,6 +60,7 @@ def checked(settings: Settings) -> Settings:
     for name, check_text in (
         ("base_path", check_base_path),
         ("token_cookie", check_cookie_name),
+        ("frame_ancestors", check_frame_ancestors),
     ):
         try:
             check_text(getattr(settings, name))
@@ -64,4 +70,21 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError(
             "private: without token_secret, token_secret_file or token_keys nobody could read"
         )
+    if settings.upstream:
+        _check_upstream(settings)
     return settings
+
+
+def _check_upstream(settings: Settings) -> None:
+    """Raise `SettingsError` for what a server can't be that follows another one."""
+    default = Settings()
+    if settings.database_url != default.database_url:
+        raise SettingsError(
+            "database_url and upstream: a server that follows another one has no database; set one"
+            " of the two"
+        )
+    if settings.takes_tokens:
+        raise SettingsError(
+            "token_secret, token_secret_file, token_keys and upstream: the server that is followed"
+            " verifies tokens; set them there"
+        )

@@ -55,6 +55,12 @@ class Settings:
     allowed_origins: tuple[str, ...] = setting(
         (), "origins that may call the API from a browser (CORS); * for any", group="server"
     )
+    frame_ancestors: tuple[str, ...] = setting(
+        (),
+        "origins whose pages may show /embed/ in frames: https://www.example.org,"
+        " https://*.example.org, or * for any; by default only this server's",
+        group="server",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         (),
         "host names to answer for: names, *.example.org or *; on loopback only its own names "
@@ -166,6 +172,25 @@ class Settings:
     )
     replay_prune_interval: float = setting(
         60.0, "how often events past the retention are dropped", group="storage", low=1, high=86400
+    )
+
+    # upstream
+    upstream: tuple[str, ...] = setting(
+        (),
+        "servers to follow instead of having a database, the first that answers: https://host[:port]",
+        group="upstream",
+        secret=True,
+    )
+    upstream_timeout: float = setting(
+        10.0, "how long one may take to connect or answer", group="upstream", low=0.1, high=300
+    )
+    upstream_silence: float = setting(
+        40.0, "how long its streams may say nothing", group="upstream", low=0.1, high=3600
+    )
+    upstream_ca_certs: str = setting(
+        "",
+        "PEM file of the authority that signed their certificate, if the system does not know it",
+        group="upstream",
     )
 
     # history
@@ -368,6 +393,8 @@ class Settings:
         """Where the replay log lives once the defaults are worked out."""
         if self.redis_url:
             return self.redis_url
+        if self.upstream:
+            return "sqlite:///tornado_board_edge.sqlite3"
         if self.database_url.startswith("sqlite:"):
             return self.database_url
         return "sqlite:///tornado_board.sqlite3"

@@ -48,7 +48,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from tornado_board.models import SCORE_LIMIT, Number, Ordering, PlayerChanged
+from tornado_board.models import Number, Ordering, PlayerChanged, number_of
 from tornado_board.ranking.ahead import Ahead
 from tornado_board.ranking.counted import UNKNOWN, Counted, Unknown
 from tornado_board.ranking.ranks import Merits, Sorting
@@ -129,28 +129,31 @@ class RankIndex:
 
         `rank` is 1 or greater.
         """
-        merits = self._merits
-        if rank > len(merits):
-            return None
-        merit = merits[rank - 1]
-        if merits.better_than(merit) < rank - 1:
-            behind = merits.better_or_equal(merit)
-            if behind == len(merits):
-                return None
-            merit = merits[behind]
-        return self._score(merit)
+        merit = self._merits.at_rank(rank)
+        return None if merit is None else self._score(merit)
+
+    def score_beside(
+        self, score: Number | None, count: int, *, backwards: bool = False
+    ) -> Number | None:
+        """The score of the player `count` places behind all with `score`, or before them, or of the
+        last one there is; ``None`` if there is none. ``None`` as the score is before the first."""
+        merit = float("-inf") if score is None else self.ordering.merit(score)
+        found = self._merits.beside(merit, -count if backwards else count)
+        return None if found is None else self._score(found)
 
     def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
         """Of each of `scores`, how many players have a better one, and the next better one that
         somebody has, if any."""
-        found = self._merits.places(map(self.ordering.merit, scores))
-        return [(better, merit if merit is None else self._score(merit)) for better, merit in found]
+        merit_of = self.ordering.merit
+        found = self._merits.places(map(merit_of, scores))
+        # Written out, since a look at the places of many is most of all this.
+        return [
+            (better, None) if merit is None else (better, number_of(merit_of(merit)))
+            for better, merit in found
+        ]
 
     def _score(self, merit: float) -> Number:
-        score = self.ordering.merit(merit)
-        if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
-            return int(score)
-        return score
+        return number_of(self.ordering.merit(merit))
 
     @property
     def entries(self) -> int:

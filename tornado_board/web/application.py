@@ -12,11 +12,12 @@ from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
-from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
@@ -31,6 +32,8 @@ from tornado_board.web.tickets import TicketsHandler
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
     (r"/static/(.*)", AssetHandler),
+    (r"/live-board\.js", ComponentHandler),
+    (r"/embed/([^/]+)/?", EmbedHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
@@ -48,6 +51,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
+    (r"/upstream/?", UpstreamHandler),
     (r"\*", ServerHandler),
 )
 
@@ -71,10 +75,12 @@ def make_metrics_application(services: Services) -> tornado.web.Application:
     return _application(services, _METRICS)
 
 
-def make_application(services: Services) -> tornado.web.Application:
+def make_application(
+    services: Services, routes: Iterable[tuple[str, type[Handler]]] = ROUTES
+) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
-    return _application(services, ROUTES)
+    return _application(services, routes)
 
 
 def _application(

@@ -7,7 +7,7 @@ import urllib.parse
 import msgspec
 
 from tornado_board.auth.policy import Action, Actions
-from tornado_board.web.gate import Attempt
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.parameters import identifier, integer
 from tornado_board.web.problems import Problem

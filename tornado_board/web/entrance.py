@@ -10,7 +10,8 @@ import tornado.web
 
 from tornado_board import models
 from tornado_board.auth.policy import ALLOWED, Action, Actions, Allowed
-from tornado_board.web.gate import Attempt, Gate, attempt_of
+from tornado_board.web.attempt import Attempt, attempt_of
+from tornado_board.web.gate import Gate
 
 
 class Entrance(tornado.web.RequestHandler):
@@ -90,7 +91,7 @@ class Entrance(tornado.web.RequestHandler):
     async def check_as_private(self) -> None:
         """Raise `Problem` unless this request may do what it does if its board is private, though
         it may not be so now. Raises what `Gate.admit` raises."""
-        await self.gate.admit(msgspec.structs.replace(self.attempt(), as_private=True))
+        self.admitted = await self.gate.admit_as_private(self.admitted, self.attempt())
 
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""

@@ -26,3 +26,15 @@ class ReadinessHandler(Handler):
             raise Problem(503, "; ".join(missing))
         self.set_header("Cache-Control", "no-store")
         self.send_json({"status": "ok"})
+
+
+class UpstreamHandler(Handler):
+    """``/upstream/``, for servers that follow this one."""
+
+    actions = Actions(get=Action.OPEN)
+
+    async def get(self) -> None:
+        """The ids of the servers on the way from here, and what is missing here."""
+        missing = await self.services.readiness()
+        self.set_header("Cache-Control", "no-store")
+        self.send_json({"servers": self.services.servers(), "missing": missing})

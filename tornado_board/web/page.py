@@ -76,9 +76,14 @@ class Asset:
 
 @dataclass(frozen=True)
 class Page:
-    """A build of the page, in memory: the template of the HTML, and the assets by name."""
+    """A build of the page, in memory: the templates of the HTML, and the assets by name.
+
+    `component` is the name of the web component, empty where the build has none.
+    """
 
     template: tornado.template.Template
+    embed: tornado.template.Template
+    component: str
     script: str
     styles: Sequence[str]
     icon: str
@@ -141,8 +146,11 @@ class PageFiles:
         for path in sorted((self.build / "assets").iterdir()):
             if path.suffix not in (".br", ".gz"):
                 assets[f"assets/{path.name}"] = _asset(path)
+        loader = tornado.template.Loader(str(self.templates))
         return Page(
-            template=tornado.template.Loader(str(self.templates)).load("index.html"),
+            template=loader.load("index.html"),
+            embed=loader.load("embed.html"),
+            component=entries.get("src/live-board.js", {}).get("file", ""),
             script=main["file"],
             styles=main.get("css", ()),
             icon=entries["src/page/icon.svg"]["file"],
@@ -198,29 +206,17 @@ class PageHandler(Handler):
         self.finish(body)
 
 
-class AssetHandler(Handler):
-    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
+class FileHandler(Handler):
+    """Answers with a file of the build."""
 
-    actions = Actions(get=Action.OPEN)
     files = PAGE
     etag: str | None = None
 
-    def prepare(self) -> None:
-        """The path is no id, but one of the names that a build has."""
-        if self.request.method not in self.allowed:
-            raise tornado.web.HTTPError(405)
-
-    async def get(self, name: str) -> None:
-        """The file, in the best content coding that the client takes."""
-        try:
-            asset = self.files.page().assets.get(name)
-        except PageNotBuilt:
-            asset = None
-        if asset is None:
-            raise Problem(404)
+    def send_file(self, asset: Asset, cache_control: str) -> None:
+        """`asset`, in the best content coding that the client takes."""
         coding, body = asset.chosen(self.request.headers.get("Accept-Encoding", ""))
         self.set_header("Content-Type", asset.content_type)
-        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.set_header("Cache-Control", cache_control)
         self.add_header("Vary", "Accept-Encoding")
         self.etag = f'"{asset.etag}{coding and "-"}{coding}"'
         if coding:
@@ -230,6 +226,27 @@ class AssetHandler(Handler):
     def compute_etag(self) -> str | None:
         """The file's, in place of a hash of each answer; Tornado makes it a 304 where it fits."""
         return self.etag
+
+
+class AssetHandler(FileHandler):
+    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
+
+    actions = Actions(get=Action.OPEN)
+
+    def prepare(self) -> None:
+        """The path is no id, but one of the names that a build has."""
+        if self.request.method not in self.allowed:
+            raise tornado.web.HTTPError(405)
+
+    async def get(self, name: str) -> None:
+        """The file."""
+        try:
+            asset = self.files.page().assets.get(name)
+        except PageNotBuilt:
+            asset = None
+        if asset is None:
+            raise Problem(404)
+        self.send_file(asset, "public, max-age=31536000, immutable")
 
 
 def _asset(path: Path) -> Asset:

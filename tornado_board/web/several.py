@@ -18,7 +18,7 @@ from tornado_board.realtime.wires import poll
 from tornado_board.replay import EventId
 from tornado_board.store import NotFound
 from tornado_board.web import streams
-from tornado_board.web.gate import Attempt
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, hand_over, wants_events
 from tornado_board.web.parameters import ID_RULE, seconds
