@@ -38,7 +38,6 @@ from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
 from tornado_board.store.rethinkdb.documents import (
-    Document,
     board_of,
     check_meta,
     player_keys,
@@ -238,7 +237,7 @@ class RethinkDBStore:
             **player_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
         )
         result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
+        queries.raise_first_error(result)
         return bool(result["replaced"])
 
     async def delete_player(
@@ -253,7 +252,7 @@ class RethinkDBStore:
     async def _delete_player(self, board_id: str, player_id: str) -> Player:
         query = queries.delete_player(**player_keys(board_id, player_id))
         result = await self._run(query, write=True, last_step=True)
-        _raise_first_error(result)
+        queries.raise_first_error(result)
         for row in result.get("changes", ()):
             if result["deleted"]:
                 # What had no score that is a number was no player, but had the id.
@@ -396,9 +395,3 @@ class RethinkDBStore:
             await schema.make_index(self._connection)
         except (StoreUnavailable, OutcomeUnknown) as error:
             logger.warning("the index %s was not made: %s", STANDING, error)
-
-
-def _raise_first_error(result: Document) -> None:
-    """Raise what a write says of its first document that failed, if any did."""
-    if result["errors"]:
-        raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
