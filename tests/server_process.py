@@ -32,6 +32,9 @@ class ServerProcess:
 
     #: What is run, with the flags behind it.
     program: tuple[str, ...] = (str(ROOT / "run.py"),)
+    #: What the command is an argument of, and descriptors that it inherits.
+    wrapper: tuple[str, ...] = ()
+    pass_fds: tuple[int, ...] = ()
 
     def __init__(self, folder: Path, *flags: str, port: int = 0, **environ: str) -> None:
         self.folder = folder
@@ -44,6 +47,7 @@ class ServerProcess:
     def _start(self) -> None:
         self.process = subprocess.Popen(
             [
+                *self.wrapper,
                 sys.executable,
                 *self.program,
                 f"--port={self.port}",
@@ -55,6 +59,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=self.pass_fds,
         )
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)

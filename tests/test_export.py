@@ -192,6 +192,12 @@ async def test_a_board_as_ndjson_and_csv(settings_of_store: Settings) -> None:
             }
         plain = await get(served, "", "*/*")
         assert plain.headers["Content-Type"].startswith("application/x-ndjson")
+        # Who is hidden is in no list, and so in no file.
+        hide = json.dumps({"hidden": True})
+        hidden = await served.request("PATCH", "/boards/b/players/x/", hide)
+        assert hidden.status == 200
+        rows = records(body(await get(served, "?format=csv")))
+        assert [(row["id"], row["rank"]) for row in rows] == [("y", "1"), ("z", "2"), ("0", "3")]
         await post(served, "/boards/", {"id": "e"})
         empty = await served.request("GET", "/boards/e/export/?format=csv")
         assert body(empty) == "id,name,score,rank\r\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import io
 import json
 import signal
 import socket
@@ -17,6 +18,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tornado_board.cli.progress import Progress
 
 from .server_process import ROOT, ServerProcess, clean_environ
 from .tokens import SECRET, token
@@ -378,3 +381,29 @@ def test_help_shows_how(tmp_path: Path) -> None:
         done = run(tmp_path, "", command, "--help")
         assert done.returncode == 0
         assert b"--token-file FILE" in done.stdout
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_it_is_and_nobody_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr("tornado_board.cli.progress.time.monotonic", lambda: next(clock))
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        progress = Progress(stream)
+        progress.update(0)
+        progress.update(1500, 0.25)
+        progress.update(3000)
+        progress.clear()
+        progress.clear()
+    assert file.getvalue() == ""
+    shown = terminal.getvalue().split("\r")
+    assert [text.rstrip() for text in shown if text.strip()] == [
+        *("0 rows, 0/s", "1,500 rows, 375/s, 25%", "3,000 rows, 500/s")
+    ]
+    assert terminal.getvalue().endswith(" \r")

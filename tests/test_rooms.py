@@ -37,7 +37,8 @@ ROOMS: dict[str, set[str]] = {
     "checked_settings": {"keys", "setting_checks", "settings"},
     "sqlite": set(),
     "processes": set(),
-    "listening": {"processes", "settings"},
+    "systemd": set(),
+    "listening": {"processes", "settings", "systemd"},
     "command_line": {"checked_settings", "setting_checks", "settings"},
     "store": {"models", "seasons", "inputs", "settings", "sqlite"},
     "replay": {"keys", "settings", "sqlite"},
@@ -73,7 +74,7 @@ ROOMS: dict[str, set[str]] = {
     # Opens everything.
     "server": {
         *("cli", "command_line", "edge", "listening", "metrics", "metrics_port", "observed"),
-        *("processes", "serving", "settings"),
+        *("processes", "serving", "settings", "systemd"),
         *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},

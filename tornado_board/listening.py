@@ -12,6 +12,7 @@ import tornado.netutil
 
 from tornado_board.processes import bind
 from tornado_board.settings import Settings
+from tornado_board.systemd import handed_sockets
 
 #: Connections that the kernel holds for us until we accept them; a storm of clients that come
 #: back is larger than the usual 128. The kernel's own limit (somaxconn) may be lower.
@@ -22,12 +23,25 @@ _BACKLOG = 4096
 _OTHER_FILES = 512
 
 
+#: The addresses of a socket that listens on every interface.
+_ANY = ("0.0.0.0", "::")
+
+
 class StartError(Exception):
     """The server can't start. `str(error)` is the line that says why."""
 
 
 def bind_sockets(settings: Settings) -> list[list[socket.socket]]:
-    """The listening sockets of each process. Raises `StartError`."""
+    """The listening sockets of each process: those that a service manager has handed over, which
+    all processes share, or new ones. Raises `StartError`."""
+    try:
+        handed = handed_sockets()
+    except (ValueError, OSError) as error:
+        raise StartError(str(error)) from error
+    if handed:
+        # A copy for each process, which closes those of the others.
+        others = [[sock.dup() for sock in handed] for _ in range(settings.processes - 1)]
+        return [handed, *others]
     try:
         if settings.processes > 1:
             return bind(settings.address, settings.port, settings.processes, _BACKLOG)
@@ -99,6 +113,8 @@ def url_of(settings: Settings, sockets: Sequence[socket.socket]) -> str:
     """Where a server with these `settings` is reached that listens on `sockets`."""
     scheme = "https" if settings.tls_certificate else "http"
     host = settings.address or "localhost"
+    if settings.address and (bound := sockets[0].getsockname()[0]) in _ANY:
+        host = bound  # a service manager listens where it was told to
     if ":" in host:
         host = f"[{host}]"
     return f"{scheme}://{host}:{sockets[0].getsockname()[1]}{settings.path_prefix}/"

@@ -44,6 +44,7 @@ from tornado_board.replay import LogUnavailable, is_shared, open_replay_log
 from tornado_board.serving import Running, begin, make_server, prune
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
+from tornado_board.systemd import tell
 from tornado_board.web import access_log
 from tornado_board.web.application import ROUTES
 from tornado_board.web.board_reads import BoardReads
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def announce(server: Running) -> None:
             _print_banner(server)
+            tell("READY=1")
             for notice in notices:
                 logger.warning("%s", notice)
             for notice in server.notices:
@@ -204,6 +206,7 @@ async def _serve(
         collect_rarely()
         await stop.wait()
         logger.info("stopping")
+        tell("STOPPING=1")
 
 
 def collect_rarely() -> None:

@@ -72,7 +72,7 @@ class RedisBus:
     def open(
         cls, url: str, settings: Settings, identity: str, *, may_follow: bool = True
     ) -> RedisBus:
-        """The bus of the store `identity` at ``redis://``, ``rediss://`` or ``unix://``.
+        """The bus of the store `identity` at ``redis://...``, see `RedisURL`.
 
         Raises `ValueError` for a URL that names no server.
         """

@@ -237,6 +237,8 @@ _BACKENDS = {
     "redis": _REDIS,
     "rediss": _REDIS,
     "unix": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
 }
 
 
@@ -257,7 +259,10 @@ async def open_replay_log(url: str, settings: Settings, identity: str) -> Replay
     """
     backend = _BACKENDS.get(_scheme(url))
     if backend is None:
-        raise ValueError("redis_url: must begin with redis://, rediss://, unix:// or sqlite:///")
+        raise ValueError(
+            "redis_url: must begin with redis://, rediss://, unix://, redis+sentinel://,"
+            " rediss+sentinel:// or sqlite:///"
+        )
     log = getattr(import_module(backend.module), backend.name)
     opened: ReplayLog = await log.open(url, settings, identity)
     return opened

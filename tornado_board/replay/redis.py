@@ -102,7 +102,7 @@ class RedisReplayLog:
 
     @classmethod
     async def open(cls, url: str, settings: Settings, identity: str) -> RedisReplayLog:
-        """Open the log of the store `identity` at ``redis://``, ``rediss://`` or ``unix://``.
+        """Open the log of the store `identity` at ``redis://...``, see `RedisURL`.
 
         A server that can't be reached yet, or is not writable at present, is no error: events go
         out without ids until it is. Raises `ValueError` for a URL that names no server, and

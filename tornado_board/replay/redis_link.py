@@ -34,6 +34,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tornado_board.replay import BoardRefused, LogRefused, LogUnavailable, NotPublisher
+from tornado_board.replay.redis_masters import Masters, connection_class
 from tornado_board.replay.redis_url import RedisURL
 
 #: How long a command may take, connecting included, before the server counts as unavailable.
@@ -88,7 +89,8 @@ class Script:
 
 
 class RedisLink:
-    """At most `connections` connections to the server at `url`.
+    """At most `connections` connections to the server at `url`, or to the master that the sentinels
+    at `url` name.
 
     Callers see to it that no more commands than that are under way. Raises `ValueError` for a URL
     that names no server; connects only when there is something to send.
@@ -112,6 +114,12 @@ class RedisLink:
             **_UNTOLD,
         }
         parsed = RedisURL.parse(url)
+        #: Whether connections are encrypted.
+        self.tls = parsed.options.get("connection_class") is SSLConnection
+        self._masters = None if parsed.sentinels is None else Masters(parsed.sentinels)
+        if self._masters is not None:
+            own |= {"connection_class": connection_class(self.tls), "masters": self._masters}
+            parsed.options.pop("connection_class", None)
         try:
             self._pool = redis.asyncio.ConnectionPool(**parsed.options, **own)
             # Tells of options that no connection has.
@@ -119,7 +127,6 @@ class RedisLink:
         except (ValueError, TypeError):
             raise ValueError("redis_url: has an option that this kind of URL can't have") from None
         self.database = parsed.database
-        self.tls = parsed.options.get("connection_class") is SSLConnection
         self.description = f"Redis, {parsed.place}, database {self.database}"
         #: The run of the server that the newest connection leads to; "" while it is not known.
         self.run_id = ""
@@ -250,6 +257,8 @@ class RedisLink:
     async def close(self) -> None:
         """Close every connection. May be called twice."""
         await self._pool.aclose()
+        if self._masters is not None:
+            await self._masters.close()
 
     async def _greet(self, connection: Any) -> None:
         """Log in on a new connection, and ask which run of the server it leads to."""

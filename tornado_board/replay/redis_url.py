@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url
 
@@ -23,23 +23,48 @@ _OPTIONS = (
     "ssl_cert_reqs",
 )
 
+#: The scheme of the master's own address, by that of a URL which names sentinels; what such a URL
+#: may say besides; where a sentinel listens by default; and the most of them that are named.
+_OF_MASTERS = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
+_OF_SENTINELS = ("sentinel_username", "sentinel_password")
+_SENTINEL_PORT = 26379
+_MOST_SENTINELS = 32
+
 _ENCODE = "special characters of a password need percent-encoding"
 _FORM = "redis://[user:password@]host:port/database"
+_SENTINEL_FORM = "redis+sentinel://[user:password@]host:port,host:port/name/database"
 
 #: What no host name or address has.
 _NO_HOST = re.compile(r"[^A-Za-z0-9._:%-]", re.ASCII)
 
 
+#: The name of a master, as Sentinel has it.
+_SERVICE = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+
+
+class Sentinels(NamedTuple):
+    """The sentinels that are asked for the address of the master `service`, and the account with
+    which they are; empty without one."""
+
+    addresses: tuple[tuple[str, int], ...]
+    service: str
+    username: str
+    password: str
+
+
 class RedisURL(NamedTuple):
-    """`options` for redis-py's connection pool, and `place`, which may be shown."""
+    """`options` for redis-py's connection pool, and `place`, which may be shown. With `sentinels`
+    the options lack host and port."""
 
     options: dict[str, Any]
     place: str
     database: int
+    sentinels: Sentinels | None = None
 
     @classmethod
     def parse(cls, url: str) -> RedisURL:
-        """Read `url`, ``redis://``, ``rediss://`` or ``unix://``. Raises `ValueError`."""
+        """Read `url`, ``redis://``, ``rediss://``, ``unix://`` or, with the sentinels' hosts and
+        the master's name, ``redis+sentinel://`` or ``rediss+sentinel://``. Raises `ValueError`."""
         try:
             return cls._parse(url)
         except _Wrong as wrong:
@@ -54,6 +79,8 @@ class RedisURL(NamedTuple):
             raise _Wrong(f"has blanks or control characters ({_ENCODE})")
         scheme, _, rest = url.partition("://")
         scheme = scheme.lower()
+        if scheme in _OF_MASTERS:
+            return cls._parse_sentinels(scheme, rest)
         url = f"{scheme}://{rest}"
         parts = urlsplit(url)
         if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
@@ -78,6 +105,45 @@ class RedisURL(NamedTuple):
             place = f"{parts.hostname or 'localhost'}:{port or 6379}"
         options: dict[str, Any] = {**parse_url(url)}
         return cls(options, place, int(options.get("db") or 0))
+
+    @classmethod
+    def _parse_sentinels(cls, scheme: str, rest: str) -> RedisURL:
+        place = re.split("[/?#]", rest, maxsplit=1)[0]
+        account, at, hosts = place.rpartition("@")
+        tail, query_mark, query = rest[len(place) :].partition("?")
+        _, _, path = tail.partition("/")
+        service, slash, database = path.rstrip("/").partition("/")
+        if not _SERVICE.fullmatch(service):
+            raise _Wrong(f"the name of the master has to follow the hosts: {_SENTINEL_FORM}")
+        options = parse_qsl(query, True, True) if query else []
+        own = dict(pair for pair in options if pair[0] in _OF_SENTINELS)
+        others = urlencode([pair for pair in options if pair[0] not in _OF_SENTINELS])
+        names = hosts.split(",", _MOST_SENTINELS)
+        if len(names) > _MOST_SENTINELS or "" in names:
+            raise _Wrong(f"between the commas have to be hosts, {_MOST_SENTINELS} at the most")
+        of_master = _OF_MASTERS[scheme]
+        path = f"{slash}{database}{query_mark if others else ''}{others}"
+        parsed = [cls._parse(f"{of_master}://{account}{at}{name}{path}") for name in names]
+        ports = [urlsplit(f"//{name}").port or _SENTINEL_PORT for name in names]
+        addresses = [
+            (str(one.options.get("host") or "localhost"), port)
+            for one, port in zip(parsed, ports, strict=True)
+        ]
+        shown = ",".join(f"{host}:{port}" for host, port in addresses)
+        return parsed[0]._replace(
+            options={
+                name: value
+                for name, value in parsed[0].options.items()
+                if name not in ("host", "port")
+            },
+            place=f"the master {service} of {shown}",
+            sentinels=Sentinels(
+                tuple(dict.fromkeys(addresses)),
+                service,
+                own.get("sentinel_username", ""),
+                own.get("sentinel_password", ""),
+            ),
+        )
 
 
 class _Wrong(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections import deque
@@ -85,13 +86,15 @@ class _Reading(Generic[T]):
         """The next item, or `_END`."""
         with self._turn:
             if self._items is None:
+                if self.connection.in_transaction:  # the read before could not be ended
+                    self.connection.execute("ROLLBACK")
                 self.connection.execute("BEGIN")
                 self._items = self._work(self.connection)
             return next(self._items, _END)
 
     def end(self) -> None:
-        """Give the transaction up."""
-        with self._turn:
+        """Give the transaction up. Never raises."""
+        with self._turn, contextlib.suppress(sqlite3.Error):
             self._items = iter(())  # whose cursor would keep the transaction open
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

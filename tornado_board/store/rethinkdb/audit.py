@@ -21,7 +21,7 @@ from tornado_board.store import OutcomeUnknown, StoreError, StoreUnavailable
 from tornado_board.store.audit import Audited, AuditEntry, State, state_of
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.deletion import Run
-from tornado_board.store.rethinkdb.queries import prepared
+from tornado_board.store.rethinkdb.queries import prepared, raise_first_error
 from tornado_board.tasks import Tasks
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,7 @@ class Trail:
             result = await self._run(_insert(entry=msgspec.to_builtins(entry)), write=True)
         except OutcomeUnknown as error:
             raise StoreUnavailable(f"{error}; nothing was changed but the audit trail") from error
-        if result["errors"]:
-            raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
+        raise_first_error(result)
         self._since_pruned += 1
         if self._since_pruned >= max(_PRUNE_AFTER, self.most // _PRUNE_PART):
             self._since_pruned = 0

@@ -214,8 +214,7 @@ class Boards:
         """Put `new` in the place of `old`; whether that was still there."""
         query = queries.swap_board(old=old, new=new)
         result = await self._run(query, write=True, last_step=True)
-        if result["errors"]:
-            raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
+        queries.raise_first_error(result)
         return bool(result["replaced"])
 
     async def _reorder(self, old: Document, new: dict[str, Any], by: str, partition: str) -> bool:

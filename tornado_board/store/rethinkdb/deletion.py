@@ -145,8 +145,7 @@ class Deletions:
             result = await self._run(query, write=True)
             if not result["claimed"]:
                 return False
-            if result["errors"]:
-                raise StoreUnavailable(f"RethinkDB did not delete: {result['first_error']}")
+            queries.raise_first_error(result)
             if not result["deleted"]:
                 return True
 

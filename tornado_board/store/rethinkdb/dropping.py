@@ -20,7 +20,7 @@ from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.deletion import Run
 from tornado_board.store.rethinkdb.documents import BOARDS, DROPPED, Document, is_listed, numbers_in
-from tornado_board.store.rethinkdb.queries import prepared
+from tornado_board.store.rethinkdb.queries import prepared, raise_first_error
 from tornado_board.store.rethinkdb.standing import all_players
 from tornado_board.tasks import Tasks
 
@@ -89,13 +89,11 @@ class Dropping:
         parameters = {"board": board_id, "number": number, "partition": partition}
         while True:
             result = await self._run(_delete_some(**parameters, limit=_SWEEP), write=True)
-            if result["errors"]:
-                raise StoreUnavailable(f"RethinkDB did not delete: {result['first_error']}")
+            raise_first_error(result)
             if not result["deleted"]:
                 break
         result = await self._run(_dropped(board=board_id, number=number), write=True)
-        if result["errors"]:
-            raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
+        raise_first_error(result)
         logger.info("deleted the players of season %d of board %s", number, board_id)
 
     async def _complete_all(self) -> None:

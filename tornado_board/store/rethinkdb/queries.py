@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from rethinkdb.ast import RqlQuery
 
+from tornado_board.store import StoreUnavailable
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.documents import (
     BOARD_FIELDS,
@@ -170,3 +171,9 @@ delete_document = prepared(
         .replace(lambda document: r.branch(document.eq(p["document"]), None, document))
     )
 )
+
+
+def raise_first_error(result: Any) -> None:
+    """Raise what a write says of its first document that failed, if any did."""
+    if result["errors"]:
+        raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")

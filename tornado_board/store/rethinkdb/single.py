@@ -20,7 +20,7 @@ from tornado_board.store.rethinkdb.documents import (
     qualified,
     removable,
 )
-from tornado_board.store.rethinkdb.queries import prepared
+from tornado_board.store.rethinkdb.queries import prepared, raise_first_error
 from tornado_board.store.rethinkdb.reordering import read_rules
 from tornado_board.store.rethinkdb.rules import KnownRules, rules_term
 from tornado_board.store.rethinkdb.steps import no_player
@@ -94,8 +94,7 @@ class Single:
                 }
                 found = await self._run(query(board, keys), write=True, last_step=True)
             if "rules" not in found:
-                if found["errors"]:
-                    raise StoreUnavailable(f"RethinkDB did not write: {found['first_error']}")
+                raise_first_error(found)
                 return board, found
             self._rules.learn(board_id, found["rules"].get(board_id))
         raise StoreUnavailable(f"the board {board_id!r} changes all the time; try again")

@@ -291,7 +291,7 @@ class SQLiteStore(Reads):
     ) -> T:
         """Carry out `work`; with `once`, if it wasn't yet: `codec` is for its outcome."""
         if once is not None and codec is not None:
-            work = partial(_once, work=work, key=once, codec=codec)
+            work = partial(outcomes.carried_out, work=work, key=once, codec=codec)
         return await self._settled(self._database.write, work)
 
     async def _write_slice(self, part: submissions.Slice) -> outcomes.Results:
@@ -309,12 +309,3 @@ class SQLiteStore(Reads):
             raise OutcomeUnknown(f"{error}; the change may have been applied or not") from error
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-
-
-def _once(
-    c: sqlite3.Connection,
-    work: Callable[[sqlite3.Connection], T],
-    key: Once,
-    codec: outcomes.Codec[T],
-) -> T:
-    return outcomes.once(c, key, codec, lambda: work(c))

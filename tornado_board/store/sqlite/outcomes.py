@@ -113,3 +113,13 @@ def _store(c: sqlite3.Connection, key: Once, outcome: bytes, now: int) -> None:
     values = (key.key, key.request, now, outcome, len(outcome) + _ROW_BYTES)
     ((size,),) = c.execute(_STORE, values).fetchall()
     c.execute(_PRUNE, (_PRUNED, now - int(1000 * Once.KEPT), size - MOST_BYTES))
+
+
+def carried_out(
+    c: sqlite3.Connection,
+    work: Callable[[sqlite3.Connection], T],
+    key: Once,
+    codec: Codec[T],
+) -> T:
+    """The outcome of `work`, which is carried out unless `key` has one."""
+    return once(c, key, codec, lambda: work(c))
