@@ -39,6 +39,11 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy allows no data: addresses
     modulePreload: { polyfill: false },
     target: ["chrome123", "firefox120", "safari17.5"],
-    rollupOptions: { input: { page: "src/page/main.jsx", icon: "src/page/icon.svg" } },
+    rollupOptions: { input: {
+        page: "src/page/main.jsx",
+        docs: "src/docs/main.js",
+        icon: "src/page/icon.svg",
+      },
+    },
   },
 });

@@ -10,7 +10,12 @@ _SHOWN = 60
 
 #: What the server itself has at its root. A base path that began with one of these could not be
 #: told from a path without it.
-_OWN_PATHS = frozenset({"boards", "static", "healthz", "readyz", "tickets", "metrics"})
+_OWN_PATHS = frozenset(
+    {
+        *("boards", "events", "tickets", "static", "docs", "openapi.json"),
+        *("healthz", "readyz", "metrics"),
+    }
+)
 
 #: The longest base path, in characters.
 _BASE_PATH_LENGTH = 200

@@ -147,3 +147,8 @@ def decide(
     if action is Action.SUBMIT and token.only_player not in (None, player):
         return Denied(403, "The token is for another player.", "insufficient_scope", needed)
     return Allowed(token)
+
+
+def needed_scope(action: Action) -> Scope:
+    """The scope of a token that does for `action`, where it needs one."""
+    return _NEEDED[action]

@@ -8,12 +8,14 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tornado.template
 import tornado.web
 import ujson
 
 from tornado_board.auth.policy import Action, Actions
+from tornado_board.web.described import Operation, Told
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
@@ -25,6 +27,14 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+#: The same for the page of the API, whose library has styles in its HTML and pictures in its
+#: styles, and makes HTML of Markdown; what it is given is this server's own.
+DOCS_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 
 #: What else keeps a page to itself: its address from other sites, the page from their frames and
@@ -75,14 +85,13 @@ class Asset:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A build of the page, in memory: the template of the HTML, and the assets by name."""
+class Document:
+    """An HTML page: its template, and what it loads."""
 
     template: tornado.template.Template
     script: str
     styles: Sequence[str]
     icon: str
-    assets: Mapping[str, Asset]
 
     def html(self, prefix: str = "", *, read_only: bool = False) -> bytes:
         """The HTML for a server whose public paths begin with `prefix`."""
@@ -94,6 +103,15 @@ class Page:
             styles=[static + style for style in self.styles],
             icon=static + self.icon,
         )
+
+
+@dataclass(frozen=True)
+class Page:
+    """A build of the pages, in memory: the demo page, the API's, and the assets by name."""
+
+    main: Document
+    api: Document
+    assets: Mapping[str, Asset]
 
 
 class PageFiles:
@@ -136,16 +154,23 @@ class PageFiles:
 
     def _read(self, manifest: Path) -> Page:
         entries = ujson.loads(manifest.read_text("utf-8"))
-        main = entries["src/page/main.jsx"]
+        templates = tornado.template.Loader(str(self.templates))
+
+        def document(template: str, entry: str) -> Document:
+            return Document(
+                template=templates.load(template),
+                script=entries[entry]["file"],
+                styles=entries[entry].get("css", ()),
+                icon=entries["src/page/icon.svg"]["file"],
+            )
+
         assets = {}
         for path in sorted((self.build / "assets").iterdir()):
             if path.suffix not in (".br", ".gz"):
                 assets[f"assets/{path.name}"] = _asset(path)
         return Page(
-            template=tornado.template.Loader(str(self.templates)).load("index.html"),
-            script=main["file"],
-            styles=main.get("css", ()),
-            icon=entries["src/page/icon.svg"]["file"],
+            main=document("index.html", "src/page/main.jsx"),
+            api=document("docs.html", "src/docs/main.js"),
             assets=assets,
         )
 
@@ -176,32 +201,70 @@ def warn_unless_built() -> None:
         logger.warning("the page at / is not built; to build it: %s", PAGE.command)
 
 
-class PageHandler(Handler):
-    """``/``."""
+class _DocumentHandler(Handler):
+    """A page of HTML."""
 
-    actions = Actions(get=Action.OPEN)
     files = PAGE
+    policy: ClassVar = CONTENT_SECURITY_POLICY
 
-    async def get(self) -> None:
+    def document(self, page: Page) -> bytes:
+        """The page that this is, of a build."""
+        raise NotImplementedError
+
+    def answer(self) -> None:
         """The page, or one that says how to build it."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        self.set_header("Content-Security-Policy", self.policy)
         for name, value in PAGE_HEADERS:
             self.set_header(name, value)
         self.set_header("Cache-Control", "no-cache")
         try:
-            page = self.files.page()
+            body = self.document(self.files.page())
         except PageNotBuilt:
             body = self.files.how_to_build(self.prefix)
-        else:
-            body = page.html(self.prefix, read_only=self.services.settings.read_only_page)
         self.finish(body)
+
+
+class PageHandler(_DocumentHandler):
+    """``/``."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The page.", {"text/html": None}, ("ETag",))})
+    }
+
+    def document(self, page: Page) -> bytes:
+        return page.main.html(self.prefix, read_only=self.services.settings.read_only_page)
+
+    async def get(self) -> None:
+        """The demo page, or one that says how to build it."""
+        self.answer()
+
+
+class DocsHandler(_DocumentHandler):
+    """``/docs``."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The page.", {"text/html": None}, ("ETag",))})
+    }
+    policy = DOCS_SECURITY_POLICY
+
+    def document(self, page: Page) -> bytes:
+        return page.api.html(self.prefix)
+
+    async def get(self) -> None:
+        """The description of the API, for people."""
+        self.answer()
 
 
 class AssetHandler(Handler):
     """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
 
     actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The file.", {"*/*": None}, ("ETag",))})
+    }
     files = PAGE
     etag: str | None = None
 

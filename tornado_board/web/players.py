@@ -7,17 +7,28 @@ from typing import Any, ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import NewPlayer, PlayerPatch
-from tornado_board.models import is_id, shown_player
+from tornado_board.models import ID_PATTERN, is_id, shown_player
 from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
+from tornado_board.web.described import (
+    Body,
+    Identifiers,
+    Integer,
+    Names,
+    Operation,
+    Text,
+    Told,
+    json_of,
+)
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
-from tornado_board.web.parameters import ID_RULE, integer, names
+from tornado_board.web.parameters import ID_RULE
 from tornado_board.web.problems import Problem
+from tornado_board.web.shapes import PlayerPage, ShownPlayer
 from tornado_board.web.writes import deleted, made, wrote
 
 #: The parameters that say where a page begins.
@@ -27,13 +38,43 @@ _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
 _MOST_RANK = 999_999_999
 
 
+_LIMIT = Integer(
+    name="limit", text="How many players.", default=USUAL_PLAYERS, low=1, high=MOST_PLAYERS
+)
+_FROM_RANK = Integer(
+    name="from_rank",
+    text="From the first player whose rank is this or greater.",
+    default=None,
+    low=1,
+    high=_MOST_RANK,
+)
+_META = Names(name="fields", text="What is shown, too.", known=("meta",))
+_NEW, _PATCH = Body(NewPlayer), Body(PlayerPatch)
+
+
 class PlayersHandler(Handler):
     actions = Actions(get=Action.READ, post=Action.WRITE)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(
+                _LIMIT,
+                _META,
+                Text(name="after", text="Behind this cursor, which a `Link` has."),
+                Text(name="before", text="Before this cursor."),
+                _FROM_RANK,
+                Text(name="around", text="With this player in the middle.", pattern=ID_PATTERN),
+                Identifiers(name="ids", text="These players.", most=MOST_IDS),
+            ),
+            answers={200: Told("The page.", json_of(PlayerPage), ("ETag", "Link"))},
+        ),
+        "POST": Operation(
+            body=_NEW, answers={201: Told("It is made.", json_of(ShownPlayer), ("Location",))}
+        ),
+    }
 
     async def get(self, board_id: str) -> None:
         """A page of the board's players."""
-        limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
-        fields = names(self, "fields", "meta")
+        limit, fields = _LIMIT.of(self), _META.of(self)
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
         shown: dict[str, Any] = {"count": page.count, "players": players}
@@ -57,8 +98,7 @@ class PlayersHandler(Handler):
                 case "before":
                     return await pages.before(_place(name, text), limit)
                 case "from_rank":
-                    rank = integer(self, name, 1, 1, _MOST_RANK)
-                    return await pages.from_rank(rank, limit)
+                    return await pages.from_rank(_FROM_RANK.of(self), limit)
                 case "around":
                     if not is_id(text):
                         raise Problem(400, f"{name}: {ID_RULE}.")
@@ -69,7 +109,7 @@ class PlayersHandler(Handler):
 
     async def post(self, board_id: str) -> None:
         """Make a player."""
-        new, once = self.body(NewPlayer), self.once
+        new, once = _NEW.of(self), self.once
         if once is not None:
             new.id = new.id or id_of(once)
         since = self.ranks.position
@@ -81,7 +121,7 @@ class PlayersHandler(Handler):
 
 async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     """The player with its rank."""
-    fields = names(asked, "fields", "meta")
+    fields = _META.of(asked)
     services = asked.services
     found = await services.store.get_player(board_id, player_id)
     standing = await services.ranks.standing(board_id, found.score)
@@ -92,6 +132,16 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
 class PlayerHandler(Handler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
     resources: ClassVar = {"GET": Resource(player)}
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_META,),
+            answers={200: Told("The player.", json_of(ShownPlayer), ("ETag",))},
+        ),
+        "PATCH": Operation(
+            body=_PATCH, answers={200: Told("It is as it is now.", json_of(ShownPlayer))}
+        ),
+        "DELETE": Operation(answers={204: Told("It is deleted.")}),
+    }
 
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
@@ -99,7 +149,7 @@ class PlayerHandler(Handler):
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta."""
-        patch = self.body(PlayerPatch)
+        patch = _PATCH.of(self)
         since = self.ranks.position
         result = await self.store.update_player(board_id, player_id, patch, self.once)
         wrote(self, board_id, result, since)

@@ -1,0 +1,176 @@
+"""What answers look like, as types: mypy holds `answers` against them, and `openapi` tells clients.
+
+Members may be added. What is `NotRequired` is there only where it was asked for, or is known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from tornado_board.models import Meta, Number, Operator, Order, Shown, Ties
+
+
+class Settings(TypedDict):
+    """The settings of a board."""
+
+    order: Order
+    ties: Ties
+    operator: Operator
+    top: int
+    min: Number | None
+    max: Number | None
+    meta: Meta
+    show: tuple[Shown, ...]
+    private: bool
+
+
+class WholeBoard(Settings):
+    """A board that was made or changed."""
+
+    id: str
+    name: str
+    #: ``None`` where the store could not tell it any more.
+    players: int | None
+
+
+class ListedBoard(TypedDict):
+    """A board of the list; with its settings where they were asked for."""
+
+    id: str
+    name: str
+    order: NotRequired[Order]
+    ties: NotRequired[Ties]
+    operator: NotRequired[Operator]
+    top: NotRequired[int]
+    min: NotRequired[Number | None]
+    max: NotRequired[Number | None]
+    meta: NotRequired[Meta]
+    show: NotRequired[tuple[Shown, ...]]
+    private: NotRequired[bool]
+
+
+class BoardList(TypedDict):
+    """Boards in the order of their ids."""
+
+    boards: list[ListedBoard]
+
+
+class ShownPlayer(TypedDict):
+    """A player."""
+
+    id: str
+    name: str
+    score: Number
+    rank: NotRequired[int]
+    meta: NotRequired[Meta]
+    #: There, and true, where it has no place.
+    hidden: NotRequired[bool]
+
+
+class ShownBoard(ListedBoard):
+    """A board and its best players, best first."""
+
+    count: NotRequired[int]
+    players: list[ShownPlayer]
+
+
+class PlayerPage(TypedDict):
+    """A page of a board's players."""
+
+    count: int
+    players: list[ShownPlayer]
+    #: Ids that were asked for and are not there.
+    missing: NotRequired[list[str]]
+
+
+class Added(TypedDict):
+    """What an addition did."""
+
+    id: str
+    name: str
+    score: Number
+    rank: int | None
+    of: int | None
+    meta: NotRequired[Meta]
+    hidden: NotRequired[bool]
+
+
+class Before(TypedDict):
+    """The score before, and the rank that it had."""
+
+    score: Number
+    rank: int | None
+
+
+class Submitted(Added):
+    """What a submission did."""
+
+    changed: bool
+    previous: Before | None
+
+
+class Ticket(TypedDict):
+    """What stands for a token, once and for some seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class Status(TypedDict):
+    """All is well."""
+
+    status: Literal["ok"]
+
+
+class PolledEvent(TypedDict):
+    """An event, as an event stream has it."""
+
+    id: str | None
+    event: str
+    data: dict[str, Any]
+
+
+class StreamedEvent(TypedDict):
+    """An event of an event stream: its fields (see the HTML standard); `data` is JSON."""
+
+    event: Literal["update", "reset", "rank", "gone", "expired"]
+    data: str
+    id: NotRequired[str]
+    retry: NotRequired[int]
+
+
+class Polled(TypedDict):
+    """The events that there were, and what to ask with next."""
+
+    events: list[PolledEvent]
+    last_event_id: str
+
+
+class ProblemDetails(TypedDict):
+    """What is wrong, and what to do (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+
+
+class BeforeResult(TypedDict):
+    """The score before."""
+
+    score: Number
+
+
+class Result(TypedDict):
+    """What one of many submissions did: `status` is what it would have been answered alone, and
+    `detail` is there where that is an error, the rest where it is not."""
+
+    status: int
+    detail: NotRequired[str]
+    id: NotRequired[str]
+    name: NotRequired[str]
+    score: NotRequired[Number]
+    changed: NotRequired[bool]
+    previous: NotRequired[BeforeResult | None]
+    rank: NotRequired[int]
+    of: NotRequired[int]
