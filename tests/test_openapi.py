@@ -79,7 +79,7 @@ def test_nothing_is_described_that_is_not_there(described: dict[str, Any]) -> No
 def read_by_name(path: Path) -> Iterator[tuple[int, str]]:
     """The line and the name of each parameter that a module reads by a name of its own, and not as
     one that was declared."""
-    readers = {"integer", "identifier", "flag", "names", "seconds", "argument", "body"}
+    readers = {"integer", "identifier", "flag", "names", "seconds", "moment", "argument", "body"}
     readers |= {"get_query_argument", "get_query_arguments", "get_argument"}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Call):

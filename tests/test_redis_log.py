@@ -134,9 +134,13 @@ async def test_an_event_is_published_as_it_is_appended(
 async def test_idle_streams_expire_and_no_key_is_left_without_an_expiry(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
-    log = await _log(opened, redis_url, settings, replay_retention=100)
-    await log.append("b", "1")
-    for key in shared_redis.client.scan_iter():
+    short = dataclasses.replace(settings, history_retention=200.0)
+    log = await _log(opened, redis_url, short, replay_retention=100)
+    first = await log.append("b", "1")
+    await log.append("b", "2", after=EventId(first.ms + 70_000, first.n))
+    keys = list(shared_redis.client.scan_iter())
+    assert len(keys) == 3
+    for key in keys:
         assert 100_000 < shared_redis.client.pttl(key) <= 1_000_000
 
 

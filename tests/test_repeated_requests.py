@@ -154,7 +154,7 @@ async def test_a_bulk_that_was_stored_in_part_is_not_kept_in_memory(
     async with serving(settings) as served:
         submit = served.store.submit
 
-        async def away(*_: object) -> list[Any]:
+        async def away(*_: object, **__: object) -> list[Any]:
             return [StoreUnavailable("away")]
 
         monkeypatch.setattr(served.store, "submit", away)

@@ -12,6 +12,7 @@ import pytest
 from tornado_board.inputs import NewBoard, NewPlayer
 from tornado_board.realtime.wires.websocket import CloseCode, close_frame
 from tornado_board.settings import Settings
+from tornado_board.web import privacy
 
 from .serving import PATIENCE, Served
 from .test_expiry import about_to_expire, change, guarded, until, whole
@@ -134,6 +135,19 @@ async def test_of_several_boards_each_that_is_private_needs_the_token(settings: 
         assert await status(both, scope="read", boards=["demo"]) == "403"
         assert await status(both, scope="read", boards=["shut", "t*"]) == "200"
         assert await status(both, scope="submit") == "403"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_is_known_of_one_board_is_not_forgotten_over_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may take longer for a board than what it said of the one before counts for."""
+    monkeypatch.setattr(privacy, "LASTING", 0.0)
+    async with guarded(settings) as served:
+        await served.store.create_board(NewBoard(id="too", private=True))
+        fields = f"Connection: close\r\nAuthorization: Bearer {token(scope='submit')}\r\n"
+        got = await whole(served, get("/events/?board=too&board=demo", fields))
+        assert got.split()[1] == "403"
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -46,6 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "web": {"metrics", "models", "inputs", "settings", "store", "replay", "realtime", "auth"},
     "metrics_port": {"listening", "web"},
     "observed": {"cluster", "metrics", "realtime", "web"},
+    # For other programs: it knows nothing of the server.
+    "client": set(),
     "cli": {"auth", "command_line", "models", "settings"},
     # Opens everything.
     "server": {

@@ -31,7 +31,9 @@ QUIET = "quiet"
 SHUT = "shut"
 
 #: What differs from one server, or second, to another.
-_DIFFERENT = re.compile(rb'(?<=Date: )[^\r]*|(?<=retry: )\d+|\d{13}-\d+|(?<=Etag: ")[0-9a-f]{40}')
+_DIFFERENT = re.compile(
+    rb'(?<=Date: )[^\r]*|(?<=retry: )\d+|\d{13}-\d+|(?<=Etag: ")[0-9a-f]{40}|[\d-]{10}T[\d:.]{12}Z'
+)
 
 
 #: The connection was closed with something unread, which may cost the client the answer.
@@ -203,6 +205,12 @@ TAKEN = {
     "all of a board": request("/boards/demo/?fields=settings,count,meta,rank"),
     "a board of strange fields": request("/boards/demo/?fields=x"),
     "a board with nothing": request("/boards/demo/?fields="),
+    "a board of tomorrow": request(f"/boards/{QUIET}/?at=9999-12-31T23:59:59Z"),
+    "a board of long ago": request(f"/boards/{QUIET}/?at=2020-01-01"),
+    "a board of no time": request(f"/boards/{QUIET}/?at=yesterday"),
+    "what a board was": request(f"/boards/{QUIET}/history/?points=3"),
+    "what a board was at no time": request(f"/boards/{QUIET}/history/?from=x"),
+    "what no board was": request("/boards/nothing/history"),
     "a player with meta": request("/boards/demo/players/mars?fields=meta"),
     "a player of strange fields": request("/boards/demo/players/mars?fields=rank"),
     "an addition that makes": request(
@@ -442,6 +450,7 @@ TARGETS = st.one_of(
             *("/boards/demo/players/mars", "/boards/demo/players/x/", ADD, "/healthz", SCORE),
             *("/boards/shut/?fields=count,rank", "/boards/demo/?limit=2", f"{ADD}?create=1"),
             *("/boards/demo/scores/", "/boards/demo/players/", "/boards/demo/players/?limit=1"),
+            *(f"/boards/{QUIET}/?at=99999999999999", f"/boards/{QUIET}/history/?points=2"),
         ]
     ),
     st.builds("/boards/a{}".format, st.text(st.characters(max_codepoint=0x7F), max_size=12)),

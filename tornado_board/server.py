@@ -32,6 +32,7 @@ from tornado_board.metrics_port import serve_metrics
 from tornado_board.observed import LoopDelay, observe
 from tornado_board.processes import supervise
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.daily import Daily
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
@@ -273,8 +274,11 @@ async def running(
         pruner = PeriodicCallback(
             lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
+        daily = Daily(store, log, hub, boards)
+        stack.push_async_callback(daily.close)
+        keeper = PeriodicCallback(daily.tick, settings.replay_prune_interval * 1000, jitter=0.1)
         ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick))
-        for periodic in (pruner, *ticks):
+        for periodic in (pruner, keeper, *ticks):
             periodic.start()
             stack.callback(periodic.stop)
 

@@ -168,6 +168,31 @@ class Settings:
         60.0, "how often events past the retention are dropped", group="storage", low=1, high=86400
     )
 
+    # history
+    history_retention: float = setting(
+        30 * 86400.0,
+        "how long one event a minute of each board is kept to look back; 0 for no history beyond "
+        "the replay log",
+        group="history",
+        low=0,
+        high=3660 * 86400,
+    )
+    history_fine_retention: float = setting(
+        3600.0,
+        "how long one event a second is; 0 for not at all",
+        group="history",
+        low=0,
+        high=7 * 86400,
+    )
+    history_bytes: int = setting(
+        256 * 2**20,
+        "bytes that the history of all boards takes; past that, and in Redis past a quarter of its "
+        "maxmemory, the boards that take the most lose their oldest",
+        group="history",
+        low=2**16,
+        high=2**50,
+    )
+
     # realtime
     coalesce: float = setting(
         0.05,
@@ -245,6 +270,14 @@ class Settings:
     )
     private: bool = setting(
         False, "reading needs a token, on every board; without it, on private ones", group="trust"
+    )
+    audit: int = setting(
+        0,
+        "entries of the audit trail that are kept: of each write with the scope admin; 0 for no "
+        "trail",
+        group="trust",
+        low=0,
+        high=1_000_000,
     )
     writes_per_token: float = setting(
         1000.0,

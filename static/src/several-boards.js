@@ -8,6 +8,8 @@
  * server, or something on the way, refuses streams of several.
  */
 
+import { Event, EventTarget, MessageEvent } from "./events.js";
+
 /** The most boards of one stream. */
 export const MOST = 50;
 /** Boards that join within this time join together, in milliseconds. */
@@ -40,12 +42,12 @@ export function addressOf(url) {
 /**
  * Where the board at `url` can join others; null where its address is another one than usual.
  *
- * @param {URL} url  of its events
+ * @param {string | URL} url  of its events, a whole address
  * @param {Source} EventSource
  * @returns {{host: Host, board: string} | null}
  */
 export function placeOf(url, EventSource) {
-  const found = addressOf(url);
+  const found = addressOf(new URL(url));
   if (!found) return null;
   const { address, board } = found;
   let known = hosts.get(EventSource);

@@ -102,10 +102,12 @@ let channelLocks;
 /**
  * The connections to the host of `url`; null where there is no need to share them out, or no way.
  *
- * @param {URL} url
+ * @param {{origin: string}} url
  * @returns {Slots | null}
  */
 export function slotsOf({ origin }) {
+  // Node has Web Locks, too, but no six connections.
+  if (!globalThis.document && !("WorkerGlobalScope" in globalThis)) return null;
   if (multiplexes(origin)) return null;
   if (globalThis.navigator?.locks) return new Slots(origin, globalThis.navigator.locks);
   if (!globalThis.BroadcastChannel || !globalThis.document) return null;

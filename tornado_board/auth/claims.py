@@ -55,6 +55,8 @@ class Token(msgspec.Struct, frozen=True):
     id: str
     #: The thumbprint of the key that it was verified with.
     key: str
+    #: What its issuer calls it (``jti``).
+    name: str | None = None
 
     @property
     def only_player(self) -> str | None:
@@ -111,6 +113,7 @@ def token_of(claims: Mapping[str, Any], text: str, key: str) -> Token | Refused:
         until=exp + LEEWAY,
         id=hashlib.sha256(counted.encode("utf-8", "surrogatepass")).hexdigest()[:32],
         key=key,
+        name=issued if isinstance(issued, str) and issued else None,
     )
 
 

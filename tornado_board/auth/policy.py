@@ -28,10 +28,10 @@ class Action(Enum):
     SUBMIT = "submit"
     #: Change anything else.
     WRITE = "write"
-    #: Look at what the server counts.
-    OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
+    #: Hide players, see those who are hidden, read the audit trail, and look at the metrics.
+    ADMIN = "admin"
 
     @property
     def changes(self) -> bool:
@@ -46,8 +46,8 @@ _NEEDED = {
     Action.READ: Scope.READ,
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
-    Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
+    Action.ADMIN: Scope.ADMIN,
 }
 
 

@@ -40,9 +40,12 @@ class Keys:
         self.wanted = f"{root}{database}:wanted"
         self._ticket = f"{root}ticket:"
         self._stream = f"{root}replay:"
+        self._track = f"{root}history:"
         self._channel = f"{root}{database}:events:"
-        #: What `SCAN` finds the streams by, and ``PUBSUB CHANNELS`` the channels of events.
+        #: What `SCAN` finds all keys by, and streams; ``PUBSUB CHANNELS`` the channels of events.
+        self.all = f"{root}*"
         self.streams = f"{self._stream}*"
+        self.tracks = f"{self._track}*"
         self.channels = f"{self._channel}*"
 
     def ticket(self, digest: str) -> str:
@@ -53,6 +56,10 @@ class Keys:
         """The key of the board's events."""
         return self._stream + board_id
 
+    def track(self, step: str, board_id: str) -> str:
+        """The key of what the track of this step, a name without a colon, has of the board."""
+        return f"{self._track}{step}:{board_id}"
+
     def channel(self, board_id: str) -> str:
         """The channel on which the board's events are published."""
         return self._channel + board_id
@@ -60,6 +67,15 @@ class Keys:
     def board_of_stream(self, key: str) -> str | None:
         """The board whose events `key` holds; ``None`` for any other key."""
         return _rest(key, self._stream)
+
+    def step_of_track(self, key: str) -> str | None:
+        """The step of the track that `key` holds; ``None`` for any other key."""
+        step, _, board_id = (_rest(key, self._track) or "").partition(":")
+        return step if board_id else None
+
+    def board_of_track(self, key: str) -> str | None:
+        """The board of whose track `key` holds a step; ``None`` for any other key."""
+        return (_rest(key, self._track) or "").partition(":")[2] or None
 
     def board_of_channel(self, channel: str) -> str | None:
         """The board whose events are published on `channel`; ``None`` for any other channel."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from tornado_board.replay.track import Looked
     from tornado_board.settings import Settings
 
 #: How an `EventId` is spelled.
@@ -97,6 +98,8 @@ class ReplayLog(Protocol):
     #: ``None`` allows it where no process holds the lease.
     shared: bool
     fence: Fence | None
+    #: How far back `at` goes, in milliseconds.
+    reach_ms: int
 
     async def ping(self) -> None:
         """Return if the log can serve; otherwise raise `LogUnavailable` saying what is missing."""
@@ -150,6 +153,23 @@ class ReplayLog(Protocol):
     async def recent(self, board_id: str, limit: int) -> Sequence[Event]:
         """The newest `limit` events there are, in order."""
 
+    async def at(self, board_id: str, times: Sequence[int]) -> Looked:
+        """What the board was at each of `times`, ms since 1970: the newest event at or before.
+
+        While the log has what lies before that time, it is exact; after that the board's track
+        answers (`track`), from which the newest event before `reach_ms` ago is not dropped.
+        """
+
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        """Keep `data`, which says who has which place on the board today, of UTC, by the log's
+        clock; whether it was kept, which it is once a day. Raises `NotPublisher` as `append`."""
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        """The newest places kept at `ms` or before, if any; the id has the time."""
+
+    async def past_boards(self) -> Sequence[str]:
+        """The boards of whose past something is kept."""
+
     async def record_gap(self, board_id: str, after: EventId, count: int) -> None:
         """Record that subscribers were sent `count` events after `after` that are in no log.
 
@@ -159,13 +179,15 @@ class ReplayLog(Protocol):
         """
 
     async def delete(self, board_id: str) -> None:
-        """Forget a board's events; a shared log tells the other processes in the same step."""
+        """Forget a board's events and its track; a shared log tells the other processes in the same
+        step."""
 
     async def board_ids(self) -> Sequence[str]:
         """The boards that have events younger than the retention."""
 
     async def prune(self) -> int:
-        """Drop the events older than the retention; how many they were."""
+        """Drop the events older than the retention; how many they were. Drop from the tracks what
+        they do not keep."""
 
     async def close(self) -> None:
         """Release everything. May be called twice."""

@@ -1,7 +1,7 @@
 -- Appends an event to a board's log and tells the other processes, in one step. An error means
 -- that nothing was appended.
 --
--- KEYS  1 the board's stream, 2 the publishing lease
+-- KEYS  1 the board's stream, 2 the publishing lease, 3 and further its tracks
 -- ARGV  1 the caller's lease token ("" for a caller without a lease)
 --       2 the board as JSON
 --       3, 4 milliseconds and counter of the newest id the caller knows of; 0 and 0 for none
@@ -10,6 +10,7 @@
 --       9 when the caller stops waiting, in ms of this server's clock; 0 for never
 --       10 who the caller is, the same for all of its appends   12 a number that goes up with them
 --       11 which run of the server the caller was connected to; "" where it can't tell
+--       13 and further, of each track: its step in ms, the most entries, its expiry in ms
 -- Returns the new id, this server's clock in ms, and why the others could not be told or "".
 
 local time = redis.call('TIME')
@@ -41,6 +42,7 @@ end
 local known_ms, known_n, lost = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local known = ARGV[3] .. '-' .. ARGV[4]
 local ms, n, before = known_ms, known_n, known
+local newest_event
 local fresh = kind == 'none'
 if not fresh then
   local last, entry = newest(KEYS[1])
@@ -54,6 +56,7 @@ if not fresh then
     -- Another program's entry. Counters begin anew above it, and leave a gap.
     fresh, ms, n = true, math.max(ms, last_ms), math.max(n, last_n)
   else
+    newest_event = fields and entry
     if fields and entry[1] == last and fields[4] == known and known_n > 0
       and last_n == known_n + 1 + lost and fields[2] == ARGV[2]
       and string.sub(fields[6], 1, #ARGV[10] + 1) == ARGV[10] .. ':' then
@@ -81,7 +84,8 @@ n = n + 1 + lost
 if fresh then
   n = math.max(n, now)
 end
-local id = string.format('%.0f-%.0f', math.max(now, ms), n)
+ms = math.max(now, ms)
+local id = string.format('%.0f-%.0f', ms, n)
 
 local added = redis.pcall(
   'XADD', KEYS[1], 'MAXLEN', '=', ARGV[6], id,
@@ -92,5 +96,12 @@ if type(added) == 'table' and added.err then
   return redis.error_reply('REFUSED ' .. added.err)
 end
 redis.pcall('PEXPIRE', KEYS[1], ARGV[7])
+-- After that event, since a full server lets a script go on that has written already.
+for i = 3, newest_event and #KEYS or 0 do
+  local first = 3 * i + 4
+  if is_last_of_slot(newest_event[1], ms, ARGV[first]) then
+    put(KEYS[i], newest_event, ARGV[first + 1], ARGV[first + 2])
+  end
+end
 local told = redis.pcall('PUBLISH', ARGV[8], id .. ' ' .. ARGV[2])
 return {id, now, type(told) == 'table' and told.err or ''}

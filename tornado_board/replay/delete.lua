@@ -1,6 +1,6 @@
 -- Forgets a board's events and tells the other processes that the board is gone, in one step.
 --
--- KEYS  1 the board's stream, 2 the publishing lease
+-- KEYS  1 the board's stream, 2 the publishing lease, 3 and further its tracks
 -- ARGV  1 the caller's lease token ("" for a caller without a lease)   2 the board's channel
 --       3 the stream's expiry in ms
 -- Returns why the others could not be told, or "".
@@ -27,6 +27,9 @@ if keep then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 else
   redis.call('DEL', KEYS[1])
+end
+for i = 3, #KEYS do
+  redis.call('DEL', KEYS[i])
 end
 local told = redis.pcall('PUBLISH', ARGV[2], 'gone')
 return type(told) == 'table' and told.err or ''

@@ -1,5 +1,7 @@
 """The replay log in Redis 6.2 or newer: one stream a board, which any number of processes share.
 
+Beside it are the board's tracks (`redis_tracks`).
+
 The names of keys and channels are `Keys`'. A stream has explicit ids ``{ms}-{n}``, and in each
 entry the board as JSON (``data``), the id given out before it (``before``, which proves that
 nothing is missing even when that event itself was trimmed), who appended it (``by``, by which the
@@ -32,6 +34,8 @@ from tornado_board.replay import (
 )
 from tornado_board.replay.redis_link import RUN, Late, RedisLink, Script, value
 from tornado_board.replay.redis_start import check_server
+from tornado_board.replay.redis_tracks import RedisTracks
+from tornado_board.replay.track import Looked, places_of, reach_of, steps_of
 from tornado_board.settings import Settings
 from tornado_board.tasks import retrieve
 
@@ -54,9 +58,10 @@ _SCAN_COUNT = 100
 #: How long a stream outlives its last event's retention, so that its counter goes on.
 _LINGER_MS = 600_000
 
-_APPEND, _SINCE, _DELETE, _RECORD_GAP = (
-    Script("stream", name) for name in ("append", "since", "delete", "record_gap")
+_SINCE, _DELETE, _RECORD_GAP = (
+    Script("stream", name) for name in ("since", "delete", "record_gap")
 )
+_APPEND, _PRUNE = (Script("stream", "track", name) for name in ("append", "prune"))
 
 #: The fields of an entry.
 _FIELDS = ["data", "before", "by", "run"]
@@ -73,15 +78,22 @@ class RedisReplayLog:
 
     shared = True
 
-    def __init__(self, link: RedisLink, keys: Keys, retention: float, length: int) -> None:
+    def __init__(self, link: RedisLink, keys: Keys, settings: Settings) -> None:
         self.link = link
         self.keys = keys
         self.description = link.description
         self.fence: Fence | None = None
         self._by = secrets.token_hex(6)
         self._numbers = count()
-        self._retention_ms = round(retention * 1000)
-        self._length = length
+        self._retention_ms = round(settings.replay_retention * 1000)
+        self._length = settings.replay_length
+        self._tracks = RedisTracks(
+            link, keys, steps_of(settings), places_of(settings), settings.history_bytes
+        )
+        self.reach_ms = reach_of(settings)
+        #: How long a stream is kept without appends: until its newest event need not go into the
+        #: tracks any more, should nobody prune it.
+        self._expiry = max(self._retention_ms, self._tracks.kept_ms) + _LINGER_MS
         self._writers = asyncio.Semaphore(_WRITERS)
         self._readers = asyncio.Semaphore(_READERS)
         self._reads: dict[str, _Read] = {}
@@ -106,7 +118,7 @@ class RedisReplayLog:
             raise
         if waiting is not None:
             logger.warning("%s; events have no ids until that is over", waiting)
-        return cls(link, keys, settings.replay_retention, settings.replay_length)
+        return cls(link, keys, settings)
 
     async def ping(self) -> None:
         value(*await self.link.send(("PING",), repeatable=True))
@@ -118,10 +130,9 @@ class RedisReplayLog:
         self, board_id: str, data: str, *, after: EventId | None = None, lost: int = 0
     ) -> EventId:
         known = after or EventId(0, 0)
-        keys = (self.keys.stream(board_id), self.keys.lease)
-        expiry = self._retention_ms + _LINGER_MS
+        keys = (*self._own_keys(board_id), *self._tracks.keys_of(board_id))
         channel = self.keys.channel(board_id)
-        arguments = (data, known.ms, known.n, lost, self._length, expiry, channel)
+        arguments = (data, known.ms, known.n, lost, self._length, self._expiry, channel)
         async with self._writers:
             if not self.link.deadline():
                 await self.link.now_ms()  # or this append could be carried out at any time later
@@ -129,7 +140,9 @@ class RedisReplayLog:
                 number = next(self._numbers)
                 rest = (self._token(), *arguments, self.link.deadline(), self._by, RUN, number)
                 try:
-                    event_id, now, untold = await self.link.run(_APPEND, keys, rest)
+                    event_id, now, untold = await self.link.run(
+                        _APPEND, keys, (*rest, *self._tracks.arguments)
+                    )
                 except Late:
                     # So it has not run: this process has a wrong idea of Redis's clock, or has
                     # appended something else to the board at the same time.
@@ -171,7 +184,7 @@ class RedisReplayLog:
         return (await asyncio.shield(read.task)).after(event_id)
 
     async def delete(self, board_id: str) -> None:
-        keys = (self.keys.stream(board_id), self.keys.lease)
+        keys = (*self._own_keys(board_id), *self._tracks.all_keys_of(board_id))
         expiry = self._retention_ms + _LINGER_MS
         async with self._writers:
             rest = (self._token(), self.keys.channel(board_id), expiry)
@@ -185,8 +198,8 @@ class RedisReplayLog:
     async def board_ids(self) -> Sequence[str]:
         """The boards that have events younger than the retention, the newest first."""
         found: dict[str, EventId] = {}
-        oldest = f"{await self._oldest_ms()}-0"
-        async for keys in self._streams():
+        oldest = f"{await self._now_ms() - self._retention_ms}-0"
+        async for keys in self._scan(self.keys.streams):
             commands = [("XREVRANGE", key, "+", oldest, "COUNT", 1) for key in keys]
             async with self._readers:
                 replies = await self.link.send(*commands, within=_READ_TIMEOUT, repeatable=True)
@@ -197,17 +210,36 @@ class RedisReplayLog:
                         found[board_id] = EventId.parse(entries[0][0])
         return sorted(found, key=found.__getitem__, reverse=True)
 
+    async def at(self, board_id: str, times: Sequence[int]) -> Looked:
+        return await self._tracks.at(board_id, times, self._readers)
+
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        async with self._writers:
+            return await self._tracks.keep_places(board_id, data, self._token())
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        return await self._tracks.places_at(board_id, ms, self._readers)
+
+    async def past_boards(self) -> Sequence[str]:
+        found: set[str] = set()
+        async for keys in self._scan(self.keys.tracks):
+            found.update(b for b in map(self.keys.board_of_track, keys) if b is not None)
+        return list(found)
+
     async def prune(self) -> int:
         pruned = 0
-        oldest = f"{await self._oldest_ms()}-0"
-        async for keys in self._streams():
-            commands = [("XTRIM", key, "MINID", "=", oldest) for key in keys]
-            async with self._writers:
-                replies = await self.link.send(*commands, repeatable=True)
-            for reply in replies:
-                # A key that is not a stream is another program's: none of this log's business.
-                if not (isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply)):
-                    pruned += value(reply)
+        now = await self._now_ms()
+        arguments = (now - self._retention_ms, _LINGER_MS, *self._tracks.arguments)
+        tracks: list[str] = []
+        async for found in self._scan(self.keys.all):
+            boards = [b for b in map(self.keys.board_of_stream, found) if b is not None]
+            tracks += [key for key in found if self.keys.step_of_track(key) is not None]
+            keys = [key for b in boards for key in (self.keys.stream(b), *self._tracks.keys_of(b))]
+            if keys:
+                async with self._writers:
+                    pruned += await self.link.run(_PRUNE, keys, arguments, repeatable=True)
+        if self.fence is None or self.fence.held:  # one process is enough
+            await self._tracks.prune(tracks, now, self._writers)
         return pruned
 
     async def close(self) -> None:
@@ -250,11 +282,11 @@ class RedisReplayLog:
             logger.warning("%s tells the other processes of no event: %s", self.description, reason)
         self._untold = reason
 
-    async def _streams(self) -> AsyncIterator[list[str]]:
-        """The keys of all streams, some at a time, as `SCAN` finds them."""
+    async def _scan(self, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys like `pattern`, some at a time, as `SCAN` finds them."""
         cursor = "0"
         while True:
-            command = ("SCAN", cursor, "MATCH", self.keys.streams, "COUNT", _SCAN_COUNT)
+            command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
             async with self._writers:
                 cursor, keys = value(*await self.link.send(command, repeatable=True))
             if keys:
@@ -262,9 +294,12 @@ class RedisReplayLog:
             if int(cursor) == 0:
                 return
 
-    async def _oldest_ms(self) -> int:
+    async def _now_ms(self) -> int:
         async with self._writers:
-            return await self.link.now_ms() - self._retention_ms
+            return await self.link.now_ms()
+
+    def _own_keys(self, board_id: str) -> tuple[str, str]:
+        return self.keys.stream(board_id), self.keys.lease
 
     def _token(self) -> str:
         if self.fence is None:

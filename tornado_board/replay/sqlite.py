@@ -1,7 +1,8 @@
 """The replay log in an SQLite file: the embedded default.
 
 ``replay`` holds the events, each with the id before it, and ``replay_heads`` each board's newest
-id, which outlives its events so that the counter goes on.
+id, which outlives its events so that the counter goes on. Beside it are the boards' tracks
+(`sqlite_tracks`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,25 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from tornado_board.replay import Event, EventId, Gap, LogRefused, LogUnavailable, check_whole
+from tornado_board.replay import (
+    Event,
+    EventId,
+    Gap,
+    LogRefused,
+    LogUnavailable,
+    check_whole,
+    sqlite_tracks,
+)
+from tornado_board.replay.track import Looked, is_last_of_slot, places_of, reach_of, steps_of
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
 
 T = TypeVar("T")
 
-#: Events that one write drops, so that pruning never keeps the writer from others for long.
+#: Events that one write drops, so that pruning never keeps the writer from others for long; and
+#: those of tracks.
 _PRUNE_BATCH = 1_000
+_TRACK_BATCH = 500
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS replay (
@@ -47,13 +59,16 @@ class SQLiteReplayLog:
     def __init__(
         self,
         database: Database,
-        retention: float,
-        length: int,
+        settings: Settings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
-        self._retention_ms = round(retention * 1000)
-        self._length = length
+        self._retention_ms = round(settings.replay_retention * 1000)
+        self._length = settings.replay_length
+        self._steps = steps_of(settings)
+        self._places = places_of(settings)
+        self._most_bytes = settings.history_bytes
+        self.reach_ms = reach_of(settings)
         self._clock = clock
         self._closed = False
         self.description = f"SQLite, {database.path.name}"
@@ -79,10 +94,10 @@ class SQLiteReplayLog:
             database = Database.open(url)
         except DatabaseUnavailable as error:
             raise LogUnavailable(str(error)) from error
-        log = cls(database, settings.replay_retention, settings.replay_length, clock)
+        log = cls(database, settings, clock)
 
         def prepare(c: sqlite3.Connection) -> None:
-            for statement in _SCHEMA:
+            for statement in (*_SCHEMA, *sqlite_tracks.SCHEMA):
                 c.execute(statement)
             columns = {name for _, name, *_ in c.execute("PRAGMA table_info(replay)")}
             for column in _ADDED_COLUMNS:
@@ -128,6 +143,8 @@ class SQLiteReplayLog:
             if head is None:
                 n = max(n, now)
             event_id = EventId(max(now, known.ms, before.ms), n)
+            if head is not None:
+                sqlite_tracks.put_last(c, self._steps, board_id, head.ms, event_id.ms)
             c.execute(
                 "INSERT INTO replay (board, n, ms, data, before_ms, before_n)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -189,6 +206,7 @@ class SQLiteReplayLog:
 
         def work(c: sqlite3.Connection) -> None:
             c.execute("DELETE FROM replay WHERE board = ?", (board_id,))
+            sqlite_tracks.forget(c, board_id)
             # The next life's counters begin at the clock. Where this life's have not stayed behind
             # it, they are kept, one further.
             c.execute("DELETE FROM replay_heads WHERE board = ? AND n < ?", (board_id, now))
@@ -209,22 +227,79 @@ class SQLiteReplayLog:
             own=True,
         )
 
+    async def at(self, board_id: str, times: Sequence[int]) -> Looked:
+        now = self._now_ms()
+        return await self._read(
+            lambda c: sqlite_tracks.look(c, self._steps, board_id, times, now), share=board_id
+        )
+
+    async def keep_places(self, board_id: str, data: str) -> bool:
+        step, now = self._places, self._now_ms()
+        if step is None:
+            return False
+
+        def work(c: sqlite3.Connection) -> bool:
+            last = sqlite_tracks.newest(c, step, board_id, now)
+            if last is not None and last.id and not is_last_of_slot(step, last.id.ms, now):
+                return False
+            sqlite_tracks.put(c, step, board_id, EventId(now, 0), data)
+            return True
+
+        return await self._write(work)
+
+    async def places_at(self, board_id: str, ms: int) -> Event | None:
+        step = self._places
+        if step is None:
+            return None
+        return await self._read(
+            lambda c: sqlite_tracks.newest(c, step, board_id, ms), share=board_id
+        )
+
+    async def past_boards(self) -> Sequence[str]:
+        sql = "SELECT DISTINCT board FROM tracks WHERE board IS NOT NULL"
+        return await self._read(lambda c: [board for (board,) in c.execute(sql)], own=True)
+
     async def prune(self) -> int:
-        oldest_kept_ms = self._now_ms() - self._retention_ms
+        now = self._now_ms()
+        oldest_kept_ms = now - self._retention_ms
 
         def work(c: sqlite3.Connection) -> int:
-            return c.execute(
-                "DELETE FROM replay WHERE (board, n) IN"
-                " (SELECT board, n FROM replay WHERE ms < ? LIMIT ?)",
+            dropped = c.execute(
+                "SELECT board, n FROM replay WHERE ms < ? ORDER BY ms, board, n LIMIT ?",
                 (oldest_kept_ms, _PRUNE_BATCH),
-            ).rowcount
+            ).fetchall()
+            sqlite_tracks.put_dropped(c, self._steps, dropped)
+            c.executemany("DELETE FROM replay WHERE board = ? AND n = ?", dropped)
+            return len(dropped)
 
         pruned = 0
         while True:
             count = await self._write(work)
             pruned += count
             if count < _PRUNE_BATCH:
-                return pruned
+                break
+        await self._prune_tracks(now)
+        return pruned
+
+    async def _prune_tracks(self, now: int) -> None:
+        steps = [step for step in (*self._steps, self._places) if step is not None]
+        after: int | None = 0
+        while after is not None:
+            excess, after = await self._read(
+                partial(sqlite_tracks.too_old, steps=steps, now=now, after=after), own=True
+            )
+            for one in excess:
+                drop = partial(sqlite_tracks.drop, excess=one, limit=_TRACK_BATCH)
+                while await self._write(drop) == _TRACK_BATCH:
+                    pass
+        most = self._most_bytes
+        for track, size in await self._read(partial(sqlite_tracks.too_much, most=most), own=True):
+            left = size
+            while left > 0:
+                cut = partial(sqlite_tracks.cut, track=track, bytes=left, limit=_TRACK_BATCH)
+                if not (gone := await self._write(cut)):
+                    break
+                left -= gone
 
     async def close(self) -> None:
         if not self._closed:

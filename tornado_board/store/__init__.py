@@ -15,6 +15,7 @@ import msgspec
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Change, Number, Player, Ranking
+from tornado_board.store.audit import Audited, AuditEntry
 
 if TYPE_CHECKING:
     from tornado_board.settings import Settings
@@ -137,6 +138,9 @@ class Store(Protocol):
     are in the order of their board (`models.Ordering`). Those who are hidden are written like all
     others; no read has them, but for one that says so. A write that leaves its board's bounds, or
     whose `Once` belongs to another request (`KeyReused`), is refused and changes nothing.
+
+    A write that is given `audited` leaves an entry of what it changed in the audit trail, if that
+    is kept (the setting `audit`): with the change, or begun before it and completed after it.
     """
 
     #: One line for the start-up banner: which store this is, and where; no password in it.
@@ -161,17 +165,24 @@ class Store(Protocol):
     async def list_boards(self, limit: int, after: str = "") -> list[Board]:
         """At most `limit` boards with an id greater than `after`, in the order of their ids."""
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board and its players. Raises `NotFound`."""
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Change the board's name and settings. Raises `NotFound`, `HasPlayers` where `order` or
         `ties` would become another while it has players, hidden ones too, or `Invalid`."""
@@ -185,7 +196,12 @@ class Store(Protocol):
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound` (the board), `AlreadyExists` (the player, on this board), `OutOfRange`
         or `Invalid`."""
@@ -194,11 +210,19 @@ class Store(Protocol):
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Delete the player, and return it as it was. Raises `NotFound`."""
 
     async def add_score(
@@ -209,6 +233,7 @@ class Store(Protocol):
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; `create`: to 0, if there is no such player.
 
@@ -217,7 +242,12 @@ class Store(Protocol):
         """
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores, in order; each stands for itself. The results are in the same order: of
         what was refused, why (`OutOfRange`, `Invalid`, `StoreUnavailable`, `OutcomeUnknown`).
@@ -226,6 +256,10 @@ class Store(Protocol):
         carried out one after the other. They share transactions and queries, also with those of
         other callers. Raises `NotFound` (the board), and otherwise only where nothing was changed.
         """
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """At most `limit` entries of the audit trail, the newest first, of one board or of all;
+        those behind the entry with the id `after`, unless that is empty."""
 
     # Pages. Of a board that does not exist each raises `NotFound`.
 

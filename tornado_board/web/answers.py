@@ -57,6 +57,14 @@ def player(player: Player, fields: Collection[str] = ()) -> dict[str, Any]:
     return shown_player(player, ("meta",) if player.meta else fields)
 
 
+def hidden_player(player: Player, fields: Collection[str] = ()) -> dict[str, Any]:
+    """A player who is hidden, for those who may know that."""
+    shown = {**shown_player(player), "rank": None, "hidden": True}
+    if player.meta or "meta" in fields:
+        shown["meta"] = player.meta
+    return shown
+
+
 def added(result: Submitted, standing: Standing | None) -> shapes.Added:
     """What an addition did. `standing` is that of the score; ``None`` if the store could not tell
     it any more."""

@@ -13,11 +13,13 @@ from tornado.httputil import HTTPServerRequest
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
 from tornado_board.web.api_description import DescriptionHandler
+from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.openapi import describe
 from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler, warn_unless_built
@@ -35,6 +37,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),
     (r"/boards/([^/]+)/players/([^/]+)/events/?", PlaceEventsHandler),
@@ -45,6 +48,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/tickets/?", TicketsHandler),
     (r"/docs/?", DocsHandler),
     (r"/openapi\.json", DescriptionHandler),
+    (r"/audit/?", AuditHandler),
     (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),

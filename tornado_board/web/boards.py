@@ -13,15 +13,25 @@ from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
 from tornado_board.replay import EVENT_ID_PATTERN, EventId
 from tornado_board.store import StoreError, StoreUnavailable
-from tornado_board.web import answers, polls, streams
+from tornado_board.web import answers, history, polls, streams
 from tornado_board.web.accept import EVENT_STREAM
 from tornado_board.web.board_reads import BoardRead
-from tornado_board.web.described import Body, Identifier, Integer, Names, Operation, Told, json_of
+from tornado_board.web.described import (
+    Body,
+    Identifier,
+    Integer,
+    Names,
+    Operation,
+    Told,
+    check,
+    json_of,
+)
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.parameters import wants_stream
+from tornado_board.web.problems import Problem
 from tornado_board.web.shapes import BoardList, Polled, ShownBoard, StreamedEvent, WholeBoard
 
 #: The most boards that one answer lists, and the most players of a board.
@@ -134,7 +144,7 @@ class BoardsHandler(_Boards):
         if once is not None:
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
-        board = await self.store.create_board(new, once)
+        board = await self.store.create_board(new, once, audited=self.audited)
         self.ranks.forget(board.id)
         self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
@@ -145,7 +155,10 @@ class BoardsHandler(_Boards):
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
+        _check_stream(asked)
         return await streams.stream(asked, board_id)
+    if asked.argument(history.AT.name) is not None:
+        return await history.board_at(asked, board_id)
     limit, fields = _PLAYERS.of(asked), _FIELDS.of(asked)
     services = asked.services
     if not limit and not fields:
@@ -161,13 +174,21 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        _check_stream(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if any(asked.argument(parameter.name) is not None for parameter in (_PLAYERS, _FIELDS)):
+    shown = (_PLAYERS, _FIELDS, history.AT)
+    if any(asked.argument(parameter.name) is not None for parameter in shown):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
+
+
+def _check_stream(asked: Asked) -> None:
+    check(asked, _PLAYERS, _FIELDS)
+    if asked.argument(history.AT.name) is not None:
+        raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
 def _wants_anew(asked: Asked) -> bool:
@@ -197,7 +218,7 @@ class BoardHandler(_Boards):
     resources: ClassVar = {"GET": Resource(board, board_at_once)}
     operations: ClassVar = {
         "GET": Operation(
-            parameters=(_PLAYERS, _FIELDS, *streams.parameters()),
+            parameters=(_PLAYERS, _FIELDS, history.AT, *streams.parameters()),
             answers={
                 101: EVENTS_ANSWERS[101],
                 200: Told(
@@ -206,7 +227,7 @@ class BoardHandler(_Boards):
                     ("ETag", "Last-Event-ID"),
                 ),
             },
-            problems=(426,),
+            problems=(410, 422, 426),
         ),
         "PATCH": Operation(
             body=_PATCH, answers={200: Told("It is as it is now.", json_of(WholeBoard))}
@@ -221,27 +242,30 @@ class BoardHandler(_Boards):
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
         patch = _PATCH.of(self)
-        board = await self.store.update_board(board_id, patch, self.once)
+        board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
         await self.send_whole(board, self.ranks.count(board_id))
 
     async def delete(self, board_id: str) -> None:
         """Delete the board and its players."""
-        await self.store.delete_board(board_id)
+        await self.store.delete_board(board_id, audited=self.audited)
         self.ranks.forget(board_id)
         self.no_content()
 
 
 async def events(asked: Asked, board_id: str) -> Answer | Opened:
     """Long-poll, or the event stream."""
-    serve = streams.stream if wants_stream(asked) else polls.long_poll
-    return await serve(asked, board_id)
+    if wants_stream(asked):
+        check(asked, polls.WAIT, polls.HISTORY)
+        return await streams.stream(asked, board_id)
+    return await polls.long_poll(asked, board_id)
 
 
 def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        check(asked, polls.WAIT, polls.HISTORY)
         return streams.stream_at_once(asked, board_id)
     return polls.poll_at_once(asked, board_id)
 

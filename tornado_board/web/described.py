@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tornado_board.models import ID_PATTERN
-from tornado_board.web import parameters
+from tornado_board.web import parameters, times
 from tornado_board.web.bodies import FORM, JSON
 from tornado_board.web.exchange import Asked
 
@@ -34,6 +34,20 @@ class Parameter:
         return {"type": "string"}
 
 
+class Read(Parameter):
+    """One that says itself how it is read."""
+
+    def of(self, asked: Asked) -> object:
+        """What the request says. Raises `Problem`."""
+        raise NotImplementedError
+
+
+def check(asked: Asked, *read: Read) -> None:
+    """Raise `Problem` unless these are as they have to be, though nothing asks what they say."""
+    for parameter in read:
+        parameter.of(asked)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Text(Parameter):
     """Any text, which its reader looks at; of a `pattern` if there is one."""
@@ -46,7 +60,7 @@ class Text(Parameter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Integer(Parameter):
+class Integer(Read):
     """A whole number from `low` to `high`; without it, `default`."""
 
     default: int | None
@@ -64,7 +78,7 @@ class Integer(Parameter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identifier(Parameter):
+class Identifier(Read):
     """An id, or nothing at all."""
 
     @property
@@ -77,7 +91,7 @@ class Identifier(Parameter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flag(Parameter):
+class Flag(Read):
     """Yes or no."""
 
     @property
@@ -90,7 +104,7 @@ class Flag(Parameter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Names(Parameter):
+class Names(Read):
     """Names of those `known`, with commas between them."""
 
     known: tuple[str, ...]
@@ -122,7 +136,21 @@ class Identifiers(Parameter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seconds(Parameter):
+class Moment(Read):
+    """A point in time: see `times`."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        return {"type": "string", "pattern": times.PATTERN}
+
+    def of(self, asked: Asked) -> int | None:
+        """What the request says, ms since 1970; ``None`` where it says nothing. Raises `Problem`
+        422."""
+        return times.moment(asked, self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds(Read):
     """A number of seconds from 0 to `most`."""
 
     default: float

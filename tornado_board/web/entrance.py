@@ -9,7 +9,7 @@ import msgspec
 import tornado.web
 
 from tornado_board import models
-from tornado_board.auth.policy import ALLOWED, Actions, Allowed
+from tornado_board.auth.policy import ALLOWED, Action, Actions, Allowed
 from tornado_board.web.gate import Attempt, Gate, attempt_of
 
 
@@ -74,12 +74,23 @@ class Entrance(tornado.web.RequestHandler):
         """From when on the caller may not do this any more, in seconds since 1970."""
         return self.admitted.until
 
-    def check(self, board_id: str, *, private: bool = False) -> None:
+    def check(self, board_id: str, *, private: bool = False, action: Action | None = None) -> None:
         """Raise `Problem` unless this request may do to this board, which may be known to be
-        `private`, what it does. Its path does not name the board; or, where it does, unless the
-        request still may."""
+        `private`, what it does, or `action`. Its path does not name the board; or its body asks for
+        more; or, where neither is so, unless the request still may."""
         attempt = msgspec.structs.replace(self.attempt(), board=board_id, several=())
+        if action is not None:
+            attempt = msgspec.structs.replace(attempt, action=action)
         self.gate.check(self.admitted, attempt, private=private)
+
+    async def may(self, action: Action) -> bool:
+        """Whether the caller may do `action`, too."""
+        return await self.gate.may(self.attempt(), action)
+
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless this request may do what it does if its board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
+        self.admitted = await self.gate.admit_as_private(self.admitted, self.attempt())
 
     def may_read(self, board: models.Board) -> bool:
         """Whether the caller may read `board`."""

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 import ujson
 
+from tornado_board.auth.policy import Action
 from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.feed_lag import FeedLag
@@ -28,6 +29,7 @@ from tornado_board.realtime.wires.websocket import WebSocket
 from tornado_board.replay import EventId, ReplayLog
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
+from tornado_board.store.audit import Audited
 from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
@@ -93,9 +95,20 @@ class Asked(Protocol):
     def once(self) -> Once | None:
         """What makes the request's change happen once, if it has a key for that."""
 
+    @property
+    def audited(self) -> Audited | None:
+        """What the audit trail is told of the request, if it is one that is told of."""
+
     def check(self, board_id: str) -> None:
         """Raise `Problem` unless the request may still do to this board what it does: to be called
         after it has waited."""
+
+    async def may(self, action: Action) -> bool:
+        """Whether the caller may do `action`, too."""
+
+    async def check_as_private(self) -> None:
+        """Raise `Problem` unless the request may do what it does if the board is private, though
+        it may not be so now. Raises what `Gate.admit` raises."""
 
     @property
     def upgrades(self) -> bool:

@@ -23,10 +23,12 @@ from tornado_board.auth.policy import Action, Allowed
 from tornado_board.models import is_id
 from tornado_board.realtime.subscriber import Poller, Subscriber
 from tornado_board.realtime.wires.websocket import WebSocket
+from tornado_board.store.audit import Audited
 from tornado_board.tasks import Tasks, succeed
 from tornado_board.web import bodies, streams
 from tornado_board.web.access_log import log_answer, log_stream_started
 from tornado_board.web.admission import forwarded_address
+from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
 from tornado_board.web.exchange import (
     Answer,
@@ -130,11 +132,22 @@ class Exchange:
         """From when on the client may not do this any more, in seconds since 1970."""
         return self.admitted.until
 
+    @property
+    def audited(self) -> Audited | None:
+        return audited_of(self.services.settings, self.admitted, self.headers.method, self.path)
+
     def check(self, board_id: str) -> None:
         attempt = self._attempt
         if board_id != attempt.board:
             attempt = msgspec.structs.replace(attempt, board=board_id)
         self.services.gate.check(self.admitted, attempt)
+
+    async def may(self, action: Action) -> bool:
+        return await self.services.gate.may(self._attempt, action)
+
+    async def check_as_private(self) -> None:
+        gate = self.services.gate
+        self.admitted = await gate.admit_as_private(self.admitted, self._attempt)
 
     def charge(self) -> None:
         """Count the request, if it is one of those that are counted. Raises `Problem` 429."""

@@ -6,8 +6,6 @@ has `auth.policy.decide` decide, and counts writes.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import math
 import time
 import urllib.parse
@@ -22,9 +20,10 @@ from tornado_board.auth.policy import ALLOWED, Action, Allowed, Denied, Policy, 
 from tornado_board.auth.rates import Rates
 from tornado_board.auth.tickets import LIFETIME, Tickets, TooManyTickets
 from tornado_board.settings import Settings
+from tornado_board.web.credentials import bearer_in, cookie_in
 from tornado_board.web.privacy import Privacy
 from tornado_board.web.problems import Problem
-from tornado_board.web.shares import neighbourhood
+from tornado_board.web.shares import is_own, neighbourhood
 
 if TYPE_CHECKING:
     from tornado_board.auth.authority import Authority
@@ -58,6 +57,8 @@ class Attempt(msgspec.Struct, frozen=True):
     fetch_site: str | None = None
     #: Whether it asks for a connection of another protocol, which pages of any site may do.
     upgrades: bool = False
+    #: Whether the board counts as private, whatever it is: it was so once.
+    as_private: bool = False
     #: The boards that it concerns, where these are several.
     several: tuple[str, ...] = ()
 
@@ -138,7 +139,7 @@ class Gate:
             return None
         presented = self._presented(attempt)
         if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
-            freely = decide(self.policy, None, attempt.action, private=private)
+            freely = decide(self.policy, None, attempt.action, private=bool(private))
             return freely if isinstance(freely, Allowed) else None
         if presented is not None and presented.token is UNKNOWN_KEY:
             return None
@@ -157,14 +158,16 @@ class Gate:
     async def _decide_slowly(self, attempt: Attempt) -> Allowed | Denied:
         private = self._known_to_be_private(attempt)
         if private is None:
-            private = False
+            # What was known of the first may be forgotten when the last is found.
+            private = frozenset()
             for board in attempt.boards:
                 if board is not None:
                     known = self.privacy.known(board)
-                    private |= await self.privacy.find(board) if known is None else known
+                    if await self.privacy.find(board) if known is None else known:
+                        private |= {board}
         presented = self._presented(attempt)
         if presented is None and attempt.ticket is not None and _may_have_ticket(attempt):
-            freely = decide(self.policy, None, attempt.action, private=private)
+            freely = decide(self.policy, None, attempt.action, private=bool(private))
             if isinstance(freely, Allowed):
                 return freely  # and the ticket is still good
             redeemed = await self._tickets.redeem(attempt.ticket)
@@ -198,6 +201,25 @@ class Gate:
                 self.policy, token, attempt.action, attempt.board, attempt.player, private=private
             )
         )
+
+    async def admit_as_private(self, allowed: Allowed, attempt: Attempt) -> Allowed:
+        """Let in, as if the board were private, who was `allowed` to read it as it is. What that
+        rests on from now on is the answer: a ticket is good once. Raises what `admit` raises."""
+        if allowed.token is None:
+            return await self.admit(msgspec.structs.replace(attempt, as_private=True))
+        self.check(allowed, attempt, private=True)
+        return allowed
+
+    async def may(self, attempt: Attempt, action: Action) -> bool:
+        """Whether who makes this `attempt`, and was let in for it, may do `action`, too. Raises
+        what `admit` raises, but for a refusal."""
+        try:
+            await self.admit(msgspec.structs.replace(attempt, action=action))
+        except Problem as refusal:
+            if refusal.status_code not in (401, 403):
+                raise
+            return False
+        return True
 
     async def issue_ticket(self, allowed: Allowed) -> str | None:
         """A ticket that stands for the token; ``None`` where nobody needs one.
@@ -254,7 +276,7 @@ class Gate:
         # Programs of this machine's share the address, and so do all who come through a proxy on
         # it that does not tell theirs.
         anybody = token is None or token.only_player is not None
-        if anybody and not _is_own(attempt.address):
+        if anybody and not is_own(attempt.address):
             counted.append((self._by_address, neighbourhood(attempt.address)))
         return counted
 
@@ -265,20 +287,28 @@ class Gate:
         assert self._keys is not None, "without keys no token is looked at"
         return self._keys
 
-    def _known_to_be_private(self, attempt: Attempt) -> bool | None:
+    def _known_to_be_private(self, attempt: Attempt) -> frozenset[str | None] | None:
+        """Those boards of the attempt that are private, as far as that matters to it; ``None``
+        where the store has to be asked."""
         if attempt.action is not Action.READ or self.policy.private:
-            return False
-        known = [False if board is None else self.privacy.known(board) for board in attempt.boards]
-        return None if None in known else True in known
+            return frozenset()
+        if attempt.as_private:
+            return frozenset(attempt.boards)
+        known = {
+            board: False if board is None else self.privacy.known(board) for board in attempt.boards
+        }
+        if None in known.values():
+            return None
+        return frozenset(board for board, private in known.items() if private)
 
     def _text(self, attempt: Attempt) -> tuple[str, bool] | None:
         """The token that the request presents, and whether it is a cookie's."""
-        bearer = _bearer(attempt.authorization)
+        bearer = bearer_in(attempt.authorization)
         if bearer is not None:
             return bearer, False
         if attempt.ticket is not None and _may_have_ticket(attempt):
             return None
-        cookie = _cookie(attempt.cookies, self._cookie)
+        cookie = cookie_in(attempt.cookies, self._cookie)
         return None if cookie is None else (cookie, True)
 
     def _presented(self, attempt: Attempt) -> _Presented | None:
@@ -290,13 +320,13 @@ class Gate:
         return _Presented(self._authority.verify(text[0]), text[1])
 
     def _decided(
-        self, attempt: Attempt, presented: _Presented | None, private: bool
+        self, attempt: Attempt, presented: _Presented | None, private: frozenset[str | None]
     ) -> Allowed | Denied:
         token = None if presented is None else presented.token
         by_cookie = presented is not None and presented.by_cookie
         if by_cookie and isinstance(token, Refused):
             # A browser sends it whatever is asked for, and who may go in without it may.
-            freely = decide(self.policy, None, attempt.action, private=private)
+            freely = decide(self.policy, None, attempt.action, private=bool(private))
             if isinstance(freely, Allowed):
                 return freely
         decision = self._decided_of_all(attempt, token, private)
@@ -311,16 +341,20 @@ class Gate:
         return decision
 
     def _decided_of_all(
-        self, attempt: Attempt, token: Token | Refused | None, private: bool
+        self, attempt: Attempt, token: Token | Refused | None, private: frozenset[str | None]
     ) -> Allowed | Denied:
         """The first refusal of a board that the attempt concerns, if there is one; otherwise what
         rests on the token, if anything does."""
         decision: Allowed | Denied = ALLOWED
         for board in attempt.boards:
-            own = private
-            if attempt.several and board is not None:
-                own = private and self.privacy.last_known(board)
-            decided = decide(self.policy, token, attempt.action, board, attempt.player, private=own)
+            decided = decide(
+                self.policy,
+                token,
+                attempt.action,
+                board,
+                attempt.player,
+                private=board in private,
+            )
             if isinstance(decided, Denied):
                 return decided
             if decided.token is not None:
@@ -345,39 +379,6 @@ class Gate:
 
 def _may_have_ticket(attempt: Attempt) -> bool:
     return attempt.action in (Action.READ, Action.LIST)
-
-
-def _bearer(authorization: str | None) -> str | None:
-    """The token in an ``Authorization`` field (RFC 6750, section 2.1); ``None`` where it is of
-    another scheme: a proxy in front may have one of its own."""
-    if authorization is None:
-        return None
-    scheme, _, token = authorization.strip(" \t").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else None
-
-
-def _cookie(field: str | None, name: str) -> str | None:
-    """The value of the cookie `name` in a ``Cookie`` field (RFC 6265, section 5.4), the first one
-    if there are several; empty ones are none."""
-    if not field or not name or name not in field:
-        return None
-    for pair in field.split(";"):
-        key, _, value = pair.partition("=")
-        if key.strip(" \t") == name:
-            return value.strip(' \t"') or None
-    return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_own(address: str) -> bool:
-    """Whether the address is one of loopback, or none at all, as of a Unix socket."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return True
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback
 
 
 def _allowed(decision: Allowed | Denied) -> Allowed:

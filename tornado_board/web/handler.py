@@ -19,8 +19,10 @@ from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
+from tornado_board.store.audit import Audited
 from tornado_board.tasks import succeed
 from tornado_board.web import bodies, idempotency, streams, tornado_internals
+from tornado_board.web.audited import audited_of
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
 from tornado_board.web.described import Operation
@@ -167,6 +169,12 @@ class Handler(Entrance):
     def once(self) -> Once | None:
         """What makes this request's change happen once, if the request has a key for that."""
         return None if self._repeat is None else self._repeat.once
+
+    @property
+    def audited(self) -> Audited | None:
+        """What the audit trail is told of this request, if it is one that is told of."""
+        method = self.request.method or ""
+        return audited_of(self.services.settings, self.admitted, method, self.request.path)
 
     def on_finish(self) -> None:
         if self._repeat is not None:

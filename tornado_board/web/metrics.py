@@ -16,7 +16,7 @@ _FORMATS = {"text/plain": None, "application/openmetrics-text": None}
 class MetricsHandler(Handler):
     """At the server's own port, where nothing else serves them."""
 
-    actions = Actions(get=Action.OBSERVE)
+    actions = Actions(get=Action.ADMIN)
     operations: ClassVar = {
         "GET": Operation(answers={200: Told("The metrics.", _FORMATS)}, problems=(404,))
     }

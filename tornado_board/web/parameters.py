@@ -16,6 +16,10 @@ ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 #: The longest ``Accept`` that is remembered; browsers send some 140 characters at the most.
 _LONGEST_KEPT = 200
 
+#: A number that is not negative, as JSON spells it, and the longest that is looked at.
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_LONGEST_NUMBER = 40
+
 _wants_event_stream = functools.lru_cache(maxsize=64)(wants_event_stream)
 
 
@@ -38,12 +42,12 @@ def identifier(asked: Asked, name: str) -> str:
 
 
 def flag(asked: Asked, name: str) -> bool:
-    """``1``, or nothing at all, for yes and ``0`` for no, as which it counts where it is left out.
-    Raises `Problem` 400."""
+    """``1``, ``true`` or nothing at all for yes, and ``0`` or ``false`` for no, as which it counts
+    where it is left out. Raises `Problem` 400."""
     text = asked.argument(name)
-    if text not in (None, "", "0", "1"):
+    if text not in (None, "", "0", "1", "true", "false"):
         raise Problem(400, f"{name}: must be 1 for yes or 0 for no.")
-    return text in ("", "1")
+    return text in ("", "1", "true")
 
 
 def names(asked: Asked, name: str, *known: str) -> tuple[str, ...]:
@@ -62,8 +66,8 @@ def seconds(asked: Asked, name: str, default: float, most: float) -> float:
     text = asked.argument(name)
     if not text:
         return default
-    number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
-    if number is None or float(text) > most:
+    number = _NUMBER.fullmatch(text[: _LONGEST_NUMBER + 1])
+    if number is None or len(text) > _LONGEST_NUMBER or float(text) > most:
         raise Problem(400, f"{name}: must be a number of seconds from 0 to {most:g}.")
     return float(text)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import urllib.parse
 from typing import Any, ClassVar
 
+import msgspec
+
 from tornado_board.auth.policy import Action, Actions
-from tornado_board.inputs import NewPlayer, PlayerPatch
-from tornado_board.models import ID_PATTERN, is_id, shown_player
+from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
+from tornado_board.models import ID_PATTERN, RankedPlayer, is_id, shown_player
 from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.described import (
     Body,
+    Flag,
     Identifiers,
     Integer,
     Names,
@@ -23,10 +26,12 @@ from tornado_board.web.described import (
     json_of,
 )
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
+from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
 from tornado_board.web.parameters import ID_RULE
+from tornado_board.web.previous_ranks import SINCE, previous_ranks
 from tornado_board.web.problems import Problem
 from tornado_board.web.shapes import PlayerPage, ShownPlayer
 from tornado_board.web.writes import deleted, made, wrote
@@ -49,6 +54,7 @@ _FROM_RANK = Integer(
     high=_MOST_RANK,
 )
 _META = Names(name="fields", text="What is shown, too.", known=("meta",))
+_HIDDEN = Flag(name="hidden", text="1 for those who are hidden; this takes the scope `admin`.")
 _NEW, _PATCH = Body(NewPlayer), Body(PlayerPatch)
 
 
@@ -64,31 +70,76 @@ class PlayersHandler(Handler):
                 _FROM_RANK,
                 Text(name="around", text="With this player in the middle.", pattern=ID_PATTERN),
                 Identifiers(name="ids", text="These players.", most=MOST_IDS),
+                SINCE,
+                _HIDDEN,
             ),
             answers={200: Told("The page.", json_of(PlayerPage), ("ETag", "Link"))},
+            problems=(422,),
         ),
         "POST": Operation(
             body=_NEW, answers={201: Told("It is made.", json_of(ShownPlayer), ("Location",))}
         ),
     }
 
+    def attempt(self) -> Attempt:
+        attempt = super().attempt()
+        if attempt.action is Action.READ and _HIDDEN.of(self):
+            return msgspec.structs.replace(attempt, action=Action.ADMIN)
+        return attempt
+
     async def get(self, board_id: str) -> None:
-        """A page of the board's players."""
+        """A page of the board's players, or of those who are hidden."""
         limit, fields = _LIMIT.of(self), _META.of(self)
+        if _HIDDEN.of(self):
+            await self._send_hidden(board_id, limit, fields)
+            return
         page = await self._page(Pages(self.store, self.ranks, board_id), limit)
         players = [shown_player(player, fields) for player in page.players]
-        shown: dict[str, Any] = {"count": page.count, "players": players}
+        then = await previous_ranks(self, board_id)
+        shown: dict[str, Any] = {"count": page.count}
+        carried: dict[str, str] = {}
+        if then is not None:
+            carried["since"] = self.argument(SINCE.name) or ""
+            shown["since"] = then.shown()
+            for row in players:
+                row["previous_rank"] = then.ranks.get(row["id"])
+        shown["players"] = players
         if page.missing is not None:
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
-        if links := _links(path, page, limit, fields):
+        if links := _links(path, page, limit, fields, **carried):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
 
+    async def _send_hidden(self, board_id: str, limit: int, fields: tuple[str, ...]) -> None:
+        """Answer with a page of the hidden players, by their ids."""
+        given = self._beginnings()
+        if given.keys() - {"after"}:
+            raise Problem(
+                400, f"{' and '.join(given)}: with hidden a page begins with after, or nothing."
+            )
+        after = _place("after", given["after"]).id if given else ""
+        found = await self.store.hidden_players(board_id, after, limit + 1)
+        page = Page(
+            [RankedPlayer.of(player, 0) for player in found[:limit]],
+            0,
+            has_next=len(found) > limit,
+        )
+        path = f"{self.prefix}{path_of(board_id)}players/"
+        if links := _links(path, page, limit, fields, hidden="1"):
+            self.set_header("Link", links)
+        self.set_header("Cache-Control", "no-store")
+        shown = [answers.hidden_player(player, fields) for player in found[:limit]]
+        self.send_json({"players": shown})
+
+    def _beginnings(self) -> dict[str, str]:
+        """The parameters that say where a page begins."""
+        return {name: text for name in _BEGINNINGS if (text := self.argument(name)) is not None}
+
     async def _page(self, pages: Pages, limit: int) -> Page:
         """The page that the query asks for."""
-        given = {name: text for name in _BEGINNINGS if (text := self.argument(name)) is not None}
+        given = self._beginnings()
         if len(given) > 1:
             raise Problem(400, f"{' and '.join(given)}: send one of them; a page begins once.")
         for name, text in given.items():
@@ -113,17 +164,23 @@ class PlayersHandler(Handler):
         if once is not None:
             new.id = new.id or id_of(once)
         since = self.ranks.position
-        player = await self.store.create_player(board_id, new, once)
+        player = await self.store.create_player(board_id, new, once, audited=self.audited)
         made(self, board_id, player, since)
         self.created(path_of(board_id, player.id))
         self.send_json(answers.player(player), status=201)
 
 
 async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
-    """The player with its rank."""
+    """The player with its rank; one that is hidden only for those who may see it."""
     fields = _META.of(asked)
     services = asked.services
-    found = await services.store.get_player(board_id, player_id)
+    found = await services.store.get_player(board_id, player_id, hidden=True)
+    if found.hidden:
+        if await asked.may(Action.ADMIN):
+            shown = answers.hidden_player(found, fields)
+            return json_answer(shown, fields=(("Cache-Control", "no-store"),))
+        # As of one that is not there, in the words of the store.
+        found = await services.store.get_player(board_id, player_id)
     standing = await services.ranks.standing(board_id, found.score)
     shown = answers.player(answers.ranked_player(found, standing), fields)
     return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
@@ -148,17 +205,24 @@ class PlayerHandler(Handler):
         await self.serve("GET", board_id, player_id)
 
     async def patch(self, board_id: str, player_id: str) -> None:
-        """Change the player's name, score or meta."""
+        """Change the player's name, score or meta, or whether it is hidden."""
         patch = _PATCH.of(self)
+        if patch.hidden is not UNSET:
+            self.check(board_id, action=Action.ADMIN)
         since = self.ranks.position
-        result = await self.store.update_player(board_id, player_id, patch, self.once)
+        result = await self.store.update_player(
+            board_id, player_id, patch, self.once, audited=self.audited
+        )
         wrote(self, board_id, result, since)
-        self.send_json(answers.player(result.player))
+        shown = answers.player(result.player)
+        if patch.hidden is not UNSET:
+            shown["hidden"] = result.player.hidden
+        self.send_json(shown)
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
         since = self.ranks.position
-        player = await self.store.delete_player(board_id, player_id)
+        player = await self.store.delete_player(board_id, player_id, audited=self.audited)
         deleted(self, board_id, player, since)
         self.no_content()
 
@@ -182,11 +246,11 @@ def _ids(text: str) -> list[str]:
     return ids
 
 
-def _links(path: str, page: Page, limit: int, fields: tuple[str, ...]) -> str:
+def _links(path: str, page: Page, limit: int, fields: tuple[str, ...], **parameters: str) -> str:
     """The ``Link`` header of a page (RFC 8288): where the next one is, and the one before."""
     if not page.players:
         return ""
-    rest: dict[str, str | int] = {"limit": limit}
+    rest: dict[str, str | int] = {"limit": limit, **parameters}
     if fields:
         rest["fields"] = ",".join(fields)
     links = []

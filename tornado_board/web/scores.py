@@ -37,7 +37,9 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     services = asked.services
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
-    (result,) = await services.store.submit(board_id, [submission], asked.once)
+    (result,) = await services.store.submit(
+        board_id, [submission], asked.once, audited=asked.audited
+    )
     if not isinstance(result, Submitted):
         raise result
     scores = [result.player.score]
@@ -92,7 +94,7 @@ class ScoresHandler(Handler):
         outcomes: Sequence[Submitted | StoreError] = ()
         since = self.ranks.position
         if handed_in:
-            outcomes = await self.store.submit(board_id, handed_in, self.once)
+            outcomes = await self.store.submit(board_id, handed_in, self.once, audited=self.audited)
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
@@ -130,7 +132,7 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
     result = await services.store.add_score(
-        board_id, player_id, amount, create=create, once=asked.once
+        board_id, player_id, amount, create=create, once=asked.once, audited=asked.audited
     )
     wrote(asked, board_id, result, since)
     services.metrics.scored("add")

@@ -20,7 +20,7 @@ from tornado_board.replay import EVENT_ID_PATTERN, EventId
 from tornado_board.store import NotFound
 from tornado_board.web import streams
 from tornado_board.web.boards import EVENTS_ANSWERS
-from tornado_board.web.described import Identifiers, Operation
+from tornado_board.web.described import Identifiers, Operation, check
 from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, hand_over, wants_events
@@ -95,6 +95,7 @@ class SeveralEventsHandler(Handler):
         raise NotFound("there is none of these boards")
 
     async def _serve_stream(self, board_ids: list[str]) -> None:
+        check(self, WAIT)
         wire = streams.stream_wire(self)
         try:
             since: Mapping[str, EventId | Gone] = positions.parse(streams.last_event_id(self))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 from tornado_board.models import Meta, Number, Operator, Order, Shown, Ties
+from tornado_board.store.audit import AuditEntry
 
 
 class Settings(TypedDict):
@@ -61,10 +62,13 @@ class ShownPlayer(TypedDict):
     id: str
     name: str
     score: Number
-    rank: NotRequired[int]
+    #: ``None`` where it has no place.
+    rank: NotRequired[int | None]
     meta: NotRequired[Meta]
-    #: There, and true, where it has no place.
+    #: Whether it has no place, where that is told.
     hidden: NotRequired[bool]
+    #: With `since`: ``None`` where it is not known.
+    previous_rank: NotRequired[int | None]
 
 
 class ShownBoard(ListedBoard):
@@ -72,12 +76,47 @@ class ShownBoard(ListedBoard):
 
     count: NotRequired[int]
     players: list[ShownPlayer]
+    #: With `at`: what showed it.
+    event: NotRequired[BoardEvent | None]
+
+
+class PastBoard(TypedDict):
+    """A board as it was."""
+
+    id: str
+    time: str
+    data: ShownBoard
+
+
+#: A board at times that are evenly spread.
+History = TypedDict("History", {"from": str, "to": str, "boards": list[PastBoard]})
+
+
+class AuditTrail(TypedDict):
+    """Entries of the audit trail, the newest first."""
+
+    entries: list[AuditEntry]
+
+
+class Then(TypedDict):
+    """Of which time something is, and how many seconds before that it may be."""
+
+    time: str
+    resolution: int
+
+
+class BoardEvent(Then):
+    """The event that showed a board."""
+
+    id: str
 
 
 class PlayerPage(TypedDict):
-    """A page of a board's players."""
+    """A page of a board's players; of those who are hidden without a count."""
 
-    count: int
+    count: NotRequired[int]
+    #: With `since`: of which time the previous ranks are, if any are known.
+    since: NotRequired[Then | None]
     players: list[ShownPlayer]
     #: Ids that were asked for and are not there.
     missing: NotRequired[list[str]]

@@ -151,3 +151,15 @@ def _decrement(counter: Counter[Any], key: object) -> bool:
         return False
     del counter[key]
     return True
+
+
+@functools.lru_cache(maxsize=1024)
+def is_own(address: str) -> bool:
+    """Whether the address is one of loopback, or none at all, as of a Unix socket."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return True
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return parsed.is_loopback

@@ -31,8 +31,10 @@ from tornado_board.store import (
     StoreUnavailable,
     Submitted,
 )
+from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb import queries, schema
 from tornado_board.store.rethinkdb.address import Address
+from tornado_board.store.rethinkdb.audit import Record, Trail
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Deletions
@@ -84,6 +86,7 @@ class RethinkDBStore:
         self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
         self._deletions = Deletions(self._run, timeout)
         self._boards = Boards(self._run, self._deletions)
+        self._trail = Trail(self._run, settings.audit)
         self._deletions.complete_all()
         self._repair: asyncio.Task[None] | None = None
         self._feeds: weakref.WeakSet[RethinkDBFeed] = weakref.WeakSet()
@@ -105,7 +108,7 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, deadline)
+            await schema.prepare(connection, address, deadline, audit=settings.audit > 0)
             identity = await Identity.read(connection, address)
         except BaseException:
             await connection.close()
@@ -127,27 +130,40 @@ class RethinkDBStore:
         """Boards in the order of their ids."""
         return await self._boards.list(limit, after)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         """Raises `AlreadyExists` or `Invalid`."""
-        return await self._boards.create(new, once)
+        async with self._trail.recording(audited, new.id) as record:
+            return await self._boards.create(new, once, record)
 
     async def get_board(self, board_id: str) -> Board:
         """Raises `NotFound`."""
         return await self._boards.get(board_id)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         """Delete the board, then its players. Raises `NotFound`.
 
         Where it breaks off half-way, with the board gone and players left, `OutcomeUnknown` says
         so; it is completed in the background, by the next to ask, or by the next to start.
         """
-        await self._deletions.delete(board_id)
+        async with self._trail.recording(audited, board_id) as record:
+            if audited is not None:
+                # None while it is being deleted, which may be completed here.
+                record.change(board_of(await self._run(queries.get_board(board=board_id))), None)
+            await self._deletions.delete(board_id)
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
         """Raises `NotFound`, `HasPlayers` or `Invalid`."""
-        return await self._boards.update(board_id, patch, once)
+        async with self._trail.recording(audited, board_id) as record:
+            return await self._boards.update(board_id, patch, once, record)
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
@@ -156,15 +172,21 @@ class RethinkDBStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         """Raises `NotFound`, `AlreadyExists`, `OutOfRange` or `Invalid`."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once, board_id))
         player = new.player()
         check_meta(player.meta)
-        submitted = await self._write(board_id, player.id, Create(player), once)
-        return submitted.player
+        async with self._trail.recording(audited, board_id, player.id) as record:
+            done = await self._write(board_id, player.id, Create(player), once, record)
+        return done.player
 
     async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
@@ -174,19 +196,36 @@ class RethinkDBStore:
         return held[1]
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Raises `NotFound`, `OutOfRange` or `Invalid`."""
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._update_player(board_id, player_id, patch, once, record)
+
+    async def _update_player(
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None,
+        record: Record,
+    ) -> Submitted:
         if patch.meta is not UNSET:
             check_meta(patch.meta)
         step = Patch(player_id, patch)
         try:
-            return await self._write(board_id, player_id, step, once)
+            return await self._write(board_id, player_id, step, once, record)
         except NotFound:
             if patch.score is UNSET or not await self._mended(board_id, player_id, patch.score):
                 raise
         # Its score was no number, so it was no player.
-        return await self._write(board_id, player_id, step, once)
+        return await self._write(board_id, player_id, step, once, record)
 
     async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
         """Give the document of a player whose score is no number `score`; whether there was one."""
@@ -201,8 +240,16 @@ class RethinkDBStore:
         _raise_first_error(result)
         return bool(result["replaced"])
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
         """Raises `NotFound`."""
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            player = await self._delete_player(board_id, player_id)
+            record.change(player, None)
+        return player
+
+    async def _delete_player(self, board_id: str, player_id: str) -> Player:
         query = queries.delete_player(**_keys(board_id, player_id))
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
@@ -221,29 +268,49 @@ class RethinkDBStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
         """Add `amount`; writes that wait at the same time go out as one query."""
         step = Submit(addition(player_id, score_of(amount)), create)
-        return await self._write(board_id, player_id, step, once)
+        async with self._trail.recording(audited, board_id, player_id) as record:
+            return await self._write(board_id, player_id, step, once, record)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
         """Hand in scores; those of one player go together, in their order."""
         self._writes.check()
-        results = await submit(self._writes, board_id, submissions, once)
+        async with self._trail.recording(audited, board_id) as record:
+            results = await submit(self._writes, board_id, submissions, once, record)
         if not any(isinstance(result, Submitted) for result in results):
             await self.get_board(board_id)
         return results
 
     async def _write(
-        self, board_id: str, player_id: str, step: Step, once: Once | None
+        self,
+        board_id: str,
+        player_id: str,
+        step: Step,
+        once: Once | None,
+        record: Record | None = None,
     ) -> Submitted:
         self._writes.check()
-        (result,) = await self._writes.start(board_id, player_id, [step], once)
+        write = self._writes.start(board_id, player_id, [step], once)
+        (result,) = await write.answer
         if isinstance(result, StoreError):
             raise result
+        if record is not None and result.changed and not (once is not None and once.replayed):
+            record.change(write.before, result.player)
         return result
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        """Entries of the audit trail, the newest first."""
+        return await self._trail.entries(board_id, after, limit)
 
     # Pages
 
@@ -289,6 +356,7 @@ class RethinkDBStore:
         """Finish the writes under way and close all connections. May be called twice."""
         await self._writes.drain()
         await self._deletions.close()
+        await self._trail.close()
         for feed in list(self._feeds):
             await feed.close()
         if self._repair is not None:

@@ -19,6 +19,7 @@ from tornado_board.store import (
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import queries
+from tornado_board.store.rethinkdb.audit import Record
 from tornado_board.store.rethinkdb.deletion import Deletions, Run
 from tornado_board.store.rethinkdb.documents import (
     ONCE,
@@ -65,8 +66,8 @@ class Boards:
             raise no_board(board_id)
         return board
 
-    async def create(self, new: NewBoard, once: Once | None) -> Board:
-        """Raises `AlreadyExists` or `Invalid`."""
+    async def create(self, new: NewBoard, once: Once | None, record: Record) -> Board:
+        """Raises `AlreadyExists` or `Invalid`. `record` is told of the change."""
         if once is not None and new.id is None:
             new = replace(new, id=id_from(once))
         board = new.board()
@@ -78,6 +79,8 @@ class Boards:
             queries.create_board(document=document), write=True, last_step=True
         )
         if result["inserted"]:
+            record.board_id = board.id
+            record.change(None, board)
             return board
         if not result["first_error"].startswith("Duplicate primary key"):
             raise StoreUnavailable(f"RethinkDB did not write: {result['first_error']}")
@@ -93,8 +96,10 @@ class Boards:
             return board_in(entry, board.id)
         raise AlreadyExists(f"there is a board {board.id!r} already")
 
-    async def update(self, board_id: str, patch: BoardPatch, once: Once | None) -> Board:
-        """Raises `NotFound`, `HasPlayers` or `Invalid`."""
+    async def update(
+        self, board_id: str, patch: BoardPatch, once: Once | None, record: Record
+    ) -> Board:
+        """Raises `NotFound`, `HasPlayers` or `Invalid`. `record` is told of the change."""
         by = new_id()
         if patch.meta is not UNSET:
             check_meta(patch.meta)
@@ -113,9 +118,11 @@ class Boards:
             if is_same(new, old):
                 return board
             if changed.ordering == board.ordering:
-                if await self._swap(old, new):
-                    return changed
-            elif await self._reorder(old, new, by):
+                is_done = await self._swap(old, new)
+            else:
+                is_done = await self._reorder(old, new, by)
+            if is_done:
+                record.change(board, changed)
                 return changed
         raise StoreUnavailable(f"others change the board {board_id!r} all the time; try again")
 

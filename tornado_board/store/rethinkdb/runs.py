@@ -55,6 +55,8 @@ class Write:
     taken: bool = False
     #: Whether it is in a queue, and not in a query.
     queued: bool = False
+    #: The player before it, once it is answered; ``None`` where there was none.
+    before: Player | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -148,6 +150,7 @@ class Run:
         """What each of the writes does, the first of them to `player`; and what becomes of it."""
         found = []
         for write in self.writes:
+            write.before = player
             results, player = carried_out(write.steps, self.board_id, self.rules, player, self.now)
             found.append(results)
         return found, player

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from rethinkdb.errors import ReqlOpFailedError, ReqlPermissionError
@@ -18,6 +18,7 @@ from tornado_board.store import (
 )
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.audit import OF_BOARD, TRAIL, index_key
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
     BOARDS,
@@ -41,8 +42,11 @@ _LOCK_PATIENCE = 30.0
 _TABLES = (BOARDS, PLAYERS)
 
 
-async def prepare(connection: Connection, address: Address, deadline: float) -> None:
-    """Make the database ready to serve. Several processes may do so at once.
+async def prepare(
+    connection: Connection, address: Address, deadline: float, *, audit: bool = False
+) -> None:
+    """Make the database ready to serve. Several processes may do so at once. `audit`: with the
+    table of the audit trail.
 
     A server that was just started answers before its tables can be used, and so does one in whose
     cluster an election is held: whatever fails is tried again until `deadline`, a time of the
@@ -52,9 +56,11 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
     complained = is_empty = False
     while True:
         try:
-            await _make_missing(connection, address)
+            await _make_missing(connection, address, (*_TABLES, TRAIL) if audit else _TABLES)
             await connection.run(queries.heartbeat())
             await make_index(connection)
+            if audit:
+                await make_index(connection, TRAIL, OF_BOARD, index_key)
             # What was found empty once is filled, though an attempt stopped half-way.
             is_empty = is_empty or await _is_empty(connection)
             if is_empty:
@@ -70,21 +76,23 @@ async def prepare(connection: Connection, address: Address, deadline: float) -> 
         await asyncio.sleep(_POLL)
 
 
-async def _make_missing(connection: Connection, address: Address) -> None:
-    if await _missing(connection, address.database):
+async def _make_missing(connection: Connection, address: Address, tables: Sequence[str]) -> None:
+    if await _missing(connection, address.database, tables):
         async with _setup_lock(connection, address.database):
-            for name, create in await _missing(connection, address.database):
+            for name, create in await _missing(connection, address.database, tables):
                 await connection.run(create)
                 logger.info("made %s in RethinkDB at %s", name, address)
 
 
-async def _missing(connection: Connection, database: str) -> list[tuple[str, Any]]:
-    """What is not there of the database and its tables: names, and terms that make them."""
+async def _missing(
+    connection: Connection, database: str, tables: Sequence[str]
+) -> list[tuple[str, Any]]:
+    """What is not there of the database and its `tables`: names, and terms that make them."""
     if database in await connection.run(r.db_list()):
         there = await connection.run(r.table_list())
-        return [(name, r.table_create(name)) for name in _TABLES if name not in there]
-    tables = [(name, r.table_create(name)) for name in _TABLES]
-    return [(database, r.db_create(database)), *tables]
+        return [(name, r.table_create(name)) for name in tables if name not in there]
+    missing = [(name, r.table_create(name)) for name in tables]
+    return [(database, r.db_create(database)), *missing]
 
 
 @contextlib.asynccontextmanager
@@ -118,34 +126,39 @@ async def _setup_lock(connection: Connection, database: str) -> AsyncIterator[No
             await connection.run(r.db_drop(name))
 
 
-async def make_index(connection: Connection) -> None:
-    """Make the index `STANDING` where it is missing, and wait until it can be used."""
-    players = r.table(PLAYERS)
-    indexes = await connection.run(players.index_list())
-    if STANDING not in indexes:
+async def make_index(
+    connection: Connection,
+    name: str = PLAYERS,
+    index: str = STANDING,
+    key: Callable[[Any], Any] = standing_key,
+) -> None:
+    """Make the index of the table `name` where it is missing, and wait until it can be used."""
+    table = r.table(name)
+    indexes = await connection.run(table.index_list())
+    if index not in indexes:
         for earlier in EARLIER_STANDINGS:
             if earlier in indexes:
                 logger.info(
                     "the index %s of the table %s is of an earlier version; drop it when no "
                     "process of that version runs any more",
-                    *(earlier, PLAYERS),
+                    *(earlier, name),
                 )
         try:
-            await connection.run(players.index_create(STANDING, standing_key))
-            logger.info("made the index %s of the table %s", STANDING, PLAYERS)
+            await connection.run(table.index_create(index, key))
+            logger.info("made the index %s of the table %s", index, name)
         except StoreUnavailable:  # perhaps another process was faster
-            if STANDING not in await connection.run(players.index_list()):
+            if index not in await connection.run(table.index_list()):
                 raise
     loop = asyncio.get_running_loop()
     report = loop.time() + _REPORT
     while True:
-        (status,) = await connection.run(players.index_status(STANDING))
+        (status,) = await connection.run(table.index_status(index))
         if status["ready"]:
             return
         if loop.time() >= report:
             report = loop.time() + _REPORT
             done = 100 * status.get("progress", 0)
-            logger.info("index %s of the table %s: %.0f%% built", STANDING, PLAYERS, done)
+            logger.info("index %s of the table %s: %.0f%% built", index, name, done)
         await asyncio.sleep(_POLL)
 
 

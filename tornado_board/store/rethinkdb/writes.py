@@ -82,10 +82,10 @@ class Writes:
 
     def start(
         self, board_id: str, player_id: str, steps: Sequence[Step], once: Once | None = None
-    ) -> asyncio.Future[Results]:
-        """Begin to carry out `steps` of one player, in one go; what each of them did.
+    ) -> Write:
+        """Begin to carry out `steps` of one player, in one go; what each of them did is its answer.
 
-        Call `check` before. The result raises `StoreError` where nothing of it was done, or nobody
+        Call `check` before. The answer raises `StoreError` where nothing of it was done, or nobody
         knows.
         """
         keys = [player_id, qualified(board_id, player_id)]
@@ -105,7 +105,7 @@ class Writes:
             self._send_soon()
         else:
             self._put(write)
-        return write.answer
+        return write
 
     async def drain(self) -> None:
         """Wait until nothing is under way or waiting."""

@@ -29,7 +29,9 @@ from tornado_board.store import (
     Submitted,
     scoring,
 )
-from tornado_board.store.sqlite import outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.audit import Audited, AuditEntry
+from tornado_board.store.sqlite import audit, outcomes, pages, rows, schema, submissions, writes
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
@@ -40,25 +42,24 @@ from tornado_board.tasks import Tasks
 T = TypeVar("T")
 P = ParamSpec("P")
 
-#: Scores that one read has: some milliseconds.
-_SCORES = 5_000
-
 
 class SQLiteStore:
     """The `Store` in an SQLite file."""
 
     shared = False
 
-    def __init__(self, database: Database, waiting_writes: int) -> None:
+    def __init__(self, database: Database, waiting_writes: int, audited: int) -> None:
+        """`audited` is how many entries of the audit trail are kept."""
         self._database = database
         self._waiting_writes = waiting_writes
+        self._trail = Trail(audited)
         self._guard = EpochGuard(database.path)
         self._feed: SQLiteFeed | None = None
         self._sweeper = Sweeper(database)
         self._written = Written()
         self._bulk = Bulk(self._write_slice)
-        self._submit = partial(submissions.submit_slices, written=self._written)
-        self._add = partial(submissions.add, written=self._written)
+        self._submit = partial(submissions.submit_slices, written=self._written, trail=self._trail)
+        self._add = partial(submissions.add, written=self._written, trail=self._trail)
         self._tasks = Tasks()
         self._closed = False
         self.description = f"SQLite, {_shown(database.path)}"
@@ -73,7 +74,7 @@ class SQLiteStore:
             database = Database.open(url)
         except DatabaseUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-        store = cls(database, settings.waiting_writes)
+        store = cls(database, settings.waiting_writes, settings.audit)
         try:
             await database.watch(store._guard, store._changed)
         except DatabaseUnavailable as error:
@@ -121,13 +122,16 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def create_board(self, new: NewBoard, once: Once | None = None) -> Board:
+    async def create_board(
+        self, new: NewBoard, once: Once | None = None, *, audited: Audited | None = None
+    ) -> Board:
         board = new.board()
 
         def work(c: sqlite3.Connection) -> Board:
             writes.check_board(board)
             if not writes.insert_board(c, board, new):
                 raise AlreadyExists(f"there is a board {board.id!r} already")
+            self._trail.note(c, audited, board.id, None, None, board)
             return board
 
         return await self._write(work, once, outcomes.BOARD)
@@ -135,8 +139,10 @@ class SQLiteStore:
     async def get_board(self, board_id: str) -> Board:
         return await self._read(lambda c: rows.board(c, board_id), share=board_id)
 
-    async def delete_board(self, board_id: str) -> None:
+    async def delete_board(self, board_id: str, *, audited: Audited | None = None) -> None:
         def work(c: sqlite3.Connection) -> None:
+            if audited is not None:
+                self._trail.note(c, audited, board_id, None, rows.board(c, board_id), None)
             if c.execute("DELETE FROM boards WHERE id = ?", (board_id,)).rowcount == 0:
                 raise NotFound(f"there is no board {board_id!r}")
 
@@ -144,11 +150,20 @@ class SQLiteStore:
         self._sweeper.wake()
 
     async def update_board(
-        self, board_id: str, patch: BoardPatch, once: Once | None = None
+        self,
+        board_id: str,
+        patch: BoardPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Board:
-        return await self._write(
-            lambda c: writes.patch_board(c, board_id, patch), once, outcomes.BOARD
-        )
+        def work(c: sqlite3.Connection) -> Board:
+            before = None if audited is None else rows.board(c, board_id)
+            board = writes.patch_board(c, board_id, patch)
+            self._trail.note(c, audited, board_id, None, before, board)
+            return board
+
+        return await self._write(work, once, outcomes.BOARD)
 
     async def ranking(self, board_id: str, limit: int) -> Ranking:
         def work(c: sqlite3.Connection) -> Ranking:
@@ -162,7 +177,12 @@ class SQLiteStore:
     # Players
 
     async def create_player(
-        self, board_id: str, new: NewPlayer, once: Once | None = None
+        self,
+        board_id: str,
+        new: NewPlayer,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
             board = rows.board(c, board_id)
@@ -171,6 +191,7 @@ class SQLiteStore:
             scoring.check_meta(player)
             if not writes.insert_player(c, board, player):
                 raise AlreadyExists(f"board {board_id!r} has a player {player.id!r} already")
+            self._trail.note(c, audited, board_id, player.id, None, player)
             return player
 
         return await self._write(work, once, outcomes.PLAYER)
@@ -185,15 +206,31 @@ class SQLiteStore:
         return await self._read(work, share=board_id)
 
     async def update_player(
-        self, board_id: str, player_id: str, patch: PlayerPatch, once: Once | None = None
+        self,
+        board_id: str,
+        player_id: str,
+        patch: PlayerPatch,
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> Submitted:
         def work(c: sqlite3.Connection) -> Submitted:
-            return writes.patch_player(c, board_id, player_id, patch)
+            before = None if audited is None else rows.player(c, board_id, player_id)
+            done = writes.patch_player(c, board_id, player_id, patch)
+            self._trail.note(c, audited, board_id, player_id, before, done.player)
+            return done
 
         return await self._write(work, once, outcomes.SUBMITTED)
 
-    async def delete_player(self, board_id: str, player_id: str) -> Player:
-        return await self._write(lambda c: writes.delete_player(c, board_id, player_id))
+    async def delete_player(
+        self, board_id: str, player_id: str, *, audited: Audited | None = None
+    ) -> Player:
+        def work(c: sqlite3.Connection) -> Player:
+            player = writes.delete_player(c, board_id, player_id)
+            self._trail.note(c, audited, board_id, player_id, player, None)
+            return player
+
+        return await self._write(work)
 
     async def add_score(
         self,
@@ -203,14 +240,25 @@ class SQLiteStore:
         *,
         create: bool = False,
         once: Once | None = None,
+        audited: Audited | None = None,
     ) -> Submitted:
-        addition = submissions.Addition(board_id, player_id, amount, create, once)
+        addition = submissions.Addition(board_id, player_id, amount, create, once, audited)
         return await self._settled(self._database.write_one_of, self._add, addition)
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None = None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None = None,
+        *,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
-        return await self._bulk.submit(board_id, submissions, once)
+        return await self._bulk.submit(board_id, submissions, once, audited)
+
+    async def audit(self, board_id: str | None, after: str, limit: int) -> Sequence[AuditEntry]:
+        return await self._read(
+            lambda c: audit.entries(c, board_id, after, limit), share=board_id or ""
+        )
 
     # Pages
 
@@ -255,7 +303,7 @@ class SQLiteStore:
     async def scores(self, board_id: str) -> AsyncIterator[Scores]:
         after: str | None = ""
         while after is not None:
-            work = partial(_piece_of_scores, board_id=board_id, after=after)
+            work = partial(pages.piece_of_scores, board_id=board_id, after=after)
             after, piece = await self._read(work, share=board_id)
             yield piece
 
@@ -336,14 +384,6 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
-    """The scores of players with ids after `after`, and the last one's id if there may be more."""
-    rows.board(c, board_id)
-    found = pages.scores(c, board_id, after, _SCORES)
-    ids, scores = zip(*found, strict=True) if found else ((), ())
-    return ids[-1] if len(ids) == _SCORES else None, Scores(ids, scores, schema.version(c))
 
 
 def _shown(path: Path) -> str:

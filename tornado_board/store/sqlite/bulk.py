@@ -9,6 +9,7 @@ from dataclasses import replace
 from tornado_board.inputs import Submission
 from tornado_board.sqlite import limits
 from tornado_board.store import Once, OutcomeUnknown, StoreError, StoreUnavailable, Submitted
+from tornado_board.store.audit import Audited
 from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.submissions import Slice
 
@@ -38,19 +39,27 @@ class Bulk:
         self._waiting = 0
 
     async def submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None,
+        audited: Audited | None = None,
     ) -> list[Submitted | StoreError]:
-        """As `Store.submit`."""
+        """As `Store.submit`. Each slice leaves an entry of its own in the audit trail."""
         if self._waiting and self._waiting + len(submissions) > WAITING:
             raise StoreUnavailable("too many submissions are waiting; nothing was changed")
         self._waiting += len(submissions)
         try:
-            return await self._submit(board_id, submissions, once)
+            return await self._submit(board_id, submissions, once, audited)
         finally:
             self._waiting -= len(submissions)
 
     async def _submit(
-        self, board_id: str, submissions: Sequence[Submission], once: Once | None
+        self,
+        board_id: str,
+        submissions: Sequence[Submission],
+        once: Once | None,
+        audited: Audited | None,
     ) -> list[Submitted | StoreError]:
         results: list[Submitted | StoreError] = []
         for start in range(0, max(len(submissions), 1), SLICE):
@@ -58,7 +67,7 @@ class Bulk:
             own = None if once is None else replace(once, key=f"{once.key}/{start}")
             try:
                 async with self._slices:
-                    results += await self._write(Slice(board_id, part, own))
+                    results += await self._write(Slice(board_id, part, own, audited))
             except OutcomeUnknown as error:
                 results += [error] * len(part)
             except StoreError as error:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tornado_board.models import SCORE_LIMIT, Board, Number, Player
-from tornado_board.store import Place
+from tornado_board.store import Place, Scores
 from tornado_board.store.sqlite import rows, schema
 
 #: The range of merits in the index that players have: it has NULL for what is none, and for those
@@ -22,6 +22,9 @@ _SINCE = (
     "(SELECT q.* FROM made_since m CROSS JOIN players q ON q.board = m.board AND q.id = m.player"
     " WHERE m.board = ?1) p"
 )
+
+#: Scores that one read has: some milliseconds.
+_SCORES_AT_ONCE = 5_000
 
 #: Later than any time.
 _LAST_TIME = 2**63 - 1
@@ -144,6 +147,16 @@ def scores(
 ) -> list[tuple[str, Number]]:
     """The ids and scores of at most `limit` players with ids after `after`, by id."""
     return c.execute(_SCORES[is_entombed(c, board_id)], (board_id, after, limit)).fetchall()
+
+
+def piece_of_scores(c: sqlite3.Connection, board_id: str, after: str) -> tuple[str | None, Scores]:
+    """The scores of players with ids after `after`, and the last one's id if there may be more.
+    Raises `NotFound`."""
+    rows.board(c, board_id)
+    found = scores(c, board_id, after, _SCORES_AT_ONCE)
+    ids, numbers = zip(*found, strict=True) if found else ((), ())
+    last = ids[-1] if len(ids) == _SCORES_AT_ONCE else None
+    return last, Scores(ids, numbers, schema.version(c))
 
 
 def is_entombed(c: sqlite3.Connection, board_id: str) -> bool:

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from tornado_board.inputs import Submission
 from tornado_board.models import Board, Number, Player
 from tornado_board.store import Once, StoreError, Submitted, scoring
+from tornado_board.store.audit import Audited, summary_of
 from tornado_board.store.sqlite import outcomes, rows, writes
+from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.outcomes import Results
 from tornado_board.store.sqlite.written import Written
 
@@ -21,15 +23,20 @@ class Slice(NamedTuple):
     board_id: str
     submissions: Sequence[Submission]
     once: Once | None
+    audited: Audited | None = None
 
 
 def submit_slices(
-    c: sqlite3.Connection, slices: Sequence[Slice], written: Written
+    c: sqlite3.Connection, slices: Sequence[Slice], written: Written, trail: Trail
 ) -> list[Results | StoreError]:
     """What became of each: its results, or why it was not carried out."""
     results: list[Results | StoreError] = []
-    for board_id, submissions, key in slices:
-        work = partial(submit, c, board_id, submissions, written)
+    for part in slices:
+        key = part.once
+        if part.audited is None:
+            work = partial(submit, c, part.board_id, part.submissions, written)
+        else:
+            work = partial(_submit_audited, c, part, written, trail)
         try:
             results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
         except StoreError as refused:
@@ -60,6 +67,21 @@ def submit(
     return results
 
 
+def _submit_audited(c: sqlite3.Connection, part: Slice, written: Written, trail: Trail) -> Results:
+    """`submit`, with an entry in the audit trail: of one submission, or a summary of many."""
+    board_id, submissions = part.board_id, part.submissions
+    ids = {submissions[0].id} if len(submissions) == 1 else set()
+    before = {player.id: player for player in rows.players(c, board_id, ids)}
+    results = submit(c, board_id, submissions, written)
+    done = [result for result in results if isinstance(result, Submitted) and result.changed]
+    if done and len(submissions) == 1:
+        player = done[0].player
+        trail.note(c, part.audited, board_id, player.id, before.get(player.id), player)
+    elif done:
+        trail.note_many(c, part.audited, board_id, summary_of(results))
+    return results
+
+
 class Addition(NamedTuple):
     """One that `Store.add_score` is to carry out."""
 
@@ -68,10 +90,11 @@ class Addition(NamedTuple):
     amount: Number
     create: bool
     once: Once | None
+    audited: Audited | None = None
 
 
 def add(
-    c: sqlite3.Connection, additions: Sequence[Addition], written: Written
+    c: sqlite3.Connection, additions: Sequence[Addition], written: Written, trail: Trail
 ) -> list[Submitted | StoreError]:
     """What became of each."""
     results: dict[int, Submitted | StoreError] = {}
@@ -80,7 +103,7 @@ def add(
         by_board.setdefault(addition.board_id, []).append(number)
     for board_id, numbers in by_board.items():
         of_board = {number: additions[number] for number in numbers}
-        _add(c, board_id, of_board, results, written)
+        _add(c, board_id, of_board, results, written, trail)
     return [results[number] for number in range(len(additions))]
 
 
@@ -90,6 +113,7 @@ def _add(
     additions: dict[int, Addition],
     results: dict[int, Submitted | StoreError],
     written: Written,
+    trail: Trail,
 ) -> None:
     """Carry out those of one board."""
     now = writes.now()
@@ -108,6 +132,7 @@ def _add(
         done = _submitted(found, before, scoring.addition(player_id, addition.amount), now)
         if done.changed:
             after[player_id] = done.player
+            trail.note(c, addition.audited, board_id, player_id, before, done.player)
         return done
 
     for number, addition in additions.items():

@@ -1,0 +1,189 @@
+import { absolute, withQuery } from "./addresses.js";
+import { BoardStream } from "./board-stream.js";
+import { PlayerStream } from "./player-stream.js";
+import { send } from "./requests.js";
+import { submit } from "./submit.js";
+
+/**
+ * @typedef {import("./submit.js").Submission} Submission
+ * @typedef {import("./submit.js").SubmitOptions} SubmitOptions
+ * @typedef {import("./requests.js").RequestOptions} RequestOptions
+ * @typedef {import("./live-stream.js").Options} StreamOptions
+ *
+ * @typedef {{id: string, name: string, score: number, rank: number, meta?: Record<string, unknown>}} Ranked
+ *
+ * @typedef {object} Which  one of the first four, or none for the best
+ * @property {string} [around]    the player in the middle of the page
+ * @property {number} [fromRank]  the page begins with the first player of this rank or a worse one
+ * @property {string[]} [ids]     these players, up to 100
+ * @property {string} [address]   `next` or `prev` of another page
+ * @property {number} [limit]     1 to 1,000; 100 by default
+ * @property {"meta"} [fields]
+ *
+ * @typedef {object} Page
+ * @property {number} count       how many players the board has
+ * @property {Ranked[]} players   best first
+ * @property {string[]} [missing] those of `ids` that are not there
+ * @property {string} [next]      where the page behind this one is, if there is one
+ * @property {string} [prev]
+ */
+
+/**
+ * The boards of one server.
+ *
+ *     const boards = new Boards("https://boards.example", { token: () => session.token() });
+ *     await boards.submit("race", "me", 120);
+ *     boards.watch("race").addEventListener("update", ({ detail }) => show(detail.board));
+ */
+export class Boards {
+  #server;
+  #options;
+
+  /**
+   * @param {string | URL} server  its address, with the path that it is below
+   * @param {Pick<RequestOptions & StreamOptions, "token" | "fetch" | "withCredentials" | "EventSource">} [options]
+   *   for all streams and requests
+   */
+  constructor(server, options = {}) {
+    this.#server = absolute(server).split("?", 1)[0].replace(/\/$/, "");
+    this.#options = options;
+  }
+
+  /** Where a board is. @param {string} board  its id @returns {string} */
+  boardAddress(board) {
+    return `${this.#server}/boards/${segment(board)}/`;
+  }
+
+  /** @param {string} board @param {string} player  their ids @returns {string} */
+  playerAddress(board, player) {
+    return `${this.boardAddress(board)}players/${segment(player)}/`;
+  }
+
+  /**
+   * Submits a score: `submit()` with the player's address.
+   *
+   * @param {string} board
+   * @param {string} player
+   * @param {number | Submission} submission
+   * @param {SubmitOptions} [options]
+   */
+  submit(board, player, submission, options = {}) {
+    const body = typeof submission === "number" ? { score: submission } : submission;
+    const { token, fetch, withCredentials } = this.#options;
+    const all = { ...defined({ token, fetch, withCredentials }), ...options };
+    return submit(`${this.playerAddress(board, player)}score/`, body, all);
+  }
+
+  /** Listens to a board. @param {string} board @param {StreamOptions} [options] */
+  watch(board, options = {}) {
+    const url = `${this.boardAddress(board)}events/`;
+    return new BoardStream(url, { ...defined(this.#options), ...options });
+  }
+
+  /**
+   * Listens to where a player stands.
+   *
+   * @param {string} board
+   * @param {string} player
+   * @param {StreamOptions} [options]
+   */
+  watchPlayer(board, player, options = {}) {
+    const url = `${this.playerAddress(board, player)}events/`;
+    return new PlayerStream(url, { ...defined(this.#options), ...options });
+  }
+
+  /**
+   * The board with its best players.
+   *
+   * @param {string} board
+   * @param {RequestOptions} [options]
+   * @returns {Promise<import("./board-stream.js").Board>}
+   */
+  async board(board, options) {
+    return (await this.#get(this.boardAddress(board), options)).json();
+  }
+
+  /**
+   * A player with its rank.
+   *
+   * @param {string} board
+   * @param {string} player
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Ranked>}
+   */
+  async player(board, player, options) {
+    return (await this.#get(this.playerAddress(board, player), options)).json();
+  }
+
+  /**
+   * A page of the ranking.
+   *
+   * @param {string} board
+   * @param {Which} [which]
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Page>}
+   */
+  async page(board, which = {}, options) {
+    const { around, fromRank, ids, limit, fields } = which;
+    const query = { limit, fields, around, from_rank: fromRank, ids: ids?.join(",") };
+    const address = which.address ?? withQuery(`${this.boardAddress(board)}players/`, query);
+    const answer = await this.#get(address, options);
+    return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };
+  }
+
+  /**
+   * The pages of the ranking, one after the other, from the one that `which` says.
+   *
+   * @param {string} board
+   * @param {Which} [which]
+   * @param {RequestOptions} [options]
+   * @returns {AsyncGenerator<Page, void>}
+   */
+  async *pages(board, which = {}, options) {
+    for (let next = which; ; ) {
+      const page = await this.page(board, next, options);
+      yield page;
+      if (!page.next) return;
+      next = { address: page.next };
+    }
+  }
+
+  /** @param {string} address @param {RequestOptions} [options] */
+  #get(address, options = {}) {
+    const { token, fetch, withCredentials } = this.#options;
+    const all = { ...defined({ token, fetch, withCredentials }), ...options };
+    return send(address, { method: "GET" }, all);
+  }
+}
+
+/** An id as a step of a path. @param {string} id @returns {string} */
+function segment(id) {
+  // Parsers of addresses take these for the folder itself and the one above, percent-encoded too.
+  if (id === "" || id === "." || id === "..") throw new TypeError(`${JSON.stringify(id)} is no id`);
+  return encodeURIComponent(id);
+}
+
+/** `options` without what is undefined. @template {object} T @param {T} options @returns {T} */
+function defined(options) {
+  return /** @type {T} */ (
+    Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  );
+}
+
+/**
+ * What a `Link` header (RFC 8288) of this server's says.
+ *
+ * @param {string} header
+ * @param {string} base  the address that it belongs to
+ * @returns {{next?: string, prev?: string}}
+ */
+function links(header, base) {
+  /** @type {Record<string, string>} */
+  const found = {};
+  for (const link of header.split(/,(?=\s*<)/)) {
+    const target = /^\s*<([^>]*)>/.exec(link)?.[1];
+    const relation = /;\s*rel="?([a-z]+)/.exec(link)?.[1];
+    if (target && relation) found[relation] = absolute(target, base);
+  }
+  return { ...(found.next && { next: found.next }), ...(found.prev && { prev: found.prev }) };
+}
