@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import random
 import resource
 import time
@@ -22,6 +21,7 @@ from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex
 from tornado_board.realtime.places import Places, _Board
 from tornado_board.realtime.watched import Watched
 from tornado_board.realtime.wires.sse import CHUNKED
+from tornado_board.server import collect_rarely
 
 
 class _Sink:
@@ -76,8 +76,7 @@ async def _measure(players: int, watched: int, changes: int, rounds: int) -> Non
         sinks.append(_Sink())
         member: Any = sinks[-1]
         one.add(member, CHUNKED)
-    gc.collect()
-    gc.freeze()
+    collect_rarely()  # as the server does
     position = 1
     for what in ("nothing", "changes anywhere", "a player more"):
         costs, slices = list[float](), list[float]()

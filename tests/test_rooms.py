@@ -43,16 +43,26 @@ ROOMS: dict[str, set[str]] = {
     "ranking": {"models", "replay", "cluster"},
     "realtime": {"metrics", "models", "settings", "store", "replay", "cluster", "ranking"},
     "auth": {"keys", "replay", "settings"},
-    "web": {"metrics", "models", "inputs", "settings", "store", "replay", "realtime", "auth"},
+    "upstream": {"metrics", "models", "store", "replay", "realtime"},
+    "web": {
+        *("metrics", "models", "inputs", "settings", "store", "replay", "realtime", "auth"),
+        "upstream",
+    },
     "metrics_port": {"listening", "web"},
     "observed": {"cluster", "metrics", "realtime", "web"},
     # For other programs: it knows nothing of the server.
     "client": set(),
     "cli": {"auth", "command_line", "models", "settings"},
+    "serving": {"replay", "web"},
+    # Opens everything of a server without a store.
+    "edge": {
+        *("listening", "metrics", "metrics_port", "observed", "serving", "settings"),
+        *("replay", "realtime", "auth", "upstream", "web"),
+    },
     # Opens everything.
     "server": {
-        *("cli", "command_line", "listening", "metrics", "metrics_port", "observed"),
-        *("processes", "settings"),
+        *("cli", "command_line", "edge", "listening", "metrics", "metrics_port", "observed"),
+        *("processes", "serving", "settings"),
         *("store", "replay", "cluster", "realtime", "auth", "web"),
     },
     "__main__": {"server"},
@@ -62,6 +72,8 @@ ROOMS: dict[str, set[str]] = {
 PURE = (
     *("models.py", "inputs.py", "cluster/keys.py", "ranking"),
     *("auth/board_patterns.py", "auth/claims.py", "auth/policy.py", "auth/rates.py"),
+    *("upstream/address.py", "upstream/board_copy.py", "upstream/event_stream.py"),
+    *("upstream/grouping.py", "upstream/hops.py", "web/edge/fields.py"),
 )
 
 #: What computing does not need: I/O, clocks, tasks, chance.

@@ -18,7 +18,7 @@ from tornado_board.sqlite import Database, limits
 from tornado_board.store import FeedLost, NotFound
 from tornado_board.store.sqlite import SQLiteStore, schema, triggers
 from tornado_board.store.sqlite import feed as feed_module
-from tornado_board.store.sqlite.submissions import submit
+from tornado_board.store.sqlite.submissions import Slice, submit_slices
 from tornado_board.store.sqlite.sweep import Sweeper
 
 from .conftest import Opened
@@ -276,7 +276,7 @@ async def test_what_was_just_written_is_told_as_it_is_in_the_file(
         ]
 
     def and_fail(c: sqlite3.Connection) -> None:
-        submit(c, "demo", many(), store._written)
+        submit_slices(c, [Slice("demo", many(), None)], store._written, store._trail)
         raise NotFound("undone")
 
     for step in range(40):

@@ -64,4 +64,21 @@ def checked(settings: Settings) -> Settings:
         raise SettingsError(
             "private: without token_secret, token_secret_file or token_keys nobody could read"
         )
+    if settings.upstream:
+        _check_upstream(settings)
     return settings
+
+
+def _check_upstream(settings: Settings) -> None:
+    """Raise `SettingsError` for what a server can't be that follows another one."""
+    default = Settings()
+    if settings.database_url != default.database_url:
+        raise SettingsError(
+            "database_url and upstream: a server that follows another one has no database; set one"
+            " of the two"
+        )
+    if settings.takes_tokens:
+        raise SettingsError(
+            "token_secret, token_secret_file, token_keys and upstream: the server that is followed"
+            " verifies tokens; set them there"
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import secrets
 import unicodedata
@@ -100,7 +99,7 @@ def score_of(value: Number) -> Number:
 
     Raises `ValueError` if it is not finite or lies outside ±`SCORE_LIMIT`.
     """
-    if not math.isfinite(value) or not -SCORE_LIMIT <= value <= SCORE_LIMIT:
+    if not -SCORE_LIMIT <= value <= SCORE_LIMIT:  # which a NaN is not
         raise ValueError("must be a finite number from -2^53 to 2^53")
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -126,6 +125,13 @@ def meta_size(meta: Meta) -> int:
     """The length of `meta` in bytes of JSON without blanks, which `BOARD_META` and `PLAYER_META`
     bound."""
     return len(msgspec.json.encode(meta))
+
+
+def number_of(score: float) -> Number:
+    """`score`, as an integer if it is one that a score may be."""
+    if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
+        return int(score)
+    return score
 
 
 class Ordering(msgspec.Struct, frozen=True):

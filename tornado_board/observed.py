@@ -11,6 +11,7 @@ from tornado_board.metrics import Metrics
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.web.connections import Server
+from tornado_board.web.edge.services import EdgeServices
 from tornado_board.web.exchange import Services
 
 #: Seconds between two looks at how late the event loop is, and how many of them are remembered:
@@ -57,7 +58,7 @@ def observe(
     delay: LoopDelay,
 ) -> None:
     """Have `metrics` tell what there is in each of these."""
-    hub, ranks, places, gate = services.hub, services.ranks, services.places, services.gate
+    ranks, places, gate = services.ranks, services.places, services.gate
 
     def role() -> Mapping[str, float]:
         return {role.name.lower(): float(boards.role is role) for role in Role}
@@ -75,13 +76,7 @@ def observe(
         "From when a write began here until the feed told of it, of the write measured last.",
         lambda: feed.lag.seconds,
     )
-    metrics.observe(
-        "event_loop_delay_seconds",
-        "How late the event loop was at the most, in the last 15 seconds.",
-        lambda: delay.seconds,
-    )
-    metrics.observe("connections", "Open connections.", lambda: server.open_connections)
-    metrics.observe("live_boards", "Boards that are kept warm.", lambda: hub.size)
+    _observe_all(metrics, services, server, delay)
     queues = ("board_reads", "log_reads", "log_backlog")
     metrics.observe(
         "waiting",
@@ -97,12 +92,12 @@ def observe(
         "What is in memory, by what it is.",
         lambda: {
             "watched_players": places.size,
-            "rank_boards": ranks.size,
-            "rank_entries": ranks.entries,
+            "rank_boards": ranks.kept[0],
+            "rank_entries": ranks.kept[1],
             "boards_read": services.reads.size,
             "catch_ups": services.catch_ups.size,
             "idempotent_answers": services.repeats.size,
-            "write_rates": gate.size,
+            "write_rates": gate.remembered(),
         },
         "what",
     )
@@ -127,3 +122,61 @@ def observe(
         },
         "setting",
     )
+
+
+def observe_edge(
+    metrics: Metrics, services: EdgeServices, server: Server, delay: LoopDelay
+) -> None:
+    """The same, of a server that follows another one."""
+    _observe_all(metrics, services, server, delay)
+    upstreams, kept = services.upstreams, services.kept
+    metrics.observe(
+        "upstream_up",
+        "Whether a server that is followed answers.",
+        lambda: float(not upstreams.down),
+    )
+    metrics.observe(
+        "upstream_streams",
+        "Streams from the servers that are followed.",
+        lambda: upstreams.open_streams,
+    )
+    metrics.observe(
+        "kept",
+        "What is in memory, by what it is.",
+        lambda: {
+            "watched_players": services.places.size,
+            "answers": kept.size,
+            "catch_ups": services.catch_ups.size,
+            "write_rates": services.gate.remembered(),
+        },
+        "what",
+    )
+    metrics.observe(
+        "kept_bytes",
+        "Bytes in memory, by what they are.",
+        lambda: {
+            "catch_ups": services.catch_ups.bytes,
+            "answers": kept.bytes,
+            "large_bodies": server.body_room.taken,
+        },
+        "what",
+    )
+    metrics.observe(
+        "limits",
+        "The settings that bound what is told here.",
+        lambda: {
+            "max_connections": services.settings.max_connections,
+            "live_boards": services.settings.live_boards,
+        },
+        "setting",
+    )
+
+
+def _observe_all(metrics: Metrics, services: Services, server: Server, delay: LoopDelay) -> None:
+    metrics.observe(
+        "event_loop_delay_seconds",
+        "How late the event loop was at the most, in the last 15 seconds.",
+        lambda: delay.seconds,
+    )
+    metrics.observe("connections", "Open connections.", lambda: server.open_connections)
+    metrics.observe("live_boards", "Boards that are kept warm.", lambda: services.hub.size)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tornado.ioloop import PeriodicCallback
@@ -20,6 +20,7 @@ from tornado_board.auth.tickets import open_tickets
 from tornado_board.cli import COMMANDS, run_command
 from tornado_board.cluster import open_bus
 from tornado_board.command_line import load
+from tornado_board.edge import edge_running
 from tornado_board.listening import (
     StartError,
     bind_sockets,
@@ -38,15 +39,14 @@ from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.realtime.places import Places
 from tornado_board.realtime.ranks import Ranks
-from tornado_board.replay import LogUnavailable, ReplayLog, is_shared, open_replay_log
+from tornado_board.replay import LogUnavailable, is_shared, open_replay_log
+from tornado_board.serving import Running, begin, make_server, prune
 from tornado_board.settings import Settings, SettingsError
 from tornado_board.store import StoreError, StoreUnavailable, open_store
 from tornado_board.web import access_log
-from tornado_board.web.application import ROUTES, make_application
+from tornado_board.web.application import ROUTES
 from tornado_board.web.board_reads import BoardReads
-from tornado_board.web.connections import Server
 from tornado_board.web.exchange import Services
-from tornado_board.web.fast_path import FastPath
 from tornado_board.web.gate import Gate
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.privacy import Privacy
@@ -58,6 +58,10 @@ __all__ = ["Running", "StartError", "main", "running", "serve_until_stopped"]
 
 logger = logging.getLogger(__name__)
 
+#: Containers that are made, and not freed, until Python looks for cycles among the youngest; and
+#: how many such looks come to one at older ones, and those to one at all (`gc.set_threshold`).
+_GARBAGE = (20_000, 20, 50)
+
 #: What is said, with where, to who runs a server that anybody may change.
 _OPEN = (
     "ANYBODY who reaches %s MAY CHANGE every board: no key for tokens is set;"
@@ -67,19 +71,6 @@ _OPEN = (
 #: Seconds that clients wait at the most for the boards of the replay log to be live. A storm that
 #: finds its board live costs half as much.
 _WARM_UP = 0.5
-
-
-@dataclass(frozen=True)
-class Running:
-    """A server that serves."""
-
-    url: str
-    services: Services
-    server: Server
-    #: What is odd and keeps nothing from running, a sentence each.
-    notices: tuple[str, ...] = ()
-    #: Where others reach it without a token; empty where they don't.
-    open_to: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,8 +123,13 @@ def _serve_in_several(settings: Settings, announce: Callable[[Running], None]) -
 
     The first one calls `announce` when it serves.
     """
-    shared = settings.database_url.startswith("rethinkdb:") and is_shared(settings.replay_url)
-    if not shared:
+    if settings.upstream and not is_shared(settings.replay_url):
+        raise SettingsError(
+            "processes: several processes that follow another server need a log that they share;"
+            " set --redis-url=redis://host:port/db"
+        )
+    has_shared_store = settings.upstream or settings.database_url.startswith("rethinkdb:")
+    if not (has_shared_store and is_shared(settings.replay_url)):
         raise SettingsError(
             "processes: several processes need a store and a log that they share; set"
             " --database-url=rethinkdb://host:port/db and --redis-url=redis://host:port/db"
@@ -204,8 +200,18 @@ async def _serve(
 ) -> None:
     async with running(settings, sockets) as server:
         on_serving(server)
+        collect_rarely()
         await stop.wait()
         logger.info("stopping")
+
+
+def collect_rarely() -> None:
+    """Have Python look for unreachable cycles less often than it does by itself. Each full search
+    goes through all that there is, while nobody is served; hardly anything here is in a cycle, so
+    that it finds next to nothing. What is there already it need not look at any more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
 
 
 def _print_banner(server: Running) -> None:
@@ -226,6 +232,10 @@ async def running(
 
     Raises `StartError`.
     """
+    if settings.upstream:
+        async with edge_running(settings, sockets) as following:
+            yield following
+        return
     tls = tls_context(settings)
     settings, notices = within_open_files(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -272,7 +282,7 @@ async def running(
         stack.push_async_callback(places.close)
         await bus.start(boards)
         pruner = PeriodicCallback(
-            lambda: _prune(log), settings.replay_prune_interval * 1000, jitter=0.1
+            lambda: prune(log), settings.replay_prune_interval * 1000, jitter=0.1
         )
         daily = Daily(store, log, hub, boards)
         stack.push_async_callback(daily.close)
@@ -309,18 +319,7 @@ async def running(
             metrics=metrics,
             lag=feed.lag,
         )
-        stack.callback(access_log.flush)
-        fast_path = FastPath(services, hosts, ROUTES) if settings.fast_path else None
-        if fast_path is not None:
-            stack.push_async_callback(fast_path.close)
-        server = Server(
-            make_application(services),
-            settings,
-            hosts,
-            ssl_options=tls,
-            fast_path=fast_path,
-        )
-        server.gate, server.metrics = gate, metrics
+        server = make_server(stack, services, ROUTES, hosts, tls)
         delay = LoopDelay()
         stack.callback(delay.stop)
         delay.start()
@@ -328,17 +327,8 @@ async def running(
         if settings.metrics_port:
             stack.push_async_callback(serve_metrics(services).drain, 0)
         await boards.shown(_WARM_UP)
-        server.add_sockets(bound)
-        # Last in, first out: no new connections, those who wait are answered, then all that is
-        # under way, and the streams end at last (`hub.close` above). Their clients come back a
-        # second after that at the soonest, when whoever takes this process's place can listen.
-        stack.push_async_callback(server.drain, settings.stop_timeout)
-        stack.callback(hub.stop_waiting)
-        stack.callback(places.stop_waiting)
-        # Early, so that another process takes over while this one winds up.
-        stack.push_async_callback(bus.close)
-        stack.push_async_callback(boards.close)
-        stack.callback(server.stop)
+        # Closed early, so that another process takes over while this one winds up.
+        begin(stack, server, services, bound, (boards.close, bus.close))
         url, asks = url_of(settings, bound), settings.takes_tokens or hosts.on_loopback
         yield Running(url, services, server, notices, "" if asks else url)
 
@@ -356,15 +346,6 @@ async def _authority(settings: Settings, stack: contextlib.AsyncExitStack) -> Au
     except (SettingsError, KeysUnavailable) as error:
         raise StartError(str(error)) from error
     return authority
-
-
-async def _prune(log: ReplayLog) -> None:
-    try:
-        pruned = await log.prune()
-    except LogUnavailable as error:
-        logger.warning("the replay log was not pruned: %s", error)
-    else:
-        logger.debug("%d events past the retention were dropped", pruned)
 
 
 def _log_to_stderr(settings: Settings) -> None:

@@ -13,7 +13,7 @@ _SHOWN = 60
 _OWN_PATHS = frozenset(
     {
         *("boards", "events", "tickets", "static", "docs", "openapi.json"),
-        *("healthz", "readyz", "metrics"),
+        *("healthz", "readyz", "metrics", "upstream"),
     }
 )
 

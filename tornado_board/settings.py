@@ -168,6 +168,25 @@ class Settings:
         60.0, "how often events past the retention are dropped", group="storage", low=1, high=86400
     )
 
+    # upstream
+    upstream: tuple[str, ...] = setting(
+        (),
+        "servers to follow instead of having a database, the first that answers: https://host[:port]",
+        group="upstream",
+        secret=True,
+    )
+    upstream_timeout: float = setting(
+        10.0, "how long one may take to connect or answer", group="upstream", low=0.1, high=300
+    )
+    upstream_silence: float = setting(
+        40.0, "how long its streams may say nothing", group="upstream", low=0.1, high=3600
+    )
+    upstream_ca_certs: str = setting(
+        "",
+        "PEM file of the authority that signed their certificate, if the system does not know it",
+        group="upstream",
+    )
+
     # history
     history_retention: float = setting(
         30 * 86400.0,
@@ -368,6 +387,8 @@ class Settings:
         """Where the replay log lives once the defaults are worked out."""
         if self.redis_url:
             return self.redis_url
+        if self.upstream:
+            return "sqlite:///tornado_board_edge.sqlite3"
         if self.database_url.startswith("sqlite:"):
             return self.database_url
         return "sqlite:///tornado_board.sqlite3"

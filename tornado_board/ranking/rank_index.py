@@ -48,7 +48,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from tornado_board.models import SCORE_LIMIT, Number, Ordering, PlayerChanged
+from tornado_board.models import Number, Ordering, PlayerChanged, number_of
 from tornado_board.ranking.ahead import Ahead
 from tornado_board.ranking.counted import UNKNOWN, Counted, Unknown
 from tornado_board.ranking.ranks import Merits, Sorting
@@ -143,14 +143,16 @@ class RankIndex:
     def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
         """Of each of `scores`, how many players have a better one, and the next better one that
         somebody has, if any."""
-        found = self._merits.places(map(self.ordering.merit, scores))
-        return [(better, merit if merit is None else self._score(merit)) for better, merit in found]
+        merit_of = self.ordering.merit
+        found = self._merits.places(map(merit_of, scores))
+        # Written out, since a look at the places of many is most of all this.
+        return [
+            (better, None) if merit is None else (better, number_of(merit_of(merit)))
+            for better, merit in found
+        ]
 
     def _score(self, merit: float) -> Number:
-        score = self.ordering.merit(merit)
-        if score.is_integer() and -SCORE_LIMIT <= score <= SCORE_LIMIT:
-            return int(score)
-        return score
+        return number_of(self.ordering.merit(merit))
 
     @property
     def entries(self) -> int:

@@ -158,9 +158,28 @@ class Hub:
 
     def end_board(self, board_id: str) -> None:
         """End the streams of a board that was deleted."""
+        self._end(board_id, End.DELETED)
+
+    def end_private(self, board_id: str) -> None:
+        """End the streams of a board that is not for everybody any more."""
+        self._end(board_id, End.PRIVATE)
+
+    def _end(self, board_id: str, why: End) -> None:
         topic = self._topics.pop(board_id, None)
         if topic is not None:
-            topic.end(End.DELETED)
+            topic.end(why)
+
+    def listeners(self, board_id: str) -> int:
+        """How many listen to the board."""
+        topic = self._topics.get(board_id)
+        return 0 if topic is None else topic.listeners
+
+    def drop(self, board_id: str) -> None:
+        """Let go of a board to which nobody listens."""
+        topic = self._topics.pop(board_id, None)
+        if topic is not None:
+            topic.end()
+        self.source.unwatch(board_id)
 
     def stop_waiting(self) -> None:
         """Have the waiting long-polls answered, and none wait any more: the server stops."""

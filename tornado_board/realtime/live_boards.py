@@ -225,20 +225,22 @@ class LiveBoards:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Take in changes, in the order of the feed."""
+        others = set()
         for change in changes:
             live = self._boards.get(change.board_id)
             if isinstance(change, BoardChanged):
                 if change.board is None:
                     self._on_deleted(change.board_id, live)
                 elif live is not None:
-                    # Renamed; or deleted and made again, which a feed may tell of in one.
-                    live.state.resync()
+                    live.state.resync()  # renamed; or deleted and made again, told of in one
                     live.wake()
             elif live is None:
-                self._backlog.add_changed(change.board_id)
+                others.add(change.board_id)
             else:
                 live.state.apply(change)
                 live.wake()
+        for board_id in others:
+            self._backlog.add_changed(board_id)
 
     def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
@@ -344,8 +346,7 @@ class LiveBoards:
 
     def _give_up(self, board_id: str) -> LiveBoard | None:
         """Take the board out before its task is through with it."""
-        live = self._drop(board_id)
-        if live is not None and live.state.forgets and self.role is Role.PUBLISHER:
+        if (live := self._drop(board_id)) and live.state.forgets and self.role is Role.PUBLISHER:
             self._backlog.add_deleted(board_id)
         return live
 

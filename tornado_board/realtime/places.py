@@ -26,9 +26,9 @@ from tornado_board.tasks import Shared, Tasks
 
 logger = logging.getLogger(__name__)
 
-#: Places that are looked up before the event loop may go on to something else: two milliseconds or
-#: so, if all of them have to be told.
-_LOOKED_UP_AT_ONCE = 128
+#: Places that are looked up, and players that are told theirs, before the event loop may go on to
+#: something else: a millisecond or so.
+_LOOKED_UP_AT_ONCE, _TOLD_AT_ONCE = 512, 128
 
 #: Seconds for which keep-alives are sent before it may.
 _SLICE = 0.003
@@ -256,23 +256,33 @@ class Places:
                 counted = True
                 for one, player in piece:
                     standing = await self._ranks.place(board_id, player.score)
-                    await self._show(board, one, player, standing)
+                    await self._show(board, [(one, player)], [standing])
             else:
                 places = index.places([player.score for _, player in piece])
                 of = len(index)
-                for (one, player), (better, following) in zip(piece, places, strict=True):
-                    await self._show(board, one, player, (of, better, following))
-            await asyncio.sleep(0)
+                standings = [(of, better, following) for better, following in places]
+                await asyncio.sleep(0)
+                for first in range(0, len(piece), _TOLD_AT_ONCE):
+                    some = slice(first, first + _TOLD_AT_ONCE)
+                    await self._show(board, piece[some], standings[some])
+                    await asyncio.sleep(0)
         return counted
 
     async def _show(
-        self, board: _Board, watched: Watched, player: Player, standing: Standing
+        self,
+        board: _Board,
+        piece: Sequence[tuple[Watched, Player]],
+        standings: Sequence[Standing],
     ) -> None:
-        if watched.player is not player:
-            board.is_stale = True  # the next time
-        elif watched.show(standing):
-            watched.sent_at = time.monotonic()
-            await watched.send(watched.current)
+        """Tell each player of `piece` that it stands where it was found to, if that is news."""
+        now = time.monotonic()
+        for (one, player), standing in zip(piece, standings, strict=True):
+            if one.player is not player:
+                board.is_stale = True  # the next time
+            elif one.show(standing):
+                one.sent_at = now
+                if not one.send_now(one.current):
+                    await one.send(one.current)
 
     async def _read_again(self, board_id: str, board: _Board) -> None:
         """Read the players of whom it is not known what happened."""

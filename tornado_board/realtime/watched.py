@@ -36,7 +36,8 @@ class Watched:
         #: Held while something is sent, if that takes more than a moment.
         self._turn = asyncio.Lock()
         #: What `current` shows; ``None`` before there is one.
-        self._shown: tuple[Number, str, Standing] | None = None
+        self._shown: Player | None = None
+        self._standing: Standing | None = None
         self._current: Sent | None = None
         #: Whether there is a `current` one; until then it is being opened.
         self.is_shown = False
@@ -60,26 +61,40 @@ class Watched:
 
     def show(self, standing: Standing) -> bool:
         """Note where the player stands; whether that is news."""
-        player = self.player
+        player, before = self.player, self._shown
         assert player is not None
-        shown = (player.score, player.name, standing)
-        if shown == self._shown:
+        if standing == self._standing and (
+            player is before
+            or (before is not None and (player.score, player.name) == (before.score, before.name))
+        ):
             return False
-        self._shown, self.is_shown = shown, True
+        self._shown, self._standing, self.is_shown = player, standing, True
         of, better, following = standing
-        score, to_next = player.score, "null"
-        if following is not None:
-            to_next = _number(abs(following - score))
-        if player.name != self._name:
+        score = player.score
+        if following is None:
+            to_next = "null"
+        else:
+            gap = abs(following - score)
+            to_next = str(gap) if type(gap) is int else _number(gap)
+        if player is not before and player.name != self._name:
             self._name = player.name
             self._name_json = ujson.dumps(
                 player.name, ensure_ascii=False, escape_forward_slashes=False
             )
+        shown = str(score) if type(score) is int else _number(score)
         self._current = Sent(
             RANK,
-            f'{{"id":"{self.player_id}","name":{self._name_json},"score":{_number(score)},'
+            f'{{"id":"{self.player_id}","name":{self._name_json},"score":{shown},'
             f'"rank":{better + 1},"of":{of},"to_next":{to_next}}}',
         )
+        return True
+
+    def show_as_told(self, player: Player, data: str) -> bool:
+        """Note the place of `player` that another server tells as `data`; whether that is news."""
+        self.player = player
+        if self._current is not None and self._current.data == data:
+            return False
+        self._current, self.is_shown = Sent(RANK, data), True
         return True
 
     def add(self, member: Member, wire: Wire) -> None:
@@ -89,6 +104,17 @@ class Watched:
             clients = self._metrics.clients("place", wire.transport)
             audience = self._audiences[wire] = Audience(partial(_end_of, wire), clients=clients)
         audience.add(member)
+
+    def send_now(self, event: Sent) -> bool:
+        """Send `event` to everybody, if those are few and over one wire; whether that was so."""
+        if len(self._audiences) != 1:
+            return False
+        [(wire, audience)] = self._audiences.items()
+        if not audience.send_now(wire.message((event,))):
+            return False
+        if self.waiters:
+            self.wake()
+        return True
 
     async def send(self, event: Sent) -> None:
         """Send `event` to everybody."""

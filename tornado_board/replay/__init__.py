@@ -140,6 +140,14 @@ class ReplayLog(Protocol):
         this one no longer holds the lease.
         """
 
+    async def keep(self, board_id: str, after: EventId | None, events: Sequence[Event]) -> None:
+        """Have `events` of another log, under their ids, where they are not there already.
+
+        They are one or more, in order, and came one after the other after `after`. Where what is
+        there has nothing to do with them, older events go; so they do where `after` is ``None``,
+        which says that nothing is known before the first one. For a log to which nobody appends.
+        """
+
     async def head(self, board_id: str) -> Event | None:
         """The newest event, or ``None`` for an empty log."""
 

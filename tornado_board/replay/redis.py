@@ -58,8 +58,8 @@ _SCAN_COUNT = 100
 #: How long a stream outlives its last event's retention, so that its counter goes on.
 _LINGER_MS = 600_000
 
-_SINCE, _DELETE, _RECORD_GAP = (
-    Script("stream", name) for name in ("since", "delete", "record_gap")
+_SINCE, _DELETE, _RECORD_GAP, _KEEP = (
+    Script("stream", name) for name in ("since", "delete", "record_gap", "keep")
 )
 _APPEND, _PRUNE = (Script("stream", "track", name) for name in ("append", "prune"))
 
@@ -152,6 +152,15 @@ class RedisReplayLog:
                 self._note_untold(untold)
                 return EventId.parse(event_id)
         raise LogRefused(f"{self.description}: commands arrive too late to be carried out")
+
+    async def keep(self, board_id: str, after: EventId | None, events: Sequence[Event]) -> None:
+        expiry = self._retention_ms + _LINGER_MS
+        known = "" if after is None else str(after)
+        rest: list[object] = [known, self._length, expiry, self._by, RUN]
+        for event in events:
+            rest += [str(event.id), event.data]
+        async with self._writers:
+            await self.link.run(_KEEP, (self.keys.stream(board_id),), rest, repeatable=True)
 
     async def head(self, board_id: str) -> Event | None:
         events = await self.recent(board_id, 1)

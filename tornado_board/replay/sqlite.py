@@ -162,6 +162,37 @@ class SQLiteReplayLog:
 
         return await self._write(work)
 
+    async def keep(self, board_id: str, after: EventId | None, events: Sequence[Event]) -> None:
+        def work(c: sqlite3.Connection) -> None:
+            head = _head(c, board_id)
+            last = events[-1].id
+            assert last is not None
+            if after is None or not _follows(c, board_id, head, after, events):
+                if after is not None and head is not None and head > last:
+                    return  # what is there is newer, and does not reach back to these
+                c.execute("DELETE FROM replay WHERE board = ?", (board_id,))
+                head = None
+            before = after or EventId(0, 0)
+            for event in events:
+                assert event.id is not None
+                c.execute(
+                    "INSERT OR IGNORE INTO replay (board, n, ms, data, before_ms, before_n)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (board_id, event.id.n, event.id.ms, event.data, *before),
+                )
+                before = event.id
+            newest = last if head is None else max(head, last)
+            c.execute(
+                "INSERT OR REPLACE INTO replay_heads (board, ms, n) VALUES (?, ?, ?)",
+                (board_id, newest.ms, newest.n),
+            )
+            c.execute(
+                "DELETE FROM replay WHERE board = ? AND n <= ?",
+                (board_id, newest.n - self._length),
+            )
+
+        await self._write(work)
+
     async def head(self, board_id: str) -> Event | None:
         events = await self._read(partial(_newest, board_id=board_id, limit=1), own=True)
         return events[0] if events else None
@@ -334,6 +365,20 @@ def _head(c: sqlite3.Connection, board_id: str) -> EventId | None:
 def _id_at(c: sqlite3.Connection, board_id: str, n: int) -> EventId | None:
     row = c.execute("SELECT ms, n FROM replay WHERE board = ? AND n = ?", (board_id, n)).fetchone()
     return None if row is None else EventId(*row)
+
+
+def _follows(
+    c: sqlite3.Connection,
+    board_id: str,
+    head: EventId | None,
+    after: EventId,
+    events: Sequence[Event],
+) -> bool:
+    """Whether nothing lies between what is there and `events`, which came after `after`."""
+    if head == after:
+        return True
+    ids = (after, *(event.id for event in events if event.id is not None))
+    return head is not None and any(_id_at(c, board_id, id.n) == id for id in ids)
 
 
 def _newest(c: sqlite3.Connection, board_id: str, limit: int) -> list[Event]:

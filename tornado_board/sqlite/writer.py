@@ -47,8 +47,9 @@ class Tail(Protocol):
     def start(self) -> None:
         """A transaction begins, or something in it was undone."""
 
-    def read(self, connection: sqlite3.Connection) -> Any:
-        """What is new, within a transaction; ``None`` if there is nothing."""
+    def read(self, connection: sqlite3.Connection, *, writes: bool) -> Any:
+        """What is new, within a transaction; ``None`` if there is nothing. `writes`: that is to be
+        committed, so that what was read may be deleted in it."""
 
     def keep(self) -> None:
         """What the last `read` returned is so, and was told."""
@@ -182,7 +183,9 @@ class Writer:
             if self._guard is not None and changed:
                 self._guard.renew(connection)
             # Here, since it costs no transaction and no other thread.
-            found = self._tail.read(connection) if self._tail is not None and changed else None
+            found: Any = None
+            if self._tail is not None and changed:
+                found = self._tail.read(connection, writes=True)
             committing = True
             if connection.in_transaction:
                 connection.execute("COMMIT")
@@ -248,7 +251,8 @@ class Writer:
                 self._connection.execute("BEGIN")
                 self._start()
                 try:
-                    if (found := self._tail.read(self._connection)) is not None:
+                    found = self._tail.read(self._connection, writes=False)
+                    if found is not None:
                         self._tail.keep()
                 finally:
                     self._connection.execute("ROLLBACK")

@@ -35,9 +35,10 @@ def submitted(board: Board, player: Player | None, submission: Submission, now: 
     """
     score = score_of(submission.score)
     operator = operator_of(board, submission)
-    if operator == "add":
-        score = _sum(0 if player is None else player.score, score)
-    check_bounds(board, score)
+    if operator == "add" and player is not None:
+        score = _sum(player.score, score)
+    if board.min is not None or board.max is not None:
+        check_bounds(board, score)
     ordering = board.ordering
     if player is None:
         player_id = submission.id
@@ -80,7 +81,7 @@ def _sum(score: Number, amount: Number) -> Number:
 
 
 def _described(player: Player, submission: Submission) -> Player:
-    if submission.name is not UNSET:
+    if submission.name is not UNSET and submission.name != player.name:
         player = replace(player, name=submission.name)
     if submission.meta is not UNSET:
         player = replace(player, meta=merged(player.meta, submission.meta))

@@ -18,7 +18,7 @@ from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
 from tornado_board.web.handler import Handler
-from tornado_board.web.health import HealthHandler, ReadinessHandler
+from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.openapi import describe
@@ -52,6 +52,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
     (r"/readyz/?", ReadinessHandler),
+    (r"/upstream/?", UpstreamHandler),
     (r"\*", ServerHandler),
 )
 
@@ -75,10 +76,12 @@ def make_metrics_application(services: Services) -> tornado.web.Application:
     return _application(services, _METRICS)
 
 
-def make_application(services: Services) -> tornado.web.Application:
+def make_application(
+    services: Services, routes: Iterable[tuple[str, type[Handler]]] = ROUTES
+) -> tornado.web.Application:
     """The application, for an HTTP server to serve."""
     warn_unless_built()
-    return _application(services, ROUTES)
+    return _application(services, routes)
 
 
 def _application(

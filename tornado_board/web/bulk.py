@@ -43,6 +43,7 @@ _QUOTES = 6  # id and its value, score
 _QUOTES_MORE = 4  # the operator's, or the name's
 
 _plain = msgspec.json.Decoder(Submission)
+_plains = msgspec.json.Decoder(list[Submission])
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _blanks = re.compile(r"[ \t\r\n]*")
 _any = json.JSONDecoder()
@@ -78,10 +79,48 @@ async def submissions(body: bytes, content_type: str) -> list[Submission | Probl
         raise _too_many()
     found: list[Submission | Problem] = []
     async for some in in_slices(texts):
-        found.extend(map(submission, some))
+        are_apart = content_type == JSON or all(map(_is_apart, some))
+        together = _plain_ones(some) if are_apart else None
+        found.extend(map(submission, some) if together is None else together)
     if content_type == NDJSON and all(isinstance(item, NotJSON) for item in found):
         raise Problem(400, "The body is not NDJSON; send a JSON object a line, each a submission.")
     return found
+
+
+def _is_apart(line: bytes) -> bool:
+    """Whether `line`, if it has no quote that is escaped, begins and ends with an object, so that
+    nothing in it goes on in another line."""
+    return line[:1] == b"{" and line[-1:] == b"}" and line.count(b'"') % 2 == 0
+
+
+def _plain_ones(texts: Sequence[bytes]) -> list[Submission] | None:
+    """The submissions that `texts` spell, if there is one in each, and all are as `_plainly` has
+    them. If the quotes are as many as in plain ones, none has more."""
+    if max(map(len, texts)) > MOST_BYTES:
+        return None
+    whole = b"[%b]" % b",".join(texts)
+    try:
+        found = _plains.decode(whole)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    quotes = _QUOTES * len(texts)
+    for one in found:
+        if one.meta is not UNSET:
+            return None
+        if one.operator is not UNSET:
+            quotes += _QUOTES_MORE
+        if one.name is not UNSET:
+            quotes += _QUOTES_MORE
+            try:
+                check_name(one.name)
+            except Problem:
+                return None
+        score = one.score
+        if type(score) is float and score.is_integer():
+            one.score = int(score)
+    if len(found) != len(texts) or whole.count(b'"') != quotes:
+        return None
+    return found if whole.count(b"\\") == whole.count(b"\\u") else None
 
 
 def submission(text: bytes) -> Submission | Problem:
@@ -217,7 +256,7 @@ def results(
     ]
     known = standing(*scores)
     if known is None:
-        return [_result(outcome) for outcome in outcomes]
+        return list(map(_result, outcomes))
     better = iter(known.better)
     return [
         _result(outcome, next(better) + 1, known.of)
@@ -232,7 +271,7 @@ def _result(
     rank: int | msgspec.UnsetType = UNSET,
     of: int | msgspec.UnsetType = UNSET,
 ) -> _Accepted | _Refused:
-    if isinstance(outcome, Problem):
+    if not isinstance(outcome, Submitted):
         return _Refused(outcome.status_code, outcome.detail)
     player, before = outcome.player, outcome.previous
     return _Accepted(

@@ -63,6 +63,8 @@ class Services:
     metrics: Metrics = field(default_factory=NoMetrics)
     #: Measured on writes of this process.
     lag: FeedLag = field(default_factory=FeedLag)
+    #: The ids of this server and of those that it follows; none where it has a store.
+    servers: Callable[[], list[str]] = list
 
 
 class Fields(Protocol):

@@ -93,6 +93,16 @@ def attempt_of(
     )
 
 
+def presents(attempt: Attempt, cookie: str) -> bool:
+    """Whether a request presents anything that says who asks; `cookie` is the name of the one that
+    may hold a token."""
+    return (
+        attempt.authorization is not None
+        or attempt.ticket is not None
+        or cookie_in(attempt.cookies, cookie) is not None
+    )
+
+
 class _Presented(msgspec.Struct, frozen=True):
     token: Token | Refused
     by_cookie: bool = False
@@ -253,9 +263,8 @@ class Gate:
         for rates, who in counted:
             rates.take(who, now, amount)
 
-    @property
-    def size(self) -> int:
-        """How many tokens, players and addresses are remembered for it."""
+    def remembered(self) -> int:
+        """How many tokens, players and addresses are known for that."""
         return sum(map(len, self._most))
 
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:

@@ -8,7 +8,7 @@ from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.described import Operation, Told, json_of
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
-from tornado_board.web.shapes import Status
+from tornado_board.web.shapes import Status, Way
 
 
 class HealthHandler(Handler):
@@ -34,3 +34,16 @@ class ReadinessHandler(Handler):
             raise Problem(503, "; ".join(missing))
         self.set_header("Cache-Control", "no-store")
         self.send_json(Status(status="ok"))
+
+
+class UpstreamHandler(Handler):
+    """``/upstream/``, for servers that follow this one."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {"GET": Operation(answers={200: Told("The way.", json_of(Way))})}
+
+    async def get(self) -> None:
+        """The ids of the servers on the way from here, and what is missing here."""
+        missing = await self.services.readiness()
+        self.set_header("Cache-Control", "no-store")
+        self.send_json(Way(servers=[*self.services.servers()], missing=missing))

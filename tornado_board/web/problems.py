@@ -20,6 +20,15 @@ from tornado_board.store import (
     OutOfRange,
     StoreUnavailable,
 )
+from tornado_board.upstream import (
+    LoopFound,
+    NotPublic,
+    UpstreamBroke,
+    UpstreamBusy,
+    UpstreamLate,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
 
 CONTENT_TYPE = "application/problem+json; charset=utf-8"
 
@@ -38,6 +47,13 @@ STATUSES: dict[type[Exception], int] = {
     OutcomeUnknown: 503,
     LogUnavailable: 503,
     LimitReached: 503,
+    UpstreamUnreachable: 502,
+    UpstreamBroke: 502,
+    UpstreamRefused: 502,
+    UpstreamBusy: 503,
+    UpstreamLate: 504,
+    LoopFound: 508,
+    NotPublic: 503,
 }
 
 _TITLES = {

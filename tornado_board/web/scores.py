@@ -21,7 +21,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem, problem_of
 from tornado_board.web.shapes import Added, Result
 from tornado_board.web.shapes import Submitted as ShownSubmitted
-from tornado_board.web.writes import standing, wrote
+from tornado_board.web.writes import standing, wrote, wrote_many
 
 #: The type of an answer, by that of the request.
 _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson; charset=utf-8"}
@@ -98,31 +98,31 @@ class ScoresHandler(Handler):
         else:
             await self.store.get_board(board_id)
         async for some in bulk.in_slices(outcomes):
-            for done in some:
-                if isinstance(done, Submitted):
-                    wrote(self, board_id, done, since)
+            wrote_many(self, board_id, some, since)
         self.services.metrics.scored("bulk", sum(isinstance(o, Submitted) for o in outcomes))
         # Who only hands in scores shall not pay for the board's ranks.
         known: Callable[..., Standing | None] = partial(self.ranks.known, board_id, wanted=False)
         if self.once is not None and self.once.replayed:
             known = _not_known  # nobody can tell which are old, so that the ranks may lack the rest
+        told: Sequence[Submitted | StoreError | Problem] = outcomes
+        if len(outcomes) < len(found):
+            stored = iter(outcomes)
+            told = [item if isinstance(item, Problem) else next(stored) for item in found]
         results = []
-        stored = iter(outcomes)
-        async for items in bulk.in_slices(found):
-            shown = [item if isinstance(item, Problem) else _shown(next(stored)) for item in items]
-            results += bulk.results(shown, known)
-        told = await bulk.answer(results, kind)
+        async for items in bulk.in_slices(told):
+            results += bulk.results(list(map(_shown, items)), known)
+        text = await bulk.answer(results, kind)
         # What may go through later is to be tried again when the request comes again.
         final = not any(result.status == 503 for result in results)
-        self.send(Answer(200, told, _TYPES[kind]), final=final)
+        self.send(Answer(200, text, _TYPES[kind]), final=final)
 
 
 def _not_known(*_: Number) -> None:
     return None
 
 
-def _shown(outcome: Submitted | StoreError) -> Submitted | Problem:
-    return outcome if isinstance(outcome, Submitted) else problem_of(outcome, 500)
+def _shown(outcome: Submitted | StoreError | Problem) -> Submitted | Problem:
+    return problem_of(outcome, 500) if isinstance(outcome, StoreError) else outcome
 
 
 async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:

@@ -161,6 +161,13 @@ class Status(TypedDict):
     status: Literal["ok"]
 
 
+class Way(TypedDict):
+    """The servers on the way to the origin, and what is missing here."""
+
+    servers: list[str]
+    missing: list[str]
+
+
 class PolledEvent(TypedDict):
     """An event, as an event stream has it."""
 

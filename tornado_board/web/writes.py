@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tornado_board.models import Number, Player
 from tornado_board.realtime.ranks import Standing
 from tornado_board.store import StoreError, Submitted
@@ -44,6 +46,17 @@ def _wrote(
     if before != after and not (once is not None and once.replayed):
         asked.services.lag.confirm(board_id, player_id)
         asked.services.ranks.wrote(board_id, player_id, before, after, since)
+
+
+def wrote_many(
+    asked: Asked, board_id: str, outcomes: Sequence[Submitted | StoreError], since: int
+) -> None:
+    """As `wrote`, of many submissions in the order of their answers; those that were refused wrote
+    nothing."""
+    if asked.services.ranks.keeps(board_id):
+        for done in outcomes:
+            if isinstance(done, Submitted):
+                wrote(asked, board_id, done, since)
 
 
 async def standing(asked: Asked, board_id: str, player: Player, *scores: Number) -> Standing | None:

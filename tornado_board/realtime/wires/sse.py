@@ -55,6 +55,8 @@ class EventStream:
         return LAST_CHUNK if self.chunked else b""
 
     def message(self, events: Sequence[Sent]) -> Message:
+        if len(events) == 1 and events[0].type.state:
+            return Message(self._framed(block(events[0])))
         message = Message(self._framed(blocks(events)))
         if not all(sent.type.state for sent in events):
             return Message.of(message, self._framed(kept_blocks(events)))
@@ -95,20 +97,22 @@ def block(sent: Sent) -> bytes:
     does not lose that event. An empty one takes the client's last id from it: one that comes back
     after an event without an id is to get the board as it is, not what it has seen already.
     """
-    lines = _lines(sent.type.name, sent.data)
     if not sent.type.logged:
-        return lines + b"\n"
+        return _encoded(sent.type.name, sent.data) + b"\n"
+    lines = _lines(sent.type.name, sent.data)
     if sent.id is None:
         return lines + b"id:\n\n"
     return b"%bid: %b\n\n" % (lines, str(sent.id).encode())
 
 
-@kept_recently
-def _lines(name: str, data: str) -> bytes:
+def _encoded(name: str, data: str) -> bytes:
     if not data.isascii():
         for character, escaped in _LINE_ENDS.items():
             data = data.replace(character, escaped)
     return f"event: {name}\ndata: {data}\n".encode()
+
+
+_lines = kept_recently(_encoded)
 
 
 RAW = EventStream(chunked=False)

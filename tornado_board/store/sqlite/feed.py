@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
-from tornado_board.models import BoardChanged, Change, PlayerChanged, is_id
+from tornado_board.models import BoardChanged, Change, Number, Player, PlayerChanged, is_id
 from tornado_board.sqlite import Database, DatabaseUnavailable
 from tornado_board.store import FeedLost
 from tornado_board.store.sqlite import rows
 from tornado_board.store.sqlite.schema import DELETED, MADE, version
-from tornado_board.store.sqlite.written import Written
+from tornado_board.store.sqlite.written import Run, Written
 from tornado_board.tasks import Tasks
 
 #: Changes that the feed tells of at once, and rows that one write deletes.
@@ -24,13 +24,15 @@ _FEED_BATCH = 1_000
 #: Rows that the feed reads at once; where there are more, it is cheaper to read the boards again.
 MOST_CHANGES = 100_000
 
-#: Rows that were taken and not yet deleted from the table, at the most.
+#: Rows that were taken and not yet deleted from the table, at the most, and that one transaction of
+#: this process deletes beside what it writes.
 _TAKEN_CHANGES = 5_000
+_FORGOTTEN_AT_ONCE = 20_000
 
 #: More than any number.
 _NEVER = 2**63
 
-_CHANGES = "SELECT seq, board, player, before FROM changes WHERE seq > ? ORDER BY seq"
+_CHANGES = "SELECT seq, board, player, before FROM changes WHERE seq > ? AND seq <= ? ORDER BY seq"
 
 
 class SQLiteFeed:
@@ -47,6 +49,8 @@ class SQLiteFeed:
         # which on it is this feed's.
         self._seen = self._next = 0
         self._begun = _NEVER
+        #: Up to which number a write of this process has deleted them.
+        self._forgotten = 0
         # On the event loop.
         self._waiting: deque[Change] = deque()  # what was read and not told yet
         self._taken = 0
@@ -64,12 +68,12 @@ class SQLiteFeed:
     # In the writer's thread
 
     def begin(self, c: sqlite3.Connection) -> None:
-        self._begun = self._seen = self._next = version(c)
+        self._begun = self._seen = self._next = self._forgotten = version(c)
 
     def start(self) -> None:
         self._written.clear()
 
-    def read(self, c: sqlite3.Connection) -> Found | None:
+    def read(self, c: sqlite3.Connection, *, writes: bool) -> Found | None:
         try:
             newest = version(c)
             if newest == self._seen:
@@ -78,6 +82,11 @@ class SQLiteFeed:
         except Exception as error:  # whatever it is, it must not stop the writer
             found = Found(self._seen, lost=f"the changes can't be read: {error}")
         self._next = found.newest
+        if writes and found.lost is None:
+            # Here, since it costs no transaction of its own.
+            self._forgotten = min(found.newest, self._forgotten + _FORGOTTEN_AT_ONCE)
+            c.execute("DELETE FROM changes WHERE seq <= ?", (self._forgotten,))
+            found = found._replace(rows=found.newest - self._forgotten)
         return found
 
     def keep(self) -> None:
@@ -98,7 +107,7 @@ class SQLiteFeed:
             self.lose("changes come faster than they are told of")
             return
         self._waiting.extend(found.changes)
-        if any(isinstance(change, BoardChanged) and not change.board for change in found.changes):
+        if found.deletes:
             self._on_deletion()
         self._taken += found.rows
         if self._taken >= _TAKEN_CHANGES and (self._forgetting is None or self._forgetting.done()):
@@ -149,12 +158,14 @@ def _forget(c: sqlite3.Connection, seen: int) -> int:
 
 
 class Found(NamedTuple):
-    """What was read after a number: up to which, of how many rows, and the changes; or why the feed
-    can't go on."""
+    """What was read after a number: up to which, how many rows are to be deleted, and the changes;
+    or why the feed can't go on."""
 
     newest: int
     rows: int = 0
     changes: Sequence[Change] = ()
+    #: Whether a board was deleted.
+    deletes: bool = False
     lost: str | None = None
 
 
@@ -168,9 +179,14 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
     count = 0
     deleted: list[Change] = []
     boards: dict[str, int] = {}
-    players: dict[str, dict[str, tuple[int, object]]] = {}
-    for seq, board_id, player_id, before in c.execute(_CHANGES, (seen,)):
+    players: dict[str, dict[str, _Row]] = {}
+    for row in _rows(c, seen, newest, written):
+        if isinstance(row, Run):
+            count += row.to - row.after
+            _add_run(players.setdefault(row.board_id, {}), row)
+            continue
         count += 1
+        seq, board_id, player_id, before = row
         if not isinstance(board_id, str) or not isinstance(player_id, str) or not is_id(board_id):
             continue  # nobody can ask for such a board
         if player_id == "":
@@ -183,7 +199,8 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
         else:
             of_board = players.setdefault(board_id, {})
             earlier = of_board.get(player_id)
-            of_board[player_id] = (seq, before if earlier is None else earlier[1])
+            before = rows.number_of(before) if earlier is None else earlier[1]
+            of_board[player_id] = (seq, before, None)
     if count != newest - seen:
         return Found(newest, lost="changes were deleted before they were read")
     changes = deleted
@@ -192,22 +209,48 @@ def _changes(c: sqlite3.Connection, seen: int, newest: int, written: Written) ->
         board = rows.find_board(c, board_id)
         if (board_id, seq) not in told or board is not None:
             changes.append(BoardChanged(board_id, board, seq))
+    deletes = any(isinstance(change, BoardChanged) and not change.board for change in changes)
     for board_id, of_board in players.items():
         if rows.find_board(c, board_id) is None:
             continue  # of no board
-        ids = [player_id for player_id in of_board if is_id(player_id)]
-        now = {
-            player_id: player
-            for player_id in ids
-            if (player := written.find(board_id, player_id, of_board[player_id][0])) is not None
-        }
-        unknown = [player_id for player_id in ids if player_id not in now]
-        now.update((player.id, player) for player in rows.players(c, board_id, unknown))
-        for player_id in ids:
-            seq, score = of_board[player_id]
-            player, before = now.get(player_id), rows.number_of(score)
+        unknown = [id for id, (_, _, player) in of_board.items() if player is None and is_id(id)]
+        now = {player.id: player for player in rows.players(c, board_id, unknown)}
+        for player_id, (seq, before, known) in of_board.items():
+            if known is None and not is_id(player_id):
+                continue
+            player = known or now.get(player_id)
             if player is not None and player.hidden:
                 player = None
             changes.append(PlayerChanged(board_id, player_id, player, seq, before))
     changes.sort(key=attrgetter("version"))
-    return Found(newest, count, changes)
+    return Found(newest, count, changes, deletes)
+
+
+#: Of a player: the number of its last row, the score before the first, and the player if it is
+#: known.
+_Row = tuple[int, Number | None, Player | None]
+
+
+def _rows(
+    c: sqlite3.Connection, seen: int, newest: int, written: Written
+) -> Iterator[Run | tuple[int, object, object, object]]:
+    """The rows after `seen` and up to `newest`, in order, those of a run as one."""
+    for run in written.runs:
+        yield from c.execute(_CHANGES, (seen, run.after))
+        yield run
+        seen = run.to
+    yield from c.execute(_CHANGES, (seen, newest))
+
+
+def _add_run(players: dict[str, _Row], run: Run) -> None:
+    """Note the rows of `run` in `players`, which has the earlier ones."""
+    number, there = run.after, run.before
+    for player_id, player in run.players.items():
+        number += 1
+        earlier = players.get(player_id) if players else None
+        if earlier is not None:
+            before = earlier[1]
+        else:
+            was = there.get(player_id)
+            before = None if was is None or was.hidden else was.score
+        players[player_id] = (number, before, player)

@@ -94,7 +94,7 @@ def players(c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> Itera
         del waiting[:count]
         # The same one again does no harm.
         part += part[-1:] * (count - len(part))
-        for row in c.execute(_PLAYERS[count], (board_id, *part)):
+        for row in c.execute(_PLAYERS[count], (board_id, *part)).fetchall():
             if (there := player_of(row)) is not None:
                 yield there
 

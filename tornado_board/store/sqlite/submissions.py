@@ -30,56 +30,71 @@ def submit_slices(
     c: sqlite3.Connection, slices: Sequence[Slice], written: Written, trail: Trail
 ) -> list[Results | StoreError]:
     """What became of each: its results, or why it was not carried out."""
-    results: list[Results | StoreError] = []
-    for part in slices:
-        key = part.once
-        if part.audited is None:
-            work = partial(submit, c, part.board_id, part.submissions, written)
-        else:
-            work = partial(_submit_audited, c, part, written, trail)
-        try:
-            results.append(work() if key is None else outcomes.once(c, key, outcomes.RESULTS, work))
-        except StoreError as refused:
-            results.append(refused)
-    return results
+    results: dict[int, Results | StoreError] = {}
+    by_board: dict[str, list[int]] = {}
+    for number, part in enumerate(slices):
+        by_board.setdefault(part.board_id, []).append(number)
+    for board_id, numbers in by_board.items():
+        of_board = {number: slices[number] for number in numbers}
+        _submit(c, board_id, of_board, results, written, trail)
+    return [results[number] for number in range(len(slices))]
 
 
-def submit(
-    c: sqlite3.Connection, board_id: str, submissions: Sequence[Submission], written: Written
-) -> list[Submitted | StoreError]:
-    """What became of each. Raises `NotFound` (the board)."""
-    board = rows.board(c, board_id)
-    ids = {submission.id for submission in submissions}
-    there = {player.id: player for player in rows.players(c, board_id, ids)}
-    after = dict(there)
+def _submit(
+    c: sqlite3.Connection,
+    board_id: str,
+    slices: dict[int, Slice],
+    results: dict[int, Results | StoreError],
+    written: Written,
+    trail: Trail,
+) -> None:
+    """Carry out those of one board: each player is read once, and written once."""
     now = writes.now()
-    results: list[Submitted | StoreError] = []
-    for submission in submissions:
+    found = rows.find_board(c, board_id)
+    ids = {submission.id for part in slices.values() for submission in part.submissions}
+    there = {p.id: p for p in rows.players(c, board_id, ids)} if found is not None else {}
+    after = dict(there)
+
+    def work(part: Slice) -> Results:
+        if found is None:
+            raise rows.no_board(board_id)
+        before = None if part.audited is None else dict(after)
+        outcomes: Results = []
+        for submission in part.submissions:
+            try:
+                done = _submitted(found, after.get(submission.id), submission, now)
+            except StoreError as refused:
+                outcomes.append(refused)
+            else:
+                if done.changed:
+                    after[submission.id] = done.player
+                outcomes.append(done)
+        if before is not None:
+            _note(c, part, before, outcomes, trail)
+        return outcomes
+
+    for number, part in slices.items():
+        do = partial(work, part)
         try:
-            done = _submitted(board, after.get(submission.id), submission, now)
+            key = part.once
+            results[number] = do() if key is None else outcomes.once(c, key, outcomes.RESULTS, do)
         except StoreError as refused:
-            results.append(refused)
-        else:
-            if done.changed:
-                after[submission.id] = done.player
-            results.append(done)
-    _store(c, board, there, after, written)
-    return results
+            results[number] = refused
+    if found is not None:
+        _store(c, found, there, after, written)
 
 
-def _submit_audited(c: sqlite3.Connection, part: Slice, written: Written, trail: Trail) -> Results:
-    """`submit`, with an entry in the audit trail: of one submission, or a summary of many."""
-    board_id, submissions = part.board_id, part.submissions
-    ids = {submissions[0].id} if len(submissions) == 1 else set()
-    before = {player.id: player for player in rows.players(c, board_id, ids)}
-    results = submit(c, board_id, submissions, written)
+def _note(
+    c: sqlite3.Connection, part: Slice, before: dict[str, Player], results: Results, trail: Trail
+) -> None:
+    """Have an entry in the audit trail: of one submission, or a summary of many. `before` has the
+    players as they were."""
     done = [result for result in results if isinstance(result, Submitted) and result.changed]
-    if done and len(submissions) == 1:
+    if done and len(part.submissions) == 1:
         player = done[0].player
-        trail.note(c, part.audited, board_id, player.id, before.get(player.id), player)
+        trail.note(c, part.audited, part.board_id, player.id, before.get(player.id), player)
     elif done:
-        trail.note_many(c, part.audited, board_id, summary_of(results))
-    return results
+        trail.note_many(c, part.audited, part.board_id, summary_of(results))
 
 
 class Addition(NamedTuple):
@@ -182,4 +197,4 @@ def _store(
             writes.update_player(c, board, player)
     writes.set_scores(c, board, scores)
     writes.make_players(c, board, made)
-    written.end(c, board.id, others)
+    written.end(c, board.id, others, there)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -37,10 +39,24 @@ _UPDATE = (
     " WHERE board = ? AND id = ?"
 )
 _SET_SCORE = "UPDATE players SET merit = ?, score = ?, reached_at = ? WHERE board = ? AND id = ?"
+#: Players whose scores one statement sets: there are as many statements. Each costs what its
+#: trigger begins with once, and not once a player.
+_SET_AT_ONCE = (256, 32, 8)
+_SET_SCORES = {
+    count: (
+        f"WITH v (merit, score, reached_at, id) AS (VALUES {', '.join(['(?, ?, ?, ?)'] * count)})"
+        " UPDATE players SET merit = v.merit, score = v.score, reached_at = v.reached_at"
+        " FROM v WHERE players.board = ? AND players.id = v.id"
+    )
+    for count in _SET_AT_ONCE
+}
 _DELETE = (
     f"DELETE FROM players AS p WHERE {rows.IS_PLAYER} RETURNING"
     f" {schema.quoted(schema.PLAYER_FIELDS)}"
 )
+
+
+_id = attrgetter("id")
 
 
 def now() -> int:
@@ -98,15 +114,18 @@ def update_player(c: sqlite3.Connection, board: Board, player: Player) -> None:
 
 
 def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -> None:
-    """Store the scores of `players`, and when they reached them."""
-    merit = board.ordering.merit
-    c.executemany(
-        _SET_SCORE,
-        [
-            (None if p.hidden else merit(p.score), p.score, p.reached_at, board.id, p.id)
-            for p in players
-        ],
-    )
+    """Store the scores of `players`, who are on the board, and when they reached them."""
+    merit, board_id = board.ordering.merit, board.id
+    # In the order of the table, in which neighbours are on one page.
+    values = [
+        (None if p.hidden else merit(p.score), p.score, p.reached_at, p.id)
+        for p in sorted(players, key=_id)
+    ]
+    for count in _SET_AT_ONCE:
+        while len(values) >= count:
+            c.execute(_SET_SCORES[count], [*chain.from_iterable(values[:count]), board_id])
+            del values[:count]
+    c.executemany(_SET_SCORE, [(*some, board_id, player_id) for *some, player_id in values])
 
 
 def delete_player(c: sqlite3.Connection, board_id: str, player_id: str) -> Player:

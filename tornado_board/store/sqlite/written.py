@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from tornado_board.models import Player
@@ -13,13 +13,15 @@ from tornado_board.store.sqlite.schema import version
 _FEW = 8
 
 
-class _Run(NamedTuple):
-    """The rows of ``changes`` after one number and up to another are of these players."""
+class Run(NamedTuple):
+    """The rows of ``changes`` after one number and up to another are of these players, one each."""
 
     after: int
     to: int
     board_id: str
-    players: dict[str, Player]
+    #: As they are now, by id; and as they were before, of those that there were.
+    players: Mapping[str, Player]
+    before: Mapping[str, Player]
 
 
 class Written:
@@ -27,30 +29,31 @@ class Written:
 
     def __init__(self) -> None:
         self._is_wanted = False  # before there is a feed, nobody clears it
-        self._runs: list[_Run] = []
+        #: What was written, in order.
+        self.runs: list[Run] = []
         self._after = 0
 
     def clear(self) -> None:
         """A transaction begins, or something in it was undone: numbers are given out again."""
         self._is_wanted = True
-        self._runs.clear()
+        self.runs.clear()
 
     def begin(self, c: sqlite3.Connection, players: Collection[object]) -> None:
         """So many players are about to be written."""
         if self._is_wanted and len(players) >= _FEW:
             self._after = version(c)
 
-    def end(self, c: sqlite3.Connection, board_id: str, players: dict[str, Player]) -> None:
-        """They were written: `players` by their ids, each of whom is another than before."""
+    def end(
+        self,
+        c: sqlite3.Connection,
+        board_id: str,
+        players: Mapping[str, Player],
+        before: Mapping[str, Player],
+    ) -> None:
+        """They were written: `players` by their ids, each of whom is another than `before`, where
+        some are that were not written, too."""
         if self._is_wanted and len(players) >= _FEW:
             to = version(c)
             # Otherwise triggers of somebody else's have written, too.
             if to - self._after == len(players):
-                self._runs.append(_Run(self._after, to, board_id, players))
-
-    def find(self, board_id: str, player_id: str, number: int) -> Player | None:
-        """The player whose last row of ``changes`` has this number, if it is known."""
-        for run in self._runs:
-            if run.after < number <= run.to and run.board_id == board_id:
-                return run.players.get(player_id)
-        return None
+                self.runs.append(Run(self._after, to, board_id, players, before))
