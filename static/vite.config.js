@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
 import { brotliCompress, constants, gzip } from "node:zlib";
-import { defineConfig } from "vite";
+import { build, defineConfig } from "vite";
 
 const out = fileURLToPath(new URL("build/", import.meta.url));
 
@@ -27,9 +27,41 @@ const compress = {
   },
 };
 
+const target = ["chrome123", "firefox120", "safari17.5"];
+
+/**
+ * The web component in a file of its own, without imports: the server gives it a name that stays,
+ * since other sites name it.
+ */
+const component = {
+  name: "component",
+  apply: "build",
+  async generateBundle() {
+    const entry = fileURLToPath(new URL("src/live-board.js", import.meta.url));
+    const outcome = await build({
+      configFile: false,
+      logLevel: "warn",
+      build: {
+        write: false,
+        target,
+        modulePreload: { polyfill: false },
+        rollupOptions: { input: entry },
+      },
+    });
+    const [{ output }] = [outcome].flat();
+    const [{ code }] = output;
+    this.emitFile({
+      type: "asset",
+      name: "live-board.js",
+      originalFileName: "src/live-board.js",
+      source: code,
+    });
+  },
+};
+
 export default defineConfig({
   base: "./", // the server knows below which path it is
-  plugins: [compress],
+  plugins: [component, compress],
   build: {
     outDir: out,
     emptyOutDir: true,
@@ -38,8 +70,9 @@ export default defineConfig({
     assetsDir: "assets",
     assetsInlineLimit: 0, // the page's policy allows no data: addresses
     modulePreload: { polyfill: false },
-    target: ["chrome123", "firefox120", "safari17.5"],
-    rollupOptions: { input: {
+    target,
+    rollupOptions: {
+      input: {
         page: "src/page/main.jsx",
         docs: "src/docs/main.js",
         icon: "src/page/icon.svg",

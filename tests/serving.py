@@ -20,6 +20,7 @@ from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
 from tornado_board.web.connections import Server
+from tornado_board.web.exports import Exports
 
 #: Seconds after which a test that waits for an answer gives up.
 PATIENCE = 10
@@ -48,6 +49,7 @@ class Served:
     hub: Hub
     ranks: Ranks
     places: Places
+    exports: Exports
 
     async def request(
         self,
@@ -119,6 +121,7 @@ def served_by(server: Running) -> Served:
         services.hub,
         services.ranks,
         services.places,
+        services.exports,
     )
 
 

@@ -7,7 +7,10 @@ import dataclasses
 import pytest
 
 from tornado_board.checked_settings import checked
+from tornado_board.setting_checks import check_base_path
 from tornado_board.settings import Settings, SettingsError
+from tornado_board.web.application import ROUTES
+from tornado_board.web.paths import template
 
 from .serving import serving
 
@@ -74,3 +77,10 @@ async def test_paths_work_with_the_base_path_and_without_it(settings: Settings) 
             nothing = await served.request("GET", path)
             assert nothing.status == 404
             assert "/lb/boards/" in nothing.json()["detail"]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ROUTES if path not in ("/", r"\*")])
+def test_what_the_server_has_at_its_root_can_begin_no_base_path(path: str) -> None:
+    first = template(path).split("/")[1]
+    with pytest.raises(ValueError, match="own"):
+        check_base_path(f"/{first}/below")

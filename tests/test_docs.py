@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tornado_board.checked_settings import FIELDS
-from tornado_board.cli import token
+from tornado_board.cli import COMMANDS, api
 from tornado_board.command_line import flag, variables
 from tornado_board.web import problems
 from tornado_board.web.application import ROUTES
@@ -89,12 +90,17 @@ def test_every_setting_that_the_docs_name_exists(doc: Path) -> None:
     assert {name.replace("_", "-") for name in named} <= {
         "--help",
         "--version",
-        *(option for action in token.parser()._actions for option in action.option_strings),
+        *(
+            option
+            for module in COMMANDS.values()
+            for action in importlib.import_module(module).parser()._actions
+            for option in action.option_strings
+        ),
         *map(flag, FIELDS),
     }
     known = {name for field in FIELDS for name in variables(field)}
     assert set(re.findall(r"\bTORNADO_BOARD_[A-Z_]*[A-Z]\b", text)) <= {
-        "TORNADO_BOARD_SKIP_PAGE",
+        *("TORNADO_BOARD_SKIP_PAGE", api.URL, api.TOKEN),
         *known,
     }
     assert set(re.findall(r"(?<![\w$-])([A-Z][A-Z_]+_[A-Z]+)=", text)) <= {

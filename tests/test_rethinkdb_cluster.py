@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import signal
 import time
@@ -23,7 +22,8 @@ from .conftest import Opened
 from .reql import ReQLServer
 from .reql.values import ErrorType, ReQLError
 from .rethinkdb_admin import Admin, eventually, impatient, lost, opened_store
-from .rethinkdb_server import PROGRAM, RethinkDBServer
+from .rethinkdb_nodes import replicated, three_servers
+from .rethinkdb_server import RethinkDBServer
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -179,37 +179,8 @@ async def test_a_database_that_was_made_anew_is_told(
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[list[RethinkDBServer]]:
     """Three servers that know each other."""
-    if PROGRAM is None:
-        pytest.skip("no rethinkdb on PATH")
-    servers = []
-    for name in ("one", "two", "three"):
-        (tmp_path / name).mkdir()
-        servers.append(RethinkDBServer(tmp_path / name, cache_size=64, name=name))
-    for server in servers:
-        server.join(other for other in servers if other is not server)
-        server.start(wait=0)
-    for server in servers:
-        server.await_connections()
-    yield servers
-    for server in servers:
-        with contextlib.suppress(AssertionError, ProcessLookupError):
-            server.signal(signal.SIGCONT)
-        server.kill()
-
-
-async def replicated(server: RethinkDBServer) -> str:
-    """The URL of a database whose tables are on all three servers; `server` has the primaries."""
-    url, replicas = server.url("board"), dict.fromkeys(("one", "two", "three"), 1)
-    await Admin(url).run(r.db_create("board"))
-    for table in ("boards", "players"):
-        create = r.table_create(
-            table,
-            replicas=dict.fromkeys(replicas, 1),
-            primary_replica_tag=server.name,
-        )
-        await Admin(url).run(create)
-    await Admin(url).run(r.db("board").wait())
-    return url
+    with three_servers(tmp_path) as servers:
+        yield servers
 
 
 @pytest.mark.gen_test(timeout=120)

@@ -252,6 +252,8 @@ def test_checked_refuses_what_no_text_can_spell() -> None:
         (["--tls-certificate=chain.pem"], "tls_certificate and tls_key go together"),
         (["--private"], "private: without token_secret, token_secret_file or token_keys nobody"),
         (["--token-cookie=a=b"], "token_cookie: 'a=b' is no name of a cookie"),
+        (["--frame-ancestors=example.org"], "'example.org' is no origin; expected such as"),
+        (["--frame-ancestors=https://a.test; script-src *"], "is no origin; expected such as"),
         (["--token-cookie", "c" * 65], "is no name of a cookie; expected 64 characters"),
     ],
 )

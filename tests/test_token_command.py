@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said_in_one_line(
 
 
 def test_help_names_it(tmp_path: Path) -> None:
-    assert "tornado-board token --help" in run(tmp_path, "--help").stdout
+    assert "tornado-board token makes a token" in run(tmp_path, "--help").stdout
     shown = run(tmp_path, "token", "--help")
     assert shown.returncode == 0
     assert "--scope=submit --board=cup --player=ada" in shown.stdout

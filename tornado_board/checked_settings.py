@@ -6,7 +6,12 @@ import dataclasses
 from typing import Any, get_type_hints
 
 from tornado_board.cluster.keys import check_prefix
-from tornado_board.setting_checks import check_base_path, check_cookie_name, shown
+from tornado_board.setting_checks import (
+    check_base_path,
+    check_cookie_name,
+    check_frame_ancestors,
+    shown,
+)
 from tornado_board.settings import Settings, SettingsError
 
 #: The fields of `Settings`, and their types, by name.
@@ -55,6 +60,7 @@ def checked(settings: Settings) -> Settings:
     for name, check_text in (
         ("base_path", check_base_path),
         ("token_cookie", check_cookie_name),
+        ("frame_ancestors", check_frame_ancestors),
     ):
         try:
             check_text(getattr(settings, name))

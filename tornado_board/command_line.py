@@ -65,6 +65,9 @@ _RENAMED = {"squash": "coalesce", "standings_depth": "top_k"}
 #: service that is called tornado-board.
 _NO_SETTINGS = ("SKIP_PAGE", "SERVICE_", "PORT_")
 
+#: Those that the commands `import` and `export` read.
+_OF_COMMANDS = ("URL", "TOKEN")
+
 _DESCRIPTION = """\
 A realtime leaderboard server. Without settings it serves http://localhost:8888/ and keeps
 everything in tornado_board.sqlite3, in the working folder.
@@ -72,7 +75,8 @@ everything in tornado_board.sqlite3, in the working folder.
 A setting is taken from the first of: a flag (--port=8000 or --port 8000), the environment variable
 in brackets (TORNADO_BOARD_PORT=8000), the file .env in the working folder, the default.
 
-tornado-board token makes a token; see tornado-board token --help.
+tornado-board token makes a token, tornado-board import and tornado-board export move a board's
+players; each shows more with --help.
 """
 
 #: What stands for a value in the help.
@@ -233,7 +237,7 @@ def _report_unknown(sources: Iterable[Mapping[str, str | None]], notices: list[s
         for variable in source:
             name = variable.removeprefix(PREFIX)
             ours = variable.startswith(PREFIX) and not name.startswith(_NO_SETTINGS)
-            if ours and name not in names:
+            if ours and name not in (*names, *_OF_COMMANDS):
                 near = _nearest(variable, (PREFIX + other for other in names))
                 notices.append(f"{shown(variable)} is an unknown setting{near}")
 

@@ -4,6 +4,7 @@ wrong one."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 #: How much of a wrong value a message shows, in characters.
 _SHOWN = 60
@@ -12,8 +13,8 @@ _SHOWN = 60
 #: told from a path without it.
 _OWN_PATHS = frozenset(
     {
-        *("boards", "events", "tickets", "static", "docs", "openapi.json"),
-        *("healthz", "readyz", "metrics", "upstream"),
+        *("boards", "events", "tickets", "audit", "upstream", "metrics", "healthz", "readyz"),
+        *("static", "embed", "live-board.js", "docs", "openapi.json"),
     }
 )
 
@@ -23,6 +24,12 @@ _BASE_PATH_LENGTH = 200
 #: What the name of a cookie may be here; RFC 6265, section 4.1.1, has more that some do not take.
 _COOKIE_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
 _COOKIE_NAME_LENGTH = 64
+
+#: A source that a Content-Security-Policy takes; nothing in it could end the directive.
+_ANCESTOR = re.compile(
+    r"https?://(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
+)
+_ANCESTOR_LENGTH = 300
 
 
 def shown(text: str) -> str:
@@ -62,3 +69,14 @@ def check_cookie_name(name: str) -> None:
             f"{shown(name)} is no name of a cookie; expected {_COOKIE_NAME_LENGTH} characters of"
             " A-Z a-z 0-9 _ . - at most"
         )
+
+
+def check_frame_ancestors(ancestors: Sequence[str]) -> None:
+    """Raise `ValueError` unless `ancestors` are origins whose pages may frame others (CSP Level 3,
+    "frame-ancestors"), ``*.`` before a name for all below it, or ``*`` for any."""
+    for ancestor in ancestors:
+        if ancestor != "*" and not _ANCESTOR.fullmatch(ancestor[:_ANCESTOR_LENGTH]):
+            raise ValueError(
+                f"{shown(ancestor)} is no origin; expected such as https://www.example.org,"
+                " https://*.example.org, or *"
+            )

@@ -55,6 +55,12 @@ class Settings:
     allowed_origins: tuple[str, ...] = setting(
         (), "origins that may call the API from a browser (CORS); * for any", group="server"
     )
+    frame_ancestors: tuple[str, ...] = setting(
+        (),
+        "origins whose pages may show /embed/ in frames: https://www.example.org,"
+        " https://*.example.org, or * for any; by default only this server's",
+        group="server",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         (),
         "host names to answer for: names, *.example.org or *; on loopback only its own names "

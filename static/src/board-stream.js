@@ -17,6 +17,7 @@
  */
 
 import { LiveStream, PollError } from "./live-stream.js";
+import { Replay } from "./replay.js";
 
 export { PollError };
 
@@ -50,6 +51,9 @@ const BOARD = {
  * - `state`: `stream.state` has changed.
  */
 export class BoardStream extends LiveStream {
+  #url;
+  #options;
+
   /**
    * Starts to listen at once.
    *
@@ -58,6 +62,24 @@ export class BoardStream extends LiveStream {
    */
   constructor(url, options = {}) {
     super(url, options, BOARD);
+    this.#url = String(url);
+    this.#options = options;
+  }
+
+  /**
+   * Plays what the board was, at any speed; `update` events of what this returns tell it. This
+   * stream goes on meanwhile.
+   *
+   *     const replay = stream.replay({ from: Date.now() - 600_000, speed: 20 });
+   *     replay.addEventListener("update", ({ detail }) => show(detail.board, detail.time));
+   *
+   * @param {import("./replay.js").ReplayOptions} [options]
+   * @returns {Replay}
+   */
+  replay(options = {}) {
+    const url = this.#url.replace(/(\/boards\/[^/?#]+)\/.*$/s, "$1/history/");
+    const { token, fetch, withCredentials } = this.#options;
+    return new Replay(url, { token, fetch, withCredentials, ...options });
   }
 
   /**

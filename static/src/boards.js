@@ -1,6 +1,7 @@
 import { absolute, withQuery } from "./addresses.js";
 import { BoardStream } from "./board-stream.js";
 import { PlayerStream } from "./player-stream.js";
+import { Replay } from "./replay.js";
 import { send } from "./requests.js";
 import { submit } from "./submit.js";
 
@@ -10,7 +11,13 @@ import { submit } from "./submit.js";
  * @typedef {import("./requests.js").RequestOptions} RequestOptions
  * @typedef {import("./live-stream.js").Options} StreamOptions
  *
- * @typedef {{id: string, name: string, score: number, rank: number, meta?: Record<string, unknown>}} Ranked
+ * @typedef {object} Ranked
+ * @property {string} id
+ * @property {string} name
+ * @property {number} score
+ * @property {number} rank
+ * @property {number | null} [previous_rank]  the rank at `since`; null: that is not known
+ * @property {Record<string, unknown>} [meta]
  *
  * @typedef {object} Which  one of the first four, or none for the best
  * @property {string} [around]    the player in the middle of the page
@@ -19,11 +26,15 @@ import { submit } from "./submit.js";
  * @property {string} [address]   `next` or `prev` of another page
  * @property {number} [limit]     1 to 1,000; 100 by default
  * @property {"meta"} [fields]
+ * @property {Date | number | string} [since]  a time whose ranks are wanted, too; a date such as
+ *   `2026-11-25` is the time of that day at which the first 1,000 places were kept
  *
  * @typedef {object} Page
  * @property {number} count       how many players the board has
  * @property {Ranked[]} players   best first
  * @property {string[]} [missing] those of `ids` that are not there
+ * @property {{time: string, resolution: number} | null} [since]  the time that the ranks of then
+ *   are of, and for how many seconds before that there may have been other ones; null: none is known
  * @property {string} [next]      where the page behind this one is, if there is one
  * @property {string} [prev]
  */
@@ -93,6 +104,18 @@ export class Boards {
   }
 
   /**
+   * Plays what a board was.
+   *
+   * @param {string} board
+   * @param {import("./replay.js").ReplayOptions} [options]
+   */
+  replay(board, options = {}) {
+    const { token, fetch, withCredentials } = this.#options;
+    const all = { ...defined({ token, fetch, withCredentials }), ...options };
+    return new Replay(`${this.boardAddress(board)}history/`, all);
+  }
+
+  /**
    * The board with its best players.
    *
    * @param {string} board
@@ -124,8 +147,9 @@ export class Boards {
    * @returns {Promise<Page>}
    */
   async page(board, which = {}, options) {
-    const { around, fromRank, ids, limit, fields } = which;
-    const query = { limit, fields, around, from_rank: fromRank, ids: ids?.join(",") };
+    const { around, fromRank, ids, limit, fields, since } = which;
+    const then = since instanceof Date ? Number(since) : since;
+    const query = { limit, fields, around, from_rank: fromRank, ids: ids?.join(","), since: then };
     const address = which.address ?? withQuery(`${this.boardAddress(board)}players/`, query);
     const answer = await this.#get(address, options);
     return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };

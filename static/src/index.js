@@ -4,6 +4,7 @@ export { BoardStream, PollError } from "./board-stream.js";
 export { Boards } from "./boards.js";
 export { FetchEventSource } from "./fetch-event-source.js";
 export { PlayerStream } from "./player-stream.js";
+export { Replay } from "./replay.js";
 export { RequestError, newKey } from "./requests.js";
 export { Slots } from "./slots.js";
 export { submit } from "./submit.js";
@@ -18,6 +19,9 @@ export { submit } from "./submit.js";
  * @typedef {import("./live-stream.js").State} State
  * @typedef {import("./live-stream.js").Options} StreamOptions
  * @typedef {import("./player-stream.js").Place} Place
+ * @typedef {import("./replay.js").Frame} Frame
+ * @typedef {import("./replay.js").ReplayOptions} ReplayOptions
+ * @typedef {import("./replay.js").ReplayState} ReplayState
  * @typedef {import("./requests.js").RequestOptions} RequestOptions
  * @typedef {import("./submit.js").Submission} Submission
  * @typedef {import("./submit.js").Submitted} Submitted

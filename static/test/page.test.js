@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { COLOURS, assignColours } from "../src/page/colours.js";
+import { COLOURS, assignColours } from "../src/colours.js";
 import {
   GRAIN,
   MOST_SCORES,
@@ -14,6 +14,7 @@ import {
   timeOf,
 } from "../src/page/history.js";
 import { isolate, limited, shorten } from "../src/page/names.js";
+import { ago, risen } from "../src/page/past.js";
 import { pointAdder } from "../src/page/points.js";
 import { shares } from "../src/page/shares.js";
 
@@ -217,4 +218,26 @@ test("points of which it is not known whether they counted are not sent again", 
   assert.deepEqual([calls, failures], [1, ["gone"]]);
   await add("p");
   assert.equal(calls, 2);
+});
+
+test("how long ago something was is said shortly", () => {
+  const said = [0, 400, 1_000, 59_400, 60_000, 61_000, 599_000, 601_000, 3_600_000].map(ago);
+  assert.deepEqual(said, [
+    "now",
+    "now",
+    "1 s ago",
+    "59 s ago",
+    "1 min ago",
+    "1 min 1 s ago",
+    "9 min 59 s ago",
+    "10 min ago",
+    "60 min ago",
+  ]);
+});
+
+test("places are won and lost only where the rank before is known", () => {
+  assert.deepEqual(
+    [risen(1, 3), risen(3, 1), risen(2, 2), risen(2, null), risen(2, undefined)],
+    [2, -2, 0, 0, 0],
+  );
 });

@@ -44,6 +44,8 @@ class Shape:
     servers: int = 3
     nodes: int = 1
     replica: bool = False
+    #: Whether each server knows all nodes, and not only one of its own.
+    together: bool = False
 
     @property
     def sqlite(self) -> bool:
@@ -78,6 +80,8 @@ class Deployment:
         self.redis_links: list[Relay] = []
         self.database_links: list[Relay] = []
         self.replica_link: Relay | None = None
+        #: Where each server finds RethinkDB: hosts and ports.
+        self._databases: list[str] = []
         self._given = bool(rethinkdb)
         self._dead: set[int] = set()
         self._frozen: set[int] = set()
@@ -95,8 +99,16 @@ class Deployment:
                 await self._open_rethinkdb()
             for index in range(self.shape.servers):
                 self.redis_links.append(await Relay(("127.0.0.1", self._redis.port)).start())
-                node = self.nodes[index % len(self.nodes)]
-                self.database_links.append(await Relay((node.host, node.port)).start())
+                # The nodes that this server knows, beginning with another one than the others do.
+                known = (
+                    self.nodes[index % len(self.nodes) :] + self.nodes[: index % len(self.nodes)]
+                )
+                links = [
+                    await Relay((node.host, node.port)).start()
+                    for node in (known if self.shape.together else known[:1])
+                ]
+                self.database_links += links
+                self._databases.append(",".join(f"127.0.0.1:{link.port}" for link in links))
             # The first one makes the tables.
             self.servers.append(await self._server(self._flags(0), "s0"))
             if len(self.nodes) > 1:
@@ -107,9 +119,8 @@ class Deployment:
         await self._until_ready()
 
     def _flags(self, index: int) -> list[str]:
-        database = self.database_links[index].port
         return [
-            f"--database-url=rethinkdb://127.0.0.1:{database}/{self.database}",
+            f"--database-url=rethinkdb://{self._databases[index]}/{self.database}",
             f"--redis-url=redis://127.0.0.1:{self.redis_links[index].port}/0",
         ]
 
@@ -299,6 +310,27 @@ class Deployment:
             self.mark(f"SIGCONT to server {index}")
             self._frozen.discard(index)
             self.servers[index].process.send_signal(signal.SIGCONT)
+
+    # What scenarios do to RethinkDB
+
+    def primaries(self) -> list[int]:
+        """The nodes that have the primary replicas, of each table one."""
+        with self._connection() as connection:
+            names = [
+                r.table(table).status()["shards"][0]["primary_replicas"].run(connection)
+                for table in ("boards", "players")
+            ]
+        return [int(name[0].removeprefix("node")) for name in names if name]
+
+    def move_primaries(self, node: int) -> None:
+        """Have this node take over the primary replicas of both tables."""
+        self.mark(f"RethinkDB node {node} becomes the primary")
+        tags = {f"node{index}": 1 for index in range(len(self.nodes))}
+        with self._connection() as connection:
+            for table in ("boards", "players"):
+                r.table(table).reconfigure(
+                    shards=1, replicas=tags, primary_replica_tag=f"node{node}"
+                ).run(connection)
 
     # What scenarios do to Redis
 

@@ -444,6 +444,45 @@ async def rethinkdb_node_killed(parts: Deployment, clock: Clock, record: Record)
         parts.mark(f"RethinkDB node {lost} is back")
 
 
+# A RethinkDB cluster all of whose nodes the servers know
+
+
+_TOGETHER = Shape(nodes=3, together=True)
+
+
+@scenario(_TOGETHER, _EARLY)
+async def cluster_primary_killed(parts: Deployment, clock: Clock, record: Record) -> None:
+    """kill -9 of the node with the primary replicas, for good; the servers go on with another."""
+    lost = (await asyncio.to_thread(parts.primaries))[-1]
+    parts.mark(f"kill -9 of RethinkDB node {lost}, the primary")
+    parts.nodes[lost].kill()
+    await clock.rest()
+
+
+@scenario(_TOGETHER, _EARLY)
+async def cluster_partitioned(parts: Deployment, clock: Clock, record: Record) -> None:
+    """The primary is cut off from the other nodes, and serves its clients on."""
+    async for _ in clock.every(14):
+        assert parts.network is not None
+        lone = (await asyncio.to_thread(parts.primaries))[-1]
+        notice = clock.random.random() < 0.7
+        parts.mark(f"RethinkDB node {lone}, the primary, is cut off from the others")
+        parts.network.part([lone], notice=notice)
+        await clock.pause(8)
+        parts.mark("the RethinkDB nodes are together again")
+        parts.network.mend()
+        await clock.pause(3)
+
+
+@scenario(_TOGETHER, _EARLY)
+async def cluster_moved(parts: Deployment, clock: Clock, record: Record) -> None:
+    """The primary replicas move from node to node."""
+    node = 0
+    async for _ in clock.every(4):
+        node = (node + 1) % 3
+        await asyncio.to_thread(parts.move_primaries, node)
+
+
 # Boards
 
 

@@ -1,5 +1,6 @@
 // What the types of the package say, held by the compiler: `npm pack` made them from the JSDoc.
 import { BoardStream, Boards, PlayerStream, RequestError, submit, type Board, type Place } from "tornado-board";
+import { LiveBoard } from "tornado-board/live-board";
 
 const boards = new Boards("https://boards.example", { token: async ({ renew }) => String(renew) });
 const stream: BoardStream = boards.watch("race", { silence: 1_000 });
@@ -30,3 +31,5 @@ await submit("https://boards.example/", {});
 stream.state === "lively";
 // @ts-expect-error there is no such event
 stream.addEventListener("updated", () => {});
+const element = document.querySelector<LiveBoard>("live-board");
+if (element) element.token = () => "token";

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -21,6 +21,7 @@ from tornado_board.sqlite.files import (
     prepare,
 )
 from tornado_board.sqlite.readers import Readers
+from tornado_board.sqlite.snapshots import Snapshots
 from tornado_board.sqlite.writer import Guard, Tail, Writer
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Database:
             prepare(first)
             first.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE}")
             # All of them now: later, another file may be in this one's place.
-            for _ in range(limits.READERS + 1):
+            for _ in range(limits.READERS + 1 + limits.SNAPSHOTS):
                 connections.append(connect(path, limits.BUSY))
                 prepare(connections[-1])
             self._connection = first
@@ -69,9 +70,10 @@ class Database:
         self._on_change: Callable[[bool, Any], None] | None = None
         self.waiting_writes = 0
         name = path.name
-        own, clients = connections[1:2], connections[2:]
+        own, clients = connections[1:2], connections[2 : 2 + limits.READERS]
         self._own_reader = Readers(name, own, limits.OWN_READS, limits.OWN_READS)
         self._readers = Readers(name, clients, limits.WAITING_READS, limits.WAITING_READS_OF_ONE)
+        self._snapshots = Snapshots(name, connections[2 + limits.READERS :])
         self._writer.start()
 
     @classmethod
@@ -94,7 +96,7 @@ class Database:
             return
         self._open.pop(self.path, None)
         await asyncio.to_thread(self._writer.close)
-        for readers in (self._readers, self._own_reader):
+        for readers in (self._readers, self._own_reader, self._snapshots):
             await readers.close()
         # The outcomes of the last writes are on their way to the loop; let them arrive.
         await asyncio.sleep(0)
@@ -165,6 +167,12 @@ class Database:
         if own:
             return await self._own_reader.run(work)
         return await self._readers.run(work, share=share, slow=slow, key=key)
+
+    def snapshot(
+        self, work: Callable[[sqlite3.Connection], Iterator[T]]
+    ) -> AsyncGenerator[T, None]:
+        """What `work` yields, on one state of the file; see `Snapshots.read`."""
+        return self._snapshots.read(work)
 
     async def watch(self, guard: Guard, on_change: Callable[[bool, Any], None]) -> None:
         """Have `guard` prepare the file, and look after its content; one owner may.

@@ -260,3 +260,11 @@ def _status(path: str) -> os.stat_result | None:
         return os.stat(path)
     except OSError:
         return None
+
+
+def shown_path(path: Path) -> str:
+    """`path` as a person would write it: from the working folder where it lies in there."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -21,6 +21,9 @@ READERS = 3
 WAITING_READS = 5_000
 WAITING_READS_OF_ONE = 2_000
 
+#: Long reads at a time, each in a transaction and a thread of its own: exports.
+SNAPSHOTS = 4
+
 #: The server's own reads that may wait: the feed's, the log's for each live board, the sweep's.
 OWN_READS = 20_000
 

@@ -7,7 +7,7 @@ Nothing in here knows who reads that.
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -280,6 +280,16 @@ class Store(Protocol):
     async def player_at(self, board_id: str, rank: int) -> Player | None:
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
+
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, best first, in pieces of some hundreds that take the event loop no longer
+        than some milliseconds. Nothing is read before it is asked for.
+
+        Who does not move meanwhile is in there, once. SQLite has all of one moment, and holds a
+        read transaction until the last piece or ``aclose``: whoever reads bounds the time. Where
+        the store has no such thing (RethinkDB), who moves may be in there twice, or not at all.
+        Raises `NotFound`, and `StoreUnavailable`, also in the middle.
+        """
 
     # Counts and ranks; what `ranking.ranks` answers where it knows the board.
 

@@ -67,6 +67,8 @@ class Choice:
         self.servers: Sequence[str] = ()
         #: Why none of them can be asked; empty where one can.
         self.down = "no upstream has answered yet"
+        #: What is missing at the one that is asked; empty for nothing.
+        self.incomplete = ""
         self._looped: set[Address] = set()
         #: Those that gave no answer since one of them gave one.
         self._failing: set[Address] = set()
@@ -111,7 +113,7 @@ class Choice:
         backoff = Backoff(*_BACKOFF)
         while True:
             await self.find()
-            if self.down:
+            if self.down or self.incomplete:
                 await asyncio.sleep(backoff.next())
                 continue
             backoff.reset()
@@ -143,7 +145,8 @@ class Choice:
             self._lose("; ".join(reasons))
             return
         before, was_down = self.current, bool(self.down)
-        self.current, self.servers, self.down = at, best.servers, ""
+        self.current, self.servers = at, best.servers
+        self.down, self.incomplete = "", best.reason
         self._failing.clear()
         self._up.set()
         if at != before:

@@ -111,7 +111,8 @@ class Upstreams:
 
     def missing(self) -> list[str]:
         """What keeps this server from having what is new, for ``/readyz``."""
-        return [f"the upstream: {self.down}"] if self.down else []
+        reason = self.down or self._choice.incomplete
+        return [f"the upstream: {reason}"] if reason else []
 
     # Asking
 

@@ -6,6 +6,8 @@ import re
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 
 _Q = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
 
@@ -24,6 +26,15 @@ def prefers_event_stream(accept: str) -> bool:
     if JSON in weights:
         return stream > weights[JSON]
     return stream >= weights.get("application/*", weights.get("*/*", 0.0))
+
+
+def prefers_csv(accept: str) -> bool:
+    """Whether an ``Accept`` header asks for CSV rather than NDJSON: it names it, or ``text/*``, and
+    with no smaller q than the other."""
+    weights = _weights(accept)
+    csv = weights.get(CSV, weights.get("text/*", 0.0))
+    anything = weights.get("*/*", 0.0)
+    return csv > 0 and csv >= weights.get(NDJSON, weights.get("application/*", anything))
 
 
 def wants_event_stream(accept: str, stream: str | None) -> bool:

@@ -15,8 +15,10 @@ from tornado_board.web import access_log
 from tornado_board.web.api_description import DescriptionHandler
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
+from tornado_board.web.export import ExportHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
@@ -34,9 +36,12 @@ from tornado_board.web.tickets import TicketsHandler
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/", PageHandler),
     (r"/static/(.*)", AssetHandler),
+    (r"/live-board\.js", ComponentHandler),
+    (r"/embed/([^/]+)/?", EmbedHandler),
     (r"/boards/?", BoardsHandler),
     (r"/boards/([^/]+)/?", BoardHandler),
     (r"/boards/([^/]+)/events/?", EventsHandler),
+    (r"/boards/([^/]+)/export/?", ExportHandler),
     (r"/boards/([^/]+)/history/?", HistoryHandler),
     (r"/boards/([^/]+)/players/?", PlayersHandler),
     (r"/boards/([^/]+)/players/([^/]+)/?", PlayerHandler),

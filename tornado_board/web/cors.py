@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 ALLOWED_ORIGIN = "Access-Control-Allow-Origin"
+ALLOWED_CREDENTIALS = "Access-Control-Allow-Credentials"
 
 #: What pages of other origins may send, and what their scripts may read, beyond what a browser
 #: always lets them.
@@ -31,7 +32,7 @@ def cors_headers(allowed: Sequence[str], origin: str | None) -> tuple[tuple[str,
         return (
             ("Vary", "Origin"),
             (ALLOWED_ORIGIN, origin),
-            ("Access-Control-Allow-Credentials", "true"),
+            (ALLOWED_CREDENTIALS, "true"),
             exposed,
         )
     vary = () if len(allowed) == 1 and "*" in allowed else (("Vary", "Origin"),)

@@ -123,6 +123,21 @@ class Names(Read):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Choice(Read):
+    """One of those `known`."""
+
+    known: tuple[str, ...]
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        return {"type": "string", "enum": list(self.known)}
+
+    def of(self, asked: Asked) -> str | None:
+        """What the request says; ``None`` where it says nothing."""
+        return parameters.choice(asked, self.name, *self.known)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Identifiers(Parameter):
     """At most so many ids: with commas between them or, as `repeated`, each with the name."""
 

@@ -31,6 +31,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import Once, Store
 from tornado_board.store.audit import Audited
 from tornado_board.web.board_reads import BoardReads
+from tornado_board.web.exports import Exports
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
 from tornado_board.web.problems import CONTENT_TYPE, Problem
@@ -60,6 +61,7 @@ class Services:
     #: What is missing to serve requests, a sentence each; empty when all is well.
     readiness: Callable[[], Awaitable[list[str]]]
     repeats: Repeats = field(default_factory=Repeats)
+    exports: Exports = field(default_factory=Exports)
     metrics: Metrics = field(default_factory=NoMetrics)
     #: Measured on writes of this process.
     lag: FeedLag = field(default_factory=FeedLag)

@@ -107,10 +107,16 @@ class Document:
 
 @dataclass(frozen=True)
 class Page:
-    """A build of the pages, in memory: the demo page, the API's, and the assets by name."""
+    """A build of the pages, in memory: the demo page, the API's, the template of the one for
+    frames, and the assets by name.
+
+    `component` is the name of the web component, empty where the build has none.
+    """
 
     main: Document
     api: Document
+    embed: tornado.template.Template
+    component: str
     assets: Mapping[str, Asset]
 
 
@@ -154,11 +160,11 @@ class PageFiles:
 
     def _read(self, manifest: Path) -> Page:
         entries = ujson.loads(manifest.read_text("utf-8"))
-        templates = tornado.template.Loader(str(self.templates))
+        loader = tornado.template.Loader(str(self.templates))
 
         def document(template: str, entry: str) -> Document:
             return Document(
-                template=templates.load(template),
+                template=loader.load(template),
                 script=entries[entry]["file"],
                 styles=entries[entry].get("css", ()),
                 icon=entries["src/page/icon.svg"]["file"],
@@ -171,6 +177,8 @@ class PageFiles:
         return Page(
             main=document("index.html", "src/page/main.jsx"),
             api=document("docs.html", "src/docs/main.js"),
+            embed=loader.load("embed.html"),
+            component=entries.get("src/live-board.js", {}).get("file", ""),
             assets=assets,
         )
 
@@ -258,32 +266,17 @@ class DocsHandler(_DocumentHandler):
         self.answer()
 
 
-class AssetHandler(Handler):
-    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
+class FileHandler(Handler):
+    """Answers with a file of the build."""
 
-    actions = Actions(get=Action.OPEN)
-    operations: ClassVar = {
-        "GET": Operation(answers={200: Told("The file.", {"*/*": None}, ("ETag",))})
-    }
     files = PAGE
     etag: str | None = None
 
-    def prepare(self) -> None:
-        """The path is no id, but one of the names that a build has."""
-        if self.request.method not in self.allowed:
-            raise tornado.web.HTTPError(405)
-
-    async def get(self, name: str) -> None:
-        """The file, in the best content coding that the client takes."""
-        try:
-            asset = self.files.page().assets.get(name)
-        except PageNotBuilt:
-            asset = None
-        if asset is None:
-            raise Problem(404)
+    def send_file(self, asset: Asset, cache_control: str) -> None:
+        """`asset`, in the best content coding that the client takes."""
         coding, body = asset.chosen(self.request.headers.get("Accept-Encoding", ""))
         self.set_header("Content-Type", asset.content_type)
-        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.set_header("Cache-Control", cache_control)
         self.add_header("Vary", "Accept-Encoding")
         self.etag = f'"{asset.etag}{coding and "-"}{coding}"'
         if coding:
@@ -293,6 +286,30 @@ class AssetHandler(Handler):
     def compute_etag(self) -> str | None:
         """The file's, in place of a hash of each answer; Tornado makes it a 304 where it fits."""
         return self.etag
+
+
+class AssetHandler(FileHandler):
+    """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The file.", {"*/*": None}, ("ETag",))})
+    }
+
+    def prepare(self) -> None:
+        """The path is no id, but one of the names that a build has."""
+        if self.request.method not in self.allowed:
+            raise tornado.web.HTTPError(405)
+
+    async def get(self, name: str) -> None:
+        """The file."""
+        try:
+            asset = self.files.page().assets.get(name)
+        except PageNotBuilt:
+            asset = None
+        if asset is None:
+            raise Problem(404)
+        self.send_file(asset, "public, max-age=31536000, immutable")
 
 
 def _asset(path: Path) -> Asset:

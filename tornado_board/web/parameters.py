@@ -61,6 +61,14 @@ def names(asked: Asked, name: str, *known: str) -> tuple[str, ...]:
     return given
 
 
+def choice(asked: Asked, name: str, *known: str) -> str | None:
+    """One of those `known`; ``None`` where it is left out. Raises `Problem` 400."""
+    text = asked.argument(name)
+    if text is not None and text not in known:
+        raise Problem(400, f"{name}: must be {' or '.join(known)}.")
+    return text
+
+
 def seconds(asked: Asked, name: str, default: float, most: float) -> float:
     """A number of seconds from 0 to `most`; `default` where it is empty. Raises `Problem` 400."""
     text = asked.argument(name)

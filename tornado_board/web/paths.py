@@ -8,7 +8,13 @@ import re
 _GROUP = re.compile(r"\([^()]*\)")
 
 #: What the part behind these is called.
-_NAMES = {"boards": "board", "players": "player", "seasons": "season", "static": "file"}
+_NAMES = {
+    "boards": "board",
+    "embed": "board",
+    "players": "player",
+    "seasons": "season",
+    "static": "file",
+}
 
 
 def template(pattern: str) -> str:

@@ -6,13 +6,15 @@ import { Chart } from "./Chart.jsx";
 import { Chasers } from "./Chasers.jsx";
 import { ThemeButton, WallButton } from "./Display.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
+import { Scrubber } from "./Scrubber.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
-import { coloursOf } from "./colours.js";
+import { coloursOf } from "../colours.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
 import { useBoard } from "./useBoard.js";
+import { usePast, useRanksBefore } from "./usePast.js";
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
@@ -37,7 +39,13 @@ export function App() {
     [refused, setTrouble],
   );
   const [said, say] = useState("");
-  const colourOf = useMemo(() => coloursOf(board?.players), [board]);
+  const past = usePast(id, ahead);
+  const was = past.frame?.board;
+  const colourOf = useMemo(
+    () => coloursOf([...(board?.players ?? []), ...(was?.players ?? [])]),
+    [board, was],
+  );
+  const before = useRanksBefore(id, board?.players.length ?? 0, ahead);
 
   const [shut, setShut] = useState(false); // the list of boards is not for everybody
   const readBoards = useCallback(
@@ -120,8 +128,23 @@ export function App() {
           <p className="empty">The board “{id}” is private: reading it needs a token.</p>
         ) : (
           <>
-            <section className="standings" aria-label="Standings">
-              <Standings board={board} colourOf={colourOf} onPoint={add} />
+            <section
+              className="standings"
+              aria-label={was ? "Standings as they were" : "Standings"}
+              data-past={Boolean(was) || undefined}
+            >
+              {was ? (
+                <Standings board={was} colourOf={colourOf} />
+              ) : past.isUnknown ? (
+                <p className="empty">
+                  {past.failed
+                    ? "What the board was can't be had at present."
+                    : "Nothing is known of what the board was then."}
+                </p>
+              ) : (
+                <Standings board={board} before={before} colourOf={colourOf} onPoint={add} />
+              )}
+              {board && <Scrubber past={past} />}
               <Chasers board={id} top={players} chasing={chasing} onChange={setChasing} onPoint={add} />
             </section>
             <aside className="side">

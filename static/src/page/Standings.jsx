@@ -1,12 +1,18 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PointButton } from "./PointButton.jsx";
+import { risen } from "./past.js";
 import { Score } from "./Score.jsx";
 import { shares } from "./shares.js";
 
 const SLIDE = { duration: 650, easing: "cubic-bezier(0.2, 0.9, 0.25, 1)" };
 
-/** The ranked players, best first; without buttons unless there is `onPoint`. */
-export function Standings({ board, colourOf, onPoint }) {
+const NOBODY = new Map();
+
+/**
+ * The ranked players, best first; without buttons unless there is `onPoint`. `before`: the ranks of
+ * an hour ago.
+ */
+export function Standings({ board, before = NOBODY, colourOf, onPoint }) {
   const list = useSlidingRows(board);
   if (!board) return <ol className="rows waiting" aria-busy="true" aria-label="Players" />;
   if (board.players.length === 0) return <p className="empty">Nobody is on this board yet.</p>;
@@ -22,6 +28,7 @@ export function Standings({ board, colourOf, onPoint }) {
             player={player}
             // Equal scores share a rank: one more than the number of players with a higher score.
             rank={1 + board.players.findIndex(({ score }) => score === player.score)}
+            before={before.get(player.id)}
             gap={gapOf(player, ahead, behind)}
             share={lengths[i]}
             colour={colourOf(player.id)}
@@ -33,13 +40,14 @@ export function Standings({ board, colourOf, onPoint }) {
   );
 }
 
-function Row({ player, rank, gap, share, colour, onPoint }) {
+function Row({ player, rank, before, gap, share, colour, onPoint }) {
   return (
     <li className="row" data-id={player.id} data-rank={rank} style={{ "--colour": colour }}>
       <span className="bar" aria-hidden="true" style={{ "--share": share }} />
       <span className="rank">
         <span className="spoken">Rank </span>
         {rank}
+        <Moved by={risen(rank, before)} />
       </span>
       <span className="who">
         <span className="name" dir="auto">
@@ -53,6 +61,21 @@ function Row({ player, rank, gap, share, colour, onPoint }) {
       </span>
       <PointButton player={player} onPoint={onPoint} />
     </li>
+  );
+}
+
+/** By how many places a player has risen, or fallen, within an hour. */
+function Moved({ by }) {
+  if (by === 0) return null;
+  const places = Math.abs(by) === 1 ? "1 place" : `${Math.abs(by)} places`;
+  return (
+    <span className="moved" data-up={by > 0 || undefined} title={`${places} within the last hour`}>
+      <span aria-hidden="true">
+        {by > 0 ? "▲" : "▼"}
+        {Math.abs(by)}
+      </span>
+      <span className="spoken">{`, ${by > 0 ? "up" : "down"} ${places} within an hour`}</span>
+    </span>
   );
 }
 

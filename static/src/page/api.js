@@ -37,6 +37,9 @@ const playerPath = (board, player) =>
 /** Where the events of `board` come from. */
 export const eventsPath = (board) => `${boardPath(board)}events/`;
 
+/** Where the past of `board` is. */
+export const historyPath = (board) => `${boardPath(board)}history/`;
+
 /** All boards, `[{id, name}]`. */
 export const getBoards = async () => (await json(`${BASE}boards/`)).boards;
 
@@ -49,6 +52,13 @@ export const addPlayer = (board, name, score) =>
 
 /** `{id, name, score, rank}`. */
 export const getPlayer = (board, player, signal) => json(playerPath(board, player), { signal });
+
+/** The ranks that the best `count` had at `time`, as far as they are known: a Map by player. */
+export async function getRanks(board, count, time, signal) {
+  const path = `${boardPath(board)}players/?limit=${count}&since=${time}`;
+  const { players } = await json(path, { signal });
+  return new Map(players.map(({ id, previous_rank }) => [id, previous_rank]));
+}
 
 /** Adds `amount` to a player's score; the player as it stands after it. */
 export const addScore = (board, player, amount) =>

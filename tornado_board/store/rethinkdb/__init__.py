@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -33,7 +33,6 @@ from tornado_board.store import (
 )
 from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb import queries, schema
-from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.audit import Record, Trail
 from tornado_board.store.rethinkdb.boards import Boards
 from tornado_board.store.rethinkdb.connection import Connection
@@ -42,14 +41,16 @@ from tornado_board.store.rethinkdb.documents import (
     Document,
     board_of,
     check_meta,
+    player_keys,
     player_of,
-    qualified,
 )
+from tornado_board.store.rethinkdb.everyone import everyone
 from tornado_board.store.rethinkdb.feed import RethinkDBFeed
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.once import id_from
 from tornado_board.store.rethinkdb.pages import Pages
 from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.standing import STANDING
 from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
 from tornado_board.store.rethinkdb.submissions import submit
@@ -72,12 +73,12 @@ class RethinkDBStore:
     shared = True
 
     def __init__(
-        self, address: Address, connection: Connection, settings: Settings, identity: Identity
+        self, servers: Servers, connection: Connection, settings: Settings, identity: Identity
     ) -> None:
-        self.description = f"RethinkDB at {address}"
+        self.description = f"RethinkDB at {servers}"
         self.identity = identity.text
         self._identity = identity
-        self._address = address
+        self._servers = servers
         self._connection = connection
         self._timeout = settings.database_timeout
         rules = KnownRules()
@@ -93,14 +94,15 @@ class RethinkDBStore:
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> RethinkDBStore:
-        """Connect to the database that `url` names and make what is missing in it.
+        """Connect to the database that `url` names, on any of its servers, and make what is missing
+        in it.
 
         Waits up to ``settings.database_wait`` seconds for a server that is not up yet. Raises
         `ValueError` for a bad URL and `StoreUnavailable`, at once where the password is wrong.
         """
-        address = Address.parse(url, settings.database_ca_certs)
+        servers = Servers.parse(url, settings.database_ca_certs)
         connection = Connection(
-            address,
+            servers,
             settings.database_timeout,
             settings.waiting_writes,
             settings.database_durability,
@@ -108,12 +110,12 @@ class RethinkDBStore:
         deadline = asyncio.get_running_loop().time() + settings.database_wait
         await connection.open(settings.database_wait)
         try:
-            await schema.prepare(connection, address, deadline, audit=settings.audit > 0)
-            identity = await Identity.read(connection, address)
+            await schema.prepare(connection, servers.database, deadline, audit=settings.audit > 0)
+            identity = await Identity.read(connection, servers)
         except BaseException:
             await connection.close()
             raise
-        return cls(address, connection, settings, identity)
+        return cls(servers, connection, settings, identity)
 
     @property
     def waiting(self) -> int:
@@ -190,7 +192,7 @@ class RethinkDBStore:
 
     async def get_player(self, board_id: str, player_id: str, *, hidden: bool = False) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
-        held = player_of(await self._run(queries.get_player(**_keys(board_id, player_id))))
+        held = player_of(await self._run(queries.get_player(**player_keys(board_id, player_id))))
         if held is None or (held[1].hidden and not hidden):
             raise no_player(board_id, player_id)
         return held[1]
@@ -234,7 +236,7 @@ class RethinkDBStore:
         check_bounds(board, score)
         reached_at = board.ordering.reached_at(int(time.time() * 1000))
         query = queries.mend_score(
-            **_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
+            **player_keys(board_id, player_id), score=score_of(score), reached_at=reached_at
         )
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
@@ -250,7 +252,7 @@ class RethinkDBStore:
         return player
 
     async def _delete_player(self, board_id: str, player_id: str) -> Player:
-        query = queries.delete_player(**_keys(board_id, player_id))
+        query = queries.delete_player(**player_keys(board_id, player_id))
         result = await self._run(query, write=True, last_step=True)
         _raise_first_error(result)
         for row in result.get("changes", ()):
@@ -332,6 +334,10 @@ class RethinkDBStore:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
         return await self._pages.at(board_id, rank)
 
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        """All players, a page after the other. Raises `NotFound`."""
+        return everyone(self._pages, board_id)
+
     async def count(self, board_id: str) -> int:
         """How many players the board has. Raises `NotFound`."""
         return await self._pages.count(board_id)
@@ -348,7 +354,9 @@ class RethinkDBStore:
 
     async def changes(self) -> RethinkDBFeed:
         """Open a changefeed over all boards, on a connection of its own."""
-        feed = await RethinkDBFeed.open(self._address, self._timeout, self._identity)
+        feed = await RethinkDBFeed.open_at_any(
+            self._servers, self._connection.address, self._timeout, self._identity
+        )
         self._feeds.add(feed)
         return feed
 
@@ -383,15 +391,6 @@ class RethinkDBStore:
             await schema.make_index(self._connection)
         except (StoreUnavailable, OutcomeUnknown) as error:
             logger.warning("the index %s was not made: %s", STANDING, error)
-
-
-def _keys(board_id: str, player_id: str) -> dict[str, str]:
-    """The parameters of queries about one player."""
-    return {
-        "board": board_id,
-        "plain": player_id,
-        "qualified": qualified(board_id, player_id),
-    }
 
 
 def _raise_first_error(result: Document) -> None:

@@ -24,8 +24,8 @@ r.set_loop_type("tornado")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,127}", re.ASCII)
 _HINT = (
-    "use rethinkdb://[user:password@]host:port/database, and percent-encode the special characters "
-    "of a password"
+    "use rethinkdb://[user:password@]host:port/database, with commas between the servers of a "
+    "cluster (host:port,host:port), and percent-encode the special characters of a password"
 )
 
 

@@ -24,6 +24,7 @@ from tornado_board.backoff import Backoff
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, ConnectionRefused
+from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.tasks import retrieve
 
 logger = logging.getLogger(__name__)
@@ -94,25 +95,30 @@ class Connection:
 
     A server that takes connections but leaves a majority read of the tables without an answer, for
     instance one that a partition cut off from the other replicas, counts as away: it goes on to
-    answer other reads, from what it last knew.
+    answer other reads, from what it last knew. One that answers that its tables are not available
+    is left where another one's are.
 
     Args:
-        address: the database.
+        servers: those that have the database, any of which will do.
         timeout: how long a query, and an attempt to connect, may take, in seconds.
         max_waiting: how many queries may wait for a place among those under way.
         durability: of writes, ``hard`` or ``soft``.
     """
 
-    def __init__(self, address: Address, timeout: float, max_waiting: int, durability: str) -> None:
-        self._address = address
+    def __init__(self, servers: Servers, timeout: float, max_waiting: int, durability: str) -> None:
+        self._servers = servers
+        #: The server that it leads to, or is to lead to.
+        self.address = servers.addresses[0]
         self._options = {"durability": durability}
         self._timeout = timeout
         self._max_waiting = max_waiting
         self._driver: Any = None
+        #: A connection to another server, which has what this one has not.
+        self._better: tuple[Address, Any] | None = None
         #: Done when `_driver` was given up.
         self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: What callers are told while there is no connection.
-        self._away = f"RethinkDB at {address} is away: the connection was lost"
+        self._away = f"RethinkDB at {servers} is away: the connection was lost"
         self._lost = asyncio.Event()
         self._places = asyncio.Semaphore(QUERIES_IN_FLIGHT)
         #: How many queries wait for a place among those under way.
@@ -213,9 +219,11 @@ class Connection:
             await asyncio.wait((self._keeper,))
             self._keeper = None
         driver, self._driver = self._driver, None
-        self._away = f"RethinkDB at {self._address}: the connection was closed"
-        if driver is not None:
-            await close_driver(driver)
+        better, self._better = self._better, None
+        self._away = f"RethinkDB at {self._servers}: the connection was closed"
+        for each in (driver, None if better is None else better[1]):
+            if each is not None:
+                await close_driver(each)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -244,16 +252,22 @@ class Connection:
                 logger.exception("the connection to RethinkDB failed in an unexpected way")
                 reason = "the connection failed"
             driver, self._driver = self._driver, None
-            self._away = f"RethinkDB at {self._address} is away: {reason}"
+            self._away = f"RethinkDB at {self.address} is away: {reason}"
             logger.warning("%s; connecting again until it is back", self._away)
             await close_driver(driver)
             self._given_up.set_result(None)
             self._given_up = asyncio.get_running_loop().create_future()
+            left, self.address = self.address, self._servers.after(self.address)
             self._driver = await self._reconnect()
-            logger.warning("RethinkDB at %s is back", self._address)
+            if self.address == left:
+                logger.warning("RethinkDB at %s is back", self.address)
+            else:
+                logger.warning("RethinkDB at %s is used in its place", self.address)
 
     async def _watch(self) -> str:
         """Return why the connection is no good any more, once it is so."""
+        backoff, look_at = Backoff(*BACKOFF), 0.0
+        loop = asyncio.get_running_loop()
         while True:
             # Not `wait_for`: on Python 3.11 that passes over a cancellation that comes just when
             # what it waits for is there, and this would go on after `close`.
@@ -272,24 +286,81 @@ class Connection:
             except ReqlRuntimeError as error:
                 # It answers: what else is asked of it gets a reason, too.
                 logger.debug("heartbeat: %s", reason_of(error))
+                if len(self._servers.addresses) > 1 and loop.time() >= look_at:
+                    if await self._found_better():
+                        return reason_of(error)
+                    look_at = loop.time() + backoff.next()
+            else:
+                backoff.reset()
+
+    async def _found_better(self) -> bool:
+        """Whether another server has what this one has not; then `_better` leads to it."""
+        others = self._servers.beginning_with(self.address)[1:]
+        trying = {asyncio.ensure_future(self._connect_to(each)): each for each in others}
+        try:
+            await asyncio.wait(trying)
+        finally:
+            for attempt, address in trying.items():
+                attempt.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    driver, serves = await attempt
+                    if serves and self._better is None:
+                        self._better = address, driver
+                    else:
+                        await close_driver(driver)
+        return self._better is not None
 
     async def _connect(self) -> Any:
-        """Open a connection to a server that answers. Raises `StoreUnavailable`."""
-        driver = await self._address.connect(self._timeout)
+        """Open a connection to a server that answers; to the first one in turn that has its tables,
+        if one has. Raises `StoreUnavailable`."""
+        if self._better is not None:
+            (self.address, driver), self._better = self._better, None
+            return driver
+        second: tuple[Address, Any] | None = None
+        errors: list[StoreUnavailable] = []
+        for address in self._servers.beginning_with(self.address):
+            try:
+                driver, serves = await self._connect_to(address)
+            except StoreUnavailable as error:
+                errors.append(error)
+                continue
+            except BaseException:
+                if second is not None:
+                    await close_driver(second[1])
+                raise
+            if serves:
+                if second is not None:
+                    await close_driver(second[1])
+                self.address = address
+                return driver
+            if second is None:
+                second = address, driver
+            else:
+                await close_driver(driver)
+        if second is None:
+            # A server that refuses is waited for where others are only away.
+            raise next((e for e in errors if not isinstance(e, ConnectionRefused)), errors[0])
+        self.address, driver = second
+        return driver
+
+    async def _connect_to(self, address: Address) -> tuple[Any, bool]:
+        """A connection to this server, and whether it has its tables. Raises `StoreUnavailable`
+        where it gives no answer."""
+        driver = await address.connect(self._timeout)
         try:
             await run(driver, queries.heartbeat(), self._timeout)
         except ReqlRuntimeError as error:
             logger.debug("heartbeat: %s", reason_of(error))
+            return driver, False
         except Exception as error:
             await close_driver(driver)
             raise StoreUnavailable(
-                f"RethinkDB at {self._address} takes connections, but no queries: "
-                f"{reason_of(error)}"
+                f"RethinkDB at {address} takes connections, but no queries: {reason_of(error)}"
             ) from error
         except BaseException:
             await close_driver(driver)
             raise
-        return driver
+        return driver, True
 
     async def _reconnect(self) -> Any:
         backoff = Backoff(*BACKOFF)
@@ -300,18 +371,18 @@ class Connection:
                 self._away = str(error)
             except Exception as error:  # whatever it is, it must not end the attempts
                 logger.exception("connecting to RethinkDB failed in an unexpected way")
-                self._away = f"RethinkDB at {self._address} can't be reached: {error!r}"
+                self._away = f"RethinkDB at {self._servers} can't be reached: {error!r}"
             await asyncio.sleep(backoff.next())
 
     def _translated(self, error: Exception, write: bool, last_step: bool) -> Exception:
         """What to raise instead of an `error` of the driver."""
-        reason = f"RethinkDB at {self._address}: {reason_of(error)}"
+        reason = f"RethinkDB at {self.address}: {reason_of(error)}"
         match error:
             case ReqlOpIndeterminateError() | ReqlInternalError() | TimeoutError():
                 pass
             case ReqlDriverError() | StreamClosedError():
                 self._lost.set()
-                reason = f"RethinkDB at {self._address}: the connection was lost"
+                reason = f"RethinkDB at {self.address}: the connection was lost"
             case ReqlPermissionError():  # looked at before anything is written
                 return StoreUnavailable(reason)
             case ReqlAvailabilityError() | ReqlResourceLimitError():

@@ -275,3 +275,12 @@ def _text(value: Any, default: str = "") -> str:
     if isinstance(value, str):
         return value
     return default if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def player_keys(board_id: str, player_id: str) -> dict[str, str]:
+    """The parameters of queries about one player."""
+    return {
+        "board": board_id,
+        "plain": player_id,
+        "qualified": qualified(board_id, player_id),
+    }

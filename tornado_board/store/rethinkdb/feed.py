@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.connection import HEARTBEAT, close_driver, reason_of, run
 from tornado_board.store.rethinkdb.documents import BOARDS, PLAYERS, Document
 from tornado_board.store.rethinkdb.identity import Identity
+from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.translation import Row, Translation
 from tornado_board.tasks import retrieve
+
+logger = logging.getLogger(__name__)
 
 #: Changes of one feed that the server keeps for us while we are busy (it merges those to one
 #: document); where there are more it drops some and says so, and the feed ends.
@@ -46,6 +50,22 @@ class RethinkDBFeed:
         self._waits: dict[str, asyncio.Future[Any]] = {}
         self._lost: str | None = None
         self._heartbeat = asyncio.create_task(self._watch(identity, layout), name="rethinkdb-feed")
+
+    @classmethod
+    async def open_at_any(
+        cls, servers: Servers, first: Address, seconds: float, identity: Identity
+    ) -> RethinkDBFeed:
+        """The same at `first`, the server that the queries go to, or else at another.
+
+        Raises `StoreUnavailable`.
+        """
+        *most, last = servers.beginning_with(first)
+        for address in most:
+            try:
+                return await cls.open(address, seconds, identity)
+            except StoreUnavailable as error:
+                logger.info("%s; trying another server", error)
+        return await cls.open(last, seconds, identity)
 
     @classmethod
     async def open(cls, address: Address, seconds: float, identity: Identity) -> RethinkDBFeed:

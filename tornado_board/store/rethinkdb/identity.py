@@ -11,8 +11,8 @@ from rethinkdb.errors import ReqlPermissionError
 
 from tornado_board.store import StoreUnavailable
 from tornado_board.store.rethinkdb import queries
-from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.connection import Connection
+from tornado_board.store.rethinkdb.servers import Servers
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,8 @@ _FORM = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 class Identity:
     """The id that RethinkDB gave the database when it was made.
 
-    Where it can't be had, a hash of host, port and name stands for it: the same for all processes
-    that are given the same address.
+    Where it can't be had, a hash of the first host, its port and the name stands for it: the same
+    for all processes that are given the same address.
     """
 
     text: str
@@ -33,13 +33,13 @@ class Identity:
     database: str | None
 
     @classmethod
-    async def read(cls, connection: Connection, address: Address) -> Identity:
+    async def read(cls, connection: Connection, servers: Servers) -> Identity:
         """Ask the server. Raises `StoreUnavailable`."""
         reason = "its id is of another form"
         try:
-            found = await connection.run(queries.database_id(database=address.database))
+            found = await connection.run(queries.database_id(database=servers.database))
             if isinstance(found, str) and _FORM.fullmatch(found):
-                return cls(found, address.database)
+                return cls(found, servers.database)
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, ReqlPermissionError):
                 raise
@@ -49,7 +49,8 @@ class Identity:
             "to be given alike: %s",
             reason,
         )
-        place = f"{address.host}\n{address.port}\n{address.database}"
+        first = servers.addresses[0]
+        place = f"{first.host}\n{first.port}\n{first.database}"
         return cls(hashlib.sha256(place.encode()).hexdigest()[:32], None)
 
     def check(self, database_id: str | None) -> None:

@@ -17,7 +17,7 @@ from tornado_board.store import (
     StoreUnavailable,
 )
 from tornado_board.store.rethinkdb import queries
-from tornado_board.store.rethinkdb.address import Address, r
+from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.audit import OF_BOARD, TRAIL, index_key
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.documents import (
@@ -43,9 +43,9 @@ _TABLES = (BOARDS, PLAYERS)
 
 
 async def prepare(
-    connection: Connection, address: Address, deadline: float, *, audit: bool = False
+    connection: Connection, database: str, deadline: float, *, audit: bool = False
 ) -> None:
-    """Make the database ready to serve. Several processes may do so at once. `audit`: with the
+    """Make `database` ready to serve. Several processes may do so at once. `audit`: with the
     table of the audit trail.
 
     A server that was just started answers before its tables can be used, and so does one in whose
@@ -56,7 +56,7 @@ async def prepare(
     complained = is_empty = False
     while True:
         try:
-            await _make_missing(connection, address, (*_TABLES, TRAIL) if audit else _TABLES)
+            await _make_missing(connection, database, (*_TABLES, TRAIL) if audit else _TABLES)
             await connection.run(queries.heartbeat())
             await make_index(connection)
             if audit:
@@ -76,12 +76,12 @@ async def prepare(
         await asyncio.sleep(_POLL)
 
 
-async def _make_missing(connection: Connection, address: Address, tables: Sequence[str]) -> None:
-    if await _missing(connection, address.database, tables):
-        async with _setup_lock(connection, address.database):
-            for name, create in await _missing(connection, address.database, tables):
+async def _make_missing(connection: Connection, database: str, tables: Sequence[str]) -> None:
+    if await _missing(connection, database, tables):
+        async with _setup_lock(connection, database):
+            for name, create in await _missing(connection, database, tables):
                 await connection.run(create)
-                logger.info("made %s in RethinkDB at %s", name, address)
+                logger.info("made %s in RethinkDB at %s", name, connection.address)
 
 
 async def _missing(

@@ -8,15 +8,22 @@ subscribers like any other change.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Sequence,
+)
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from tornado_board.inputs import BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking
 from tornado_board.settings import Settings
 from tornado_board.sqlite import Database, DatabaseUnavailable, OutcomeUncertain
+from tornado_board.sqlite.files import shown_path
 from tornado_board.store import (
     AlreadyExists,
     NotFound,
@@ -33,6 +40,7 @@ from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.sqlite import audit, outcomes, pages, rows, schema, submissions, writes
 from tornado_board.store.sqlite.audit import Trail
 from tornado_board.store.sqlite.bulk import Bulk
+from tornado_board.store.sqlite.everyone import everyone
 from tornado_board.store.sqlite.feed import Found, SQLiteFeed
 from tornado_board.store.sqlite.guard import EpochGuard
 from tornado_board.store.sqlite.sweep import Sweeper
@@ -62,7 +70,7 @@ class SQLiteStore:
         self._add = partial(submissions.add, written=self._written, trail=self._trail)
         self._tasks = Tasks()
         self._closed = False
-        self.description = f"SQLite, {_shown(database.path)}"
+        self.description = f"SQLite, {shown_path(database.path)}"
 
     @classmethod
     async def open(cls, url: str, settings: Settings) -> SQLiteStore:
@@ -288,6 +296,9 @@ class SQLiteStore:
             board_id, lambda c: pages.player_at(c, rows.board(c, board_id), rank), ("at", rank)
         )
 
+    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+        return everyone(self._database, board_id)
+
     # Counts and ranks: they count players, of whom there may be a million
 
     async def count(self, board_id: str) -> int:
@@ -384,11 +395,3 @@ def _once(
     codec: outcomes.Codec[T],
 ) -> T:
     return outcomes.once(c, key, codec, lambda: work(c))
-
-
-def _shown(path: Path) -> str:
-    """`path` as a person would write it: from the working folder where it lies in there."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tornado_board.models import SCORE_LIMIT, Board, Number, Player
 from tornado_board.store import Place, Scores
@@ -104,6 +104,13 @@ def players_after(
         return _players(c, _END[key], (board.id, limit))
     merit = board.ordering.merit(place.score)
     return _players(c, _PAGE[key], (board.id, limit, merit, place.reached_at, place.id))
+
+
+def everyone(c: sqlite3.Connection, board: Board, size: int) -> Iterator[list[Player]]:
+    """All players, best first, `size` rows at a time."""
+    found = c.execute(_END[_BEHIND, is_entombed(c, board.id)], (board.id, -1))
+    while some := found.fetchmany(size):
+        yield [there for row in some if (there := rows.player_of(row)) is not None]
 
 
 def has_players(c: sqlite3.Connection, board: Board) -> bool:

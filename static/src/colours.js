@@ -1,7 +1,7 @@
 /** How many colours page.css has for players, `--player-0` and on. */
 export const COLOURS = 16;
 
-/** A number that is the same for an id wherever and whenever it is shown (FNV-1a). */
+/** A number that is the same for an id wherever and whenever it is shown (FNV-1a). @param {string} text */
 function hash(text) {
   let value = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) {
@@ -13,7 +13,7 @@ function hash(text) {
   return (value ^ (value >>> 16)) >>> 0;
 }
 
-/** The colours that the id would have, best first; a walk through all of them. */
+/** The colours that the id would have, best first; a walk through all of them. @param {string} id */
 function preferred(id) {
   const value = hash(id);
   const step = 1 + 2 * ((value >>> 8) % (COLOURS / 2)); // odd, so that it comes to each of them
@@ -29,13 +29,16 @@ function preferred(id) {
  * @returns {Map<string, number>}
  */
 export function assignColours(ids) {
+  /** @type {Map<string, number>} */
   const colours = new Map();
+  /** @type {number[]} */
   const used = Array(COLOURS).fill(0);
-  const hashes = new Map(ids.map((id) => [id, hash(id)]));
-  const order = [...hashes.keys()].sort((a, b) => hashes.get(a) - hashes.get(b) || (a < b ? -1 : 1));
-  for (const id of order) {
+  const order = [...new Set(ids)].map((id) => ({ id, value: hash(id) }));
+  order.sort((a, b) => a.value - b.value || (a.id < b.id ? -1 : 1));
+  for (const { id } of order) {
     const least = Math.min(...used);
-    const colour = preferred(id).find((one) => used[one] === least);
+    // A walk through all of them comes to one that is used least.
+    const colour = /** @type {number} */ (preferred(id).find((one) => used[one] === least));
     used[colour] += 1;
     colours.set(id, colour);
   }
