@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -9,6 +10,10 @@ import schemathesis
 
 from tornado_board.models import is_visible
 from tornado_board.replay import EVENT_ID_PATTERN
+from tornado_board.web.idempotency import KEY_PATTERN
+
+#: Makes each idempotency key another one.
+NUMBERS = itertools.count()
 
 #: The parameters of a page of which one may be sent.
 BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
@@ -27,10 +32,18 @@ POSITIONS = ("since", "lastEventId", "last_event_id", "Last-Event-ID")
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     query, headers, body = case.query or {}, case.headers or {}, case.body
     if case.operation.path == "/boards/{board}/players/":
-        for name in CURSORS:
+        left_out = CURSORS if query.get("hidden", "0") == "0" else BEGINNINGS
+        for name in left_out:
             query.pop(name, None)
         for name in [name for name in BEGINNINGS if name in query][1:]:
             del query[name]
+    if "at" in query:
+        for name in ("limit", "fields", "stream"):
+            query.pop(name, None)
+    key = str(headers.get("Idempotency-Key", ""))
+    if re.fullmatch(KEY_PATTERN, key):
+        # The answer to one that came before tells of what may be gone by now.
+        headers["Idempotency-Key"] = f"{key[:100]}-{next(NUMBERS)}"
     if isinstance(query.get("wait"), int | float):
         query["wait"] = min(query["wait"], 0.01)
     for values in (query, headers):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import ujson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,14 +129,14 @@ async def test_a_board_is_shown_as_it_was(
                 "players": [{"id": "p", "name": "P", "score": number}],
             }
             assert answer.headers["Last-Event-ID"] == str(event.id)
-            assert answer.headers["Cache-Control"] == "public, max-age=3600"
+            assert answer.headers["Cache-Control"] == "public, max-age=300"
             etag = answer.headers["ETag"]
             again = await served.request(
                 "GET", f"/boards/b/?at={at}", headers={"If-None-Match": etag}
             )
             assert (again.status, again.body) == (304, b"")
     head = await served.request("HEAD", f"/boards/b/?at={at}")
-    assert (head.status, head.headers["Cache-Control"]) == (200, "public, max-age=3600")
+    assert (head.status, head.headers["Cache-Control"]) == (200, "public, max-age=300")
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -218,7 +219,7 @@ async def test_history_is_spread_evenly(
             for number, id in enumerate(ids)
         ],
     }
-    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
     assert _scores(await served.request("GET", f"{whole}&points=3")) == [0, 2, 4]
     assert _scores(await served.request("GET", f"{whole}&points=2")) == [0, 4]
     assert _scores(await served.request("GET", f"{whole}&points=1")) == [4]
@@ -290,7 +291,7 @@ async def test_what_was_private_stays_so(
         assert answer.status == status
         assert ("WWW-Authenticate" in answer.headers) is (status != 200)
         answer = await served.request("GET", plain, headers=headers)
-        assert (answer.status, answer.headers["Cache-Control"]) == (200, "private, max-age=3600")
+        assert (answer.status, answer.headers["Cache-Control"]) == (200, "private, max-age=300")
         answer = await served.request("GET", span, headers=headers)
         assert len(answer.json()["boards"]) == boards
     # And a board that is private now has no past for others either.
@@ -301,6 +302,42 @@ async def test_what_was_private_stays_so(
         assert (await served.request("GET", target, headers=reader)).status == 200
         assert (await with_ticket(target)).status == 200
     assert len((await with_ticket(span)).json()["boards"]) == 2
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_who_is_hidden_now_is_not_in_the_past(
+    serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await serving(dataclasses.replace(either_way, coalesce=0.0))
+    served, log = served_by(running), running.services.log
+    assert (await served.request("POST", "/boards/", '{"id": "b"}')).status == 201
+    for player in ("ann", "bob", "cheat"):
+        made = await served.request("POST", f"/boards/b/players/{player}/score/", '{"score": 1}')
+        assert made.status == 201
+    await served.hub.open("b")
+    monkeypatch.setattr(history, "_HIDDEN_AT_ONCE", 1)
+    last = EventId(int(time.time() * 1000) + 2 * HOUR, int(time.time() * 1000))
+    rows = [{"id": id, "name": "Zoë/", "score": 1} for id in ("ann", "bob", "cheat")]
+    data = ujson.dumps({"id": "b", "players": rows}, ensure_ascii=False)
+    last = await log.append("b", data, after=last)
+    # What the server appends from now on is later.
+    await log.append("b", "{}", after=EventId(last.ms + 61_000, last.n))
+    _shift(monkeypatch, running, 4 * HOUR)
+
+    async def seen() -> list[str]:
+        at = (await served.request("GET", f"/boards/b/?at={last.ms}")).json()
+        target = f"/boards/b/history/?from={last.ms}&to={last.ms + 1}"
+        [then] = (await served.request("GET", target)).json()["boards"]
+        assert then["data"]["players"] == at["players"]
+        assert {player["name"] for player in at["players"]} == {"Zoë/"}
+        return [player["id"] for player in at["players"]]
+
+    assert await seen() == ["ann", "bob", "cheat"]
+    for player, rest in (("cheat", ["ann", "bob"]), ("ann", ["bob"])):
+        target = f"/boards/b/players/{player}/"
+        hidden = await served.request("PATCH", target, '{"hidden": true}')
+        assert hidden.status == 200
+        assert await seen() == rest
 
 
 @pytest.mark.gen_test(timeout=60)

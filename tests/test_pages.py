@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tornado_board.models import Order, Ordering, Player
+from tornado_board.ranking.rank_index import RankIndex
 from tornado_board.realtime.ranks import Ranks, Standing
 from tornado_board.store import NotFound, Place, Store
 from tornado_board.web.cursors import cursor_of, place_of
@@ -28,6 +29,14 @@ LIMITS = st.integers(1, 17)
 ORDERS = st.sampled_from(["desc", "asc"])
 
 
+def index_of(ordering: Ordering, players: dict[str, Player]) -> RankIndex:
+    index = RankIndex(ordering)
+    index.scanned(list(players), [player.score for player in players.values()])
+    for _ in index.finish(0):
+        pass
+    return index
+
+
 class Listed:
     """A store of one board that is a plain list, and its ranks; what happens to it is done by
     `between`, which is called before each read."""
@@ -36,12 +45,20 @@ class Listed:
         self.ordering = Ordering(cast(Order, order))
         self.players = {i: Player(i, i, score, at) for i, (score, at) in players.items()}
         self.between: Callable[[], None] = lambda: None
+        # Of every other board the ranks are known, as they were at first.
+        self.known = index_of(self.ordering, self.players) if len(players) % 2 else None
 
     def sorted(self) -> list[Player]:
         return sorted(self.players.values(), key=self.ordering.key)
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        until: float | None = None,
     ) -> Sequence[Player]:
         self.between()
         rows = self.sorted()
@@ -64,6 +81,9 @@ class Listed:
         return self.players[player_id]
 
     # As `Ranks` has it.
+
+    def index(self, board_id: str) -> RankIndex | None:
+        return self.known
 
     async def standing(self, board_id: str, *scores: float) -> Standing:
         return Standing(len(self.players), tuple(self._rank(score) - 1 for score in scores))

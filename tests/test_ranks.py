@@ -53,7 +53,16 @@ def check(found: Merits, expected: list[Any], probe: Any) -> None:
     better = bisect_left(expected, probe)
     assert found.better_than(probe) == better
     assert found.places([probe, probe]) == [(better, expected[better - 1] if better else None)] * 2
-    assert found.better_or_equal(probe) == bisect_right(expected, probe)
+    equal = bisect_right(expected, probe)
+    assert found.better_or_equal(probe) == equal
+    for places in (1, 3, len(expected) + 1):
+        behind = expected[min(equal - 1 + places, len(expected) - 1)] if expected else None
+        assert found.beside(probe, places) == behind
+        before = expected[max(better - places, 0)] if expected else None
+        assert found.beside(probe, -places) == before
+    for rank in (1, better + 1, equal + 1):
+        ranked = (m for m in expected if bisect_left(expected, m) + 1 >= rank)
+        assert found.at_rank(rank) == next(ranked, None)
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -74,11 +75,19 @@ async def agree(store: Store, board: Board, places: list[Place | None], limits: 
     assert await store.count(board.id) == len(players)
     assert await scores_of(store, board.id) == {p.id: p.score for p in players}
     assert (await store.ranking(board.id, 100)).players == model.players
+    scores = itertools.cycle([0.25, 1e9, -1e9, *(player.score for player in players)])
     for place in [*places, *map(place_of, model.players)]:
         for limit in limits:
             for backwards in (False, True):
+                expected = model.after(place, limit, backwards)
                 page = await store.players_after(board.id, place, limit, backwards=backwards)
-                assert list(page) == model.after(place, limit, backwards), (place, limit)
+                assert list(page) == expected, (place, limit)
+                # Whatever is said of where the page ends.
+                until = next(scores)
+                page = await store.players_after(
+                    board.id, place, limit, backwards=backwards, until=until
+                )
+                assert list(page) == expected, (place, limit, until)
     for score in {p.score for p in players} | {-1e9, 1e9, 0.25}:
         assert await store.rank(board.id, score) == model.rank(score)
         first = await store.players_after(board.id, Place(score, -1, ""), 1)
@@ -159,7 +168,13 @@ async def test_large_groups_of_one_score_and_windows_at_both_ends(
         for place in (None, *(place_of(players[n]) for n in (0, 1, 59, 60, 118, 119))):
             for backwards in (False, True):
                 page = await store.players_after("b", place, limit, backwards=backwards)
-                assert list(page) == model.after(place, limit, backwards)
+                expected = model.after(place, limit, backwards)
+                assert list(page) == expected
+                until = expected[-1].score if expected else 0
+                page = await store.players_after(
+                    "b", place, limit, backwards=backwards, until=until
+                )
+                assert list(page) == expected
     # From page to page, both ways, each player once.
     for backwards in (False, True):
         seen: list[Player] = []

@@ -4,6 +4,7 @@ closes it in reverse."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import socket
 import ssl
@@ -73,7 +74,9 @@ async def edge_running(
         try:
             addresses = parse_all(settings.upstream)
             identity = log_identity(addresses)
-            own_log = await open_replay_log(settings.replay_url, settings, identity)
+            # What boards were is the upstream's to know.
+            own = dataclasses.replace(settings, history_retention=0.0)
+            own_log = await open_replay_log(own.replay_url, own, identity)
             stack.push_async_callback(own_log.close)
         except (ValueError, LogUnavailable) as error:
             raise StartError(str(error)) from error

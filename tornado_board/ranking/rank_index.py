@@ -129,16 +129,17 @@ class RankIndex:
 
         `rank` is 1 or greater.
         """
-        merits = self._merits
-        if rank > len(merits):
-            return None
-        merit = merits[rank - 1]
-        if merits.better_than(merit) < rank - 1:
-            behind = merits.better_or_equal(merit)
-            if behind == len(merits):
-                return None
-            merit = merits[behind]
-        return self._score(merit)
+        merit = self._merits.at_rank(rank)
+        return None if merit is None else self._score(merit)
+
+    def score_beside(
+        self, score: Number | None, count: int, *, backwards: bool = False
+    ) -> Number | None:
+        """The score of the player `count` places behind all with `score`, or before them, or of the
+        last one there is; ``None`` if there is none. ``None`` as the score is before the first."""
+        merit = float("-inf") if score is None else self.ordering.merit(score)
+        found = self._merits.beside(merit, -count if backwards else count)
+        return None if found is None else self._score(found)
 
     def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
         """Of each of `scores`, how many players have a better one, and the next better one that

@@ -148,6 +148,25 @@ class Merits:
         at = bisect_right(ends, position)
         return self._blocks[first + at][position - ends[at]]
 
+    def at_rank(self, rank: int) -> float | None:
+        """The first merit whose competition rank is `rank` or greater, if there is one; `rank` is 1
+        or greater."""
+        if rank > self._total:
+            return None
+        merit = self[rank - 1]
+        if self.better_than(merit) == rank - 1:
+            return merit
+        behind = self.better_or_equal(merit)
+        return None if behind == self._total else self[behind]
+
+    def beside(self, merit: float, places: int) -> float | None:
+        """The merit so many places behind all that are `merit`, or before them where `places` is
+        negative; or the last one in that direction. ``None`` where there is none at all."""
+        if not self._total:
+            return None
+        at = self.better_or_equal(merit) - 1 if places > 0 else self.better_than(merit)
+        return self[min(max(at + places, 0), self._total - 1)]
+
     def _before(self, at: int) -> int:
         """How many are in the blocks before `at`."""
         group = at >> _GROUP

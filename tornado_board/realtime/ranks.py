@@ -237,12 +237,8 @@ class Ranks:
             return
         count = check.difference(len(index), self._ticks)
         if count is not None:
-            logger.warning(
-                "the store has %d players on board %s, not %d: its ranks are built again",
-                count,
-                board.id,
-                len(index),
-            )
+            why = "the store has %d players on board %s, not %d: its ranks are built again"
+            logger.warning(why, count, board.id, len(index))
             self._drop(board, rest=True)
         elif check.is_due(self._ticks) and (self._counting is None or self._counting.done()):
             self._counting = self._tasks.start(self._count(board.id, index, check))
@@ -353,8 +349,7 @@ class Ranks:
         self._weigh(board)
 
     def _drop_if_lost(self, board: RankedBoard) -> None:
-        index = board.index
-        if index is not None and index.state is State.LOST:
+        if (index := board.index) is not None and index.state is State.LOST:
             logger.info("the ranks of board %s are built again: %s", board.id, index.why_lost)
             self._drop(board, rest=True)
 
@@ -370,8 +365,7 @@ class Ranks:
         self._weigh(board)
 
     def _remove(self, board_id: str) -> None:
-        board = self._boards.get(board_id)
-        if board is not None:
+        if (board := self._boards.get(board_id)) is not None:
             self._drop(board)
             del self._boards[board_id]
 
@@ -392,7 +386,6 @@ class Ranks:
         for board in list(self._boards.values()) if self._weight > self._limit else ():
             if self._weight <= self._limit:
                 break
-            is_unused = self._ticks - board.used_at >= _UNUSED
-            if board is not wanted and (wanted is None or is_unused):
+            if board is not wanted and (wanted is None or self._ticks - board.used_at >= _UNUSED):
                 self._remove(board.id)
         return self._weight <= self._limit

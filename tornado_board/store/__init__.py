@@ -264,11 +264,19 @@ class Store(Protocol):
     # Pages. Of a board that does not exist each raises `NotFound`.
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, best first; ``None`` is before the first player.
 
         `backwards`: before `place`, that nearest to it first; ``None`` is behind the last player.
+        `until`: a score up to which there seem to be so many, for a store that reads the players up
+        to a score quicker than a number of them; it changes nothing but that.
         """
 
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:

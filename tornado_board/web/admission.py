@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import tornado.httputil
 
 from tornado_board.auth.policy import Action
+from tornado_board.web.attempt import attempt_of
 from tornado_board.web.cors import cors_headers
-from tornado_board.web.gate import attempt_of
 from tornado_board.web.hosts import host_name
 from tornado_board.web.phases import Phase
 from tornado_board.web.problems import Problem

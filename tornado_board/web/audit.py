@@ -8,8 +8,8 @@ from typing import ClassVar
 import msgspec
 
 from tornado_board.auth.policy import Action, Actions
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.described import Identifier, Integer, Operation, Text, Told, json_of
-from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 from tornado_board.web.shapes import AuditTrail

@@ -10,7 +10,8 @@ import tornado.web
 
 from tornado_board import models
 from tornado_board.auth.policy import ALLOWED, Action, Actions, Allowed
-from tornado_board.web.gate import Attempt, Gate, attempt_of
+from tornado_board.web.attempt import Attempt, attempt_of
+from tornado_board.web.gate import Gate
 
 
 class Entrance(tornado.web.RequestHandler):

@@ -28,6 +28,7 @@ from tornado_board.tasks import Tasks, succeed
 from tornado_board.web import bodies, streams
 from tornado_board.web.access_log import log_answer, log_stream_started
 from tornado_board.web.admission import forwarded_address
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
 from tornado_board.web.exchange import (
@@ -39,7 +40,6 @@ from tornado_board.web.exchange import (
     problem_answer,
 )
 from tornado_board.web.fast_request import MOST, PlainRequest, read
-from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.links import Link, Outcome

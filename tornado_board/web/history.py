@@ -7,6 +7,8 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import ujson
+
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.models import shows_private
 from tornado_board.realtime.hub import LimitReached
@@ -32,8 +34,12 @@ _USUAL_SPAN = 3_600_000
 _AT_ONCE = 50
 MOST_BYTES = 4 * 2**20
 
-#: Seconds for which the past may be kept by caches; it may be forgotten here meanwhile.
-_LASTING = 3_600
+#: Seconds for which caches may keep the past. It does not change, but who may see it does, and
+#: players may be hidden.
+_LASTING = 300
+
+#: Hidden players that are taken out of the past, and how many of them are read in one go.
+_MOST_HIDDEN, _HIDDEN_AT_ONCE = 10_000, 1_000
 
 
 #: When the board is to be seen as it was.
@@ -85,13 +91,14 @@ async def _board_answer(asked: Asked, board_id: str, past: Past, *, is_over: boo
     event = past.event
     if shows_private(event.data):
         await asked.check_as_private()  # who may read it now might not have been allowed to then
+    data = _without(event.data, await _hidden(asked, board_id))
     asked.check(board_id)  # while this waited, the board may have become private
     fields = _fields(asked, is_over)
     told = "null"
     if event.id is not None:
         told = f'{{{_told(event)},"resolution":{past.resolution // 1000}}}'
         fields = (("Last-Event-ID", str(event.id)), *fields)
-    return Answer(200, f'{{"event":{told},{event.data[1:]}\n'.encode(), fields=fields)
+    return Answer(200, f'{{"event":{told},{data[1:]}\n'.encode(), fields=fields)
 
 
 async def history(asked: Asked, board_id: str) -> Answer:
@@ -102,6 +109,7 @@ async def history(asked: Asked, board_id: str) -> Answer:
     points, start, end = _POINTS.of(asked), _FROM.of(asked), _TO.of(asked)
     await _open(asked, board_id)
     span = _span(start, end, await _look(asked, board_id, []), asked.services.log.reach_ms)
+    hidden = await _hidden(asked, board_id)
     times = evenly(span.start, span.end, points)
     parts: list[bytes] = []
     may_read_private: bool | None = None
@@ -117,7 +125,8 @@ async def history(asked: Asked, board_id: str) -> Answer:
                     may_read_private = await _may_read_private(asked)
                 if not may_read_private:
                     continue
-            parts.append(f'{{{_told(past.event)},"data":{past.event.data}}}'.encode())
+            data = _without(past.event.data, hidden)
+            parts.append(f'{{{_told(past.event)},"data":{data}}}'.encode())
             size += len(parts[-1])
         left = len(times) - first - _AT_ONCE
         if size >= MOST_BYTES:
@@ -143,6 +152,32 @@ def _span(start: int | None, end: int | None, looked: Looked, reach_ms: int) -> 
     if end < oldest:
         raise _missing(looked, end, reach_ms)
     return _Span(max(start, oldest), end, is_over)
+
+
+async def _hidden(asked: Asked, board_id: str) -> frozenset[str]:
+    """The ids of the players who are hidden now: what they were is not to be seen either. Raises
+    `StoreUnavailable`."""
+    hidden: list[str] = []
+    while len(hidden) < _MOST_HIDDEN:
+        after = hidden[-1] if hidden else ""
+        found = await asked.services.store.hidden_players(board_id, after, _HIDDEN_AT_ONCE)
+        hidden += [player.id for player in found]
+        if len(found) < _HIDDEN_AT_ONCE:
+            break
+    return frozenset(hidden)
+
+
+def _without(data: str, hidden: frozenset[str]) -> str:
+    """`data`, a board as an event has it, without the players of these ids."""
+    if not hidden:
+        return data
+    board = ujson.loads(data)
+    shown = [player for player in board["players"] if player["id"] not in hidden]
+    if len(shown) == len(board["players"]):
+        return data
+    board["players"] = shown
+    text: str = ujson.dumps(board, ensure_ascii=False, escape_forward_slashes=False)
+    return text
 
 
 async def _may_read_private(asked: Asked) -> bool:

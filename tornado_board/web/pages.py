@@ -17,6 +17,9 @@ MOST_PLAYERS = 1000
 USUAL_PLAYERS = 100
 MOST_IDS = 100
 
+#: Players with the scores at the ends of a page around a player that are read with it.
+_MOST_TIES = 100
+
 
 class Page(msgspec.Struct):
     """Some players of a board, best first."""
@@ -42,14 +45,14 @@ class Pages:
 
     async def after(self, place: Place | None, limit: int) -> Page:
         """The players behind `place`; ``None`` is before the first."""
-        rows = await self._store.players_after(self._board_id, place, limit + 1)
+        rows = await self._beside(place, limit + 1)
         return await self._page(
             rows[:limit], has_previous=place is not None, has_next=len(rows) > limit
         )
 
     async def before(self, place: Place, limit: int) -> Page:
         """The players before `place`, those nearest to it."""
-        rows = await self._store.players_after(self._board_id, place, limit + 1, backwards=True)
+        rows = await self._beside(place, limit + 1, backwards=True)
         return await self._page(rows[:limit][::-1], has_previous=len(rows) > limit, has_next=True)
 
     async def from_rank(self, rank: int, limit: int) -> Page:
@@ -69,7 +72,8 @@ class Pages:
         half = (limit - 1) // 2
         rest = limit - 1 - half
         # One more on either side tells of others beyond.
-        before, behind = await asyncio.gather(
+        both = await self._both_sides(place, half + 1, rest + 1)
+        before, behind = both or await asyncio.gather(
             self._beside(place, half + 1, backwards=True), self._beside(place, rest + 1)
         )
         # At an end of the board the other side fills the page.
@@ -90,10 +94,39 @@ class Pages:
             has_next=len(behind) > below,
         )
 
+    async def _both_sides(
+        self, place: Place, above: int, below: int
+    ) -> tuple[Sequence[Player], Sequence[Player]] | None:
+        """So many players before the one at `place` and behind it, nearest first, in one read;
+        ``None`` if that does not find as many, or would find many more."""
+        index = self._ranks.index(self._board_id)
+        if index is None:
+            return None
+        first = index.score_beside(place.score, above, backwards=True)
+        until = index.score_beside(place.score, below + 1)
+        if first is None or until is None:
+            return None
+        count = index.better_than(until) - index.better_than(first)
+        if not above + below < count <= _MOST_TIES + 2 * (above + below):
+            return None
+        players = await self._store.players_after(
+            self._board_id, Place(first, -1, ""), count, until=until
+        )
+        at = next((i for i, player in enumerate(players) if player.id == place.id), 0)
+        if at < above or len(players) <= at + below:
+            return None
+        return players[:at][::-1][:above], players[at + 1 :][:below]
+
     async def _beside(
-        self, place: Place, limit: int, *, backwards: bool = False
+        self, place: Place | None, limit: int, *, backwards: bool = False
     ) -> Sequence[Player]:
-        return await self._store.players_after(self._board_id, place, limit, backwards=backwards)
+        until = None
+        if (index := self._ranks.index(self._board_id)) is not None:
+            score = None if place is None else place.score
+            until = index.score_beside(score, limit, backwards=backwards)
+        return await self._store.players_after(
+            self._board_id, place, limit, backwards=backwards, until=until
+        )
 
     async def of(self, ids: Sequence[str]) -> Page:
         """Those of `ids` that there are."""

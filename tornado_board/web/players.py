@@ -12,6 +12,7 @@ from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
 from tornado_board.models import ID_PATTERN, RankedPlayer, is_id, shown_player
 from tornado_board.store import Place
 from tornado_board.web import answers
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.boards import path_of
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.described import (
@@ -26,7 +27,6 @@ from tornado_board.web.described import (
     json_of,
 )
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
-from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages

@@ -19,9 +19,9 @@ from tornado_board.realtime.wires import poll
 from tornado_board.replay import EVENT_ID_PATTERN, EventId
 from tornado_board.store import NotFound
 from tornado_board.web import streams
+from tornado_board.web.attempt import Attempt
 from tornado_board.web.boards import EVENTS_ANSWERS
 from tornado_board.web.described import Identifiers, Operation, check
-from tornado_board.web.gate import Attempt
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, hand_over, wants_events
 from tornado_board.web.parameters import ID_RULE

@@ -80,9 +80,8 @@ class RethinkDBStore:
         self._identity = identity
         self._servers = servers
         self._connection = connection
-        self._timeout = settings.database_timeout
-        rules = KnownRules()
-        timeout, waiting = settings.database_timeout, settings.waiting_writes
+        self._timeout = timeout = settings.database_timeout
+        rules, waiting = KnownRules(), settings.waiting_writes
         self._writes = Writes(connection, rules, waiting, timeout)
         self._pages = Pages(connection, self._run, rules, Turns(timeout, waiting))
         self._deletions = Deletions(self._run, timeout)
@@ -231,8 +230,8 @@ class RethinkDBStore:
 
     async def _mended(self, board_id: str, player_id: str, score: Number) -> bool:
         """Give the document of a player whose score is no number `score`; whether there was one."""
-        board = board_of(await self._run(queries.get_board(board=board_id)))
-        board = Board(board_id, board_id) if board is None else board
+        found = await self._run(queries.get_board(board=board_id))
+        board = board_of(found) or Board(board_id, board_id)
         check_bounds(board, score)
         reached_at = board.ordering.reached_at(int(time.time() * 1000))
         query = queries.mend_score(
@@ -317,10 +316,16 @@ class RethinkDBStore:
     # Pages
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """At most `limit` players behind `place`, or before it. Raises `NotFound`."""
-        return await self._pages.after(board_id, place, limit, backwards)
+        return await self._pages.after(board_id, place, limit, backwards, until)
 
     async def players_by_id(self, board_id: str, ids: Sequence[str]) -> Sequence[Player]:
         """Those of `ids` that there are. Raises `NotFound`."""

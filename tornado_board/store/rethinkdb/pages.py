@@ -15,28 +15,31 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from tornado_board.models import Board, Order, Player, Ranking
+from tornado_board.models import Board, Number, Order, Player, Ranking
 from tornado_board.store import Place, Scores
 from tornado_board.store.rethinkdb.address import r
 from tornado_board.store.rethinkdb.connection import Connection
 from tornado_board.store.rethinkdb.deletion import Run
 from tornado_board.store.rethinkdb.documents import (
-    BOARD_FIELDS,
-    BOARDS,
-    DELETED_BY,
     PLAYER_FIELDS,
     PLAYERS,
     board_of,
     counting_among,
     is_listed,
-    is_player_of,
     or_zero,
     player_of,
     qualified,
     score_in,
 )
 from tornado_board.store.rethinkdb.queries import prepared
-from tornado_board.store.rethinkdb.rules import KnownRules, rules_text
+from tornado_board.store.rethinkdb.rules import KnownRules
+from tornado_board.store.rethinkdb.spans import (
+    Span,
+    board_term,
+    counting_in,
+    held_in,
+    with_shadows,
+)
 from tornado_board.store.rethinkdb.standing import (
     STANDING,
     UNRANKED,
@@ -80,9 +83,20 @@ class Pages:
         return Ranking(board, players)
 
     async def after(
-        self, board_id: str, place: Place | None, limit: int, backwards: bool
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        backwards: bool,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         """See `Store.players_after`."""
+        if until is not None and not (place is None and backwards):
+            span = Span(self._rules.get(board_id).board, place, until, limit, backwards)
+            found = await self._run(span.query())
+            self._rules.learn(board_id, found["rules"])
+            if (in_range := span.players(found)) is not None:
+                return in_range
         _, players = await self._read(board_id, place, limit, backwards)
         return players
 
@@ -114,19 +128,10 @@ class Pages:
                 wanted, with_top = depth, False
                 if len(found["players"]) >= size:
                     continue
-            shadows = set(found["shadows"])
-            rows = {document["id"]: document for document in found["players"]}
-            held = [
-                (one[1], document["id"])
-                for document in rows.values()
-                if (one := player_of(document)) is not None
-            ]
-            held.sort(key=lambda one: board.ordering.key(one[0]), reverse=backwards)
+            held = held_in(found, board, backwards)
             del held[size:]
-            players += [
-                player for player, key in held if key == player.id or player.id not in shadows
-            ]
-            if len(players) >= wanted or len(rows) < size or not held:
+            players += counting_in(held, found)
+            if len(players) >= wanted or len(found["players"]) < size or not held:
                 return board, players[:wanted]
             # Others have written many documents that do not count.
             last = held[-1][0]
@@ -293,27 +298,8 @@ def _rows(selection: Any) -> Any:
     return selection.pluck(*PLAYER_FIELDS).coerce_to("array")
 
 
-def _board(p: Any) -> Any:
-    """What `board_of` has to know of the board, or null."""
-    board = r.table(BOARDS).get(p["board"])
-    return r.branch(board.eq(None), None, board.pluck(*BOARD_FIELDS, DELETED_BY))
-
-
 def _page(p: Any, read: Callable[[Any, bool], Any], backwards: bool) -> Any:
-    players = r.table(PLAYERS)
-
-    def with_shadows(page: Any) -> Any:
-        qualified = page.filter(lambda player: player["id"].match("/").ne(None))
-        plain = qualified.map(lambda player: player["id"].split("/", 1).nth(1))
-        shadows = players.get_all(r.args(plain)).filter(lambda d: is_player_of(p["board"], d))
-        return {
-            "board": _board(p),
-            "rules": rules_text(r.table(BOARDS).get(p["board"])),
-            "players": page,
-            "shadows": shadows.map(lambda player: player["id"]).coerce_to("array"),
-        }
-
-    return read(p, backwards).do(with_shadows)
+    return with_shadows(p, read(p, backwards))
 
 
 #: By the board's order, and whether it goes backwards: the first `limit` of the ranked documents of
@@ -331,7 +317,7 @@ PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
 #: The ``board``, and the ``players`` that have any of the primary keys `keys`.
 _by_keys = prepared(
     lambda p: {
-        "board": _board(p),
+        "board": board_term(p),
         "players": r.table(PLAYERS)
         .get_all(r.args(p["keys"]))
         .pluck(*PLAYER_FIELDS)
@@ -358,7 +344,7 @@ def _scores_behind(p: Any) -> Any:
         ranked = ranked_players(p["board"]).order_by(index=index)
         return ranked.skip(p["skip"]).limit(2).pluck("score").coerce_to("array")
 
-    return _board(p).do(
+    return board_term(p).do(
         lambda board: {
             "board": board,
             "players": r.branch(_is_ascending(board), two(r.desc(STANDING)), two(STANDING)),
@@ -370,11 +356,11 @@ def _scores_behind(p: Any) -> Any:
 _scores_at = prepared(_scores_behind)
 
 #: The ``board``, and how many players it has.
-_count = prepared(lambda p: {"board": _board(p), "count": ranked_players(p["board"]).count()})
+_count = prepared(lambda p: {"board": board_term(p), "count": ranked_players(p["board"]).count()})
 
 #: The ``board``, and how many players have a better score than `score`.
 count_better = prepared(
-    lambda p: _board(p).do(
+    lambda p: board_term(p).do(
         lambda board: {
             "board": board,
             "count": r.branch(
@@ -387,7 +373,7 @@ count_better = prepared(
 )
 
 #: The ``board``.
-_get_board = prepared(_board)
+_get_board = prepared(board_term)
 
 #: The documents of all players of `board`, a stream.
 _all_players = prepared(lambda p: ranked_players(p["board"]))

@@ -271,7 +271,13 @@ class SQLiteStore:
     # Pages
 
     async def players_after(
-        self, board_id: str, place: Place | None, limit: int, *, backwards: bool = False
+        self,
+        board_id: str,
+        place: Place | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        until: Number | None = None,
     ) -> Sequence[Player]:
         def work(c: sqlite3.Connection) -> Sequence[Player]:
             return pages.players_after(c, rows.board(c, board_id), place, limit, backwards)

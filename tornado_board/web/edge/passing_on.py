@@ -21,10 +21,10 @@ from tornado_board.upstream import (
 )
 from tornado_board.upstream.reply import Reply
 from tornado_board.web import tornado_internals
+from tornado_board.web.attempt import presents
 from tornado_board.web.edge import fields
 from tornado_board.web.edge.kept_answers import LARGEST, PassedAnswer
 from tornado_board.web.edge.services import EdgeServices
-from tornado_board.web.gate import presents
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
