@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
 import schemathesis
 
-from tornado_board.models import is_visible
+from tornado_board.models import SCORE_LIMIT, is_visible
 from tornado_board.replay import EVENT_ID_PATTERN
 from tornado_board.web.idempotency import KEY_PATTERN
 
@@ -58,6 +59,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         named = item.get("name") if isinstance(item, dict) else None
         if isinstance(named, str) and named and not is_visible(named):
             item["name"] = "x"
+        if isinstance(item, dict) and "meta" in item:
+            item["meta"] = _with_exponents(item["meta"])
 
 
 def _take_twice(values: Any, name: str) -> None:
@@ -65,3 +68,14 @@ def _take_twice(values: Any, name: str) -> None:
     items = str(values.get(name, "")).split(",")
     if len({item.partition(":")[0] for item in items}) < len(items):
         values[name] = items[0]
+
+
+def _with_exponents(value: Any) -> Any:
+    """`value` with whole numbers that are too large spelled so that they may be so large."""
+    if isinstance(value, dict):
+        return {name: _with_exponents(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_with_exponents(one) for one in value]
+    if isinstance(value, int) and abs(value) > SCORE_LIMIT:
+        return math.copysign(min(abs(value), 10**300), value) * 1.0
+    return value

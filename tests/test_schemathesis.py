@@ -56,5 +56,5 @@ def test_an_open_server_is_as_it_says(
 def test_a_server_with_tokens_is_as_it_says(
     server_process: Callable[..., ServerProcess],
 ) -> None:
-    server = server_process("--private", "--audit", TORNADO_BOARD_TOKEN_SECRET=SECRET)
+    server = server_process("--private", "--audit=1000", TORNADO_BOARD_TOKEN_SECRET=SECRET)
     run(server, "--header", f"Authorization: Bearer {token(scope='admin')}")

@@ -28,7 +28,10 @@ SCHEMAS: Mapping[str, Any] = {
         "anyOf": [
             {"type": ["null", "boolean"]},
             _TEXT,
-            {"type": "number", "minimum": -SCORE_LIMIT, "maximum": SCORE_LIMIT},
+            {
+                "type": "number",
+                "description": "whole numbers, unless they have an exponent, from -2^53 to 2^53",
+            },
             {"type": "array", "items": {"$ref": "#/components/schemas/MetaValue"}},
             {"$ref": "#/components/schemas/Meta"},
         ]
