@@ -7,8 +7,8 @@ import os
 import random
 import socket
 
-#: Below those that the system gives to connections, and to sockets that ask for any: between the end
-#: of one server and the start of the next nobody else gets a port of these.
+#: Below those that the system gives to connections, and to sockets that ask for any: between the
+#: end of one server and the start of the next nobody else gets a port of these.
 _FIRST, _END = 12_000, 32_000
 
 #: As many processes of one run of the tests take ports; each has a range of its own.

@@ -1,7 +1,7 @@
-"""The tests of one run in several processes (pytest-xdist), and those that want the machine alone.
+"""The tests of one run in several processes (pytest-xdist), and those that run alone.
 
-All tests together are run by as many processes as `workers` says. A test with the mark ``alone`` runs
-while no other does. Tests that are named on the command line run in one process.
+All tests together are run by as many processes as `workers` says. A test with the mark ``alone``
+runs while no other does. Tests that are named on the command line run in one process.
 """
 
 from __future__ import annotations
