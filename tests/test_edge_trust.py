@@ -146,8 +146,7 @@ async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
                 await until(lambda s=server: edge_of(s).upstreams.open_streams == 3)
             await there.delete("/boards/b/", headers=ADMIN)
             for opened in (board, place):
-                async for _ in opened:
-                    pass
+                await opened.wait_closed()
                 assert opened.close_code == CloseCode.NOT_FOUND
         for server in (edge, first):
             await until(lambda s=server: not edge_of(s).upstreams.open_streams)
