@@ -8,6 +8,7 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tornado.template
 import tornado.web
@@ -16,6 +17,7 @@ import ujson
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.first_board import DESCRIPTION, TITLE, FirstBoard, first_board
 from tornado_board.web.handler import Handler
+from tornado_board.web.languages import TEXTS, language_of
 from tornado_board.web.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -79,22 +81,30 @@ class Asset:
 class Page:
     """A build of the page, in memory: the templates of the HTML, and the assets by name.
 
-    `component` is the name of the web component, empty where the build has none.
+    `component` is the name of the web component, empty where the build has none. `needed` are the
+    scripts that `script` imports, and `spoken` those that it needs to speak a language.
     """
 
     template: tornado.template.Template
     embed: tornado.template.Template
     component: str
     script: str
+    needed: Sequence[str]
+    spoken: Mapping[str, Sequence[str]]
     styles: Sequence[str]
     icon: str
     assets: Mapping[str, Asset]
 
     def html(
-        self, prefix: str = "", *, read_only: bool = False, first: FirstBoard | None = None
+        self,
+        prefix: str = "",
+        *,
+        read_only: bool = False,
+        first: FirstBoard | None = None,
+        lang: str = "en",
     ) -> bytes:
         """The HTML for a server whose public paths begin with `prefix`, with the board that it
-        begins with."""
+        begins with, in one of the languages there are."""
         static = f"{prefix}/static/"
         return self.template.generate(
             base=f"{prefix}/",
@@ -104,7 +114,10 @@ class Page:
             board=None if first is None else first.board,
             data="" if first is None else first.data,
             rows=[] if first is None else first.rows,
+            lang=lang,
+            texts=TEXTS[lang],
             script=static + self.script,
+            preloads=[static + name for name in (*self.needed, *self.spoken.get(lang, ()))],
             styles=[static + style for style in self.styles],
             icon=static + self.icon,
         )
@@ -161,6 +174,8 @@ class PageFiles:
             embed=loader.load("embed.html"),
             component=entries.get("src/live-board.js", {}).get("file", ""),
             script=main["file"],
+            needed=_imported(entries, "src/page/main.jsx"),
+            spoken={lang: _speaking(entries, lang) for lang in TEXTS},
             styles=main.get("css", ()),
             icon=entries["src/page/icon.svg"]["file"],
             assets=assets,
@@ -205,8 +220,9 @@ class PageHandler(Handler):
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         for name, value in PAGE_HEADERS:
             self.set_header(name, value)
-        # It has what this caller may read.
+        # It has what this caller may read, in the caller's language.
         self.set_header("Cache-Control", "no-cache, private")
+        self.add_header("Vary", "Accept-Language")
         try:
             page = self.files.page()
         except PageNotBuilt:
@@ -216,6 +232,9 @@ class PageHandler(Handler):
                 self.prefix,
                 read_only=self.services.settings.read_only_page,
                 first=await first_board(self),
+                lang=language_of(
+                    self.argument("lang"), self.request.headers.get("Accept-Language", "")
+                ),
             )
         self.finish(body)
 
@@ -261,6 +280,24 @@ class AssetHandler(FileHandler):
         if asset is None:
             raise Problem(404)
         self.send_file(asset, "public, max-age=31536000, immutable")
+
+
+def _imported(entries: Mapping[str, Any], name: str) -> list[str]:
+    """The files that an entry of a build's manifest imports, and they themselves, each once."""
+    found: dict[str, str] = {}
+    waiting = list(entries[name].get("imports", ()))
+    while waiting:
+        imported = waiting.pop()
+        if imported not in found:
+            found[imported] = entries[imported]["file"]
+            waiting += entries[imported].get("imports", ())
+    return list(found.values())
+
+
+def _speaking(entries: Mapping[str, Any], lang: str) -> list[str]:
+    """The file with the texts of a language, if they are in one of their own."""
+    name = f"src/page/texts/{lang}.js"
+    return [entries[name]["file"]] if name in entries else []
 
 
 def _asset(path: Path) -> Asset:
