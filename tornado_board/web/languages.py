@@ -8,6 +8,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tornado_board.web.described import Text
+
+#: The language that the address asks for.
+LANG = Text(name="lang", text="The language of the page: `en`, `de` or `es`.")
+
 #: How many of the languages that a browser names are looked at.
 _MOST_NAMED = 20
 
