@@ -35,7 +35,7 @@ MOST_OF_SEASON = MOST_IDS
 
 @dataclass(frozen=True)
 class SeasonBefore:
-    """The end of a season: of the one with this `number`, or (``None``) of that before the page's."""
+    """The end of the season with this `number`; ``None``: of that before the page's."""
 
     number: int | None = None
 
