@@ -27,14 +27,17 @@ import { submit } from "./submit.js";
  * @property {number} [limit]     1 to 1,000; 100 by default
  * @property {"meta"} [fields]
  * @property {Date | number | string} [since]  a time whose ranks are wanted, too; a date such as
- *   `2026-11-25` is the time of that day at which the first 1,000 places were kept
+ *   `2026-11-25` is the time of that day at which the first 1,000 places were kept; `season` is the
+ *   end of the season before, `season:6` that of season 6
+ * @property {number} [season]   a season that is over; the present one by default
  *
  * @typedef {object} Page
  * @property {number} count       how many players the board has
  * @property {Ranked[]} players   best first
  * @property {string[]} [missing] those of `ids` that are not there
- * @property {{time: string, resolution: number} | null} [since]  the time that the ranks of then
- *   are of, and for how many seconds before that there may have been other ones; null: none is known
+ * @property {{time: string, resolution: number, season?: number} | null} [since]  the time that the
+ *   ranks of then are of, for how many seconds before that there may have been other ones, and the
+ *   season whose final ones they are; null: none is known
  * @property {string} [next]      where the page behind this one is, if there is one
  * @property {string} [prev]
  */
@@ -147,9 +150,10 @@ export class Boards {
    * @returns {Promise<Page>}
    */
   async page(board, which = {}, options) {
-    const { around, fromRank, ids, limit, fields, since } = which;
+    const { around, fromRank, ids, limit, fields, season, since } = which;
     const then = since instanceof Date ? Number(since) : since;
-    const query = { limit, fields, around, from_rank: fromRank, ids: ids?.join(","), since: then };
+    const place = { around, from_rank: fromRank, ids: ids?.join(",") };
+    const query = { limit, fields, ...place, season, since: then };
     const address = which.address ?? withQuery(`${this.boardAddress(board)}players/`, query);
     const answer = await this.#get(address, options);
     return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };
