@@ -71,6 +71,12 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy allows no data: addresses
     modulePreload: { polyfill: false },
     target,
-    rollupOptions: { input: { page: "src/page/main.jsx", icon: "src/page/icon.svg" } },
+    rollupOptions: {
+      input: {
+        page: "src/page/main.jsx",
+        docs: "src/docs/main.js",
+        icon: "src/page/icon.svg",
+      },
+    },
   },
 });

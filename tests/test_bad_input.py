@@ -160,7 +160,18 @@ BAD = [
     Bad("GET", f"{BOARDS}?after=%ff", 400, "UTF-8"),
     *(
         Bad("GET", f"{EVENTS}?wait={wait}", 400, "wait: ")
-        for wait in ("-1", "61", "x", "1e1", "inf", "nan", "%20", HUGE)
+        for wait in ("-1", "61", "x", "1e2", "inf", "nan", "%20", HUGE)
+    ),
+    # A stream looks at parameters that it has no use for, too.
+    *(
+        Bad("GET", f"{path}stream=1&{query}", 400, query.partition("=")[0])
+        for path, queries in (
+            (f"{EVENTS}?", ("wait=x", "history=x")),
+            ("/boards/demo/?", ("limit=x", "fields=x")),
+            ("/events/?board=demo&", ("wait=x",)),
+            ("/boards/demo/players/mars/events/?", ("wait=x", f"since={'x' * 65}")),
+        )
+        for query in queries
     ),
     *(
         Bad("GET", f"{EVENTS}?since={since}", 400, "since: ")

@@ -20,6 +20,7 @@ from tornado_board.inputs import (
     NewPlayer,
     PlayerPatch,
     Score,
+    SeasonPlan,
     Submission,
 )
 from tornado_board.models import SCORE_LIMIT, is_id
@@ -165,6 +166,17 @@ def test_a_form_means_what_json_means(amount: float) -> None:
     as_json = accepted(json.dumps({"amount": amount}).encode(), Addition, "application/json")
     assert form == as_json
     assert form.amount == amount
+
+
+def test_a_whole_number_may_have_a_point_as_in_json_schema() -> None:
+    headers = {"Content-Type": "application/json"}
+    assert decode(headers, b'{"top": 48.0}', BoardPatch).top == 48
+    season = decode(headers, b'{"season": {"keep": 48.0}}', BoardPatch).season
+    assert isinstance(season, SeasonPlan)
+    assert season.keep == 48
+    for text in (b"48.5", b"480.0", b"1e2000"):
+        with pytest.raises(Problem, match="top: must be a whole number from 1 to 100"):
+            decode(headers, b'{"top": %b}' % text, BoardPatch)
 
 
 @pytest.mark.parametrize(

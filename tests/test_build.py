@@ -101,6 +101,7 @@ def give_build(checkout: Path) -> None:
     (assets / "icon-1.svg").write_text("<svg/>")
     manifest = {
         "src/page/main.jsx": {"file": "assets/page-1.js"},
+        "src/docs/main.js": {"file": "assets/docs-1.js"},
         "src/page/icon.svg": {"file": "assets/icon-1.svg"},
     }
     (assets.parent / "manifest.json").write_text(json.dumps(manifest))

@@ -13,7 +13,7 @@ import pytest
 
 from tornado_board.settings import Settings
 from tornado_board.web import page
-from tornado_board.web.page import AssetHandler, PageFiles, PageHandler
+from tornado_board.web.page import AssetHandler, DocsHandler, PageFiles, PageHandler
 
 from .serving import serving
 
@@ -33,6 +33,7 @@ def write_build(folder: Path, script: str = "assets/page-Ab_3-x.js") -> None:
     (assets / "icon-1.svg").write_bytes(b"<svg/>")
     manifest = {
         "src/page/main.jsx": {"file": script, "css": ["assets/page-1.css"]},
+        "src/docs/main.js": {"file": "assets/docs-1.js", "css": ["assets/docs-1.css"]},
         "src/page/icon.svg": {"file": "assets/icon-1.svg"},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -42,7 +43,7 @@ def write_build(folder: Path, script: str = "assets/page-Ab_3-x.js") -> None:
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageFiles:
     """Where the server under test looks for its page; nothing is there yet."""
     files = PageFiles(tmp_path / "build", TEMPLATES, checkout=True)
-    for handler in (PageHandler, AssetHandler):
+    for handler in (PageHandler, DocsHandler, AssetHandler):
         monkeypatch.setattr(handler, "files", files)
     return files
 
@@ -57,6 +58,19 @@ async def test_the_page_names_the_files_of_the_build(settings: Settings, files: 
     assert answer.headers["Cache-Control"] == "no-cache, private"
     for name in (NAME, "/static/assets/page-1.css", "/static/assets/icon-1.svg"):
         assert f'"{name}"'.encode() in answer.body
+
+
+@pytest.mark.gen_test
+async def test_the_page_of_the_api_names_its_own(settings: Settings, files: PageFiles) -> None:
+    write_build(files.build)
+    async with serving(dataclasses.replace(settings, base_path="/ours/")) as served:
+        answer = await served.request("GET", "/docs")
+    assert answer.status == 200
+    assert b'data-base="/ours/"' in answer.body
+    for name in ("docs-1.js", "docs-1.css", "icon-1.svg"):
+        assert f'"/ours/static/assets/{name}"'.encode() in answer.body
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'; script-src 'self';" in policy
 
 
 @pytest.mark.gen_test

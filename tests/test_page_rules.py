@@ -64,7 +64,7 @@ class Stream(tornado.web.RequestHandler):
 
 class Page(tornado.web.RequestHandler):
     def get(self) -> None:
-        self.finish(PAGE.page().html())
+        self.finish(PAGE.page().main.html())
 
 
 class Asset(tornado.web.RequestHandler):

@@ -49,7 +49,6 @@ TABLE = {
     Action.READ: ("none read submit write admin", "read write admin"),
     Action.SUBMIT: ("submit write admin", "submit write admin"),
     Action.WRITE: ("write admin", "write admin"),
-    Action.OBSERVE: ("admin", "admin"),
     Action.TICKET: ("read write admin", "read write admin"),
     Action.ADMIN: ("admin", "admin"),
 }

@@ -202,7 +202,16 @@ async def test_a_long_answer_comes_in_pieces(
 @pytest.mark.parametrize(
     "query",
     [
-        *("wait=-1", "wait=60.1", "wait=61", "wait=x", "wait=nan", "wait=inf", "wait=1e1"),
+        *(
+            "wait=-1",
+            "wait=60.1",
+            "wait=61",
+            "wait=x",
+            "wait=nan",
+            "wait=inf",
+            "wait=1e2",
+            "wait=1e",
+        ),
         *("wait=%201", "history=-1", "history=1001", "history=x", "since=%ff"),
     ],
 )

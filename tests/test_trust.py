@@ -125,7 +125,6 @@ ENOUGH = {
     Action.READ: {"read", "write", "admin"},
     Action.SUBMIT: {"submit", "write", "admin"},
     Action.WRITE: {"write", "admin"},
-    Action.OBSERVE: {"admin"},
     Action.TICKET: {"read", "write", "admin"},
     Action.ADMIN: {"admin"},
 }

@@ -33,7 +33,13 @@ from tornado_board.seasons.course import planned, unplanned
 
 _Name = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=200, description="a string of 1 to 200 characters"),
+    msgspec.Meta(
+        min_length=1,
+        max_length=200,
+        description="a string of 1 to 200 characters",
+        # Only told: `web.bodies` looks at it, and says more.
+        extra_json_schema={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"},
+    ),
 ]
 _Id = Annotated[
     str,

@@ -28,11 +28,9 @@ class Action(Enum):
     SUBMIT = "submit"
     #: Change anything else.
     WRITE = "write"
-    #: Look at what the server counts.
-    OBSERVE = "observe"
     #: Get a ticket, which stands for a token.
     TICKET = "ticket"
-    #: Hide players, see those who are hidden, and read the audit trail.
+    #: Hide players, see those who are hidden, read the audit trail, and look at the metrics.
     ADMIN = "admin"
 
     @property
@@ -48,7 +46,6 @@ _NEEDED = {
     Action.READ: Scope.READ,
     Action.SUBMIT: Scope.SUBMIT,
     Action.WRITE: Scope.WRITE,
-    Action.OBSERVE: Scope.ADMIN,
     Action.TICKET: Scope.READ,
     Action.ADMIN: Scope.ADMIN,
 }
@@ -150,3 +147,8 @@ def decide(
     if action is Action.SUBMIT and token.only_player not in (None, player):
         return Denied(403, "The token is for another player.", "insufficient_scope", needed)
     return Allowed(token)
+
+
+def needed_scope(action: Action) -> Scope:
+    """The scope of a token that does for `action`, where it needs one."""
+    return _NEEDED[action]

@@ -76,14 +76,9 @@ class Ranks:
         self._closed = False
 
     @property
-    def size(self) -> int:
-        """How many boards have ranks, or are being read for them."""
-        return len(self._boards)
-
-    @property
-    def entries(self) -> int:
-        """As how many scores they count, of `Settings.rank_entries`."""
-        return self._weight
+    def kept(self) -> tuple[int, int]:
+        """How many boards there are, and as how many scores they count, of `rank_entries`."""
+        return len(self._boards), self._weight
 
     async def close(self) -> None:
         """Stop; from now on the store counts. May be called twice."""

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from tornado_board.replay.track import Looked
     from tornado_board.settings import Settings
 
-_EVENT_ID = re.compile(r"(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})", re.ASCII)
+#: How an `EventId` is spelled.
+EVENT_ID_PATTERN = "(0|[1-9][0-9]{0,15})-(0|[1-9][0-9]{0,15})"
+
+_EVENT_ID = re.compile(EVENT_ID_PATTERN, re.ASCII)
 
 
 class EventId(NamedTuple):

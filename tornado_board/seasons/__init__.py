@@ -10,7 +10,7 @@ of its seasons. A colon is in no id.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -120,9 +120,23 @@ def spelled(time: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def shown(season: Season) -> dict[str, Any]:
+class ShownSeason(TypedDict):
+    """A season, as events and boards show it; with its calendar among the settings of a board."""
+
+    number: int
+    started: str
+    #: Of one that is over.
+    ended: NotRequired[str]
+    #: Of the present one: ``None`` where it ends by hand.
+    ends: NotRequired[str | None]
+    every: NotRequired[str | None]
+    timezone: NotRequired[str]
+    keep: NotRequired[int]
+
+
+def shown(season: Season) -> ShownSeason:
     """What events and boards show of a season."""
-    known: dict[str, Any] = {"number": season.number, "started": spelled(season.started)}
+    known: ShownSeason = {"number": season.number, "started": spelled(season.started)}
     if season.ended is not None:
         known["ended"] = spelled(season.ended)
     else:
@@ -130,7 +144,7 @@ def shown(season: Season) -> dict[str, Any]:
     return known
 
 
-def settings(season: Season | None) -> dict[str, Any] | None:
+def settings(season: Season | None) -> ShownSeason | None:
     """What the settings of a board show of its season."""
     if season is None:
         return None

@@ -9,10 +9,11 @@ from tornado_board.models import Board, Player, RankedPlayer, board_json, shown_
 from tornado_board.realtime.ranks import Standing
 from tornado_board.seasons import settings as season_settings
 from tornado_board.store import Submitted
+from tornado_board.web import shapes
 from tornado_board.web.pages import ranked_from
 
 
-def settings(board: Board) -> dict[str, Any]:
+def settings(board: Board) -> shapes.Settings:
     """The settings of `board`."""
     return {
         "order": board.order,
@@ -28,14 +29,14 @@ def settings(board: Board) -> dict[str, Any]:
     }
 
 
-def whole_board(board: Board, count: int | None) -> dict[str, Any]:
+def whole_board(board: Board, count: int | None) -> shapes.WholeBoard:
     """A board that was made or changed; `count` is how many players it has."""
     return {"id": board.id, "name": board.name, **settings(board), "players": count}
 
 
-def listed_board(board: Board, fields: Collection[str] = ()) -> dict[str, Any]:
+def listed_board(board: Board, fields: Collection[str] = ()) -> shapes.ListedBoard:
     """A board in a list; `fields` may be ``settings``."""
-    shown: dict[str, Any] = {"id": board.id, "name": board.name}
+    shown: shapes.ListedBoard = {"id": board.id, "name": board.name}
     return {**shown, **settings(board)} if "settings" in fields else shown
 
 
@@ -44,7 +45,7 @@ def board(
 ) -> str:
     """A board and its best `players`, as JSON; `fields` may be ``settings``, ``count``, ``meta``
     and ``rank``."""
-    extra = settings(board) if "settings" in fields else {}
+    extra: dict[str, Any] = {**settings(board)} if "settings" in fields else {}
     if "count" in fields:
         extra["count"] = count
     if "rank" in fields:
@@ -66,10 +67,10 @@ def hidden_player(player: Player, fields: Collection[str] = ()) -> dict[str, Any
     return shown
 
 
-def added(result: Submitted, standing: Standing | None) -> dict[str, Any]:
+def added(result: Submitted, standing: Standing | None) -> shapes.Added:
     """What an addition did. `standing` is that of the score; ``None`` if the store could not tell
     it any more."""
-    shown: dict[str, Any] = {
+    shown: shapes.Added = {
         "id": result.player.id,
         "name": result.player.name,
         "score": result.player.score,
@@ -81,10 +82,10 @@ def added(result: Submitted, standing: Standing | None) -> dict[str, Any]:
     return shown
 
 
-def submitted(result: Submitted, standing: Standing | None) -> dict[str, Any]:
+def submitted(result: Submitted, standing: Standing | None) -> shapes.Submitted:
     """What a submission did. `standing` is that of the score and, if there was one, of the score
     before; ``None`` if the store could not tell it any more."""
-    previous: dict[str, Any] | None = None
+    previous: shapes.Before | None = None
     if result.previous is not None:
         rank = None if standing is None else previous_rank(*standing.better)
         previous = {"score": result.previous, "rank": rank}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, cast
 
 import tornado.web
+import ujson
 from tornado.httputil import HTTPServerRequest
 
 from tornado_board.settings import Settings
 from tornado_board.web import access_log
+from tornado_board.web.api_description import DescriptionHandler
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
 from tornado_board.web.component import ComponentHandler, EmbedHandler
@@ -20,7 +23,8 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
-from tornado_board.web.page import AssetHandler, PageHandler, warn_unless_built
+from tornado_board.web.openapi import describe
+from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler, warn_unless_built
 from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler
@@ -49,6 +53,8 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (r"/boards/([^/]+)/seasons/?", SeasonsHandler),
     (r"/events/?", SeveralEventsHandler),
     (r"/tickets/?", TicketsHandler),
+    (r"/docs/?", DocsHandler),
+    (r"/openapi\.json", DescriptionHandler),
     (r"/audit/?", AuditHandler),
     (r"/metrics/?", MetricsHandler),
     (r"/healthz/?", HealthHandler),
@@ -94,6 +100,15 @@ def _application(
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,
         board_settings=services.settings,
+        board_description=cache(lambda: _description(services.settings)),
         cross_origin_protection=True,
         log_function=access_log.log_request,
     )
+
+
+def _description(settings: Settings) -> bytes:
+    """The description of the API, as JSON."""
+    text: str = ujson.dumps(
+        describe(ROUTES, settings), ensure_ascii=False, escape_forward_slashes=False
+    )
+    return text.encode() + b"\n"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import urllib.parse
+from typing import ClassVar
 
 import msgspec
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.attempt import Attempt
+from tornado_board.web.described import Identifier, Integer, Operation, Text, Told, json_of
 from tornado_board.web.handler import Handler
-from tornado_board.web.parameters import identifier, integer
 from tornado_board.web.problems import Problem
+from tornado_board.web.shapes import AuditTrail
 
 #: How many entries a page has at the most, and unless the request says otherwise.
 MOST_ENTRIES = 1000
@@ -21,19 +23,36 @@ _LONGEST_ID = 64
 _ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
+_BOARD = Identifier(name="board", text="What was done to this board only.")
+_LIMIT = Integer(
+    name="limit", text="How many entries.", default=USUAL_ENTRIES, low=1, high=MOST_ENTRIES
+)
+_AFTER = Text(
+    name="after",
+    text="Behind this entry, which a `Link` has.",
+    pattern=f"^[A-Za-z0-9_-]{{0,{_LONGEST_ID}}}$",
+)
+
+
 class AuditHandler(Handler):
     actions = Actions(get=Action.ADMIN)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_BOARD, _LIMIT, _AFTER),
+            answers={200: Told("A page of the trail.", json_of(AuditTrail), ("ETag", "Link"))},
+            problems=(404,),
+        )
+    }
 
     def attempt(self) -> Attempt:
-        return msgspec.structs.replace(super().attempt(), board=identifier(self, "board") or None)
+        return msgspec.structs.replace(super().attempt(), board=_BOARD.of(self) or None)
 
     async def get(self) -> None:
         """The newest entries, or those behind one."""
         if not self.services.settings.audit:
             raise Problem(404, "This server keeps no audit trail; its setting audit turns one on.")
-        board = identifier(self, "board")
-        limit = integer(self, "limit", USUAL_ENTRIES, 1, MOST_ENTRIES)
-        after = self.argument("after") or ""
+        board, limit = _BOARD.of(self), _LIMIT.of(self)
+        after = self.argument(_AFTER.name) or ""
         if len(after) > _LONGEST_ID or not _ID.issuperset(after):
             raise Problem(400, "after: is no entry's id; take it from the Link header.")
         token = self.admitted.token

@@ -11,20 +11,66 @@ from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, BoardPatch, NewBoard
 from tornado_board.models import Board, is_id
 from tornado_board.realtime.hub import LimitReached
-from tornado_board.replay import EventId
+from tornado_board.replay import EVENT_ID_PATTERN, EventId
 from tornado_board.store import StoreError, StoreUnavailable
 from tornado_board.web import answers, history, polls, streams
+from tornado_board.web.accept import EVENT_STREAM
 from tornado_board.web.board_reads import BoardRead
+from tornado_board.web.described import (
+    Body,
+    Identifier,
+    Integer,
+    Names,
+    Operation,
+    SeasonNumber,
+    Told,
+    check,
+    json_of,
+)
 from tornado_board.web.exchange import Answer, Asked, Opened, Resource, Services, Waiting
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, wants_events
 from tornado_board.web.idempotency import id_of
-from tornado_board.web.parameters import identifier, integer, names, season, wants_stream
+from tornado_board.web.parameters import wants_stream
 from tornado_board.web.problems import Problem
+from tornado_board.web.shapes import BoardList, Polled, ShownBoard, StreamedEvent, WholeBoard
 
 #: The most boards that one answer lists, and the most players of a board.
 MOST_BOARDS = 1000
 MOST_PLAYERS = 100
+
+_LIMIT = Integer(
+    name="limit", text="How many boards.", default=MOST_BOARDS, low=1, high=MOST_BOARDS
+)
+_AFTER = Identifier(name="after", text="The id after which the list begins.")
+_SETTINGS = Names(name="fields", text="What is shown, too.", known=("settings",))
+_PLAYERS = Integer(
+    name="limit",
+    text="How many players; as many as the board's `top` without it.",
+    default=None,
+    low=1,
+    high=MOST_PLAYERS,
+)
+_FIELDS = Names(
+    name="fields", text="What is shown, too.", known=("settings", "count", "meta", "rank")
+)
+
+#: The season that is to be seen.
+SEASON = SeasonNumber()
+
+_NEW, _PATCH = Body(NewBoard, empty=True), Body(BoardPatch)
+
+#: What an event's id is, or nothing at all.
+_EVENT_ID = f"^({EVENT_ID_PATTERN})?$"
+
+#: What a request for events is answered.
+EVENTS_ANSWERS = {
+    101: Told("A WebSocket; its messages are the events."),
+    200: Told(
+        "The events: those there are, or a stream that goes on.",
+        {**json_of(Polled), EVENT_STREAM: StreamedEvent},
+    ),
+}
 
 #: How often the store is asked for boards that may be listed, and for how many at least.
 _MOST_READS = 10
@@ -56,12 +102,20 @@ class WholeBoardHandler(Handler):
 
 class BoardsHandler(WholeBoardHandler):
     actions = Actions(get=Action.LIST, post=Action.WRITE)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_LIMIT, _AFTER, _SETTINGS),
+            answers={200: Told("A page of the list.", json_of(BoardList), ("ETag", "Link"))},
+        ),
+        "POST": Operation(
+            body=_NEW, answers={201: Told("It is made.", json_of(WholeBoard), ("Location",))}
+        ),
+    }
 
     async def get(self) -> None:
         """List the boards in the order of their ids, from the one after ``after``."""
-        fields = names(self, "fields", "settings")
-        limit = integer(self, "limit", MOST_BOARDS, 1, MOST_BOARDS)
-        boards, after = await self._listed(limit + 1, identifier(self, "after"))
+        fields, limit = _SETTINGS.of(self), _LIMIT.of(self)
+        boards, after = await self._listed(limit + 1, _AFTER.of(self))
         if len(boards) > limit:
             boards = boards[:limit]
             after = boards[-1].id
@@ -93,7 +147,7 @@ class BoardsHandler(WholeBoardHandler):
 
     async def post(self) -> None:
         """Make a board."""
-        new, once = self.body(NewBoard, empty=True), self.once
+        new, once = _NEW.of(self), self.once
         if once is not None:
             new.id = new.id or id_of(once)
         self.check(new.id or "")  # an id that is made up only a token for every board covers
@@ -108,14 +162,11 @@ class BoardsHandler(WholeBoardHandler):
 async def board(asked: Asked, board_id: str) -> Answer | Opened:
     """The board and its best players, or its event stream."""
     if wants_stream(asked):
-        check_no_season(asked)
-        _refuse_at(asked)
+        _check_stream(asked)
         return await streams.stream(asked, board_id)
-    if asked.argument("at") is not None:
+    if asked.argument(history.AT.name) is not None:
         return await history.board_at(asked, board_id)
-    limit = integer(asked, "limit", 0, 1, MOST_PLAYERS)
-    fields = names(asked, "fields", "settings", "count", "meta", "rank")
-    wanted = season(asked)
+    limit, fields, wanted = _PLAYERS.of(asked), _FIELDS.of(asked), SEASON.of(asked)
     services = asked.services
     if not limit and not fields and wanted is None:
         return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
@@ -131,12 +182,12 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
 def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
-        check_no_season(asked)
-        _refuse_at(asked)
+        _check_stream(asked)
         return streams.stream_at_once(asked, board_id)
     if _wants_anew(asked):
         return None
-    if any(asked.argument(name) is not None for name in ("limit", "fields", "at", "season")):
+    shown = (_PLAYERS, _FIELDS, history.AT, SEASON)
+    if any(asked.argument(parameter.name) is not None for parameter in shown):
         return None
     read = asked.services.reads.known(board_id)
     return None if read is None else _shown(read)
@@ -144,12 +195,14 @@ def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
 
 def check_no_season(asked: Asked) -> None:
     """Raise `Problem` 400 if a season is asked for, of what has events."""
-    if asked.argument("season") is not None:
+    if asked.argument(SEASON.name) is not None:
         raise Problem(400, "season: an event stream is of the present season; leave it out.")
 
 
-def _refuse_at(asked: Asked) -> None:
-    if asked.argument("at") is not None:
+def _check_stream(asked: Asked) -> None:
+    check_no_season(asked)
+    check(asked, _PLAYERS, _FIELDS)
+    if asked.argument(history.AT.name) is not None:
         raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
@@ -178,6 +231,24 @@ _shown = functools.lru_cache(maxsize=256)(_answer)
 class BoardHandler(WholeBoardHandler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
     resources: ClassVar = {"GET": Resource(board, board_at_once)}
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_PLAYERS, _FIELDS, history.AT, SEASON, *streams.parameters()),
+            answers={
+                101: EVENTS_ANSWERS[101],
+                200: Told(
+                    "The board, or its event stream.",
+                    {**json_of(ShownBoard), EVENT_STREAM: StreamedEvent},
+                    ("ETag", "Last-Event-ID"),
+                ),
+            },
+            problems=(410, 422, 426),
+        ),
+        "PATCH": Operation(
+            body=_PATCH, answers={200: Told("It is as it is now.", json_of(WholeBoard))}
+        ),
+        "DELETE": Operation(answers={204: Told("It is deleted.")}),
+    }
 
     async def get(self, board_id: str) -> None:
         """The board and its best players, or its event stream."""
@@ -185,7 +256,7 @@ class BoardHandler(WholeBoardHandler):
 
     async def patch(self, board_id: str) -> None:
         """Change the board's name and settings."""
-        patch = self.body(BoardPatch)
+        patch = _PATCH.of(self)
         board = await self.store.update_board(board_id, patch, self.once, audited=self.audited)
         if patch.order is not UNSET:
             self.ranks.forget(board_id)
@@ -200,13 +271,16 @@ class BoardHandler(WholeBoardHandler):
 
 async def events(asked: Asked, board_id: str) -> Answer | Opened:
     """Long-poll, or the event stream."""
-    serve = streams.stream if wants_stream(asked) else polls.long_poll
-    return await serve(asked, board_id)
+    if wants_stream(asked):
+        check(asked, polls.WAIT, polls.HISTORY)
+        return await streams.stream(asked, board_id)
+    return await polls.long_poll(asked, board_id)
 
 
 def events_at_once(asked: Asked, board_id: str) -> Answer | Opened | Waiting | None:
     """The same, where that takes no waiting."""
     if wants_stream(asked):
+        check(asked, polls.WAIT, polls.HISTORY)
         return streams.stream_at_once(asked, board_id)
     return polls.poll_at_once(asked, board_id)
 
@@ -216,6 +290,13 @@ class EventsHandler(Handler):
 
     actions = Actions(get=Action.READ)
     resources: ClassVar = {"GET": Resource(events, events_at_once)}
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(*streams.parameters(_EVENT_ID), polls.WAIT, polls.HISTORY),
+            answers=EVENTS_ANSWERS,
+            problems=(426,),
+        )
+    }
 
     async def get(self, board_id: str) -> None:
         """Long-poll, or the event stream."""

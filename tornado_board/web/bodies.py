@@ -41,6 +41,9 @@ _NOT_IN_NAMES = frozenset({"Cc", "Zl", "Zp"})
 #: What scores and their bounds are called.
 _NUMBERS = frozenset({"score", "amount", "min", "max"})
 
+#: Fields that can be left out, and can't be ``null``: to the struct that is the same.
+NOT_NULL = frozenset({"id", "name"})
+
 # msgspec has no other way to tell which field is wrong than its message, and a message about an
 # unknown field has that field's name in it, which may look like another message.
 _AT_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:\.([a-z_]+))?(?:\[[0-9]+\])?`\Z")
@@ -159,15 +162,23 @@ def _decode_form(body: bytes) -> dict[str, Any]:
     return values
 
 
+def _whole(values: dict[str, Any]) -> dict[str, Any]:
+    """Those of `values` that are whole numbers, spelled with a fraction."""
+    return {name: int(v) for name, v in values.items() if type(v) is float and v.is_integer()}
+
+
 def _convert(values: dict[str, Any], expected: type[T]) -> T:
+    # 48.0 is a whole number, to JSON Schema and whoever writes all numbers alike.
+    whole: dict[str, Any] = _whole(values)
+    if isinstance(season := values.get("season"), dict):
+        whole["season"] = season | _whole(season)
     try:
-        result = msgspec.convert(values, expected)
+        result = msgspec.convert(values | whole, expected)
     except msgspec.ValidationError as error:
         raise Problem(400, _detail(str(error), values, expected)) from None
     for name in expected.__struct_fields__:
         value = getattr(result, name)
-        if name in ("id", "name") and values.get(name, "") is None:
-            # To the struct it is the same as a field that is left out.
+        if name in NOT_NULL and values.get(name, "") is None:
             raise Problem(400, _not(name, None, expected))
         if value is None or value is msgspec.UNSET:
             continue

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from tornado_board import models
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.cors import ALLOWED_CREDENTIALS, ALLOWED_ORIGIN
+from tornado_board.web.described import Choice, Integer, Operation, Text, Told
 from tornado_board.web.handler import Handler
 from tornado_board.web.page import (
     CONTENT_SECURITY_POLICY,
@@ -28,6 +30,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}", re.ASCII)
 #: The most rows, as many as a board shows.
 _MOST_ROWS = 100
 
+_THEMES = ("light", "dark")
+
 _NOT_BUILT = "The page and the component are not built here."
 
 
@@ -35,6 +39,12 @@ class ComponentHandler(FileHandler):
     """``/live-board.js``: under one name for good, so that other sites can name it."""
 
     actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(
+            answers={200: Told("The script.", {"text/javascript": None}, ("ETag",))},
+            problems=(404,),
+        )
+    }
 
     async def get(self) -> None:
         """The script. It is the same for everybody, so every site may load it."""
@@ -53,10 +63,23 @@ class ComponentHandler(FileHandler):
         self.send_file(asset, fresh)
 
 
+_PLAYER = Text(name="player", text="This player's place is marked.", pattern=models.ID_PATTERN)
+_ROWS = Integer(name="rows", text="How many rows.", default=None, low=1, high=_MOST_ROWS)
+_THEME = Choice(name="theme", text="Light or dark, whatever the browser says.", known=_THEMES)
+_PLAIN = Text(name="plain", text="Without a frame, and without colours of its own.")
+_LANG = Text(name="lang", text="The language of numbers.", pattern=f"^{_LANGUAGE.pattern}$")
+
+
 class EmbedHandler(Handler):
     """``/embed/{board}``"""
 
     actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_PLAYER, _ROWS, _THEME, _PLAIN, _LANG),
+            answers={200: Told("The page.", {"text/html": None}, ("ETag",))},
+        )
+    }
     files = PAGE
 
     async def get(self, board_id: str) -> None:
@@ -66,7 +89,7 @@ class EmbedHandler(Handler):
         may be refused.
         """
         attributes = self._attributes()
-        lang = self.argument("lang")
+        lang = self.argument(_LANG.name)
         if lang is not None and not _LANGUAGE.fullmatch(lang[:64]):
             raise Problem(400, "lang: is no language tag; such as en or pt-BR.")
         try:
@@ -96,7 +119,7 @@ class EmbedHandler(Handler):
             page.embed.generate(
                 base=f"{self.prefix}/",
                 script=f"{self.prefix}/live-board.js",
-                icon=f"{self.prefix}/static/{page.icon}",
+                icon=f"{self.prefix}/static/{page.main.icon}",
                 board=board_id,
                 attributes=attributes,
                 lang=lang,
@@ -106,22 +129,16 @@ class EmbedHandler(Handler):
     def _attributes(self) -> list[tuple[str, str]]:
         """What the query says of the board, as attributes. Raises `Problem` 400."""
         found = []
-        player = self.argument("player")
+        player = self.argument(_PLAYER.name)
         if player is not None:
             if not models.is_id(player):
                 raise Problem(400, "player: is no id of a player.")
             found.append(("player", player))
-        rows = self.argument("rows")
-        if rows is not None:
-            number = int(rows) if rows.isascii() and rows.isdigit() and len(rows) < 5 else 0
-            if not 1 <= number <= _MOST_ROWS:
-                raise Problem(400, f"rows: must be a whole number from 1 to {_MOST_ROWS}.")
-            found.append(("rows", str(number)))
-        theme = self.argument("theme")
+        if rows := _ROWS.of(self):
+            found.append(("rows", str(rows)))
+        theme = _THEME.of(self)
         if theme is not None:
-            if theme not in ("light", "dark"):
-                raise Problem(400, "theme: must be light or dark.")
             found.append(("theme", theme))
-        if self.argument("plain") is not None:
+        if self.argument(_PLAIN.name) is not None:
             found.append(("plain", ""))
         return found

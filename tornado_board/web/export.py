@@ -7,15 +7,16 @@ import logging
 import socket
 import struct
 from contextlib import aclosing
+from typing import ClassVar
 
 import tornado.iostream
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.store import StoreError
 from tornado_board.web.accept import prefers_csv
+from tornado_board.web.described import Choice, Names, Operation, Told
 from tornado_board.web.exports import MOST_SECONDS
 from tornado_board.web.handler import Handler
-from tornado_board.web.parameters import names
 from tornado_board.web.problems import Problem
 from tornado_board.web.rows import CSVFormat, Format, NDJSONFormat, Ranking
 from tornado_board.web.tornado_internals import stream_of
@@ -28,8 +29,22 @@ _FORMATS: dict[str, type[CSVFormat | NDJSONFormat]] = {"csv": CSVFormat, "ndjson
 _RESET = struct.pack("ii", 1, 0)
 
 
+_FIELDS = Names(name="fields", text="What is shown, too.", known=("meta",))
+_FORMAT = Choice(
+    name="format", text="The form, whatever `Accept` says.", known=tuple(sorted(_FORMATS))
+)
+
+
 class ExportHandler(Handler):
     actions = Actions(get=Action.READ)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_FIELDS, _FORMAT),
+            answers={
+                200: Told("All players.", {"application/x-ndjson": None, "text/csv": None}),
+            },
+        )
+    }
 
     async def get(self, board_id: str) -> None:
         """All players, best first. A piece is read when the one before it was sent."""
@@ -73,12 +88,10 @@ class ExportHandler(Handler):
         await self.finish()
 
     def _format(self) -> Format:
-        fields = names(self, "fields", "meta")
-        named = self.argument("format")
+        fields = _FIELDS.of(self)
+        named = _FORMAT.of(self)
         if named is None:
             named = "csv" if prefers_csv(self.headers.get("Accept", "")) else "ndjson"
-        if named not in _FORMATS:
-            raise Problem(400, f"format: must be {' or '.join(_FORMATS)}.")
         return _FORMATS[named](tuple(dict.fromkeys(fields)))
 
     def _begin(self, board_id: str, format: Format) -> None:

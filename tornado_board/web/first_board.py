@@ -14,6 +14,7 @@ from tornado_board import models
 from tornado_board.auth.policy import Action
 from tornado_board.replay import LogUnavailable
 from tornado_board.store import NotFound, StoreUnavailable
+from tornado_board.web.described import Text
 from tornado_board.web.handler import Handler
 
 #: How long the page waits for its board, in seconds. Without it the page asks for the board itself.
@@ -22,6 +23,8 @@ PATIENCE = 0.25
 #: How many players a description of the page names, and its most characters.
 _NAMED = 3
 _DESCRIPTION = 300
+
+BOARD = Text(name="board", text="The board that the page begins with.")
 
 TITLE = "tornado_board"
 DESCRIPTION = "A leaderboard that moves as scores change"
@@ -58,7 +61,7 @@ async def first_board(handler: Handler) -> FirstBoard | None:
 
 async def _read(handler: Handler) -> FirstBoard | None:
     attempt = handler.attempt()
-    board_id = handler.argument("board")
+    board_id = handler.argument(BOARD.name)
     if not board_id:
         if not await handler.gate.may(attempt, Action.LIST):
             return None

@@ -204,9 +204,8 @@ class Gate:
         for rates, who in counted:
             rates.take(who, now, amount)
 
-    @property
-    def size(self) -> int:
-        """How many tokens, players and addresses are remembered for it."""
+    def remembered(self) -> int:
+        """How many tokens, players and addresses are known for that."""
         return sum(map(len, self._most))
 
     def charge_more(self, attempt: Attempt, allowed: Allowed, amount: float) -> None:

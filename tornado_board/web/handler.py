@@ -25,6 +25,7 @@ from tornado_board.web import bodies, idempotency, streams, tornado_internals
 from tornado_board.web.audited import audited_of
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
+from tornado_board.web.described import Operation
 from tornado_board.web.entrance import Entrance
 from tornado_board.web.exchange import (
     Answer,
@@ -98,6 +99,9 @@ class Handler(Entrance):
     @property
     def ranks(self) -> Ranks:
         return self.services.ranks
+
+    #: What each method takes and answers.
+    operations: ClassVar[Mapping[str, Operation]] = {}
 
     #: Methods that are served by functions which the fast path calls as well.
     resources: ClassVar[Mapping[str, Resource]] = {}

@@ -16,11 +16,12 @@ from tornado_board.realtime.topic import Topic
 from tornado_board.replay import Event, LogUnavailable
 from tornado_board.replay.track import Looked, Past, evenly
 from tornado_board.store import StoreUnavailable
+from tornado_board.web.described import Integer, Moment, Operation, Told, json_of
 from tornado_board.web.exchange import Answer, Asked, Resource
 from tornado_board.web.handler import Handler
-from tornado_board.web.parameters import integer
 from tornado_board.web.problems import Problem
-from tornado_board.web.times import moment, written
+from tornado_board.web.shapes import History
+from tornado_board.web.times import written
 
 #: Points that ``history`` has at the most, and unless the request says otherwise.
 MOST_POINTS = 500
@@ -41,6 +42,19 @@ _LASTING = 300
 _MOST_HIDDEN, _HIDDEN_AT_ONCE = 10_000, 1_000
 
 
+#: When the board is to be seen as it was.
+AT = Moment(name="at", text="The board as its subscribers saw it at this time.")
+
+#: What does not go with that.
+_OF_NOW = ("limit", "fields", "season")
+
+_FROM = Moment(name="from", text="From when; an hour before the end without it.")
+_TO = Moment(name="to", text="Until when; until now without it.")
+_POINTS = Integer(
+    name="points", text="At how many times.", default=USUAL_POINTS, low=1, high=MOST_POINTS
+)
+
+
 class _Span(NamedTuple):
     """What of the past is asked for: from when to when, ms since 1970, and whether that is over."""
 
@@ -54,10 +68,10 @@ async def board_at(asked: Asked, board_id: str) -> Answer:
 
     Raises what `Hub.open` raises, and `Problem`.
     """
-    for name in ("limit", "fields"):
+    for name in _OF_NOW:
         if asked.argument(name) is not None:
-            raise Problem(400, f"{name}: does not go with at; it is of the board as it is now.")
-    at = moment(asked, "at")
+            raise Problem(400, f"{name}: does not go with at.")
+    at = AT.of(asked)
     assert at is not None
     topic = await _open(asked, board_id)
     looked = None if at >= _now_ms() else await _look(asked, board_id, [at])
@@ -92,8 +106,7 @@ async def history(asked: Asked, board_id: str) -> Answer:
 
     Raises what `Hub.open` raises, and `Problem`.
     """
-    points = integer(asked, "points", USUAL_POINTS, 1, MOST_POINTS)
-    start, end = moment(asked, "from"), moment(asked, "to")
+    points, start, end = _POINTS.of(asked), _FROM.of(asked), _TO.of(asked)
     await _open(asked, board_id)
     span = _span(start, end, await _look(asked, board_id, []), asked.services.log.reach_ms)
     hidden = await _hidden(asked, board_id)
@@ -227,6 +240,13 @@ def _now_ms() -> int:
 class HistoryHandler(Handler):
     actions = Actions(get=Action.READ)
     resources: ClassVar = {"GET": Resource(history)}
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_FROM, _TO, _POINTS),
+            answers={200: Told("What it was.", json_of(History), ("ETag", "Link"))},
+            problems=(410, 422),
+        )
+    }
 
     async def get(self, board_id: str) -> None:
         """The board at times that are evenly spread."""

@@ -24,6 +24,9 @@ REPLAYED: Final = "Idempotency-Replayed"
 #: The longest key, in characters.
 _LONGEST = 128
 
+#: What a key is.
+KEY_PATTERN: Final = f"^[!-~]{{1,{_LONGEST}}}$"
+
 #: Answers that are kept in memory, and their bytes: each and in all. Others are made again from
 #: what the store has of them.
 MOST_ANSWERS = 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from tornado_board.models import SCORE_LIMIT, Meta, score_of
@@ -12,6 +13,30 @@ MOST_DEPTH = 10
 
 #: A member of this name makes an object a time, or binary data, to RethinkDB.
 _RESERVED = "$reql_type$"
+
+_TEXT = {"type": "string", "pattern": r"^[^\u0000]*$"}
+
+#: The same as JSON Schema can say it: how deep it may be and how long, it can't.
+SCHEMAS: Mapping[str, Any] = {
+    "Meta": {
+        "type": "object",
+        "description": f"An object of your own, at most {MOST_DEPTH} levels deep.",
+        "propertyNames": {**_TEXT, "not": {"const": _RESERVED}},
+        "additionalProperties": {"$ref": "#/components/schemas/MetaValue"},
+    },
+    "MetaValue": {
+        "anyOf": [
+            {"type": ["null", "boolean"]},
+            _TEXT,
+            {
+                "type": "number",
+                "description": "whole numbers, unless they have an exponent, from -2^53 to 2^53",
+            },
+            {"type": "array", "items": {"$ref": "#/components/schemas/MetaValue"}},
+            {"$ref": "#/components/schemas/Meta"},
+        ]
+    },
+}
 
 
 def checked(meta: Meta) -> Meta:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from tornado_board.auth.policy import Action, Actions
+from tornado_board.web.described import Operation, Told
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
+
+#: Prometheus's text format, and OpenMetrics.
+_FORMATS = {"text/plain": None, "application/openmetrics-text": None}
 
 
 class MetricsHandler(Handler):
     """At the server's own port, where nothing else serves them."""
 
-    actions = Actions(get=Action.OBSERVE)
+    actions = Actions(get=Action.ADMIN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The metrics.", _FORMATS)}, problems=(404,))
+    }
 
     async def get(self) -> None:
         """What was counted since the start, and what there is now."""

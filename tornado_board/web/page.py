@@ -8,13 +8,15 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tornado.template
 import tornado.web
 import ujson
 
 from tornado_board.auth.policy import Action, Actions
-from tornado_board.web.first_board import DESCRIPTION, TITLE, FirstBoard, first_board
+from tornado_board.web.described import Operation, Told
+from tornado_board.web.first_board import BOARD, DESCRIPTION, TITLE, FirstBoard, first_board
 from tornado_board.web.handler import Handler
 from tornado_board.web.problems import Problem
 
@@ -26,6 +28,14 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+#: The same for the page of the API, whose library has styles in its HTML and pictures in its
+#: styles, and makes HTML of Markdown; what it is given is this server's own.
+DOCS_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 
 #: What else keeps a page to itself: its address from other sites, the page from their frames and
@@ -76,19 +86,13 @@ class Asset:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A build of the page, in memory: the templates of the HTML, and the assets by name.
-
-    `component` is the name of the web component, empty where the build has none.
-    """
+class Document:
+    """An HTML page: its template, and what it loads."""
 
     template: tornado.template.Template
-    embed: tornado.template.Template
-    component: str
     script: str
     styles: Sequence[str]
     icon: str
-    assets: Mapping[str, Asset]
 
     def html(
         self, prefix: str = "", *, read_only: bool = False, first: FirstBoard | None = None
@@ -108,6 +112,21 @@ class Page:
             styles=[static + style for style in self.styles],
             icon=static + self.icon,
         )
+
+
+@dataclass(frozen=True)
+class Page:
+    """A build of the pages, in memory: the demo page, the API's, the template of the one for
+    frames, and the assets by name.
+
+    `component` is the name of the web component, empty where the build has none.
+    """
+
+    main: Document
+    api: Document
+    embed: tornado.template.Template
+    component: str
+    assets: Mapping[str, Asset]
 
 
 class PageFiles:
@@ -150,19 +169,25 @@ class PageFiles:
 
     def _read(self, manifest: Path) -> Page:
         entries = ujson.loads(manifest.read_text("utf-8"))
-        main = entries["src/page/main.jsx"]
+        loader = tornado.template.Loader(str(self.templates))
+
+        def document(template: str, entry: str) -> Document:
+            return Document(
+                template=loader.load(template),
+                script=entries[entry]["file"],
+                styles=entries[entry].get("css", ()),
+                icon=entries["src/page/icon.svg"]["file"],
+            )
+
         assets = {}
         for path in sorted((self.build / "assets").iterdir()):
             if path.suffix not in (".br", ".gz"):
                 assets[f"assets/{path.name}"] = _asset(path)
-        loader = tornado.template.Loader(str(self.templates))
         return Page(
-            template=loader.load("index.html"),
+            main=document("index.html", "src/page/main.jsx"),
+            api=document("docs.html", "src/docs/main.js"),
             embed=loader.load("embed.html"),
             component=entries.get("src/live-board.js", {}).get("file", ""),
-            script=main["file"],
-            styles=main.get("css", ()),
-            icon=entries["src/page/icon.svg"]["file"],
             assets=assets,
         )
 
@@ -193,16 +218,20 @@ def warn_unless_built() -> None:
         logger.warning("the page at / is not built; to build it: %s", PAGE.command)
 
 
-class PageHandler(Handler):
-    """``/``."""
+class _DocumentHandler(Handler):
+    """A page of HTML."""
 
-    actions = Actions(get=Action.OPEN)
     files = PAGE
+    policy: ClassVar = CONTENT_SECURITY_POLICY
 
-    async def get(self) -> None:
+    async def document(self, page: Page) -> bytes:
+        """The page that this is, of a build."""
+        raise NotImplementedError
+
+    async def answer(self) -> None:
         """The page, or one that says how to build it."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        self.set_header("Content-Security-Policy", self.policy)
         for name, value in PAGE_HEADERS:
             self.set_header(name, value)
         # It has what this caller may read.
@@ -212,12 +241,45 @@ class PageHandler(Handler):
         except PageNotBuilt:
             body = self.files.how_to_build(self.prefix)
         else:
-            body = page.html(
-                self.prefix,
-                read_only=self.services.settings.read_only_page,
-                first=await first_board(self),
-            )
+            body = await self.document(page)
         self.finish(body)
+
+
+class PageHandler(_DocumentHandler):
+    """``/``."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(BOARD,),
+            answers={200: Told("The page.", {"text/html": None}, ("ETag",))},
+        )
+    }
+
+    async def document(self, page: Page) -> bytes:
+        read_only = self.services.settings.read_only_page
+        return page.main.html(self.prefix, read_only=read_only, first=await first_board(self))
+
+    async def get(self) -> None:
+        """The demo page, or one that says how to build it."""
+        await self.answer()
+
+
+class DocsHandler(_DocumentHandler):
+    """``/docs``."""
+
+    actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The page.", {"text/html": None}, ("ETag",))})
+    }
+    policy = DOCS_SECURITY_POLICY
+
+    async def document(self, page: Page) -> bytes:
+        return page.api.html(self.prefix)
+
+    async def get(self) -> None:
+        """The description of the API, for people."""
+        await self.answer()
 
 
 class FileHandler(Handler):
@@ -246,6 +308,9 @@ class AssetHandler(FileHandler):
     """``/static/{name}``: a name is never used again for other bytes, so it is kept long."""
 
     actions = Actions(get=Action.OPEN)
+    operations: ClassVar = {
+        "GET": Operation(answers={200: Told("The file.", {"*/*": None}, ("ETag",))})
+    }
 
     def prepare(self) -> None:
         """The path is no id, but one of the names that a build has."""

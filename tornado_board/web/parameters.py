@@ -6,7 +6,6 @@ import functools
 import re
 
 from tornado_board.models import is_id
-from tornado_board.seasons import MOST_NUMBER
 from tornado_board.web.accept import wants_event_stream
 from tornado_board.web.exchange import Asked
 from tornado_board.web.problems import Problem
@@ -16,6 +15,10 @@ ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 . _ ~ -, but not . or .."
 
 #: The longest ``Accept`` that is remembered; browsers send some 140 characters at the most.
 _LONGEST_KEPT = 200
+
+#: A number that is not negative, as JSON spells it, and the longest that is looked at.
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_LONGEST_NUMBER = 40
 
 _wants_event_stream = functools.lru_cache(maxsize=64)(wants_event_stream)
 
@@ -28,12 +31,6 @@ def integer(asked: Asked, name: str, default: int, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
         raise Problem(400, f"{name}: must be a whole number from {low} to {high}.")
     return int(text)
-
-
-def season(asked: Asked) -> int | None:
-    """The number of the season that is asked for; ``None`` for the present one. Raises `Problem`
-    400."""
-    return integer(asked, "season", 0, 1, MOST_NUMBER) or None
 
 
 def identifier(asked: Asked, name: str) -> str:
@@ -64,13 +61,21 @@ def names(asked: Asked, name: str, *known: str) -> tuple[str, ...]:
     return given
 
 
+def choice(asked: Asked, name: str, *known: str) -> str | None:
+    """One of those `known`; ``None`` where it is left out. Raises `Problem` 400."""
+    text = asked.argument(name)
+    if text is not None and text not in known:
+        raise Problem(400, f"{name}: must be {' or '.join(known)}.")
+    return text
+
+
 def seconds(asked: Asked, name: str, default: float, most: float) -> float:
     """A number of seconds from 0 to `most`; `default` where it is empty. Raises `Problem` 400."""
     text = asked.argument(name)
     if not text:
         return default
-    number = re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII)
-    if number is None or float(text) > most:
+    number = _NUMBER.fullmatch(text[: _LONGEST_NUMBER + 1])
+    if number is None or len(text) > _LONGEST_NUMBER or float(text) > most:
         raise Problem(400, f"{name}: must be a number of seconds from 0 to {most:g}.")
     return float(text)
 

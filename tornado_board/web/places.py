@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.realtime.watched import Watched
@@ -11,20 +12,34 @@ from tornado_board.realtime.wires import poll
 from tornado_board.realtime.wires.gzip_sse import GzipStream
 from tornado_board.realtime.wires.sse import CHUNKED
 from tornado_board.web import streams
+from tornado_board.web.boards import EVENTS_ANSWERS
+from tornado_board.web.described import Operation, Text, check
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, hand_over, wants_events
-from tornado_board.web.parameters import seconds
-from tornado_board.web.polls import LONGEST_WAIT, USUAL_WAIT, poll_answer
+from tornado_board.web.polls import WAIT, poll_answer
 from tornado_board.web.problems import Problem
 
 #: The longest ``since`` that is looked at.
 _LONGEST_TAG = 64
+
+_SINCE = Text(
+    name="since",
+    text="The `last_event_id` of an answer.",
+    pattern=f"^[\\x00-\\x7f]{{0,{_LONGEST_TAG}}}$",
+)
 
 
 class PlaceEventsHandler(Handler):
     """``/boards/{board}/players/{player}/events/``"""
 
     actions = Actions(get=Action.READ)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(streams.STREAM, _SINCE, WAIT),
+            answers=EVENTS_ANSWERS,
+            problems=(426,),
+        )
+    }
 
     async def get(self, board_id: str, player_id: str) -> None:
         """Long-poll, or the event stream."""
@@ -39,6 +54,8 @@ class PlaceEventsHandler(Handler):
                 await self._serve_stream(board_id, player_id)
 
     async def _serve_stream(self, board_id: str, player_id: str) -> None:
+        self._since()
+        check(self, WAIT)
         wire = streams.stream_wire(self)
         if isinstance(wire, GzipStream):
             # Each place is another one: there would be nothing to share, and little to gain.
@@ -55,10 +72,8 @@ class PlaceEventsHandler(Handler):
             self.hub.expiries.add(subscriber, wire, self.until)
 
     async def _serve_poll(self, board_id: str, player_id: str) -> None:
-        since = self.argument("since") or ""
-        if len(since) > _LONGEST_TAG or not since.isascii():
-            raise Problem(400, "since: send the last_event_id of an answer.")
-        wait = seconds(self, "wait", USUAL_WAIT, LONGEST_WAIT)
+        since = self._since()
+        wait = WAIT.of(self)
         places = self.services.places
         deadline = time.monotonic() + wait
         watched = await self._opened(board_id, player_id)
@@ -75,6 +90,13 @@ class PlaceEventsHandler(Handler):
             self.send(poll_answer(poll.nothing(watched.tag)))
         else:
             self.send(poll_answer(poll.state(watched.current, watched.tag)))
+
+    def _since(self) -> str:
+        """What the client was shown last. Raises `Problem` 400."""
+        since = self.argument(_SINCE.name) or ""
+        if len(since) > _LONGEST_TAG or not since.isascii():
+            raise Problem(400, "since: send the last_event_id of an answer.")
+        return since
 
     async def _opened(self, board_id: str, player_id: str) -> Watched:
         watched = await self.services.places.open(board_id, player_id)

@@ -9,20 +9,33 @@ import msgspec
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
-from tornado_board.models import RankedPlayer, is_id, shown_player
+from tornado_board.models import ID_PATTERN, RankedPlayer, is_id, shown_player
 from tornado_board.seasons import partition_of
 from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.attempt import Attempt
-from tornado_board.web.boards import path_of
+from tornado_board.web.boards import SEASON, path_of
 from tornado_board.web.cursors import cursor_of, place_of
+from tornado_board.web.described import (
+    Body,
+    Flag,
+    Identifiers,
+    Integer,
+    Names,
+    Operation,
+    Text,
+    Told,
+    check,
+    json_of,
+)
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
-from tornado_board.web.parameters import ID_RULE, flag, integer, names, season
-from tornado_board.web.previous_ranks import previous_ranks
+from tornado_board.web.parameters import ID_RULE
+from tornado_board.web.previous_ranks import SINCE, previous_ranks
 from tornado_board.web.problems import Problem
+from tornado_board.web.shapes import PlayerPage, ShownPlayer
 from tornado_board.web.writes import deleted, made, wrote
 
 #: The parameters that say where a page begins.
@@ -32,23 +45,58 @@ _BEGINNINGS = ("after", "before", "from_rank", "around", "ids")
 _MOST_RANK = 999_999_999
 
 
+_LIMIT = Integer(
+    name="limit", text="How many players.", default=USUAL_PLAYERS, low=1, high=MOST_PLAYERS
+)
+_FROM_RANK = Integer(
+    name="from_rank",
+    text="From the first player whose rank is this or greater.",
+    default=None,
+    low=1,
+    high=_MOST_RANK,
+)
+_META = Names(name="fields", text="What is shown, too.", known=("meta",))
+_HIDDEN = Flag(name="hidden", text="1 for those who are hidden; this takes the scope `admin`.")
+_NEW, _PATCH = Body(NewPlayer), Body(PlayerPatch)
+
+
 class PlayersHandler(Handler):
     actions = Actions(get=Action.READ, post=Action.WRITE)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(
+                _LIMIT,
+                _META,
+                Text(name="after", text="Behind this cursor, which a `Link` has."),
+                Text(name="before", text="Before this cursor."),
+                _FROM_RANK,
+                Text(name="around", text="With this player in the middle.", pattern=ID_PATTERN),
+                Identifiers(name="ids", text="These players.", most=MOST_IDS),
+                SINCE,
+                SEASON,
+                _HIDDEN,
+            ),
+            answers={200: Told("The page.", json_of(PlayerPage), ("ETag", "Link"))},
+            problems=(422,),
+        ),
+        "POST": Operation(
+            body=_NEW, answers={201: Told("It is made.", json_of(ShownPlayer), ("Location",))}
+        ),
+    }
 
     def attempt(self) -> Attempt:
         attempt = super().attempt()
-        if attempt.action is Action.READ and flag(self, "hidden"):
+        if attempt.action is Action.READ and _HIDDEN.of(self):
             return msgspec.structs.replace(attempt, action=Action.ADMIN)
         return attempt
 
     async def get(self, board_id: str) -> None:
         """A page of the board's players, or of those who are hidden."""
-        limit = integer(self, "limit", USUAL_PLAYERS, 1, MOST_PLAYERS)
-        fields = names(self, "fields", "meta")
-        if flag(self, "hidden"):
+        limit, fields = _LIMIT.of(self), _META.of(self)
+        if _HIDDEN.of(self):
             await self._send_hidden(board_id, limit, fields)
             return
-        wanted = season(self)
+        wanted = SEASON.of(self)
         board = await self.store.get_board(board_id, wanted)
         page = await self._page(Pages(self.store, self.ranks, board), limit)
         players = [shown_player(player, fields) for player in page.players]
@@ -58,7 +106,7 @@ class PlayersHandler(Handler):
         shown: dict[str, Any] = {"count": page.count}
         carried: dict[str, str] = {}
         if then is not None:
-            carried["since"] = self.argument("since") or ""
+            carried["since"] = self.argument(SINCE.name) or ""
             shown["since"] = then.shown()
             for row in players:
                 row["previous_rank"] = then.ranks.get(row["id"])
@@ -67,14 +115,15 @@ class PlayersHandler(Handler):
             shown["missing"] = page.missing
         path = f"{self.prefix}{path_of(board_id)}players/"
         if wanted is not None:
-            carried["season"] = str(wanted)
+            carried[SEASON.name] = str(wanted)
         if links := _links(path, page, limit, fields, **carried):
             self.set_header("Link", links)
         self.set_header("Cache-Control", "no-cache")
         self.send_json(shown)
 
     async def _send_hidden(self, board_id: str, limit: int, fields: tuple[str, ...]) -> None:
-        """Answer with a page of the hidden players, by their ids."""
+        """Answer with a page of the hidden players, by their ids, which has no season."""
+        check(self, SEASON)
         given = self._beginnings()
         if given.keys() - {"after"}:
             raise Problem(
@@ -110,8 +159,7 @@ class PlayersHandler(Handler):
                 case "before":
                     return await pages.before(_place(name, text), limit)
                 case "from_rank":
-                    rank = integer(self, name, 1, 1, _MOST_RANK)
-                    return await pages.from_rank(rank, limit)
+                    return await pages.from_rank(_FROM_RANK.of(self), limit)
                 case "around":
                     if not is_id(text):
                         raise Problem(400, f"{name}: {ID_RULE}.")
@@ -122,7 +170,7 @@ class PlayersHandler(Handler):
 
     async def post(self, board_id: str) -> None:
         """Make a player."""
-        new, once = self.body(NewPlayer), self.once
+        new, once = _NEW.of(self), self.once
         if once is not None:
             new.id = new.id or id_of(once)
         since = self.ranks.position
@@ -134,9 +182,9 @@ class PlayersHandler(Handler):
 
 async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     """The player with its rank; one that is hidden only for those who may see it."""
-    fields = names(asked, "fields", "meta")
+    fields = _META.of(asked)
     services = asked.services
-    wanted = season(asked)
+    wanted = SEASON.of(asked)
     found = await services.store.get_player(board_id, player_id, wanted, hidden=True)
     if found.hidden:
         if await asked.may(Action.ADMIN):
@@ -153,6 +201,16 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
 class PlayerHandler(Handler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
     resources: ClassVar = {"GET": Resource(player)}
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_META, SEASON),
+            answers={200: Told("The player.", json_of(ShownPlayer), ("ETag",))},
+        ),
+        "PATCH": Operation(
+            body=_PATCH, answers={200: Told("It is as it is now.", json_of(ShownPlayer))}
+        ),
+        "DELETE": Operation(answers={204: Told("It is deleted.")}),
+    }
 
     async def get(self, board_id: str, player_id: str) -> None:
         """The player with its rank."""
@@ -160,7 +218,7 @@ class PlayerHandler(Handler):
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta, or whether it is hidden."""
-        patch = self.body(PlayerPatch)
+        patch = _PATCH.of(self)
         if patch.hidden is not UNSET:
             self.check(board_id, action=Action.ADMIN)
         since = self.ranks.position

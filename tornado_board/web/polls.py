@@ -11,10 +11,10 @@ from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, poll, update
 from tornado_board.replay import EventId, LogUnavailable
+from tornado_board.web.described import Integer, Seconds
 from tornado_board.web.exchange import Answer, Asked, Waiting
-from tornado_board.web.parameters import integer, seconds
 from tornado_board.web.problems import Problem
-from tornado_board.web.streams import last_event_id
+from tornado_board.web.streams import SINCE, last_event_id
 
 #: Seconds that a long-poll waits at the most, and unless it says otherwise.
 LONGEST_WAIT = 60.0
@@ -29,6 +29,20 @@ _HISTORY = 1_000
 
 #: The longest event id that is remembered.
 _LONGEST_KEPT = 64
+
+WAIT = Seconds(
+    name="wait",
+    text="How many seconds to wait for an event after the one that was seen last.",
+    default=USUAL_WAIT,
+    most=LONGEST_WAIT,
+)
+HISTORY = Integer(
+    name="history",
+    text="So many of the newest events, at once; 0 for none.",
+    default=0,
+    low=0,
+    high=_HISTORY,
+)
 
 _FIELDS = (("Cache-Control", "no-store"), ("Vary", "Accept"))
 
@@ -103,9 +117,8 @@ def poll_answer(body: Message) -> Answer:
 
 
 def _question(asked: Asked) -> _Question:
-    text = asked.argument("since") or last_event_id(asked)
-    wait = seconds(asked, "wait", USUAL_WAIT, LONGEST_WAIT)
-    history = integer(asked, "history", 0, 0, _HISTORY)
+    text = asked.argument(SINCE) or last_event_id(asked)
+    wait, history = WAIT.of(asked), HISTORY.of(asked)
     return _Question(_event_id(text) if text else None, wait, history)
 
 

@@ -11,13 +11,17 @@ from tornado_board.models import shows_private
 from tornado_board.realtime.past_ranks import ranks_of_board, ranks_of_places
 from tornado_board.replay import Event, LogUnavailable
 from tornado_board.replay.track import DAY
+from tornado_board.web.described import Moment
 from tornado_board.web.exchange import Asked
 from tornado_board.web.problems import Problem
-from tornado_board.web.times import is_date, moment, written
+from tornado_board.web.times import is_date, written
 
 #: For how long places that were kept are those of a time after it, in milliseconds: as exactly as
 #: the coarsest step of the track knows the best.
 _NEAR = 60_000
+
+
+SINCE = Moment(name="since", text="With the rank that each had at this time, too.")
 
 
 class PreviousRanks(NamedTuple):
@@ -42,12 +46,12 @@ async def previous_ranks(asked: Asked, board_id: str) -> PreviousRanks | None:
     not kept, nor while the replay log is away, nor of a time at which the board was private, to who
     may read no private board. Raises `Problem` 422.
     """
-    ms = moment(asked, "since")
+    ms = SINCE.of(asked)
     if ms is None:
         return None
     log = asked.services.log
     try:
-        if is_date(asked.argument("since") or ""):
+        if is_date(asked.argument(SINCE.name) or ""):
             places = await log.places_at(board_id, ms + DAY - 1)
             if places is not None and places.id is not None and places.id.ms >= ms:
                 ms = places.id.ms

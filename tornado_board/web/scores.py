@@ -16,19 +16,25 @@ from tornado_board.web import answers, bulk
 from tornado_board.web.boards import path_of
 from tornado_board.web.bodies import JSON, content_type
 from tornado_board.web.bulk import NDJSON
+from tornado_board.web.described import Body, Flag, Operation, Submissions, Told, json_of
 from tornado_board.web.exchange import Answer, Asked, Resource, json_answer
 from tornado_board.web.handler import Handler
-from tornado_board.web.parameters import flag
 from tornado_board.web.problems import Problem, problem_of
+from tornado_board.web.shapes import Added, Result
+from tornado_board.web.shapes import Submitted as ShownSubmitted
 from tornado_board.web.writes import standing, wrote, wrote_many
 
 #: The type of an answer, by that of the request.
 _TYPES = {JSON: "application/json; charset=utf-8", NDJSON: "application/x-ndjson; charset=utf-8"}
 
 
+_CREATE = Flag(name="create", text="1 makes the player, with 0, if there is none.")
+_SCORE, _ADDITION = Body(Score), Body(Addition, empty=True, form=True)
+
+
 async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
     """Hand in a score; make the player if there is none."""
-    submission = asked.body(Score).submission(player_id)
+    submission = _SCORE.of(asked).submission(player_id)
     services = asked.services
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
@@ -49,6 +55,15 @@ async def score(asked: Asked, board_id: str, player_id: str) -> Answer:
 class ScoreHandler(Handler):
     actions = Actions(post=Action.SUBMIT)
     resources: ClassVar = {"POST": Resource(score)}
+    operations: ClassVar = {
+        "POST": Operation(
+            body=_SCORE,
+            answers={
+                200: Told("What it did.", json_of(ShownSubmitted)),
+                201: Told("The same; the player was made.", json_of(ShownSubmitted), ("Location",)),
+            },
+        )
+    }
 
     async def post(self, board_id: str, player_id: str) -> None:
         """Hand in a score; make the player if there is none."""
@@ -57,6 +72,17 @@ class ScoreHandler(Handler):
 
 class ScoresHandler(Handler):
     actions = Actions(post=Action.SUBMIT)
+    operations: ClassVar = {
+        "POST": Operation(
+            body=Submissions(Submission, NDJSON),
+            answers={
+                200: Told(
+                    "What each did, in their order; of NDJSON, a line each.",
+                    {JSON: list[Result], NDJSON: None},
+                )
+            },
+        )
+    }
 
     async def post(self, board_id: str) -> None:
         """Hand in many scores; each stands for itself."""
@@ -106,8 +132,7 @@ def _shown(outcome: Submitted | StoreError | Problem) -> Submitted | Problem:
 
 async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
     """Add to the player's score; with ``create``, make the player if there is none."""
-    create = flag(asked, "create")
-    amount = asked.body(Addition, empty=True, form=True).amount
+    create, amount = _CREATE.of(asked), _ADDITION.of(asked).amount
     services = asked.services
     since = services.ranks.position
     services.lag.begin(board_id, player_id)
@@ -125,6 +150,16 @@ async def score_add(asked: Asked, board_id: str, player_id: str) -> Answer:
 class ScoreAddHandler(Handler):
     actions = Actions(post=Action.SUBMIT)
     resources: ClassVar = {"POST": Resource(score_add)}
+    operations: ClassVar = {
+        "POST": Operation(
+            parameters=(_CREATE,),
+            body=_ADDITION,
+            answers={
+                200: Told("What it did.", json_of(Added)),
+                201: Told("The same; the player was made.", json_of(Added), ("Location",)),
+            },
+        )
+    }
 
     async def post(self, board_id: str, player_id: str) -> None:
         """Add to the player's score; with ``create``, make the player if there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from typing import Any
+from typing import Any, ClassVar
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import SeasonEnd
@@ -12,19 +12,40 @@ from tornado_board.models import Board, shown_player
 from tornado_board.seasons import MOST_NUMBER, partition_of, shown
 from tornado_board.store import SeasonGone
 from tornado_board.web.boards import WholeBoardHandler, path_of
-from tornado_board.web.parameters import integer
+from tornado_board.web.described import Body, Integer, Operation, Told, json_of
+from tornado_board.web.shapes import ListedSeason, SeasonList, WholeBoard
 
 #: How many seasons one answer lists, unless the request says otherwise, and at the most.
 USUAL_SEASONS, MOST_SEASONS = 10, 100
 
+_LIMIT = Integer(
+    name="limit", text="How many seasons.", default=USUAL_SEASONS, low=1, high=MOST_SEASONS
+)
+_BEFORE = Integer(
+    name="before",
+    text="Those before the season of this number.",
+    default=MOST_NUMBER,
+    low=1,
+    high=MOST_NUMBER,
+)
+_END = Body(SeasonEnd, empty=True)
+
 
 class SeasonsHandler(WholeBoardHandler):
     actions = Actions(get=Action.READ, post=Action.WRITE)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_LIMIT, _BEFORE),
+            answers={200: Told("The seasons.", json_of(SeasonList), ("ETag", "Link"))},
+        ),
+        "POST": Operation(
+            body=_END, answers={200: Told("The next one has begun.", json_of(WholeBoard))}
+        ),
+    }
 
     async def get(self, board_id: str) -> None:
         """List the board's seasons, the newest first, each with its best players."""
-        limit = integer(self, "limit", USUAL_SEASONS, 1, MOST_SEASONS)
-        before = integer(self, "before", MOST_NUMBER, 1, MOST_NUMBER)
+        limit, before = _LIMIT.of(self), _BEFORE.of(self)
         found = await self.store.seasons(board_id, before, limit + 1)
         board = found.board
         boards = [board.of_season(past) for past in found.past]
@@ -39,7 +60,7 @@ class SeasonsHandler(WholeBoardHandler):
         self.set_header("Cache-Control", "no-cache")
         self.send_json({"seasons": [one for one in listed if one is not None]})
 
-    async def _season(self, board: Board) -> dict[str, Any] | None:
+    async def _season(self, board: Board) -> ListedSeason | None:
         """The season of `board` as the list shows it; ``None`` if it is no longer kept."""
         assert board.season is not None
         try:
@@ -51,11 +72,12 @@ class SeasonsHandler(WholeBoardHandler):
         count = None if standing is None else standing.of
         if len(ranking.players) < board.depth(board.top):
             count = len(ranking.players)  # these are all
-        top = [shown_player(player, board.show) for player in best]
-        return {**shown(board.season), "players": count, "top": top}
+        top: Any = [shown_player(player, board.show) for player in best]
+        listed: ListedSeason = {**shown(board.season), "players": count, "top": top}
+        return listed
 
     async def post(self, board_id: str) -> None:
         """End the present season, and begin the next one."""
-        wanted = self.body(SeasonEnd, empty=True).season
+        wanted = _END.of(self).season
         board = await self.store.end_season(board_id, wanted, self.once, audited=self.audited)
         await self.send_whole(board, self.ranks.count(board.partition))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
@@ -15,14 +16,16 @@ from tornado_board.realtime.positions import MOST_BOARDS, NO_POSITION, Gone
 from tornado_board.realtime.several import Start, join, open_boards
 from tornado_board.realtime.topic import wait_for_any
 from tornado_board.realtime.wires import poll
-from tornado_board.replay import EventId
+from tornado_board.replay import EVENT_ID_PATTERN, EventId
 from tornado_board.store import NotFound
 from tornado_board.web import streams
 from tornado_board.web.attempt import Attempt
+from tornado_board.web.boards import EVENTS_ANSWERS
+from tornado_board.web.described import Identifiers, Operation, check
 from tornado_board.web.handler import Handler
 from tornado_board.web.handover import answer_head, hand_over, wants_events
-from tornado_board.web.parameters import ID_RULE, seconds
-from tornado_board.web.polls import LONGEST_WAIT, USUAL_WAIT, poll_answer
+from tornado_board.web.parameters import ID_RULE
+from tornado_board.web.polls import WAIT, poll_answer
 from tornado_board.web.problems import Problem
 
 #: Seconds that a long-poll waits at least while boards have events without an id, or resets, so
@@ -30,10 +33,29 @@ from tornado_board.web.problems import Problem
 _AGAIN = 1.0
 
 
+#: A board's id, and the position in it.
+_AT = rf"(?!\.{{1,2}}:)[A-Za-z0-9._~-]{{1,64}}:(gone|{EVENT_ID_PATTERN})"
+_SINCE = f"^({_AT}(,{_AT}){{0,{MOST_BOARDS - 1}}})?$"
+_BOARDS = Identifiers(
+    name="board",
+    text="The boards, once for each.",
+    most=MOST_BOARDS,
+    repeated=True,
+    required=True,
+)
+
+
 class SeveralEventsHandler(Handler):
     """``/events/?board=a&board=b``"""
 
     actions = Actions(get=Action.READ)
+    operations: ClassVar = {
+        "GET": Operation(
+            parameters=(_BOARDS, *streams.parameters(_SINCE), WAIT),
+            answers=EVENTS_ANSWERS,
+            problems=(404, 426),
+        )
+    }
 
     def attempt(self) -> Attempt:
         """Raises `Problem` 400 as well: see `board_ids`."""
@@ -54,7 +76,7 @@ class SeveralEventsHandler(Handler):
     @functools.cached_property
     def board_ids(self) -> list[str]:
         """The boards that are asked for, each once. Raises `Problem` 400."""
-        named = list(dict.fromkeys(self.get_query_arguments("board", strip=False)))
+        named = list(dict.fromkeys(self.get_query_arguments(_BOARDS.name, strip=False)))
         if not 1 <= len(named) <= MOST_BOARDS:
             raise Problem(400, f"board: name 1 to {MOST_BOARDS} boards, ?board=a&board=b.")
         for board_id in named:
@@ -73,6 +95,7 @@ class SeveralEventsHandler(Handler):
         raise NotFound("there is none of these boards")
 
     async def _serve_stream(self, board_ids: list[str]) -> None:
+        check(self, WAIT)
         wire = streams.stream_wire(self)
         try:
             since: Mapping[str, EventId | Gone] = positions.parse(streams.last_event_id(self))
@@ -92,7 +115,7 @@ class SeveralEventsHandler(Handler):
 
     async def _serve_poll(self, board_ids: list[str]) -> None:
         text = streams.last_event_id(self)
-        wait = seconds(self, "wait", USUAL_WAIT, LONGEST_WAIT)
+        wait = WAIT.of(self)
         try:
             since = positions.parse(text)
         except ValueError as error:

@@ -20,12 +20,38 @@ from tornado_board.realtime.wires.sse import CHUNKED, RAW, EventStream
 from tornado_board.realtime.wires.websocket import WEBSOCKET
 from tornado_board.replay import EventId
 from tornado_board.web.accept import accepts_gzip
+from tornado_board.web.described import Flag, Parameter, Text
 from tornado_board.web.exchange import Asked, Opened, SSEWire, StreamWire
 
 #: An ``Accept-Encoding`` that is longer is not looked at, so that the cache of them is bounded.
 _LONGEST_ACCEPT = 256
 
 _accepts_gzip = functools.lru_cache(maxsize=256)(accepts_gzip)
+
+#: How a client asks for a stream, and says what it has seen.
+STREAM = Flag(
+    name="stream",
+    text="1 asks for the event stream, and 0 for JSON, where no Accept header can be set.",
+)
+SINCE = "since"
+_OTHER_NAMES = ("lastEventId", "last_event_id")
+
+
+def parameters(pattern: str = "") -> tuple[Parameter, ...]:
+    """What is read of every request for events; ids have the `pattern`, if there is one."""
+    header = Text(
+        name="Last-Event-ID",
+        text="The same, as an EventSource says it.",
+        place="header",
+        pattern=pattern,
+    )
+    return (
+        STREAM,
+        Text(name=SINCE, text="The id of the event that was seen last.", pattern=pattern),
+        *(Text(name=name, text="The same.", pattern=pattern) for name in _OTHER_NAMES),
+        header,
+    )
+
 
 #: How often a board is opened for a stream if it makes room for others each time.
 _TRIES = 5
@@ -194,9 +220,8 @@ def last_event_id(asked: Asked) -> str:
     """
     return (
         asked.headers.get("Last-Event-ID", "")
-        or asked.argument("lastEventId")
-        or asked.argument("last_event_id")
+        or next(filter(None, map(asked.argument, _OTHER_NAMES)), None)
         # What long-polls and WebSockets say.
-        or asked.argument("since")
+        or asked.argument(SINCE)
         or ""
     )

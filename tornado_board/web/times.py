@@ -21,6 +21,9 @@ _LONGEST = 40
 #: The last moment that RFC 3339 can tell.
 _END = 253_402_300_799_999
 
+#: The same as a pattern of JSON Schema, which knows nothing of calendars.
+PATTERN = f"^({_MILLISECONDS.pattern}|{_TIME.pattern})$"
+
 _RULE = "must be a time such as 2026-11-25T02:42:00Z, or milliseconds since 1970"
 
 

@@ -16,13 +16,13 @@ from tornado_board.web.elsewhere import ServerHandler
 from tornado_board.web.handler import Handler
 from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHandler
 from tornado_board.web.metrics import MetricsHandler
-from tornado_board.web.page import AssetHandler, PageHandler
+from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.several import SeveralEventsHandler
 
 #: What concerns this server itself.
 _OWN = (
-    *(PageHandler, AssetHandler, HealthHandler, ReadinessHandler, UpstreamHandler),
+    *(PageHandler, DocsHandler, AssetHandler, HealthHandler, ReadinessHandler, UpstreamHandler),
     *(MetricsHandler, ServerHandler),
 )
 
