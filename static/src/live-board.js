@@ -15,7 +15,8 @@
 import { Boards } from "./boards.js";
 import { assignColours } from "./colours.js";
 import { PALETTE, STYLE } from "./live-board-style.js";
-import { fill, textsIn } from "./live-board-texts.js";
+import { languageOf, localeOf } from "./languages.js";
+import { TEXTS, fill } from "./live-board-texts.js";
 
 /**
  * @typedef {import("./board-stream.js").Board} Board
@@ -254,7 +255,7 @@ export class LiveBoard extends Element {
   }
 
   #show() {
-    const texts = textsIn(this.#language());
+    const texts = TEXTS[languageOf(this.#language())];
     const { head, title, state, list, note, place } = this.#parts;
     head.hidden = this.hasAttribute("plain");
     title.textContent = this.#board?.name ?? this.getAttribute("board") ?? "";
@@ -273,16 +274,17 @@ export class LiveBoard extends Element {
     place.hidden = !told;
   }
 
-  /** The language of the element, or of what it stands in. */
+  /** The language of the element or of what it stands in, else of the browser, as a tag. */
   #language() {
     const found = /** @type {HTMLElement | null} */ (this.closest("[lang]"));
-    return found?.lang || globalThis.navigator?.language || "en";
+    const spoken = globalThis.navigator?.languages ?? [];
+    return localeOf(found?.lang ? [found.lang, ...spoken] : spoken, Object.keys(TEXTS));
   }
 
   /** One's place in words; empty where none is asked for or known. */
   #told() {
     const place = this.#place;
-    const texts = textsIn(this.#language());
+    const texts = TEXTS[languageOf(this.#language())];
     if (!place || !this.getAttribute("player")) return "";
     if (place === "nobody") return texts.nobody;
     const number = new Intl.NumberFormat(this.#language());
