@@ -31,12 +31,18 @@ class HubDirect(InProcess):
     path = f"/boards/{BOARD}-%d/events"
 
     def __init__(
-        self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False, players: int = 5
+        self,
+        boards: int = 1,
+        *,
+        loop: str = "asyncio",
+        heap: bool = False,
+        players: int = 5,
+        metrics: bool = True,
     ) -> None:
         """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for.
-        Events show `players`."""
+        Events show `players`. Without `metrics` nothing is counted."""
         self.boards = boards
-        self.arguments = (str(boards), loop, str(players))
+        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "")
         self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
@@ -94,7 +100,7 @@ def make_board(port: int, board: str, players: int) -> None:
         call(port, "POST", f"/boards/{board}/players/", player)
 
 
-async def main(boards: int, players: int) -> None:
+async def main(boards: int, players: int, *, metrics: bool) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
@@ -104,7 +110,12 @@ async def main(boards: int, players: int) -> None:
     from tornado_board.settings import Settings
 
     # As `python run.py` has it, but for the port, the log's detail and what one address may have.
-    here: dict[str, Any] = {"address": "127.0.0.1", "port": 0, **FOR_ONE_ADDRESS}
+    here: dict[str, Any] = {
+        "address": "127.0.0.1",
+        "port": 0,
+        "metrics": metrics,
+        **FOR_ONE_ADDRESS,
+    }
     settings = dataclasses.replace(Settings(), **here)
     logging.basicConfig(level=logging.WARNING)
     async with running(settings) as server:
@@ -129,4 +140,4 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4])))
