@@ -40,6 +40,18 @@ import { submit } from "./submit.js";
  *   season whose final ones they are; null: none is known
  * @property {string} [next]      where the page behind this one is, if there is one
  * @property {string} [prev]
+ *
+ * @typedef {object} Season
+ * @property {number} number
+ * @property {string} started
+ * @property {string | null} [ends]  of the present one: when; null: when somebody ends it
+ * @property {string} [ended]        of one that is over
+ * @property {number | null} players  how many it has; null: that is not known at once
+ * @property {import("./board-stream.js").Player[]} top  its best players
+ *
+ * @typedef {object} Seasons
+ * @property {Season[]} seasons  the newest first
+ * @property {string} [next]     where those before these are, if there are any
  */
 
 /**
@@ -174,6 +186,23 @@ export class Boards {
       if (!page.next) return;
       next = { address: page.next };
     }
+  }
+
+  /**
+   * The seasons of a board, the newest first, the present one too.
+   *
+   * @param {string} board
+   * @param {{limit?: number, before?: number, address?: string}} [which]  `limit`: 1 to 100, 10 by
+   *   default; `before`: those before the season of this number; `address`: `next` of others
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Seasons>}
+   */
+  async seasons(board, which = {}, options) {
+    const { limit, before } = which;
+    const path = `${this.boardAddress(board)}seasons/`;
+    const address = which.address ?? withQuery(path, { limit, before });
+    const answer = await this.#get(address, options);
+    return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };
   }
 
   /** @param {string} address @param {RequestOptions} [options] */

@@ -8,6 +8,7 @@ import { ThemeButton, WallButton } from "./Display.jsx";
 import FindMe from "./FindMe.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
 import { Scrubber } from "./Scrubber.jsx";
+import { Seasons } from "./seasons/Seasons.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
@@ -159,6 +160,7 @@ export function App() {
                 <Standings board={board} before={before} colourOf={colourOf} onPoint={add} />
               )}
               {board && <Scrubber past={past} />}
+              <Seasons key={id} board={board} me={me} />
               <Chasers board={id} top={players} chasing={chasing} onChange={setChasing} onPoint={add} />
             </section>
             <aside className="side">

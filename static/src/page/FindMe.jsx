@@ -1,6 +1,7 @@
 import { Suspense, lazy, useState } from "react";
 import { Search } from "./Search.jsx";
 import { usePlace } from "./me.js";
+import { say as season } from "./seasons/texts.js";
 import { number, text } from "./texts.js";
 
 const WholeBoard = lazy(() => import("./WholeBoard.jsx"));
@@ -44,6 +45,7 @@ export default function FindMe({ board, me, onMe, onSaid, onTrouble }) {
 function Place({ place, me }) {
   if (!place) return <p aria-busy="true">{text("looking_for", { id: me })}</p>;
   if (place === "nobody") return <p>{text("not_here", { id: me })}</p>;
+  if (place.rank === null) return <p>{season("unranked")}</p>;
   const { score, to_next } = place;
   return (
     <p className="my-place">
