@@ -5,9 +5,10 @@ import { Boards, NoBoard, addressOf } from "./Boards.jsx";
 import { Chart } from "./Chart.jsx";
 import { Chasers } from "./Chasers.jsx";
 import { ThemeButton, WallButton } from "./Display.jsx";
-import { FindMe } from "./FindMe.jsx";
+import FindMe from "./FindMe.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
 import { Scrubber } from "./Scrubber.jsx";
+import { Seasons } from "./seasons/Seasons.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
@@ -16,6 +17,7 @@ import { firstBoard } from "./firstBoard.js";
 import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
 import { isRefusal, useReadOnly } from "./readOnly.js";
+import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
 import { usePast, useRanksBefore } from "./usePast.js";
 import { useWall, wallIn } from "./wall.js";
@@ -34,7 +36,7 @@ export function App() {
   const [chosen, setChosen] = useState(boardInAddress);
   const [first] = useState(() => firstBoard()?.id ?? "");
   const id = chosen || (boards ? (boards[0]?.id ?? "") : first);
-  const { board, state, snapshots, ahead } = useBoard(id);
+  const { board, state, snapshots, ahead, updated, lost } = useBoard(id);
   const [chasing, setChasing] = useState([]);
   const [readOnly, refused] = useReadOnly();
   const [trouble, setTrouble] = useTrouble();
@@ -113,7 +115,11 @@ export function App() {
     <>
       <header className="top">
         <h1 dir="auto">{name || "tornado_board"}</h1>
-        <State state={id ? state : shut ? "refused" : "connecting"} />
+        <State
+          state={id ? state : shut ? "refused" : "connecting"}
+          updated={updated}
+          lost={id ? lost : null}
+        />
         <div className="display">
           <WallButton />
           <ThemeButton />
@@ -122,9 +128,9 @@ export function App() {
       </header>
       <main>
         {shut && !id ? (
-          <p className="empty">Reading the boards here needs a token.</p>
+          <p className="empty">{text("boards_private")}</p>
         ) : boards?.length === 0 && !chosen && readOnly ? (
-          <p className="empty">There is no board here yet.</p>
+          <p className="empty">{text("no_boards")}</p>
         ) : boards?.length === 0 && !chosen ? (
           <NoBoard
             onAdded={(added) => {
@@ -134,28 +140,27 @@ export function App() {
             onTrouble={onTrouble}
           />
         ) : state === "missing" ? (
-          <p className="empty">There is no board “{id}” here. Choose another one above.</p>
+          <p className="empty">{text("board_missing", { id })}</p>
         ) : state === "refused" ? (
-          <p className="empty">The board “{id}” is private: reading it needs a token.</p>
+          <p className="empty">{text("board_private", { id })}</p>
         ) : (
           <>
             <section
               className="standings"
-              aria-label={was ? "Standings as they were" : "Standings"}
+              aria-label={text(was ? "standings_past" : "standings")}
               data-past={Boolean(was) || undefined}
             >
               {was ? (
                 <Standings board={was} colourOf={colourOf} />
               ) : past.isUnknown ? (
                 <p className="empty">
-                  {past.failed
-                    ? "What the board was can't be had at present."
-                    : "Nothing is known of what the board was then."}
+                  {text(past.failed ? "past_failed" : "past_unknown")}
                 </p>
               ) : (
                 <Standings board={board} before={before} colourOf={colourOf} onPoint={add} />
               )}
               {board && <Scrubber past={past} />}
+              <Seasons key={id} board={board} me={me} />
               <Chasers board={id} top={players} chasing={chasing} onChange={setChasing} onPoint={add} />
             </section>
             <aside className="side">
@@ -167,13 +172,13 @@ export function App() {
                   board={id}
                   onAdded={(player) => {
                     setChasing((now) => [...now, player].slice(-CHASING));
-                    say(`${player.name} is on the board, rank ${player.rank}.`);
+                    say(text("said_added", { name: player.name, rank: player.rank }));
                     if (!me) setMe(player.id);
                   }}
                   onTrouble={onTrouble}
                 />
               )}
-              <FindMe board={id} me={me} onMe={setMe} onTrouble={onTrouble} />
+              <FindMe board={id} me={me} onMe={setMe} onSaid={say} onTrouble={onTrouble} />
             </aside>
           </>
         )}
@@ -181,7 +186,7 @@ export function App() {
       <p className="trouble" role="alert">
         {trouble}
       </p>
-      <Announcer board={board} state={state} said={said} />
+      <Announcer board={board} state={state} updated={updated} said={said} />
     </>
   );
 }
@@ -203,11 +208,11 @@ function usePoints(board, onTrouble, onSaid, setChasing) {
   useEffect(() => {
     adder.current = pointAdder(board, {
       added(player) {
-        onSaid(`${player.name}: ${player.score.toLocaleString()}`);
+        onSaid(text("said_score", { name: player.name, score: player.score }));
         setChasing((now) => now.map((one) => (one.id === player.id ? { ...one, ...player } : one)));
       },
       failed(error) {
-        onTrouble(`The point did not count: ${error.message}`, error);
+        onTrouble(text("point_failed", { reason: error.message }), error);
       },
     });
   }, [board, onTrouble, onSaid, setChasing]);

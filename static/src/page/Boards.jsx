@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import { addBoard } from "./api.js";
 import { limited } from "./names.js";
+import { text } from "./texts.js";
 
 /** The address of this page with another board. */
 export function addressOf(id) {
@@ -23,7 +24,7 @@ export function Boards({ boards, chosen, onChoose }) {
   }, [chosen, listed]);
   if (boards.length < 2) return null;
   return (
-    <nav className="boards" aria-label="Boards" ref={nav}>
+    <nav className="boards" aria-label={text("boards")} ref={nav}>
       <ul>
         {boards.map(({ id, name }) => (
           <li key={id}>
@@ -55,26 +56,26 @@ export function NoBoard({ onAdded, onTrouble }) {
     try {
       onAdded(await addBoard(name.trim()));
     } catch (error) {
-      onTrouble(`The board was not made: ${error.message}`, error);
+      onTrouble(text("first_board_failed", { reason: error.message }), error);
     }
   }
 
   return (
     <form className="panel join first-board" onSubmit={submit}>
       <h2>
-        <label htmlFor="board-name">Make the first board</label>
+        <label htmlFor="board-name">{text("first_board")}</label>
       </h2>
       <div className="field">
         <input
           id="board-name"
           value={name}
           onChange={(event) => setName(limited(event.target.value))}
-          placeholder="Name of the board"
+          placeholder={text("first_board_name")}
           dir="auto"
           autoComplete="off"
           required
         />
-        <button type="submit">Make it</button>
+        <button type="submit">{text("first_board_submit")}</button>
       </div>
     </form>
   );

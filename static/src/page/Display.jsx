@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
+import { text } from "./texts.js";
 import { onWall } from "./wall.js";
 
-const THEMES = { auto: "Light or dark as the system", light: "Light", dark: "Dark" };
+const THEMES = { auto: "colours_auto", light: "colours_light", dark: "colours_dark" };
 const NEXT = { auto: "light", light: "dark", dark: "auto" };
 const ICONS = {
   auto: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16zM12 7v10M13.5 7.4v9.2M15 8v8",
@@ -46,8 +47,8 @@ export function ThemeButton() {
     <button
       type="button"
       className="icon"
-      aria-label={`Colours: ${THEMES[theme]}. Change to: ${THEMES[NEXT[theme]]}`}
-      title={THEMES[theme]}
+      aria-label={text("colours", { now: text(THEMES[theme]), next: text(THEMES[NEXT[theme]]) })}
+      title={text(THEMES[theme])}
       onClick={() => setTheme(NEXT[theme])}
     >
       <Icon name={theme} />
@@ -75,8 +76,8 @@ export function WallButton() {
       type="button"
       className="icon"
       aria-pressed={wall}
-      aria-label="Wall view"
-      title="Wall view"
+      aria-label={text("wall")}
+      title={text("wall")}
       onClick={() =>
         document.fullscreenElement
           ? document.exitFullscreen()

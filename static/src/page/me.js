@@ -1,10 +1,9 @@
 import { useCallback, useEffect, useState } from "react";
 import { Boards } from "../boards.js";
+import { ID } from "./search.js";
 
 /** Where it is remembered who is looking. */
 const KEY = "tornado_board me";
-/** What may be the id of a player. */
-const ID = /^(?!\.{1,2}$)[\w.~-]{1,64}$/;
 
 /** The boards of the server that the page is from. */
 export const boards = new Boards(
