@@ -27,7 +27,7 @@ from tornado_board.web.tornado_internals import HTTPServer, Stream
 
 from .waiting import until
 
-PATIENCE = 10
+PATIENCE = 30
 
 IOStream = tornado.iostream.IOStream
 HTTP1Connection = tornado.http1connection.HTTP1Connection

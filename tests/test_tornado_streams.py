@@ -20,7 +20,7 @@ from tornado_board.web.tornado_internals import Stream
 
 from .waiting import until
 
-PATIENCE = 10
+PATIENCE = 30
 
 IOStream = tornado.iostream.IOStream
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tornado_board.web.links import Outcome
-
 from .tokens import SECRET, token
 from .two_servers import (
     ADD,
@@ -30,16 +28,14 @@ __all__ = ["two", "two_for_pages"]  # fixtures
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_what_is_taken_is_answered_as_tornado_would(two: TwoServers, name: str) -> None:
-    before = two.outcomes[Outcome.TAKEN]
     two.compare(TAKEN[name])
-    assert two.outcomes[Outcome.TAKEN] == before + 1
+    assert two.taken == 1
 
 
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_out_of_the_ordinary_is_left(two: TwoServers, name: str) -> None:
-    before = two.outcomes[Outcome.TAKEN]
     two.compare(LEFT[name])
-    assert two.outcomes[Outcome.TAKEN] == before
+    assert two.taken == 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +123,7 @@ def test_with_keys_both_ways_let_in_the_same(
     if presented is not None:
         field = f"Cookie: tornado_board_token={TOKENS[presented]}"
         ways = [(f"Authorization: Bearer {TOKENS[presented]}",), (field,), (field, PAGE)]
-    before = two_guarded.outcomes[Outcome.TAKEN]
+    before = two_guarded.taken_in_all
     statuses = Counter[int]()
     for data in (*TAKEN.values(), *LEFT.values()):
         # To a board that everybody may read, and to one that is private.
@@ -140,7 +136,7 @@ def test_with_keys_both_ways_let_in_the_same(
                 got = two_guarded.compare(line + separator + more + rest)
                 if got.startswith(b"HTTP"):
                     statuses[int(got.split()[1])] += 1
-    taken = two_guarded.outcomes[Outcome.TAKEN] - before
+    taken = two_guarded.taken_in_all - before
     assert taken > 20, "of what anybody may read"
     assert statuses[200] > 10
     if presented not in ("write", "admin"):

@@ -18,7 +18,7 @@ from tornado_board.models import board_json
 from tornado_board.settings import Settings
 from tornado_board.web.links import Outcome
 
-from .serving import Served, serving
+from .serving import PATIENCE, Served, serving
 
 #: A board that nobody changes, so that its events have the same data on both servers.
 QUIET = "quiet"
@@ -41,7 +41,10 @@ class TwoServers:
     def __init__(self, folder: Path, **changed: Any) -> None:
         self._runner = asyncio.Runner()
         self._stack = contextlib.AsyncExitStack()
-        self.outcomes: Counter[Outcome] = Counter()
+        self._outcomes: Counter[Outcome] = Counter()
+        #: Requests that the fast path took when `compare` sent something last, and in all.
+        self.taken = 0
+        self.taken_in_all = 0
         own = dataclasses.replace(Settings(), address="localhost", port=0, log_level="error")
         own = dataclasses.replace(own, keepalive=300)  # a comment would come to one of them only
         self._settings = dataclasses.replace(own, **changed)
@@ -71,7 +74,7 @@ class TwoServers:
 
         def counted(link: Any) -> Outcome:
             outcome = look(link)
-            self.outcomes[outcome] += 1
+            self._outcomes[outcome] += 1
             return outcome
 
         path.look = counted  # type: ignore[method-assign]
@@ -84,7 +87,10 @@ class TwoServers:
         """
         for again in (True, True, False):
             self._runner.run(self._settle())
+            before = self._outcomes[Outcome.TAKEN]
             fast, slow = self._runner.run(self._answers(data, cuts))
+            self.taken = self._outcomes[Outcome.TAKEN] - before
+            self.taken_in_all += self.taken
             if RESET in (fast, slow):
                 return RESET
             alike = _DIFFERENT.sub(b"", fast) == _DIFFERENT.sub(b"", slow)
@@ -100,7 +106,7 @@ class TwoServers:
                 topic = served.hub.live(board_id)
                 ranking = await served.store.ranking(board_id, 0)
                 shown = board_json(ranking.board, ranking.players[: ranking.board.top])
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while topic is not None and topic.current.data != shown:
                         await asyncio.sleep(0.005)
 
@@ -123,7 +129,7 @@ class TwoServers:
             # So that it comes to an end: a stream, a long-poll, a request that lacks something.
             with contextlib.suppress(OSError):
                 writer.write_eof()
-            got = await asyncio.wait_for(reader.read(), 10)
+            got = await asyncio.wait_for(reader.read(), PATIENCE)
         except (OSError, RuntimeError):  # uvloop raises the latter of a closed transport
             got = RESET
         finally:
