@@ -107,4 +107,5 @@ export default {
   colours_light: "Hell",
   colours_dark: "Dunkel",
   wall: "Ansicht für die Wand",
+  part_failed: "Dieser Teil der Seite konnte nicht geladen werden. Laden Sie die Seite neu.",
 };

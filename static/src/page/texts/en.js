@@ -107,4 +107,5 @@ export default {
   colours_light: "Light",
   colours_dark: "Dark",
   wall: "Wall view",
+  part_failed: "This part of the page could not be loaded. Load the page again.",
 };

@@ -107,4 +107,5 @@ export default {
   colours_light: "Claro",
   colours_dark: "Oscuro",
   wall: "Vista para la pared",
+  part_failed: "Esta parte de la página no se pudo cargar. Vuelva a cargar la página.",
 };
