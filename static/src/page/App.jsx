@@ -1,7 +1,7 @@
 import { lazy, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Announcer } from "./Announcer.jsx";
 import { Boards, addressOf } from "./Boards.jsx";
-import { ThemeButton, WallButton } from "./Display.jsx";
+import { OpenButton, ThemeButton, WallButton } from "./Display.jsx";
 import { Part } from "./Part.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
 import { Standings } from "./Standings.jsx";
@@ -11,7 +11,8 @@ import { coloursOf } from "../colours.js";
 import { firstBoard } from "./firstBoard.js";
 import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
-import { isRefusal, useReadOnly } from "./readOnly.js";
+import { canManage, isRefusal, useReadOnly } from "./readOnly.js";
+import { addressToShare } from "./share.js";
 import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
 import { useRanksBefore } from "./useRanksBefore.js";
@@ -19,11 +20,14 @@ import { useWall, wallIn } from "./wall.js";
 
 /** What the first rows can do without. */
 const AddPlayer = lazy(() => import("./AddPlayer.jsx"));
+const Admin = lazy(() => import("./admin/Admin.jsx"));
 const Chart = lazy(() => import("./Chart.jsx"));
 const Chasers = lazy(() => import("./Chasers.jsx"));
+const Code = lazy(() => import("./Code.jsx"));
 const FindMe = lazy(() => import("./FindMe.jsx"));
 const NoBoard = lazy(() => import("./NoBoard.jsx"));
 const Scrubber = lazy(() => import("./Scrubber.jsx"));
+const Share = lazy(() => import("./Share.jsx"));
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
@@ -95,6 +99,9 @@ export function App() {
     setChosen(next);
   });
 
+  const [opened, setOpened] = useState(""); // the dialog that is open
+  const [code] = useState(() => wallIn(location.search).code);
+
   useEffect(() => setChasing([]), [id]);
   useEffect(() => {
     const name = board?.name ?? boards?.find((one) => one.id === id)?.name;
@@ -124,6 +131,8 @@ export function App() {
           lost={id ? lost : null}
         />
         <div className="display">
+          {canManage() && <OpenButton name="manage" onOpen={() => setOpened("manage")} />}
+          {id && <OpenButton name="share" onOpen={() => setOpened("share")} />}
           <WallButton />
           <ThemeButton />
         </div>
@@ -207,6 +216,28 @@ export function App() {
           </>
         )}
       </main>
+      {opened === "share" && (
+        <Part>
+          <Share board={id} name={name} onClose={() => setOpened("")} />
+        </Part>
+      )}
+      {opened === "manage" && (
+        <Part>
+          <Admin
+            board={id}
+            onClose={() => setOpened("")}
+            onChoose={(next) => next !== id && choose(next)}
+            onChanged={readBoards}
+          />
+        </Part>
+      )}
+      {code && id && (
+        <div className="wall-code">
+          <Part>
+            <Code address={addressToShare(id)} />
+          </Part>
+        </div>
+      )}
       <p className="trouble" role="alert">
         {trouble}
       </p>
