@@ -287,6 +287,7 @@ export class LiveBoard extends Element {
     const texts = TEXTS[languageOf(this.#language())];
     if (!place || !this.getAttribute("player")) return "";
     if (place === "nobody") return texts.nobody;
+    if (place.rank === null) return ""; // no score yet in this season
     const number = new Intl.NumberFormat(this.#language());
     const values = { rank: number.format(place.rank), of: number.format(place.of) };
     const gap =
@@ -308,7 +309,7 @@ export class LiveBoard extends Element {
     const own = this.getAttribute("player");
     const place = this.#place;
     const last = rows.length;
-    if (own && place && place !== "nobody" && !rows.some(({ id }) => id === own)) {
+    if (own && place && place !== "nobody" && place.rank !== null && !rows.some(({ id }) => id === own)) {
       rows = [...rows, place];
     }
     const { list } = this.#parts;

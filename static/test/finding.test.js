@@ -4,7 +4,6 @@ import jsQR from "jsqr";
 import { drawn } from "../src/page/qr.js";
 import { AMONG, MOST_FOUND, folded, search } from "../src/page/search.js";
 import { addressToShare, isLocal } from "../src/page/share.js";
-import { wallIn } from "../src/page/wall.js";
 
 /** Boards of one page after the other, and what was asked of them. */
 function fakeBoards(players, size) {
@@ -68,9 +67,4 @@ test("what is passed on is the board, not who was looking", () => {
   for (const [address, local] of [["http://localhost:8888/", true], ["http://127.0.0.1/", true], ["http://[::1]:1/", true], ["https://localhost.example/", false], ["http://10.0.0.1/", false]]) {
     assert.equal(isLocal(address), local, address);
   }
-});
-
-test("a wall is asked for by the address", () => {
-  assert.deepEqual(wallIn("?wall=1&boards=a,b&every=2&qr=1"), { on: true, boards: ["a", "b"], every: 5, code: true });
-  assert.deepEqual(wallIn("?wall=0&qr=1"), { on: false, boards: [], every: 20, code: false });
 });

@@ -89,9 +89,9 @@ test("texts, numbers and dates are those of the language", async (t) => {
 /** Attributes that people see or hear. */
 const SHOWN = new Set(["aria-label", "aria-valuetext", "aria-description", "aria-roledescription", "title", "placeholder", "alt", "label"]);
 /** Calls whose arguments are shown or spoken. */
-const TELLS = /^(say|setSpoken|setTrouble|setNote|onTrouble|onSaid)$/;
+const TELLS = /^(tell|setSpoken|setTrouble|setNote|onTrouble|onSaid)$/;
 /** Calls whose first argument is the key of a text. */
-const TEXT = /^(text|admin)$/;
+const TEXT = /^(text|admin|say|season)$/;
 /** What compares, picks or calls back, and shows none of what is written in it. */
 const UNSEEN = new Set(["BinaryExpression", "MemberExpression", "ArrowFunctionExpression"]);
 
@@ -135,7 +135,7 @@ test("a text that is written where it is shown is found", () => {
     ['<p aria-label="A list">{x}</p>', ["A list"]],
     ["<p title={`${n} places`}/>", ["places"]],
     ['<p>{on ? "Stop it" : text("go")}</p>', ["Stop it"]],
-    ['say("Done now")', ["Done now"]],
+    ['tell("Done now")', ["Done now"]],
     ["onTrouble(`failed: ${x}`, error)", ["failed:"]],
     ['<p className="a b" data-x="c d">{text("key", { name: "x" })}</p>', []],
     ["<p>+1 {text(was ? 'a_b' : 'c_d')}</p>", []],

@@ -27,6 +27,7 @@ const Code = lazy(() => import("./Code.jsx"));
 const FindMe = lazy(() => import("./FindMe.jsx"));
 const NoBoard = lazy(() => import("./NoBoard.jsx"));
 const Scrubber = lazy(() => import("./Scrubber.jsx"));
+const Seasons = lazy(() => import("./seasons/Seasons.jsx"));
 const Share = lazy(() => import("./Share.jsx"));
 
 /** How often the list of boards is read again while the page is shown. */
@@ -53,7 +54,7 @@ export function App() {
     },
     [refused, setTrouble],
   );
-  const [said, say] = useState("");
+  const [said, tell] = useState("");
   const [past, setPast] = useState(null); // what is shown in place of the present
   const was = past?.board;
   const colourOf = useMemo(
@@ -113,7 +114,7 @@ export function App() {
   const light = leader ? colourOf(leader.id) : "transparent";
   useEffect(() => document.documentElement.style.setProperty("--leader", light), [light]);
 
-  const adder = usePoints(id, onTrouble, say, setChasing);
+  const adder = usePoints(id, onTrouble, tell, setChasing);
   const add = readOnly ? undefined : adder;
   const players = board?.players ?? [];
   const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;
@@ -178,6 +179,11 @@ export function App() {
                   <Scrubber board={id} ahead={ahead} onPast={setPast} />
                 </Part>
               )}
+              {board?.season && (
+                <Part>
+                  <Seasons key={id} board={board} me={me} />
+                </Part>
+              )}
               {chasing.length > 0 && (
                 <Part>
                   <Chasers
@@ -202,7 +208,7 @@ export function App() {
                     board={id}
                     onAdded={(player) => {
                       setChasing((now) => [...now, player].slice(-CHASING));
-                      say(text("said_added", { name: player.name, rank: player.rank }));
+                      tell(text("said_added", { name: player.name, rank: player.rank }));
                       if (!me) setMe(player.id);
                     }}
                     onTrouble={onTrouble}
@@ -210,7 +216,7 @@ export function App() {
                 </Part>
               )}
               <Part fallback={<div className="panel me" aria-hidden="true" />}>
-                <FindMe board={id} me={me} onMe={setMe} onSaid={say} onTrouble={onTrouble} />
+                <FindMe board={id} me={me} onMe={setMe} onSaid={tell} onTrouble={onTrouble} />
               </Part>
             </aside>
           </>

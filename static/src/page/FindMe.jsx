@@ -2,6 +2,7 @@ import { lazy, useState } from "react";
 import { Part } from "./Part.jsx";
 import { Search } from "./Search.jsx";
 import { usePlace } from "./place.js";
+import { say as season } from "./seasons/texts.js";
 import { number, text } from "./texts.js";
 
 const WholeBoard = lazy(() => import("./WholeBoard.jsx"));
@@ -45,6 +46,7 @@ export default function FindMe({ board, me, onMe, onSaid, onTrouble }) {
 function Place({ place, me }) {
   if (!place) return <p aria-busy="true">{text("looking_for", { id: me })}</p>;
   if (place === "nobody") return <p>{text("not_here", { id: me })}</p>;
+  if (place.rank === null) return <p>{season("unranked")}</p>;
   const { score, to_next } = place;
   return (
     <p className="my-place">
