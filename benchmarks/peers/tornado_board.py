@@ -77,12 +77,14 @@ class WholeServer(OverHTTP):
         return json.dumps({"name": payload.marker(seq)}).encode()
 
 
-def call(port: int, method: str, path: str, body: object = None) -> Any:
-    """One request, whose answer has to be good; what it answers."""
+def call(port: int, method: str, path: str, body: object = None, *fields: str) -> Any:
+    """One request with these `fields` in its header, whose answer has to be good; what it
+    answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": "application/json"})
+        headers = dict(field.split(": ", 1) for field in fields)
+        connection.request(method, path, text, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
         words = response.read()
     finally:
