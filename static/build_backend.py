@@ -40,7 +40,9 @@ _TEMPLATES = _ROOT / "templates"
 
 #: What an sdist has beside the package: all that is in git, so that it passes its own tests.
 _SOURCES = ("*.md", "*.py", "LICENSE", "Makefile", ".gitignore")
-_SOURCE_FOLDERS = (".ci", "benchmarks", "deploy", "docs", "static", "templates", "tests")
+_SOURCE_FOLDERS = (
+    *(".ci", "benchmarks", "deploy", "docs", "examples", "static", "templates", "tests"),
+)
 #: Folders that tools make.
 _MADE = {".cache", "__pycache__", "dist", "node_modules"}
 

@@ -21,7 +21,8 @@ from .archives import unpack
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
-    *("tornado_board", "static", "templates", "tests", "benchmarks", "deploy", "docs", ".ci"),
+    *("tornado_board", "static", "templates", "tests", "benchmarks", "deploy", "docs", "examples"),
+    ".ci",
     *("setup.cfg", "pyproject.toml", "LICENSE", "Makefile", ".gitignore"),
     *(path.name for pattern in ("*.md", "*.py") for path in ROOT.glob(pattern)),
 )
@@ -161,7 +162,9 @@ def test_a_fresh_build_is_taken_as_it_is(checkout: Path) -> None:
         assert "tornado_board/web/page_files/templates/index.html" in names
         recorded = archive.read(next(name for name in names if name.endswith("RECORD"))).decode()
         assert MANIFEST in recorded
-        assert not [name for name in names if name.startswith(("static", "templates", "tests"))]
+        assert not [
+            name for name in names if name.startswith(("static", "templates", "tests", "examples"))
+        ]
 
 
 @pytest.fixture

@@ -17,7 +17,12 @@ from tornado_board.web.application import ROUTES
 
 from .server_process import ROOT
 
-DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md")),
+    ]
+)
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text("utf-8")
 
 every_doc = pytest.mark.parametrize("doc", DOCS, ids=lambda doc: str(doc.relative_to(ROOT)))

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import websockets
+
+from tornado_board.realtime.wires.websocket import CloseCode
 
 from .faults.relay import Relay
 from .hopping_client import StreamClient
@@ -112,6 +116,41 @@ async def until_missing(url: str, text: str) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(found)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_watched_place_lives_through_an_origin_that_is_killed(
+    server_process: Start, tmp_path: Path
+) -> None:
+    origin = await asyncio.to_thread(server_process)
+    first = await asyncio.to_thread(start_edge, server_process, tmp_path, "edge", origin.url)
+    second = await asyncio.to_thread(start_edge, server_process, tmp_path, "second", first.url)
+    path = "/boards/b/players/p/events/"
+    async with http_client(origin.url) as there, http_client(second.url) as here:
+        await make_board(there, "b")
+        socket = await websockets.connect(f"ws{second.url[4:]}{path}")
+        stream = await RawStream.open(second.url, path, "Accept: text/event-stream")
+        began = (await stream.event())[1]
+        assert json.loads(await socket.recv())["data"] == began
+        await asyncio.to_thread(origin.kill)
+        await until_missing(first.url, "can't be reached")
+        await asyncio.to_thread(origin.restart)
+        await add(there, "b")
+        # Over the connections that were there before.
+        while (await stream.event())[1]["score"] < began["score"] + 1:
+            pass
+        while json.loads(await socket.recv())["data"]["score"] < began["score"] + 1:
+            pass
+        await asyncio.to_thread(origin.kill)
+        await until_missing(first.url, "can't be reached")
+        late = await here.get(path)
+        assert late.status_code == 200
+        assert late.json()["events"][0]["data"]["score"] == began["score"] + 1
+        await asyncio.to_thread(origin.restart)
+        await there.delete("/boards/b/players/p/")
+        assert await stream.ended()
+        await socket.wait_closed()
+        assert socket.close_code == CloseCode.NOT_FOUND
 
 
 @pytest.mark.gen_test(timeout=60)

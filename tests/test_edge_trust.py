@@ -69,7 +69,7 @@ async def test_a_private_board_is_shown_to_nobody_but_who_may_read_it(
                     shown = [bearer(headers)] if headers else []
                     for wanted in ((ACCEPT,), HANDSHAKE):
                         opened = await RawStream.open(url_of(edge), path, *wanted, *shown)
-                        assert opened.status == (status if wanted == (ACCEPT,) else 501)
+                        assert opened.status == status
                         opened.close()
         assert edge_of(edge).hub.live("b") is None
         assert not list(await edge_of(edge).log.recent("b", 10))
@@ -106,16 +106,74 @@ async def test_who_may_listen_to_a_private_board_has_a_stream_of_its_own(
         ticket = (await here.post("/tickets/", headers=READER)).json()["ticket"]
         redeemed = await RawStream.open(url_of(edge), f"/boards/b/?ticket={ticket}", ACCEPT)
         assert (await redeemed.event())[1]["players"][0]["score"] == 1
-        refused = await RawStream.open(
-            url_of(edge),
-            "/boards/b/events/",
-            *HANDSHAKE,
-            bearer(READER),
-        )
-        assert refused.status == 501
-        for opened in (stream, zipped, place, redeemed, refused):
+        for opened in (stream, zipped, place, redeemed):
             opened.close()
         await until(lambda: not edge_of(edge).upstreams.open_streams)
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
+    serving: Serve, guarded: Settings, tmp_path: Path
+) -> None:
+    origin = await serving(guarded)
+    first = await serving(edge_settings(tmp_path, url_of(origin), name="first"))
+    edge = await serving(edge_settings(tmp_path, url_of(first), name="second"))
+
+    def listening(path: str) -> websockets.connect:
+        url = url_of(edge).replace("http", "ws", 1)
+        return websockets.connect(f"{url}{path}", additional_headers=READER)
+
+    async with http_client(url_of(origin)) as there, http_client(url_of(edge)) as here:
+        await there.post("/boards/", json={"id": "b", "private": True}, headers=ADMIN)
+        body = {"id": "p", "name": "P"}
+        await there.post("/boards/b/players/", json=body, headers=ADMIN)
+        async with (
+            listening("/boards/b/events/") as board,
+            listening("/events/?board=b") as several,
+            listening("/boards/b/players/p/events/") as place,
+        ):
+            seen = json.loads(await board.recv())
+            assert json.loads(await several.recv())["event"] == "update"
+            assert json.loads(await place.recv())["data"]["rank"] == 1
+            await (await board.ping())  # which the origin answers
+            added = await here.post("/boards/b/players/p/score-add/", headers=ADMIN)
+            assert added.status_code == 200
+            news = json.loads(await board.recv())
+            assert news["data"]["players"][0]["score"] == 1
+            async with listening(f"/boards/b/events/?since={seen['id']}") as again:
+                assert json.loads(await again.recv())["id"] == news["id"]
+            for server in (edge, first):
+                await until(lambda s=server: edge_of(s).upstreams.open_streams == 3)
+            await there.delete("/boards/b/", headers=ADMIN)
+            for opened in (board, place):
+                await opened.wait_closed()
+                assert opened.close_code == CloseCode.NOT_FOUND
+        for server in (edge, first):
+            await until(lambda s=server: not edge_of(s).upstreams.open_streams)
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_a_websocket_ends_with_the_upstream_that_serves_it(
+    serving: Serve, guarded: Settings, tmp_path: Path
+) -> None:
+    origin = await serving(guarded)
+    edge = await serving(edge_settings(tmp_path, url_of(origin)))
+    async with http_client(url_of(origin)) as there:
+        await there.post("/boards/", json={"id": "b", "private": True}, headers=ADMIN)
+    url = f"{url_of(edge).replace('http', 'ws', 1)}/boards/b/events/"
+    async with (
+        websockets.connect(url, additional_headers=READER) as left,
+        websockets.connect(url, additional_headers=READER) as cut,
+    ):
+        await left.recv()
+        await cut.recv()
+        left.transport.abort()  # without a word
+        await until(lambda: edge_of(edge).upstreams.open_streams == 1)
+        for reply in list(edge_of(edge).upstreams._streams):
+            reply.abort()
+        with pytest.raises(websockets.ConnectionClosed):
+            await cut.recv()
+    await until(lambda: not edge_of(edge).upstreams.open_streams)
 
 
 @pytest.mark.gen_test(timeout=40)

@@ -24,13 +24,15 @@ export { PollError };
 /**
  * @typedef {{id: string, name: string, score: number, meta?: Record<string, unknown>}} Player  `meta`
  *   where the board shows it
- * @typedef {{id: string, name: string, players: Player[]}} Board  best player first
+ * @typedef {{number: number, started: string, ends: string | null}} Season  the present one; `ends`:
+ *   when, null: when somebody ends it
+ * @typedef {{id: string, name: string, season?: Season, players: Player[]}} Board  best player first
  * @typedef {import("./live-stream.js").State} State
  * @typedef {import("./live-stream.js").Options} Options
  *
  * @typedef {object} BoardEvents
  * @property {CustomEvent<{id: string, board: Board}>} update
- * @property {CustomEvent<Board & {season: {number: number, started: string, ended: string}}>} season
+ * @property {CustomEvent<Omit<Board, "season"> & {season: {number: number, started: string, ended: string}}>} season
  * @property {CustomEvent<{reason: string}>} reset
  * @property {Event} state
  */

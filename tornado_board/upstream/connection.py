@@ -87,18 +87,21 @@ class Connection:
         fields: Iterable[tuple[str, str]],
         body: bytes,
         seconds: float,
+        *,
+        upgrades: bool = False,
     ) -> Head:
         """Send a request, and return the head of its answer if that comes within `seconds`.
 
-        `fields` have neither ``Host`` nor what tells of the body's length. Raises `UpstreamBroke`
-        and `UpstreamLate`.
+        `fields` have neither ``Host`` nor what tells of the body's length. With `upgrades` they ask
+        for another protocol: after an answer of 101 `read` gives what comes as it is, and `send`
+        sends. Raises `UpstreamBroke` and `UpstreamLate`.
         """
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self.address.authority}"]
         lines += (f"{name}: {value}" for name, value in fields)
         if body or method not in ("GET", "HEAD", "OPTIONS"):
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        answer = self._answer = _Answer(has_body=method != "HEAD")
+        answer = self._answer = _Answer(has_body=method != "HEAD", upgrades=upgrades)
         try:
             async with asyncio.timeout(seconds):
                 self._writer.write(head + body)
@@ -130,6 +133,22 @@ class Connection:
         answer.pieces.clear()
         return pieces
 
+    async def send(self, data: bytes, seconds: float) -> None:
+        """Send `data` in the protocol that the connection has changed to.
+
+        Raises `UpstreamBroke`, and `UpstreamLate` where it takes longer than `seconds`.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                self._writer.write(data)
+                await self._writer.drain()
+        except TimeoutError:
+            self.close()
+            raise UpstreamLate(f"{self.address} took nothing for {seconds:g} s") from None
+        except OSError as error:
+            self.close()
+            raise UpstreamBroke(f"{self.address} broke the connection off: {error}") from None
+
     def close(self) -> None:
         """Close the connection, whatever is under way. May be called twice."""
         with contextlib.suppress(Exception):
@@ -147,10 +166,17 @@ class Connection:
                 answer.ended = True
                 return
             raise UpstreamBroke(f"{self.address} ended the connection before its answer was whole")
+        if answer.has_changed:
+            answer.pieces.append(data)
+            return
         try:
             answer.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            answer.fault = "it changed the protocol without being asked to"
+        except httptools.HttpParserUpgrade as upgrade:
+            if answer.has_changed:
+                if rest := data[upgrade.args[0] :]:
+                    answer.pieces.append(rest)
+            else:
+                answer.fault = "it changed the protocol without being asked to"
         except httptools.HttpParserError as error:
             answer.fault = f"no valid HTTP: {error}"
         if answer.fault:
@@ -161,13 +187,16 @@ class Connection:
 class _Answer:
     """An answer, as far as it has come."""
 
-    def __init__(self, *, has_body: bool) -> None:
+    def __init__(self, *, has_body: bool, upgrades: bool) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.head = Head()
         self.headed = self.ended = self.keeps = False
         self.pieces: deque[bytes] = deque()
         self.fault = ""
+        #: Whether what follows is in the protocol that was asked for.
+        self.has_changed = False
         self._has_body = has_body
+        self._upgrades = upgrades
         self._size = 0
 
     @property
@@ -187,7 +216,8 @@ class _Answer:
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()
-        if 100 <= status < 200:
+        self.has_changed = self._upgrades and status == 101
+        if 100 <= status < 200 and not self.has_changed:
             return
         self.head.status = status
         self.headed = True
@@ -199,6 +229,8 @@ class _Answer:
             self.pieces.append(body)
 
     def on_message_complete(self) -> None:
+        if self.has_changed:
+            return
         if not self.headed:  # an interim answer (RFC 9110, section 15.2)
             self.head.fields.clear()
             return

@@ -30,6 +30,10 @@ class Reply:
         """See `Connection.read`."""
         return await self._connection.read(seconds)
 
+    async def send(self, data: bytes, seconds: float) -> None:
+        """See `Connection.send`."""
+        await self._connection.send(data, seconds)
+
     async def whole(self, seconds: float, most: int = LARGEST_ANSWER) -> bytes:
         """The body, if it is not larger than `most` bytes; otherwise raises `UpstreamBroke`. Each
         piece has to come within `seconds`."""

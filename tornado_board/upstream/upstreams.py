@@ -195,9 +195,11 @@ class Upstreams:
         *,
         loop: str = "",
         seconds: float = 0.0,
+        upgrades: bool = False,
     ) -> Reply:
         """Have a request answered over a connection of its own, for as long as it takes; the answer
-        has to begin within `seconds`, `timeout` unless said otherwise.
+        has to begin within `seconds`, `timeout` unless said otherwise. `upgrades`: see
+        `Connection.ask`.
 
         Raises what `UpstreamError` has.
         """
@@ -209,7 +211,9 @@ class Upstreams:
         try:
             for address in candidates:
                 try:
-                    reply = await self._open_one(address, target, fields, seconds or self.timeout)
+                    reply = await self._open_one(
+                        address, target, fields, seconds or self.timeout, upgrades
+                    )
                 except UpstreamError as failure:
                     self._choice.failed(address, failure)
                     error = failure
@@ -223,12 +227,18 @@ class Upstreams:
         raise error
 
     async def _open_one(
-        self, address: Address, target: str, fields: Sequence[_Field], seconds: float
+        self,
+        address: Address,
+        target: str,
+        fields: Sequence[_Field],
+        seconds: float,
+        upgrades: bool,
     ) -> Reply:
         connection = await Connection.open(address, self._tls, self.timeout)
         try:
             own = _with_credentials(address, fields)
-            head = await connection.ask("GET", address.path + target, own, b"", seconds)
+            path = address.path + target
+            head = await connection.ask("GET", path, own, b"", seconds, upgrades=upgrades)
         except BaseException:
             connection.close()
             raise

@@ -22,7 +22,7 @@ from tornado_board.upstream import (
 from tornado_board.upstream.reply import Reply
 from tornado_board.web import tornado_internals
 from tornado_board.web.attempt import presents
-from tornado_board.web.edge import fields
+from tornado_board.web.edge import fields, tunnel
 from tornado_board.web.edge.kept_answers import LARGEST, PassedAnswer
 from tornado_board.web.edge.services import EdgeServices
 from tornado_board.web.handler import Handler
@@ -101,20 +101,19 @@ class PassOnHandler(Handler):
     async def pass_on_alone(self) -> None:
         """Have the upstream answer this client alone, for as long as it takes: with a stream, or
         after a while. Nothing of it is kept."""
-        if self.upgrades:
-            raise Problem(
-                501,
-                "This server follows another one, and passes on no WebSockets of private boards: "
-                "use an event stream or long-polls, or the server that it follows.",
-            )
         accepts = self.request.headers.get("Accept-Encoding", "identity")
         sent = [*self._passed_fields(), ("Accept-Encoding", accepts)]
+        if self.upgrades:
+            sent += tunnel.FIELDS
         with self._told(True):
             reply = await self.edge.upstreams.open_stream(
-                self._target, sent, loop=self.loop, seconds=_LONG_POLL
+                self._target, sent, loop=self.loop, seconds=_LONG_POLL, upgrades=self.upgrades
             )
         try:
-            await self._send(reply)
+            if reply.status == 101:
+                await tunnel.carry(self, reply)
+            else:
+                await self._send(reply)
         finally:
             reply.close()
 
