@@ -13,6 +13,7 @@ import pytest
 from . import test_page
 from .chromium import Tab
 from .node import node_modules
+from .seasons import end_season, have_seasons
 from .server_process import ServerProcess
 from .test_page import LIVE, OpenTab, chromium, open_tab
 
@@ -82,8 +83,14 @@ async def test_one_finds_oneself_and_the_page_remembers(
     submit(server, "demo", "mercury", 30)
     await tab.until(f"{PLACE} === '2 of 5 Mercury 30, 1 to the next'")
     await picture(tab, "page-me")
+    have_seasons(f"{server.url}/boards/demo/")
+    end_season(f"{server.url}/boards/demo/")
+    await tab.until("document.querySelector('.me').innerText.includes('mercury is not on this')")
+    submit(server, "demo", "mars", 50)
+    submit(server, "demo", "mercury", 30)
+    await tab.until(f"{PLACE} === '2 of 2 mercury 30, 20 to the next'")
     await tab.go(server.url)  # without it in the address
-    await tab.until(f"{PLACE} === '2 of 5 Mercury 30, 1 to the next'")
+    await tab.until(f"{PLACE} === '2 of 2 mercury 30, 20 to the next'")
     await tab.run("[...document.querySelectorAll('.me-buttons button')].at(-1).click()")
     await tab.until("document.querySelector('.me input')")
     assert await tab.run("location.search.includes('me=')") is False

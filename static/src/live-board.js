@@ -23,6 +23,7 @@ import { fill, textsIn } from "./live-board-texts.js";
  * @typedef {import("./player-stream.js").PlayerStream} PlayerStream
  * @typedef {import("./player-stream.js").Place} Place
  * @typedef {import("./credentials.js").Credential} Credential
+ * @typedef {Place & {score: number, rank: number}} Placed
  * @typedef {{id: string, name: string, score: number, rank?: number}} Row
  */
 
@@ -61,7 +62,7 @@ export class LiveBoard extends Element {
   #board = null;
   /** The rows of a page, where the board's events have too few. @type {Row[]} */
   #page = [];
-  /** @type {Place | "nobody" | null} */
+  /** @type {Placed | "nobody" | null} */
   #place = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #reading;
@@ -200,7 +201,8 @@ export class LiveBoard extends Element {
   #watchPlayer(stream) {
     this.#placeStream = stream;
     stream.addEventListener("rank", ({ detail }) => {
-      this.#place = detail;
+      // There is none yet in a new season.
+      this.#place = detail.rank === null ? "nobody" : /** @type {Placed} */ (detail);
       this.#show();
       this.#say();
       this.dispatchEvent(new CustomEvent("rank", { detail }));

@@ -11,11 +11,13 @@
 import { LiveStream } from "./live-stream.js";
 
 /**
+ * @typedef {import("./live-stream.js").ListenerOptions} ListenerOptions
+ *
  * @typedef {object} Place
  * @property {string} id
  * @property {string} name
- * @property {number} score
- * @property {number} rank   1 for the best; those with the same score share it
+ * @property {number | null} score  null, and so is `rank`, in a new season without a score in it
+ * @property {number | null} rank   1 for the best; those with the same score share it
  * @property {number} of     how many players the board has
  * @property {number | null} to_next  what is missing to the next better score; null for the first
  *
@@ -57,7 +59,7 @@ export class PlayerStream extends LiveStream {
    * @template {keyof PlayerEvents} T
    * @param {T} type
    * @param {((event: PlayerEvents[T]) => void) | {handleEvent: (event: PlayerEvents[T]) => void} | null} listener
-   * @param {boolean | AddEventListenerOptions} [options]
+   * @param {boolean | ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

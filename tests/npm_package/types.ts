@@ -25,6 +25,18 @@ for await (const { players, next } of boards.pages("race", { limit: 2 })) {
   const address: string | undefined = next;
   console.log(players[0]?.rank, address);
 }
+const replay = boards.replay("race", { speed: 20 });
+replay.addEventListener("update", ({ detail }) => {
+  const name: string = detail.board.name;
+  console.log(name, detail.time.toFixed());
+});
+stream.addEventListener("season", ({ detail }) => console.log(detail.season.ended, detail.players.length));
+stream.addEventListener("update", ({ detail }) => console.log(detail.board.season?.number.toFixed()), { once: true });
+await boards.submit("race", "me", { score: 1, season: 7 });
+// @ts-expect-error there is no such event of a replay
+replay.addEventListener("updated", () => {});
+// @ts-expect-error in a new season there is none yet
+player.addEventListener("rank", ({ detail }) => detail.rank.toFixed());
 // @ts-expect-error a submission needs a score
 await submit("https://boards.example/", {});
 // @ts-expect-error there is no such state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -20,13 +21,25 @@ class Player(msgspec.Struct, frozen=True):
     meta: dict[str, Any] | None = None
 
 
+class Season(msgspec.Struct, frozen=True):
+    """A season of a board: its `number`, and when it `started` and `ends` (None: by hand), or has
+    `ended`. Times are as in RFC 3339."""
+
+    number: int
+    started: str
+    ends: str | None = None
+    ended: str | None = None
+
+
 class Board(msgspec.Struct, frozen=True):
-    """A board with its best players, best first; `count`, where asked for, is how many it has."""
+    """A board with its best players, best first; `count`, where asked for, is how many it has.
+    `season` is the present one, where the board has them."""
 
     id: str
     name: str
     players: tuple[Player, ...]
     count: int | None = None
+    season: Season | None = None
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -69,7 +82,8 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     score: Score
     operator: Operator | None = None
     name: str | None = None
-    meta: dict[str, Any] | None = None
+    meta: Mapping[str, Any] | None = None
+    season: int | None = None
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -94,18 +108,26 @@ class Result(msgspec.Struct, frozen=True):
 
 class Place(msgspec.Struct, frozen=True):
     """Where a player stands among `of`; `to_next` is what is missing to the next better score, None
-    for the first."""
+    for the first. `score` and `rank` are None in a new season without a score in it."""
 
     id: str
     name: str
-    score: Score
-    rank: int
+    score: Score | None
+    rank: int | None
     of: int
     to_next: Score | None = None
 
 
 class Update(msgspec.Struct, frozen=True):
     """The board as it stands after the event `id`, empty while the server can't give one."""
+
+    id: str
+    board: Board
+
+
+class SeasonEnded(msgspec.Struct, frozen=True):
+    """The final board of a season that is over, as the event `id`; an `Update` with the board of
+    the new one follows."""
 
     id: str
     board: Board

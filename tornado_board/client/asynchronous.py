@@ -18,12 +18,10 @@ from tornado_board.client.answers import (
     Page,
     Place,
     Player,
-    Reset,
     Result,
     Score,
     Submission,
     Submitted,
-    Update,
 )
 from tornado_board.client.calls import Call, decoded
 from tornado_board.client.errors import NoAnswer, Refused
@@ -32,6 +30,7 @@ from tornado_board.client.watching import (
     SILENCE,
     WAIT,
     BoardWatching,
+    Event,
     Gone,
     PlaceWatching,
     Watching,
@@ -90,14 +89,17 @@ class AsyncClient:
         operator: Operator | None = None,
         name: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        season: int | None = None,
         key: str | None = None,
     ) -> Submitted:
         """Submit a score, once and only once: it is sent again with the same ``Idempotency-Key``
         where there was no answer, or one that will pass.
 
-        `key` is that key, a new one by default. Raises `Refused` and `NoAnswer`.
+        `key` is that key, a new one by default. `season` is the number of the one that it is for:
+        refused (409) once that is over. Raises `Refused` and `NoAnswer`.
         """
-        call = calls.submit(board, player, score, operator=operator, name=name, meta=meta, key=key)
+        submission = Submission(player, score, operator, name, meta, season)
+        call = calls.submit(board, submission, key)
         return decoded((await self._send(call)).content, Submitted)
 
     async def submit_many(
@@ -160,7 +162,7 @@ class AsyncClient:
 
     def watch(
         self, board: str, *, since: str = "", poll: bool = False, patience: float | None = None
-    ) -> AsyncIterator[Update | Reset]:
+    ) -> AsyncIterator[Event]:
         """Every event of the board: the first is the board as it is, or what follows on `since`.
 
         It comes back by itself, and goes on after the last event; where the server can't prove to

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urljoin
 
 import msgspec
 
-from tornado_board.client.answers import Operator, Page, Result, Score, Submission
+from tornado_board.client.answers import Page, Result, Submission
 from tornado_board.client.errors import ClientError, Refused
 from tornado_board.client.retries import new_key, retry_after
 
@@ -51,18 +51,10 @@ def path_of(board: str, player: str | None = None) -> str:
     return path if player is None else f"{path}players/{quote(player, safe='')}/"
 
 
-def submit(
-    board: str,
-    player: str,
-    score: Score,
-    *,
-    operator: Operator | None,
-    name: str | None,
-    meta: Mapping[str, Any] | None,
-    key: str | None,
-) -> Call:
+def submit(board: str, submission: Submission, key: str | None) -> Call:
     """One submission."""
-    body = {"score": score, "operator": operator, "name": name, "meta": meta}
+    body = msgspec.structs.asdict(submission)
+    player = body.pop("id")
     return Call(
         "POST",
         f"{path_of(board, player)}score/",

@@ -61,7 +61,9 @@ export function usePlace(board, player) {
     setPlace(null);
     if (!board || !player) return undefined;
     const stream = boards.watchPlayer(board, player);
-    stream.addEventListener("rank", ({ detail }) => setPlace(detail));
+    stream.addEventListener("rank", ({ detail }) => {
+      setPlace(detail.rank === null ? "nobody" : detail); // no score yet in a new season
+    });
     stream.addEventListener("gone", () => setPlace("nobody"));
     stream.addEventListener("state", () => {
       if (stream.state === "missing") setPlace("nobody");
