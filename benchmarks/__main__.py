@@ -22,12 +22,16 @@ from typing import Any
 from benchmarks import (
     additions,
     arrival,
+    compression,
+    counting,
     event_loops,
     fairness,
     fanout,
     quiet,
     requests,
     slow_clients,
+    tokens,
+    transports,
 )
 from benchmarks.plot import plot
 from benchmarks.processes import ROOT, Failed, raise_file_limit
@@ -104,6 +108,10 @@ def main() -> int:
         ("slow-clients", lambda: slow_clients.report(quick=quick)),
         ("arrival", lambda: arrival.report(quick=quick)),
         ("requests", lambda: requests.report(quick=quick)),
+        ("tokens", lambda: tokens.report(quick=quick)),
+        ("counting", lambda: counting.report(quick=quick)),
+        ("compression", lambda: compression.report(quick=quick)),
+        ("transports", lambda: transports.report(quick=quick)),
         ("event-loops", lambda: event_loops.report(1 if quick else 2)),
     ]
     failed = 0

@@ -76,23 +76,30 @@ def measure(subscribers: int, players: int, rounds: int) -> dict[str, Figures]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer subscribers and rounds")
-    quick = parser.parse_args(arguments).quick
-    raise_file_limit()
-    print("| subscribers | players | bytes, plain | bytes, gzip | CPU of gzip to plain |")
-    print("| ---: | ---: | ---: | ---: | ---: |")
+def report(*, quick: bool = False) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "| subscribers | players | bytes, plain | bytes, gzip | CPU of gzip to plain |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
     for subscribers in (200,) if quick else (1_000, 9_500):
         for players in (5, 100):
             found = measure(subscribers, players, 2 if quick else ROUNDS)
             plain, gzip = found["plain"], found["gzip"]
             ratio = gzip.cpu / plain.cpu
-            print(
+            lines.append(
                 f"| {subscribers:,} | {players} | {plain.bytes:,.0f} | {gzip.bytes:,.0f} "
-                f"| {ratio:.2f} |",
-                flush=True,
+                f"| {ratio:.2f} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer subscribers and rounds")
+    quick = parser.parse_args(arguments).quick
+    raise_file_limit()
+    print(report(quick=quick))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,15 +179,22 @@ def _bare_handler(folder: Path) -> Iterator[tuple[int, Process]]:
 
 def _wrk(port: int, kind: _Kind, seconds: float, folder: Path) -> int:
     """How many requests were answered. Raises `Failed` where one was not answered 2xx."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s"]
+    options = []
     if kind.is_post:
         script = folder / "post.lua"
         script.write_text(
             'wrk.method = "POST"\nwrk.body = "{}"\n'
             'wrk.headers["Content-Type"] = "application/json"\n'
         )
-        command += ["-s", str(script)]
-    command.append(f"http://127.0.0.1:{port}{kind.path}")
+        options = ["-s", str(script)]
+    return answered(port, kind.path, seconds, options)
+
+
+def answered(port: int, path: str, seconds: float, options: Sequence[str] = ()) -> int:
+    """How many requests to `path` were answered, with these `options` of `wrk`. Raises `Failed`
+    where one was not answered 2xx."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", *options]
+    command.append(f"http://127.0.0.1:{port}{path}")
     words = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     count = re.search(r"(\d+) requests in", words)
     if count is None or "Non-2xx" in words or "Socket errors" in words:

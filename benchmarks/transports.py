@@ -136,18 +136,23 @@ async def measure(subscribers: int, players: int, rounds: int) -> dict[str, floa
     return {name: median(found) for name, found in costs.items()}
 
 
+def report(*, quick: bool = False) -> str:
+    """The figures as Markdown."""
+    subscribers = 100 if quick else 1_500
+    lines = [f"| {subscribers:,} subscribers | 5 players | 100 players |", "| --- | ---: | ---: |"]
+    found = [asyncio.run(measure(subscribers, n, 1 if quick else 3)) for n in (5, 100)]
+    for name in KINDS:
+        ratios = (figures[name] / figures["a stream"] for figures in found)
+        lines.append(f"| {name} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer subscribers and rounds")
     quick = parser.parse_args(arguments).quick
     raise_file_limit()
-    subscribers = 100 if quick else 1_500
-    print(f"CPU of an event delivered to {subscribers:,}, to a plain stream of one board.\n")
-    print("| | 5 players | 100 players |\n| --- | ---: | ---: |")
-    found = [asyncio.run(measure(subscribers, n, 1 if quick else 3)) for n in (5, 100)]
-    for name in KINDS:
-        ratios = (figures[name] / figures["a stream"] for figures in found)
-        print(f"| {name} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+    print(report(quick=quick))
 
 
 if __name__ == "__main__":

@@ -46,8 +46,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if re.fullmatch(KEY_PATTERN, key):
         # The answer to one that came before tells of what may be gone by now.
         headers["Idempotency-Key"] = f"{key[:100]}-{next(NUMBERS)}"
-    if isinstance(query.get("wait"), int | float):
-        query["wait"] = min(query["wait"], 0.01)
+    if query.get("stream", "0") != "0":
+        query.pop("season", None)
+    wait = query.get("wait")
+    if isinstance(wait, int | float):
+        query["wait"] = min(wait, 0.01)
+    elif isinstance(wait, list) and wait and wait[-1] in ("", None):
+        wait.append("x")  # the last one counts, and an empty one is as none
     _keep_first_position(query, headers)
     for values in (query, headers):
         for name in POSITIONS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 
 DAY = 24 * 3600 * 1000
@@ -34,12 +33,3 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
-
-
-def have_seasons(board: str) -> None:
-    """Give the board at this address seasons that end by hand."""
-    httpx.patch(board, json={"season": {"every": None}}).raise_for_status()
-
-
-def end_season(board: str) -> None:
-    httpx.post(f"{board}seasons/").raise_for_status()

@@ -22,7 +22,7 @@ from .tokens import SECRET, token
 Start = Callable[..., ServerProcess]
 
 
-def _is_built() -> bool:
+def is_built() -> bool:
     try:
         PAGE.page()
     except PageNotBuilt:
@@ -31,7 +31,7 @@ def _is_built() -> bool:
 
 
 pytestmark = pytest.mark.skipif(
-    not _is_built(), reason="the page is not built: python static/build_page.py"
+    not is_built(), reason="the page is not built: python static/build_page.py"
 )
 
 NASTY = "</script><script>alert(1)</script><!-- \"'&"

@@ -20,7 +20,6 @@ from tornado_board.web.page import PAGE, PageNotBuilt
 
 from . import chromium, firefox
 from .node import node_modules
-from .seasons import end_season, have_seasons
 from .server_process import ServerProcess
 from .serving import serving
 from .tokens import SECRET, token
@@ -181,26 +180,6 @@ async def test_more_rows_than_events_have_are_read_and_ties_share_a_rank(
     await tab.until(f"{ROWS}.length === 17 && new Set({ROWS}.map((row) => row[1])).size === 17")
     await tab.run("document.querySelector('live-board').setAttribute('rows', '2')")
     await tab.until(f"{ROWS}.length === 2")
-
-
-@needs_build
-@pytest.mark.gen_test(timeout=120)
-async def test_a_new_season_has_nobody_yet(
-    server_process: Start, browser: chromium.Chromium, site: Site
-) -> None:
-    server = server_process("--allowed-origins=*")
-    have_seasons(f"{server.url}/boards/demo/")
-    site.html = markup(server, 'board="demo" player="mars" rows="2" lang="en"')
-    tab = await browser.open(site.origin)
-    await tab.until(
-        f"{ROWS}.length === 3 && {PART.format('.place')}.textContent.startsWith('Rank 4')"
-    )
-    end_season(f"{server.url}/boards/demo/")
-    await tab.until(f"{PART.format('.place')}.textContent === 'Not on this board'")
-    assert await tab.run(ROWS) == []
-    submit(server, "mars", 3)
-    await tab.until(f"{PART.format('.place')}.textContent === 'Rank 1 of 1 · In the lead'")
-    assert tab.complaints == []
 
 
 @needs_build

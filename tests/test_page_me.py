@@ -13,9 +13,8 @@ import pytest
 from . import test_page
 from .chromium import Tab
 from .node import node_modules
-from .seasons import end_season, have_seasons
 from .server_process import ServerProcess
-from .test_page import LIVE, OpenTab, chromium, open_tab
+from .test_page import LIVE, SAID, OpenTab, chromium, open_tab
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -28,6 +27,13 @@ PICTURES = os.environ.get("TEST_PICTURES")
 
 PLAYERS = 5_000
 PLACE = "document.querySelector('.my-place')?.innerText.replace(/\\s+/g, ' ')"
+#: Who was found: [[rank, name], ...].
+FOUND = """
+[...document.querySelectorAll(".hit")].map((hit) => [
+  hit.querySelector(".place").lastChild.textContent,
+  hit.querySelector(".who").textContent,
+])
+"""
 #: What is drawn of the whole board: [[rank, name], ...].
 DRAWN = """
 [...document.querySelectorAll(".whole li")].map((row) => [
@@ -52,9 +58,20 @@ def make(server: ServerProcess, board: str) -> None:
     httpx.post(f"{server.url}/boards/", json=body).raise_for_status()
 
 
-def submit(server: ServerProcess, board: str, player: str, score: float) -> None:
+def submit(server: ServerProcess, board: str, player: str, score: float, **more: object) -> None:
     path = f"{server.url}/boards/{board}/players/{player}/score/"
-    httpx.post(path, json={"score": score}).raise_for_status()
+    httpx.post(path, json={"score": score, **more}).raise_for_status()
+
+
+async def seek(tab: Tab, words: str) -> None:
+    """Type into the field, and send the form."""
+    await tab.run("document.querySelector('.me input').focus()")
+    await tab.run("document.querySelector('.me input').select()")
+    if words:
+        await tab.send("Input.insertText", text=words)
+        await tab.run("document.querySelector('.me form').requestSubmit()")
+    else:
+        await tab.run("document.execCommand('delete')")
 
 
 def fill(server: ServerProcess) -> None:
@@ -71,33 +88,57 @@ async def test_one_finds_oneself_and_the_page_remembers(
     server = server_process()
     tab = await open_tab(f"{server.url}/?board=demo")
     await tab.until(LIVE)
-    await tab.run("document.querySelector('.me input').focus()")
-    await tab.send("Input.insertText", text="nobody")
-    await tab.run("document.querySelector('.me form').requestSubmit()")
-    await tab.until("document.querySelector('.trouble').textContent.includes('nobody')")
-    await tab.run("document.querySelector('.me input').select()")
-    await tab.send("Input.insertText", text="mercury")
-    await tab.run("document.querySelector('.me form').requestSubmit()")
+    await seek(tab, "nobody")
+    await tab.until(
+        "document.querySelector('.found')?.textContent.includes('Nobody here has that id')"
+    )
+    assert await tab.run("new URLSearchParams(location.search).get('q')") == "nobody"
+    await seek(tab, "mErcÜ")  # part of a name, as people type
+    await tab.until(f"{FOUND}.length === 1 && {FOUND}[0][1] === 'Mercury'")
+    await tab.run("document.querySelector('.found li button:last-child').click()")
     await tab.until(f"{PLACE} === '5 of 5 Mercury 12, 7 to the next'")
     assert await tab.run("new URLSearchParams(location.search).get('me')") == "mercury"
     submit(server, "demo", "mercury", 30)
     await tab.until(f"{PLACE} === '2 of 5 Mercury 30, 1 to the next'")
     await picture(tab, "page-me")
-    have_seasons(f"{server.url}/boards/demo/")
-    end_season(f"{server.url}/boards/demo/")
-    await tab.until("document.querySelector('.me').innerText.includes('mercury is not on this')")
-    submit(server, "demo", "mars", 50)
-    submit(server, "demo", "mercury", 30)
-    await tab.until(f"{PLACE} === '2 of 2 mercury 30, 20 to the next'")
     await tab.go(server.url)  # without it in the address
-    await tab.until(f"{PLACE} === '2 of 2 mercury 30, 20 to the next'")
+    await tab.until(f"{PLACE} === '2 of 5 Mercury 30, 1 to the next'")
     await tab.run("[...document.querySelectorAll('.me-buttons button')].at(-1).click()")
-    await tab.until("document.querySelector('.me input')")
+    await tab.until("!document.querySelector('.my-place')")
     assert await tab.run("location.search.includes('me=')") is False
     await tab.go(f"{server.url}/?me=..%2Fboards")
     await tab.until("document.querySelector('.me input')")
-    # The browser says so of the player that was not there.
-    assert [complaint for complaint in tab.complaints if "404" not in complaint] == []
+    assert await tab.run("document.querySelector('.my-place')") is None
+    assert tab.complaints == []
+
+
+@pytest.mark.gen_test(timeout=180)
+async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
+    server_process: Start, open_tab: OpenTab
+) -> None:
+    server = server_process()
+    fill(server)
+    submit(server, "big", "last", -5, name="Ángel <b>")
+    tab = await open_tab(f"{server.url}/?board=big&q=p4998")  # the address has it
+    await tab.until(f"{FOUND}.length === 1 && {FOUND}[0][0] === '4,999'")
+    await seek(tab, "angel")
+    await tab.until("document.querySelector('.found p')?.textContent.includes('the best 1,000')")
+    further = "document.querySelector('.found > button')"
+    for looked_at in ("2,000", "3,000", "4,000", "5,000"):
+        await tab.run(f"{further}.click()")
+        await tab.until(f"document.querySelector('.found p')?.textContent.includes('{looked_at}')")
+    assert await tab.run(f"{FOUND}.length") == 0
+    await tab.run(f"{further}.click()")
+    await tab.until(f"{FOUND}.length === 1 && {FOUND}[0][1] === 'Ángel <b>'")
+    assert await tab.run(further) is None
+    await tab.until(f"{SAID} === '1 player found'")
+    await tab.run("document.querySelector('.hit').click()")  # among all
+    await tab.until(f"{DRAWN}.some(([rank, name]) => rank === 5001 && name === 'Ángel <b>')")
+    assert await tab.run("document.querySelector('.whole .sought .who').textContent") == "Ángel <b>"
+    await tab.run("document.querySelector('.whole header button').click()")
+    await seek(tab, "")
+    await tab.until("!document.querySelector('.found')")
+    assert tab.complaints == []
 
 
 @pytest.mark.gen_test(timeout=240)

@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tornado_board.cluster import Role
-from tornado_board.inputs import NewBoard, NewPlayer
-from tornado_board.models import Board, Player, board_json
+from tornado_board.inputs import NewBoard, NewPlayer, SeasonPlan
+from tornado_board.models import Board, Player, board_json, season_in, shows_private
 from tornado_board.realtime import daily
 from tornado_board.realtime.daily import Daily
 from tornado_board.realtime.past_ranks import places_json, ranks_of_board, ranks_of_places
 from tornado_board.replay import EventId, NotPublisher, ReplayLog
 from tornado_board.replay.redis import RedisReplayLog
 from tornado_board.replay.sqlite import SQLiteReplayLog
+from tornado_board.seasons import Season
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.store import Store
@@ -37,17 +38,22 @@ from .waiting import until
 Serve = Callable[[Settings], Awaitable[Running]]
 
 
-@given(st.lists(st.integers(-3, 3), max_size=12), st.booleans())
+@given(
+    st.lists(st.integers(-3, 3), max_size=12),
+    st.booleans(),
+    st.sampled_from([None, Season(1, 0), Season(7, 0, 1), Season(12, 0, ended=1)]),
+)
 def test_ranks_of_places_and_of_a_board_are_competition_ranks(
-    scores: list[int], private: bool
+    scores: list[int], private: bool, season: Season | None
 ) -> None:
     scores.sort(reverse=True)
     players = [Player(f"p{n}", "P", score) for n, score in enumerate(scores)]
     expected = {player.id: 1 + sum(score > player.score for score in scores) for player in players}
-    data = places_json(players, private=private)
+    board = Board("b", "B", private=private, season=season)
+    data = places_json(board, players)
     assert ranks_of_places(data) == expected
-    assert data.startswith('{"private":true,') is private
-    board = Board("b", "B", private=private)
+    assert shows_private(data) is private
+    assert season_in(data) == board.number
     assert ranks_of_board(board_json(board, players)) == expected
 
 
@@ -234,6 +240,34 @@ async def test_a_page_has_the_ranks_of_then_where_they_are_known(
     assert (await _page(served, f"since={written(kept.id.ms - DAY)[:10]}"))["since"] is None
     # What the board showed counts for more.
     assert _ranks(await _page(served, f"since={first.ms}"))["p3"] == (4, 1)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_ranks_of_a_time_are_those_of_the_pages_season(
+    serving: Serve, settings: Settings
+) -> None:
+    """What the board showed at the moment in which a season began is of the season before."""
+    running = await serving(settings)
+    served, log, store = served_by(running), running.services.log, running.services.store
+    await store.create_board(NewBoard(id="b", season=SeasonPlan()))
+    await store.create_player("b", NewPlayer(id="p", name="P", score=1))
+    first = await store.get_board("b")
+    second = await store.end_season("b")
+    assert second.season is not None
+    await store.create_player("b", NewPlayer(id="p", name="P", score=1))
+    players = [Player("better", "P", 2), Player("p", "P", 1)]
+    shown = await log.append("b", board_json(first, players))
+    assert await log.keep_places("b", places_json(first, players))
+    since = max(shown.ms + 1000, second.season.started)
+    page = await _page(served, f"since={since}")
+    assert page["since"] is None
+    assert _ranks(page) == {"p": (1, None)}
+    page = await _page(served, f"since={since}&season=1")
+    assert page["since"] is not None
+    assert _ranks(page) == {"p": (1, 2)}
+    await log.append("b", board_json(second, players))
+    assert _ranks(await _page(served, "since=9999-12-31T00:00:00Z")) == {"p": (1, 2)}
+    assert _ranks(await _page(served, "since=9999-12-31T00:00:00Z&season=1")) == {"p": (1, None)}
 
 
 @pytest.mark.gen_test(timeout=30)

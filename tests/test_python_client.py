@@ -25,7 +25,6 @@ from tornado_board.client import (
     Policy,
     Refused,
     Reset,
-    SeasonEnded,
     Submission,
     Update,
 )
@@ -35,7 +34,6 @@ from tornado_board.client.events import MOST_CHARACTERS, Event, EventParser
 from tornado_board.client.retries import Retries, retry_after
 from tornado_board.client.watching import BoardWatching
 
-from .seasons import end_season, have_seasons
 from .server_process import ServerProcess
 from .tokens import SECRET, token
 
@@ -193,38 +191,6 @@ def test_a_reset_is_told_apart(server: ServerProcess, connect: Connect, poll: bo
     assert reset.reason
     assert isinstance(next(told), Update)
     told.close()
-
-
-@pytest.mark.parametrize("poll", [False, True], ids=["stream", "polls"])
-def test_the_end_of_a_season_is_told(server: ServerProcess, connect: Connect, poll: bool) -> None:
-    have_seasons(f"{server.url}/boards/demo/")
-    client = connect(server)
-    told, places = client.watch("demo", poll=poll), client.watch_player("demo", "mars", poll=poll)
-    first = next(told)
-    assert (first.board.season.number, first.board.season.ends) == (1, None)
-    assert next(places).rank == 4
-    assert client.submit("demo", "mars", 100, season=1).rank == 1
-    assert next(told).board.players[0].id == "mars"
-    assert next(places).rank == 1
-    end_season(f"{server.url}/boards/demo/")
-    last = next(told)
-    assert isinstance(last, SeasonEnded)
-    assert last.board.season is not None
-    assert (last.board.season.number, last.board.players[0].id) == (1, "mars")
-    assert last.board.season.ended
-    new = next(told)
-    assert isinstance(new, Update)
-    assert (new.board.season.number, new.board.players) == (2, ())  # type: ignore[union-attr]
-    place = next(places)
-    assert (place.score, place.rank) == (None, None)
-    with pytest.raises(Refused) as refused:
-        client.submit("demo", "mars", 100, season=1)
-    assert refused.value.status == 409
-    (late,) = client.submit_many("demo", [Submission("mars", 100, season=1)])
-    assert late.status == 409
-    assert client.submit("demo", "mars", 7, season=2).previous is None
-    for watching in (told, places):
-        watching.close()
 
 
 def test_a_board_that_is_deleted_ends_it(server: ServerProcess, connect: Connect) -> None:

@@ -31,12 +31,18 @@ class HubDirect(InProcess):
     path = f"/boards/{BOARD}-%d/events"
 
     def __init__(
-        self, boards: int = 1, *, loop: str = "asyncio", heap: bool = False, players: int = 5
+        self,
+        boards: int = 1,
+        *,
+        loop: str = "asyncio",
+        heap: bool = False,
+        players: int = 5,
+        metrics: bool = True,
     ) -> None:
         """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for.
-        Events show `players`."""
+        Events show `players`. Without `metrics` nothing is counted."""
         self.boards = boards
-        self.arguments = (str(boards), loop, str(players))
+        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "")
         self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
@@ -71,12 +77,14 @@ class WholeServer(OverHTTP):
         return json.dumps({"name": payload.marker(seq)}).encode()
 
 
-def call(port: int, method: str, path: str, body: object = None) -> Any:
-    """One request, whose answer has to be good; what it answers."""
+def call(port: int, method: str, path: str, body: object = None, *fields: str) -> Any:
+    """One request with these `fields` in its header, whose answer has to be good; what it
+    answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": "application/json"})
+        headers = dict(field.split(": ", 1) for field in fields)
+        connection.request(method, path, text, {"Content-Type": "application/json", **headers})
         response = connection.getresponse()
         words = response.read()
     finally:
@@ -94,7 +102,7 @@ def make_board(port: int, board: str, players: int) -> None:
         call(port, "POST", f"/boards/{board}/players/", player)
 
 
-async def main(boards: int, players: int) -> None:
+async def main(boards: int, players: int, *, metrics: bool) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
@@ -104,7 +112,12 @@ async def main(boards: int, players: int) -> None:
     from tornado_board.settings import Settings
 
     # As `python run.py` has it, but for the port, the log's detail and what one address may have.
-    here: dict[str, Any] = {"address": "127.0.0.1", "port": 0, **FOR_ONE_ADDRESS}
+    here: dict[str, Any] = {
+        "address": "127.0.0.1",
+        "port": 0,
+        "metrics": metrics,
+        **FOR_ONE_ADDRESS,
+    }
     settings = dataclasses.replace(Settings(), **here)
     logging.basicConfig(level=logging.WARNING)
     async with running(settings) as server:
@@ -129,4 +142,4 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4])))

@@ -24,18 +24,15 @@ export { PollError };
 /**
  * @typedef {{id: string, name: string, score: number, meta?: Record<string, unknown>}} Player  `meta`
  *   where the board shows it
- * @typedef {{number: number, started: string, ends: string | null}} Season  times as in RFC 3339
- * @typedef {{id: string, name: string, players: Player[], season?: Season, private?: boolean}} Board
- *   best player first; `season` where the board has them
- * @typedef {import("./live-stream.js").ListenerOptions} ListenerOptions
+ * @typedef {{number: number, started: string, ends: string | null}} Season  the present one; `ends`:
+ *   when, null: when somebody ends it
+ * @typedef {{id: string, name: string, season?: Season, players: Player[]}} Board  best player first
  * @typedef {import("./live-stream.js").State} State
  * @typedef {import("./live-stream.js").Options} Options
  *
- * @typedef {{number: number, started: string, ended: string}} Ended  a season that is over
- *
  * @typedef {object} BoardEvents
  * @property {CustomEvent<{id: string, board: Board}>} update
- * @property {CustomEvent<Omit<Board, "season"> & {season: Ended}>} season
+ * @property {CustomEvent<Omit<Board, "season"> & {season: {number: number, started: string, ended: string}}>} season
  * @property {CustomEvent<{reason: string}>} reset
  * @property {Event} state
  */
@@ -94,7 +91,7 @@ export class BoardStream extends LiveStream {
    * @template {keyof BoardEvents} T
    * @param {T} type
    * @param {((event: BoardEvents[T]) => void) | {handleEvent: (event: BoardEvents[T]) => void} | null} listener
-   * @param {boolean | ListenerOptions} [options]
+   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

@@ -27,16 +27,31 @@ import { submit } from "./submit.js";
  * @property {number} [limit]     1 to 1,000; 100 by default
  * @property {"meta"} [fields]
  * @property {Date | number | string} [since]  a time whose ranks are wanted, too; a date such as
- *   `2026-11-25` is the time of that day at which the first 1,000 places were kept
+ *   `2026-11-25` is the time of that day at which the first 1,000 places were kept; `season` is the
+ *   end of the season before, `season:6` that of season 6
+ * @property {number} [season]   a season that is over; the present one by default
  *
  * @typedef {object} Page
  * @property {number} count       how many players the board has
  * @property {Ranked[]} players   best first
  * @property {string[]} [missing] those of `ids` that are not there
- * @property {{time: string, resolution: number} | null} [since]  the time that the ranks of then
- *   are of, and for how many seconds before that there may have been other ones; null: none is known
+ * @property {{time: string, resolution: number, season?: number} | null} [since]  the time that the
+ *   ranks of then are of, for how many seconds before that there may have been other ones, and the
+ *   season whose final ones they are; null: none is known
  * @property {string} [next]      where the page behind this one is, if there is one
  * @property {string} [prev]
+ *
+ * @typedef {object} Season
+ * @property {number} number
+ * @property {string} started
+ * @property {string | null} [ends]  of the present one: when; null: when somebody ends it
+ * @property {string} [ended]        of one that is over
+ * @property {number | null} players  how many it has; null: that is not known at once
+ * @property {import("./board-stream.js").Player[]} top  its best players
+ *
+ * @typedef {object} Seasons
+ * @property {Season[]} seasons  the newest first
+ * @property {string} [next]     where those before these are, if there are any
  */
 
 /**
@@ -147,9 +162,10 @@ export class Boards {
    * @returns {Promise<Page>}
    */
   async page(board, which = {}, options) {
-    const { around, fromRank, ids, limit, fields, since } = which;
+    const { around, fromRank, ids, limit, fields, season, since } = which;
     const then = since instanceof Date ? Number(since) : since;
-    const query = { limit, fields, around, from_rank: fromRank, ids: ids?.join(","), since: then };
+    const place = { around, from_rank: fromRank, ids: ids?.join(",") };
+    const query = { limit, fields, ...place, season, since: then };
     const address = which.address ?? withQuery(`${this.boardAddress(board)}players/`, query);
     const answer = await this.#get(address, options);
     return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };
@@ -170,6 +186,23 @@ export class Boards {
       if (!page.next) return;
       next = { address: page.next };
     }
+  }
+
+  /**
+   * The seasons of a board, the newest first, the present one too.
+   *
+   * @param {string} board
+   * @param {{limit?: number, before?: number, address?: string}} [which]  `limit`: 1 to 100, 10 by
+   *   default; `before`: those before the season of this number; `address`: `next` of others
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Seasons>}
+   */
+  async seasons(board, which = {}, options) {
+    const { limit, before } = which;
+    const path = `${this.boardAddress(board)}seasons/`;
+    const address = which.address ?? withQuery(path, { limit, before });
+    const answer = await this.#get(address, options);
+    return { ...answer.json(), ...links(answer.headers.get("Link") ?? "", address) };
   }
 
   /** @param {string} address @param {RequestOptions} [options] */

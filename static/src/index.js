@@ -14,6 +14,8 @@ export { submit } from "./submit.js";
  * @typedef {import("./board-stream.js").Player} Player
  * @typedef {import("./boards.js").Page} Page
  * @typedef {import("./boards.js").Ranked} Ranked
+ * @typedef {import("./boards.js").Season} Season
+ * @typedef {import("./boards.js").Seasons} Seasons
  * @typedef {import("./boards.js").Which} Which
  * @typedef {import("./credentials.js").Credential} Credential
  * @typedef {import("./live-stream.js").State} State

@@ -1,5 +1,6 @@
 /**
- * What `<live-board>` says, in the languages that it knows. `{...}` stands for what is put in.
+ * What `<live-board>` says, and the page too where it says the same. `{...}` stands for what is put
+ * in.
  *
  * @typedef {"live" | "polling" | "connecting" | "reconnecting" | "offline" | "missing" | "refused"
  *   | "paused" | "closed" | "empty" | "players" | "rank" | "next" | "first" | "nobody"} Text
@@ -59,15 +60,6 @@ export const TEXTS = {
     nobody: "No está en esta clasificación",
   },
 };
-
-/**
- * The texts in the language that is asked for (BCP 47), else in English.
- *
- * @param {string} language
- */
-export function textsIn(language) {
-  return TEXTS[language.toLowerCase().split("-", 1)[0]] ?? TEXTS.en;
-}
 
 /** @param {string} text @param {Record<string, string>} values */
 export function fill(text, values) {

@@ -15,7 +15,8 @@
 import { Boards } from "./boards.js";
 import { assignColours } from "./colours.js";
 import { PALETTE, STYLE } from "./live-board-style.js";
-import { fill, textsIn } from "./live-board-texts.js";
+import { languageOf, localeOf } from "./languages.js";
+import { TEXTS, fill } from "./live-board-texts.js";
 
 /**
  * @typedef {import("./board-stream.js").Board} Board
@@ -23,7 +24,6 @@ import { fill, textsIn } from "./live-board-texts.js";
  * @typedef {import("./player-stream.js").PlayerStream} PlayerStream
  * @typedef {import("./player-stream.js").Place} Place
  * @typedef {import("./credentials.js").Credential} Credential
- * @typedef {Place & {score: number, rank: number}} Placed
  * @typedef {{id: string, name: string, score: number, rank?: number}} Row
  */
 
@@ -62,7 +62,7 @@ export class LiveBoard extends Element {
   #board = null;
   /** The rows of a page, where the board's events have too few. @type {Row[]} */
   #page = [];
-  /** @type {Placed | "nobody" | null} */
+  /** @type {Place | "nobody" | null} */
   #place = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #reading;
@@ -201,8 +201,7 @@ export class LiveBoard extends Element {
   #watchPlayer(stream) {
     this.#placeStream = stream;
     stream.addEventListener("rank", ({ detail }) => {
-      // There is none yet in a new season.
-      this.#place = detail.rank === null ? "nobody" : /** @type {Placed} */ (detail);
+      this.#place = detail;
       this.#show();
       this.#say();
       this.dispatchEvent(new CustomEvent("rank", { detail }));
@@ -256,7 +255,7 @@ export class LiveBoard extends Element {
   }
 
   #show() {
-    const texts = textsIn(this.#language());
+    const texts = TEXTS[languageOf(this.#language())];
     const { head, title, state, list, note, place } = this.#parts;
     head.hidden = this.hasAttribute("plain");
     title.textContent = this.#board?.name ?? this.getAttribute("board") ?? "";
@@ -275,18 +274,20 @@ export class LiveBoard extends Element {
     place.hidden = !told;
   }
 
-  /** The language of the element, or of what it stands in. */
+  /** The language of the element or of what it stands in, else of the browser, as a tag. */
   #language() {
     const found = /** @type {HTMLElement | null} */ (this.closest("[lang]"));
-    return found?.lang || globalThis.navigator?.language || "en";
+    const spoken = globalThis.navigator?.languages ?? [];
+    return localeOf(found?.lang ? [found.lang, ...spoken] : spoken, Object.keys(TEXTS));
   }
 
   /** One's place in words; empty where none is asked for or known. */
   #told() {
     const place = this.#place;
-    const texts = textsIn(this.#language());
+    const texts = TEXTS[languageOf(this.#language())];
     if (!place || !this.getAttribute("player")) return "";
     if (place === "nobody") return texts.nobody;
+    if (place.rank === null) return ""; // no score yet in this season
     const number = new Intl.NumberFormat(this.#language());
     const values = { rank: number.format(place.rank), of: number.format(place.of) };
     const gap =
@@ -308,7 +309,7 @@ export class LiveBoard extends Element {
     const own = this.getAttribute("player");
     const place = this.#place;
     const last = rows.length;
-    if (own && place && place !== "nobody" && !rows.some(({ id }) => id === own)) {
+    if (own && place && place !== "nobody" && place.rank !== null && !rows.some(({ id }) => id === own)) {
       rows = [...rows, place];
     }
     const { list } = this.#parts;

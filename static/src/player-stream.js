@@ -11,15 +11,17 @@
 import { LiveStream } from "./live-stream.js";
 
 /**
- * @typedef {import("./live-stream.js").ListenerOptions} ListenerOptions
- *
- * @typedef {object} Place
+ * @typedef {object} Anybody
  * @property {string} id
  * @property {string} name
- * @property {number | null} score  null, and so is `rank`, in a new season without a score in it
- * @property {number | null} rank   1 for the best; those with the same score share it
  * @property {number} of     how many players the board has
  * @property {number | null} to_next  what is missing to the next better score; null for the first
+ *
+ * @typedef {Anybody & {score: number, rank: number}} Ranked  `rank`: 1 for the best; those with the
+ *   same score share it
+ * @typedef {Anybody & {score: null, rank: null}} Unranked  who has no score yet in the board's
+ *   present season
+ * @typedef {Ranked | Unranked} Place
  *
  * @typedef {object} PlayerEvents
  * @property {CustomEvent<Place>} rank
@@ -40,7 +42,8 @@ const PLACE = {
 /**
  * Dispatches
  * - `rank`: `event.detail` is the player's place, `{id, name, score, rank, of, to_next}`, at once
- *   and then whenever something in it has changed;
+ *   and then whenever something in it has changed; in a season in which the player has no score yet
+ *   `score` and `rank` are null;
  * - `gone`: the player, or the board, was deleted; `rank` follows if it is made again;
  * - `state`: `stream.state` has changed.
  */
@@ -59,7 +62,7 @@ export class PlayerStream extends LiveStream {
    * @template {keyof PlayerEvents} T
    * @param {T} type
    * @param {((event: PlayerEvents[T]) => void) | {handleEvent: (event: PlayerEvents[T]) => void} | null} listener
-   * @param {boolean | ListenerOptions} [options]
+   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

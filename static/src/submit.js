@@ -6,8 +6,8 @@ import { newKey, send } from "./requests.js";
  * @property {number} score
  * @property {"best" | "set" | "add"} [operator]  what becomes of it; by default what the board says
  * @property {string} [name]   the player's, from now on
- * @property {number} [season]  the season that it is for: refused once that is over
  * @property {Record<string, unknown>} [meta]  merged into the player's
+ * @property {number} [season]  which it is for: refused (409) once that is over
  *
  * @typedef {object} Submitted
  * @property {string} id

@@ -30,13 +30,9 @@ replay.addEventListener("update", ({ detail }) => {
   const name: string = detail.board.name;
   console.log(name, detail.time.toFixed());
 });
-stream.addEventListener("season", ({ detail }) => console.log(detail.season.ended, detail.players.length));
-stream.addEventListener("update", ({ detail }) => console.log(detail.board.season?.number.toFixed()), { once: true });
-await boards.submit("race", "me", { score: 1, season: 7 });
+stream.addEventListener("state", () => console.log("once"), { once: true });
 // @ts-expect-error there is no such event of a replay
 replay.addEventListener("updated", () => {});
-// @ts-expect-error in a new season there is none yet
-player.addEventListener("rank", ({ detail }) => detail.rank.toFixed());
 // @ts-expect-error a submission needs a score
 await submit("https://boards.example/", {});
 // @ts-expect-error there is no such state

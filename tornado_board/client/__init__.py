@@ -6,6 +6,7 @@ the extra ``tornado_board[client]`` installs. Nothing of the server is imported.
 
 from tornado_board.client.answers import (
     Board,
+    ListedSeason,
     Page,
     Place,
     Player,
@@ -13,9 +14,10 @@ from tornado_board.client.answers import (
     Reset,
     Result,
     Season,
-    SeasonEnded,
+    SeasonEnd,
     Submission,
     Submitted,
+    Then,
     Update,
 )
 from tornado_board.client.errors import ClientError, NoAnswer, Refused
@@ -37,6 +39,7 @@ __all__ = [
     "Board",
     "Client",
     "ClientError",
+    "ListedSeason",
     "NoAnswer",
     "Page",
     "Place",
@@ -47,8 +50,9 @@ __all__ = [
     "Reset",
     "Result",
     "Season",
-    "SeasonEnded",
+    "SeasonEnd",
     "Submission",
     "Submitted",
+    "Then",
     "Update",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -12,28 +12,35 @@ Score = int | float
 
 
 class Player(msgspec.Struct, frozen=True):
-    """A player; `rank` and `meta` where the answer has them."""
+    """A player; `rank`, `meta` and `previous_rank` where the answer has them."""
 
     id: str
     name: str
     score: Score
     rank: int | None = None
     meta: dict[str, Any] | None = None
+    previous_rank: int | None = None
 
 
 class Season(msgspec.Struct, frozen=True):
-    """A season of a board: its `number`, and when it `started` and `ends` (None: by hand), or has
-    `ended`. Times are as in RFC 3339."""
+    """A season: when it `ends` by the calendar, if it does, or when it has `ended`."""
 
     number: int
-    started: str
-    ends: str | None = None
-    ended: str | None = None
+    started: datetime
+    ends: datetime | None = None
+    ended: datetime | None = None
+
+
+class ListedSeason(Season, frozen=True, kw_only=True):
+    """A season with its best players, and how many it has, where that is known at once."""
+
+    top: tuple[Player, ...]
+    players: int | None
 
 
 class Board(msgspec.Struct, frozen=True):
-    """A board with its best players, best first; `count`, where asked for, is how many it has.
-    `season` is the present one, where the board has them."""
+    """A board with its best players, best first; `count`, where asked for, is how many it has;
+    `season` where it has seasons."""
 
     id: str
     name: str
@@ -42,16 +49,27 @@ class Board(msgspec.Struct, frozen=True):
     season: Season | None = None
 
 
+class Then(msgspec.Struct, frozen=True):
+    """Of which time previous ranks are, and of how many seconds before it they may be; or the final
+    ones of which season."""
+
+    time: datetime
+    resolution: int
+    season: int | None = None
+
+
 class Page(msgspec.Struct, frozen=True):
     """A page of the ranking.
 
     `count` is how many players the board has, `missing` has those ids that were asked for and are
-    not there. `next` and `prev` are the addresses of the pages behind and before it.
+    not there. `since` is of when the previous ranks are, None where none are known. `next` and
+    `prev` are the addresses of the pages behind and before it.
     """
 
     count: int
     players: tuple[Player, ...]
     missing: tuple[str, ...] = ()
+    since: Then | None = None
     next: str | None = None
     prev: str | None = None
 
@@ -82,7 +100,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     score: Score
     operator: Operator | None = None
     name: str | None = None
-    meta: Mapping[str, Any] | None = None
+    meta: dict[str, Any] | None = None
     season: int | None = None
 
 
@@ -108,7 +126,7 @@ class Result(msgspec.Struct, frozen=True):
 
 class Place(msgspec.Struct, frozen=True):
     """Where a player stands among `of`; `to_next` is what is missing to the next better score, None
-    for the first. `score` and `rank` are None in a new season without a score in it."""
+    for the first. In a season in which the player has no score yet it and the rank are None."""
 
     id: str
     name: str
@@ -125,9 +143,9 @@ class Update(msgspec.Struct, frozen=True):
     board: Board
 
 
-class SeasonEnded(msgspec.Struct, frozen=True):
-    """The final board of a season that is over, as the event `id`; an `Update` with the board of
-    the new one follows."""
+class SeasonEnd(msgspec.Struct, frozen=True):
+    """A season is over: the final `board` of it; that of the next one follows. `id` as of
+    `Update`."""
 
     id: str
     board: Board

@@ -7,16 +7,12 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tornado_board.backoff import Backoff
-from tornado_board.client.answers import Board, Place, Reset, SeasonEnded, Update
+from tornado_board.client.answers import Board, Place, Reset, SeasonEnd, Update
 from tornado_board.client.calls import Call, decoded, path_of
 from tornado_board.client.errors import NoAnswer, Refused
-from tornado_board.client.events import Event as ServerEvent
-from tornado_board.client.events import EventParser
+from tornado_board.client.events import Event, EventParser
 
 T = TypeVar("T")
-
-#: What somebody who watches a board is told.
-Event = Update | SeasonEnded | Reset
 
 #: A stream that brings nothing for so long, in seconds, is dead: a comment comes every 15.
 SILENCE = 45.0
@@ -114,7 +110,7 @@ class Watching(Generic[T]):
         for event in answer.events:
             if event.event in self.types:
                 told.append(
-                    self._take(ServerEvent(event.event, bytes(event.data).decode(), event.id or ""))
+                    self._take(Event(event.event, bytes(event.data).decode(), event.id or ""))
                 )
         self._since = answer.last_event_id or self._since
         return told
@@ -149,11 +145,11 @@ class Watching(Generic[T]):
         self._renewed = False
         self._backoff.reset()
 
-    def _take(self, event: ServerEvent) -> T:
+    def _take(self, event: Event) -> T:
         raise NotImplementedError
 
 
-class BoardWatching(Watching[Event]):
+class BoardWatching(Watching[Update | SeasonEnd | Reset]):
     """Watches a board: every event since `since`, in order, none twice, or a reset."""
 
     types = ("update", "season", "reset")
@@ -161,14 +157,14 @@ class BoardWatching(Watching[Event]):
     def __init__(self, board: str, **options: Any) -> None:
         super().__init__(f"{path_of(board)}events/", **options)
 
-    def _take(self, event: ServerEvent) -> Event:
+    def _take(self, event: Event) -> Update | SeasonEnd | Reset:
         data = event.data.encode()
         if event.type == "reset":
             return decoded(data, Reset)
         # One without an id takes the last id away: whoever went on after that would be told again
         # what is older.
         self._since = event.id
-        kind = SeasonEnded if event.type == "season" else Update
+        kind = SeasonEnd if event.type == "season" else Update
         return kind(event.id, decoded(data, Board))
 
 
@@ -187,7 +183,7 @@ class PlaceWatching(Watching[Place]):
             raise Gone
         return super().ended(now, error)
 
-    def _take(self, event: ServerEvent) -> Place:
+    def _take(self, event: Event) -> Place:
         if event.type == "gone":
             raise Gone
         self._told = True

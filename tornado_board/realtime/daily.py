@@ -109,9 +109,10 @@ class Daily:
         newest = await self._log.places_at(board_id, (today + 1) * DAY)
         if newest is not None and newest.id is not None and newest.id.ms // DAY >= today:
             return  # another process has, or this one in an earlier life
-        players = await self._store.players_after(board_id, None, PLACES)
-        board = await self._store.get_board(board_id)
-        await self._log.keep_places(board_id, places_json(players, private=board.private))
+        # In one read, so that they are players of the season, and of a board, that it says.
+        ranking = await self._store.ranking(board_id, PLACES)
+        places = places_json(ranking.board, ranking.players[:PLACES])
+        await self._log.keep_places(board_id, places)
 
     async def _forget_boards(self) -> None:
         """Forget the past of boards that were deleted while nobody heard of it."""

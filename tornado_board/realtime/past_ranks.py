@@ -7,7 +7,8 @@ from itertools import groupby
 
 import msgspec
 
-from tornado_board.models import Number, Player
+from tornado_board.models import Board, Number, Player
+from tornado_board.seasons import ShownSeason, shown
 
 
 class _Row(msgspec.Struct):
@@ -19,9 +20,12 @@ class _Board(msgspec.Struct):
     players: list[_Row]
 
 
-class _Places(msgspec.Struct):
-    """Ids of players, best first, those who share a rank together."""
+class _Places(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Ids of players, best first, those who share a rank together. What is before them is written
+    as `models.board_json` has it, and read as from there."""
 
+    private: bool = False
+    season: ShownSeason | None = None
     places: list[list[str]]
 
 
@@ -29,12 +33,15 @@ _boards = msgspec.json.Decoder(_Board)
 _places = msgspec.json.Decoder(_Places)
 
 
-def places_json(players: Sequence[Player], *, private: bool) -> str:
-    """The places of `players`, the best ones of a board, best first, on one line, which
-    `ranks_of_places` reads. Whether the board is `private` shows as in `models.board_json`."""
+def places_json(board: Board, players: Sequence[Player]) -> str:
+    """The places of `players`, the best ones of a season of `board`, best first, on one line, which
+    `ranks_of_places` reads. Whether the board is private, and the season, show as in
+    `models.board_json`."""
     groups = [[p.id for p in group] for _, group in groupby(players, key=lambda p: p.score)]
-    text = msgspec.json.encode(_Places(groups)).decode()
-    return f'{{"private":true,{text[1:]}' if private else text
+    season = None if board.season is None else shown(board.season)
+    return msgspec.json.encode(
+        _Places(private=board.private, season=season, places=groups)
+    ).decode()
 
 
 def ranks_of_places(data: str) -> Mapping[str, int]:

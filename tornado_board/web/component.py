@@ -67,7 +67,9 @@ _PLAYER = Text(name="player", text="This player's place is marked.", pattern=mod
 _ROWS = Integer(name="rows", text="How many rows.", default=None, low=1, high=_MOST_ROWS)
 _THEME = Choice(name="theme", text="Light or dark, whatever the browser says.", known=_THEMES)
 _PLAIN = Text(name="plain", text="Without a frame, and without colours of its own.")
-_LANG = Text(name="lang", text="The language of numbers.", pattern=f"^{_LANGUAGE.pattern}$")
+_LANG = Text(
+    name="lang", text="The language of texts and numbers.", pattern=f"^{_LANGUAGE.pattern}$"
+)
 
 
 class EmbedHandler(Handler):

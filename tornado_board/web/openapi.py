@@ -35,9 +35,9 @@ _PROBLEMS = {
     401: "This needs a token, or the one that was sent is no good.",
     403: "The token is not for this, or a browser's request came from another site.",
     404: "There is no such board, or player.",
-    409: "The id is taken; what is there stands in the way; or a request with this idempotency key "
-    "is under way.",
-    410: "What boards were is kept for a time only, and this is older.",
+    409: "The id is taken; what is there stands in the way; the season that is named is over, or "
+    "there is none; or a request with this idempotency key is under way.",
+    410: "What boards were, and seasons that are over, are kept for a time only; this is older.",
     413: "The body is too large.",
     415: "The body is not of a type that is taken here.",
     422: "The change does not go with what is there, or the idempotency key was another request's.",

@@ -8,7 +8,7 @@ import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tornado.template
 import tornado.web
@@ -18,6 +18,7 @@ from tornado_board.auth.policy import Action, Actions
 from tornado_board.web.described import Operation, Told
 from tornado_board.web.first_board import BOARD, DESCRIPTION, TITLE, FirstBoard, first_board
 from tornado_board.web.handler import Handler
+from tornado_board.web.languages import LANG, TEXTS, language_of
 from tornado_board.web.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -87,18 +88,26 @@ class Asset:
 
 @dataclass(frozen=True)
 class Document:
-    """An HTML page: its template, and what it loads."""
+    """An HTML page: its template, and what it loads. `needed` are the scripts that `script`
+    imports, and `spoken` those that it needs to speak a language."""
 
     template: tornado.template.Template
     script: str
+    needed: Sequence[str]
+    spoken: Mapping[str, Sequence[str]]
     styles: Sequence[str]
     icon: str
 
     def html(
-        self, prefix: str = "", *, read_only: bool = False, first: FirstBoard | None = None
+        self,
+        prefix: str = "",
+        *,
+        read_only: bool = False,
+        first: FirstBoard | None = None,
+        lang: str = "en",
     ) -> bytes:
         """The HTML for a server whose public paths begin with `prefix`, with the board that it
-        begins with."""
+        begins with, in one of the languages there are."""
         static = f"{prefix}/static/"
         return self.template.generate(
             base=f"{prefix}/",
@@ -108,7 +117,10 @@ class Document:
             board=None if first is None else first.board,
             data="" if first is None else first.data,
             rows=[] if first is None else first.rows,
+            lang=lang,
+            texts=TEXTS[lang],
             script=static + self.script,
+            preloads=[static + name for name in (*self.needed, *self.spoken.get(lang, ()))],
             styles=[static + style for style in self.styles],
             icon=static + self.icon,
         )
@@ -172,10 +184,14 @@ class PageFiles:
         loader = tornado.template.Loader(str(self.templates))
 
         def document(template: str, entry: str) -> Document:
+            imported = _imported(entries, entry)
+            parts = [entries[entry], *imported]
             return Document(
                 template=loader.load(template),
                 script=entries[entry]["file"],
-                styles=entries[entry].get("css", ()),
+                needed=[part["file"] for part in imported],
+                spoken=_speaking(entries),
+                styles=[style for part in parts for style in part.get("css", ())],
                 icon=entries["src/page/icon.svg"]["file"],
             )
 
@@ -251,14 +267,20 @@ class PageHandler(_DocumentHandler):
     actions = Actions(get=Action.OPEN)
     operations: ClassVar = {
         "GET": Operation(
-            parameters=(BOARD,),
+            parameters=(BOARD, LANG),
             answers={200: Told("The page.", {"text/html": None}, ("ETag",))},
         )
     }
 
     async def document(self, page: Page) -> bytes:
-        read_only = self.services.settings.read_only_page
-        return page.main.html(self.prefix, read_only=read_only, first=await first_board(self))
+        self.add_header("Vary", "Accept-Language")
+        accepted = self.request.headers.get("Accept-Language", "")
+        return page.main.html(
+            self.prefix,
+            read_only=self.services.settings.read_only_page,
+            first=await first_board(self),
+            lang=language_of(self.argument(LANG.name), accepted),
+        )
 
     async def get(self) -> None:
         """The demo page, or one that says how to build it."""
@@ -326,6 +348,24 @@ class AssetHandler(FileHandler):
         if asset is None:
             raise Problem(404)
         self.send_file(asset, "public, max-age=31536000, immutable")
+
+
+def _imported(entries: Mapping[str, Any], name: str) -> list[Any]:
+    """The entries of a build's manifest that an entry imports, and they themselves, each once."""
+    found: dict[str, Any] = {}
+    waiting = list(entries[name].get("imports", ()))
+    while waiting:
+        imported = waiting.pop()
+        if imported not in found:
+            found[imported] = entries[imported]
+            waiting += entries[imported].get("imports", ())
+    return list(found.values())
+
+
+def _speaking(entries: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The files with the texts of each language that has one of its own."""
+    names = {lang: f"src/page/texts/{lang}.js" for lang in TEXTS}
+    return {lang: [entries[name]["file"]] for lang, name in names.items() if name in entries}
 
 
 def _asset(path: Path) -> Asset:

@@ -33,7 +33,7 @@ from tornado_board.web.handler import Handler
 from tornado_board.web.idempotency import id_of
 from tornado_board.web.pages import MOST_IDS, MOST_PLAYERS, USUAL_PLAYERS, Page, Pages
 from tornado_board.web.parameters import ID_RULE
-from tornado_board.web.previous_ranks import SINCE, previous_ranks
+from tornado_board.web.previous_ranks import SINCE, check_length, previous_ranks
 from tornado_board.web.problems import Problem
 from tornado_board.web.shapes import PlayerPage, ShownPlayer
 from tornado_board.web.writes import deleted, made, wrote
@@ -77,7 +77,7 @@ class PlayersHandler(Handler):
                 _HIDDEN,
             ),
             answers={200: Told("The page.", json_of(PlayerPage), ("ETag", "Link"))},
-            problems=(422,),
+            problems=(410, 422),
         ),
         "POST": Operation(
             body=_NEW, answers={201: Told("It is made.", json_of(ShownPlayer), ("Location",))}
@@ -97,12 +97,11 @@ class PlayersHandler(Handler):
             await self._send_hidden(board_id, limit, fields)
             return
         wanted = SEASON.of(self)
+        check_length(self, limit)
         board = await self.store.get_board(board_id, wanted)
         page = await self._page(Pages(self.store, self.ranks, board), limit)
         players = [shown_player(player, fields) for player in page.players]
-        then = await previous_ranks(self, board_id)
-        if then is not None and board.season is not None and then.ms < board.season.started:
-            then = then._replace(ranks={})  # those were of another season
+        then = await previous_ranks(self, board, page.players)
         shown: dict[str, Any] = {"count": page.count}
         carried: dict[str, str] = {}
         if then is not None:
@@ -205,6 +204,7 @@ class PlayerHandler(Handler):
         "GET": Operation(
             parameters=(_META, SEASON),
             answers={200: Told("The player.", json_of(ShownPlayer), ("ETag",))},
+            problems=(410,),
         ),
         "PATCH": Operation(
             body=_PATCH, answers={200: Told("It is as it is now.", json_of(ShownPlayer))}

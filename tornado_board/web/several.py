@@ -76,13 +76,13 @@ class SeveralEventsHandler(Handler):
     @functools.cached_property
     def board_ids(self) -> list[str]:
         """The boards that are asked for, each once. Raises `Problem` 400."""
-        named = list(dict.fromkeys(self.get_query_arguments(_BOARDS.name, strip=False)))
+        named = self.get_query_arguments(_BOARDS.name, strip=False)
         if not 1 <= len(named) <= MOST_BOARDS:
             raise Problem(400, f"board: name 1 to {MOST_BOARDS} boards, ?board=a&board=b.")
         for board_id in named:
             if not is_id(board_id):
                 raise Problem(400, f"board: {ID_RULE}.")
-        return named
+        return list(dict.fromkeys(named))
 
     async def _serve_head(self, board_ids: list[str]) -> None:
         for board_id in board_ids:

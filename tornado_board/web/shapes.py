@@ -122,6 +122,12 @@ class Then(TypedDict):
     resolution: int
 
 
+class ThenRanked(Then):
+    """Of which time ranks are; with `season` the final ones of the season of this number."""
+
+    season: NotRequired[int]
+
+
 class BoardEvent(Then):
     """The event that showed a board."""
 
@@ -133,7 +139,7 @@ class PlayerPage(TypedDict):
 
     count: NotRequired[int]
     #: With `since`: of which time the previous ranks are, if any are known.
-    since: NotRequired[Then | None]
+    since: NotRequired[ThenRanked | None]
     players: list[ShownPlayer]
     #: Ids that were asked for and are not there.
     missing: NotRequired[list[str]]

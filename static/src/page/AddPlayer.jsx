@@ -1,9 +1,10 @@
 import { useRef, useState } from "react";
 import { addPlayer, getPlayer } from "./api.js";
 import { limited } from "./names.js";
+import { text } from "./texts.js";
 
 /** The form that puts a new player on `board`; `onTrouble` is told of errors, with words. */
-export function AddPlayer({ board, onAdded, onTrouble }) {
+export default function AddPlayer({ board, onAdded, onTrouble }) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const input = useRef(null);
@@ -17,7 +18,7 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
       onAdded(await getPlayer(board, added.id));
       setName("");
     } catch (error) {
-      onTrouble(`${name.trim()} was not added: ${error.message}`, error);
+      onTrouble(text("join_failed", { name: name.trim(), reason: error.message }), error);
     } finally {
       setBusy(false);
       input.current?.focus();
@@ -27,7 +28,7 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
   return (
     <form className="panel join" onSubmit={submit}>
       <h2>
-        <label htmlFor="name">Join the board</label>
+        <label htmlFor="name">{text("join")}</label>
       </h2>
       <div className="field">
         <input
@@ -35,13 +36,13 @@ export function AddPlayer({ board, onAdded, onTrouble }) {
           ref={input}
           value={name}
           onChange={(event) => setName(limited(event.target.value))}
-          placeholder="Your name"
+          placeholder={text("join_name")}
           dir="auto"
           autoComplete="off"
           required
         />
         <button type="submit" aria-disabled={busy || !board}>
-          Join
+          {text("join_submit")}
         </button>
       </div>
     </form>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { text, time } from "./texts.js";
 
 /** Changes of the order are told at most this often. */
 const QUIET = 10_000;
@@ -6,18 +7,19 @@ const QUIET = 10_000;
 const LASTING = 3_000;
 
 const STATES = {
-  live: "Connected again.",
-  polling: "Connected again.",
-  reconnecting: "Connection lost. Trying again.",
-  offline: "Offline.",
+  live: "said_connected",
+  polling: "said_connected",
+  reconnecting: "said_lost",
+  offline: "said_offline",
 };
 
 /**
  * Tells screen readers what matters, without chattering: who leads and in what order they follow,
- * when that changed; the connection, when it went and came; and what the page's own user did.
+ * when that changed; the connection, when it went and came, and of when the board is; and what the
+ * page's own user did.
  */
-export function Announcer({ board, state, said }) {
-  const [text, setText] = useState("");
+export function Announcer({ board, state, updated, said }) {
+  const [spoken, setSpoken] = useState("");
   const order = board?.players.map(({ id }) => id).join(" ") ?? "";
   const known = useRef({ board: null, order: "", at: 0, connected: true });
 
@@ -37,33 +39,39 @@ export function Announcer({ board, state, said }) {
       Object.assign(current, { order: players.map(({ id }) => id).join(" "), at: Date.now() });
       const [first, ...others] = players;
       const list = others.map(({ name }) => name).join(", ");
-      setText(
-        `${first.name} leads with ${first.score.toLocaleString()}` +
-          (list ? `, then ${list}.` : "."),
+      const { name, score } = first;
+      setSpoken(
+        list
+          ? text("said_order", { name, score, others: list })
+          : text("said_leader", { name, score }),
       );
     };
     const timer = setTimeout(tell, Math.max(0, current.at + QUIET - Date.now()));
     return () => clearTimeout(timer);
   }, [order]);
 
+  const latestUpdate = useRef(updated);
+  latestUpdate.current = updated;
   useEffect(() => {
     const { current } = known;
     const connected = state === "live" || state === "polling";
     if (!(state in STATES) || connected === current.connected) return undefined;
     const timer = setTimeout(() => {
       current.connected = connected;
-      setText(STATES[state]);
+      const { current: of } = latestUpdate;
+      const age = connected || of === null ? "" : ` ${text("said_as_of", { time: time(of) })}`;
+      setSpoken(text(STATES[state]) + age);
     }, LASTING);
     return () => clearTimeout(timer);
   }, [state]);
 
   useEffect(() => {
-    if (said) setText(said);
+    if (said) setSpoken(said);
   }, [said]);
 
   return (
     <p className="spoken" role="status">
-      {text}
+      {spoken}
     </p>
   );
 }

@@ -1,6 +1,5 @@
-import { useLayoutEffect, useRef, useState } from "react";
-import { addBoard } from "./api.js";
-import { limited } from "./names.js";
+import { useLayoutEffect, useRef } from "react";
+import { text } from "./texts.js";
 
 /** The address of this page with another board. */
 export function addressOf(id) {
@@ -23,7 +22,7 @@ export function Boards({ boards, chosen, onChoose }) {
   }, [chosen, listed]);
   if (boards.length < 2) return null;
   return (
-    <nav className="boards" aria-label="Boards" ref={nav}>
+    <nav className="boards" aria-label={text("boards")} ref={nav}>
       <ul>
         {boards.map(({ id, name }) => (
           <li key={id}>
@@ -43,39 +42,5 @@ export function Boards({ boards, chosen, onChoose }) {
         ))}
       </ul>
     </nav>
-  );
-}
-
-/** What is shown where the server has no board at all. */
-export function NoBoard({ onAdded, onTrouble }) {
-  const [name, setName] = useState("");
-
-  async function submit(event) {
-    event.preventDefault();
-    try {
-      onAdded(await addBoard(name.trim()));
-    } catch (error) {
-      onTrouble(`The board was not made: ${error.message}`, error);
-    }
-  }
-
-  return (
-    <form className="panel join first-board" onSubmit={submit}>
-      <h2>
-        <label htmlFor="board-name">Make the first board</label>
-      </h2>
-      <div className="field">
-        <input
-          id="board-name"
-          value={name}
-          onChange={(event) => setName(limited(event.target.value))}
-          placeholder="Name of the board"
-          dir="auto"
-          autoComplete="off"
-          required
-        />
-        <button type="submit">Make it</button>
-      </div>
-    </form>
   );
 }

@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from "react";
-import { LEAST_SPAN, SPAN, axisLabels, runs, spread, ticks } from "./history.js";
+import { LEAST_SPAN, SPAN } from "./history.js";
 import { isolate, shorten } from "./names.js";
+import { axisLabels, runs, spread, ticks } from "./plot.js";
+import { currentLocale, text } from "./texts.js";
 
 /** How often the chart moves on while nothing happens. */
 const STEP = 1_000;
@@ -16,7 +18,7 @@ const NAME_LENGTH = 11;
 const LINES = 10;
 
 /** The scores of the best on the board over the last minutes. */
-export function Chart({ players: shown, snapshots, ahead, colourOf }) {
+export default function Chart({ players: shown, snapshots, ahead, colourOf }) {
   const players = shown.slice(0, LINES);
   const [box, { width, height, rem }] = useSize();
   const now = useNow(STEP) - ahead;
@@ -37,7 +39,7 @@ export function Chart({ players: shown, snapshots, ahead, colourOf }) {
 
   const named = width >= NAMES_FROM * rem;
   const scale = ticks(bottom, top, TICKS);
-  const labels = axisLabels(scale);
+  const labels = axisLabels(scale, currentLocale());
   const longest = Math.max(...labels.map((label) => label.length), 0);
   const left = (EDGE.left + Math.max(LEAST_LABEL, longest * DIGIT)) * rem;
   const right = width - (named ? EDGE.names : EDGE.right) * rem;
@@ -56,7 +58,7 @@ export function Chart({ players: shown, snapshots, ahead, colourOf }) {
 
   return (
     <section className="panel chart" aria-labelledby="chart">
-      <h2 id="chart">The last minutes</h2>
+      <h2 id="chart">{text("chart")}</h2>
       <div className="plot" ref={box}>
         {width > 0 && (
           <svg width={width} height={height} role="img" aria-label={describe(lines)}>
@@ -68,15 +70,15 @@ export function Chart({ players: shown, snapshots, ahead, colourOf }) {
                 </text>
               </g>
             ))}
-            {marks(span).map(([before, text]) => (
+            {marks(span).map(([before, label]) => (
               <text
-                key={text}
+                key={label}
                 className="tick"
                 x={x(end - before)}
                 y={height - 0.4 * rem}
                 textAnchor="middle"
               >
-                {text}
+                {label}
               </text>
             ))}
             {lines
@@ -104,10 +106,13 @@ export function Chart({ players: shown, snapshots, ahead, colourOf }) {
 /** What stands below the plot: `[milliseconds before now, text]`. */
 function marks(span) {
   const seconds = span < 150_000 ? 30 : 60;
-  const found = [[0, "now"]];
+  const found = [[0, text("chart_now")]];
   for (let before = seconds; before * 1_000 <= span; before += seconds) {
-    const text = seconds < 60 ? `−${before} s` : `−${before / 60} min`;
-    found.push([before * 1_000, text]);
+    const label =
+      seconds < 60
+        ? text("chart_seconds", { count: before })
+        : text("chart_minutes", { count: before / 60 });
+    found.push([before * 1_000, label]);
   }
   return found;
 }
@@ -117,11 +122,12 @@ function describe(lines) {
     .filter(({ runs: drawn }) => drawn.length > 0)
     .map(({ player, runs: drawn }) => {
       const first = drawn[0][0].score;
-      return first === player.score
-        ? `${player.name} at ${player.score.toLocaleString()}`
-        : `${player.name} from ${first.toLocaleString()} to ${player.score.toLocaleString()}`;
+      const { name, score } = player;
+      return first === score
+        ? text("chart_same", { name, score })
+        : text("chart_changed", { name, from: first, score });
     });
-  return told.length ? `Scores: ${told.join("; ")}` : "No scores yet";
+  return told.length ? text("chart_scores", { scores: told.join("; ") }) : text("chart_empty");
 }
 
 /** The time, every `step` milliseconds while the page is shown. */

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 import { PointButton } from "./PointButton.jsx";
 import { getPlayer } from "./api.js";
+import { number, text } from "./texts.js";
 
 /** How often players below the top are asked for: no event tells of them. */
 const ASK_EVERY = 5_000;
@@ -8,7 +9,7 @@ const ASK_EVERY = 5_000;
 const MOST = 5;
 
 /** The players added on this page that are not among the best. */
-export function Chasers({ board, top, chasing, onChange, onPoint }) {
+export default function Chasers({ board, top, chasing, onChange, onPoint }) {
   const below = chasing.filter(({ id }) => !top.some((player) => player.id === id)).slice(-MOST);
   const ids = below.map(({ id }) => id).join(" ");
   const latest = useRef(onChange);
@@ -39,19 +40,22 @@ export function Chasers({ board, top, chasing, onChange, onPoint }) {
   const last = top.at(-1);
   return (
     <section className="chasers" aria-labelledby="chasers">
-      <h2 id="chasers">Chasing</h2>
+      <h2 id="chasers">{text("chasing")}</h2>
       <ul>
         {below.map((player) => (
           <li key={player.id}>
-            <span className="rank">{player.rank}</span>
+            <span className="rank">{number(player.rank)}</span>
             <span className="name" dir="auto">
               {player.name}
             </span>
             <span className="gap">
-              {player.score.toLocaleString()}
               {last && last.score > player.score
-                ? `, ${(last.score - player.score).toLocaleString()} to the top ${top.length}`
-                : ""}
+                ? text("to_top", {
+                    score: player.score,
+                    points: last.score - player.score,
+                    top: top.length,
+                  })
+                : number(player.score)}
             </span>
             <PointButton player={player} onPoint={onPoint} />
           </li>

@@ -1,85 +1,65 @@
-import { Suspense, lazy, useState } from "react";
-import { boards, usePlace } from "./me.js";
+import { lazy, useState } from "react";
+import { Part } from "./Part.jsx";
+import { Search } from "./Search.jsx";
+import { usePlace } from "./place.js";
+import { say as season } from "./seasons/texts.js";
+import { number, text } from "./texts.js";
 
 const WholeBoard = lazy(() => import("./WholeBoard.jsx"));
 
 /** One's own place, live, with the gap to the next; and the way to everybody's. */
-export function FindMe({ board, me, onMe, onTrouble }) {
+export default function FindMe({ board, me, onMe, onSaid, onTrouble }) {
   const place = usePlace(board, me);
-  const [whole, setWhole] = useState(false);
+  const [whole, setWhole] = useState(null); // the player around whom it is, "" for the best
+  const here = me && place && place !== "nobody" ? me : "";
   return (
     <section className="panel me" aria-labelledby="me">
-      <h2 id="me">{me ? "Your place" : "Find me"}</h2>
-      {me ? <Place place={place} me={me} /> : <Who board={board} onMe={onMe} onTrouble={onTrouble} />}
+      <h2 id="me">{text(me ? "my_place" : "find_me")}</h2>
+      {me && <Place place={place} me={me} />}
+      <Search
+        board={board}
+        me={me}
+        onMe={onMe}
+        onOpen={setWhole}
+        onSaid={onSaid}
+        onTrouble={onTrouble}
+      />
       <p className="me-buttons">
-        <button type="button" onClick={() => setWhole(true)}>
-          {me && place && place !== "nobody" ? "Me among all" : "The whole board"}
+        <button type="button" onClick={() => setWhole(here)}>
+          {text(here ? "whole_me" : "whole")}
         </button>
         {me && (
           <button type="button" onClick={() => onMe("")}>
-            Not me
+            {text("not_me")}
           </button>
         )}
       </p>
-      {whole && (
-        <Suspense fallback={null}>
-          <WholeBoard
-            board={board}
-            me={place && place !== "nobody" ? me : ""}
-            onClose={() => setWhole(false)}
-          />
-        </Suspense>
+      {whole !== null && (
+        <Part>
+          <WholeBoard board={board} me={here} around={whole} onClose={() => setWhole(null)} />
+        </Part>
       )}
     </section>
   );
 }
 
 function Place({ place, me }) {
-  if (!place) return <p aria-busy="true">Looking for {me}</p>;
-  if (place === "nobody") return <p>{me} is not on this board.</p>;
+  if (!place) return <p aria-busy="true">{text("looking_for", { id: me })}</p>;
+  if (place === "nobody") return <p>{text("not_here", { id: me })}</p>;
+  if (place.rank === null) return <p>{season("unranked")}</p>;
+  const { score, to_next } = place;
   return (
     <p className="my-place">
       <strong>
-        {place.rank.toLocaleString()}
-        <span className="soft"> of {place.of.toLocaleString()}</span>
+        {number(place.rank)}
+        <span className="soft"> {text("rank_of", { of: place.of })}</span>
       </strong>
       <span className="name" dir="auto">
         {place.name}
       </span>
       <span className="soft">
-        {place.score.toLocaleString()}
-        {place.to_next === null ? ", in the lead" : `, ${place.to_next.toLocaleString()} to the next`}
+        {to_next === null ? text("in_lead", { score }) : text("to_next", { score, points: to_next })}
       </span>
     </p>
-  );
-}
-
-/** Asks for the id of a player. */
-function Who({ board, onMe, onTrouble }) {
-  const [id, setId] = useState("");
-
-  async function submit(event) {
-    event.preventDefault();
-    try {
-      const player = await boards.player(board, id.trim(), { retries: 1 });
-      onMe(player.id);
-    } catch (error) {
-      onTrouble(`${id.trim()} was not found: ${error.message}`, error);
-    }
-  }
-
-  return (
-    <form className="field find" onSubmit={submit}>
-      <input
-        aria-label="Your player's id"
-        value={id}
-        onChange={(event) => setId(event.target.value)}
-        placeholder="Your player's id"
-        autoComplete="off"
-        maxLength={64}
-        required
-      />
-      <button type="submit">Find</button>
-    </form>
   );
 }

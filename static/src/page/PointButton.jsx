@@ -1,3 +1,5 @@
+import { text } from "./texts.js";
+
 /** Adds a point to `player`; nothing where there is no `onPoint` to call with the player's id. */
 export function PointButton({ player, onPoint }) {
   if (!onPoint) return null;
@@ -5,7 +7,7 @@ export function PointButton({ player, onPoint }) {
     <button
       type="button"
       className="point"
-      aria-label={`+1 for ${player.name}`}
+      aria-label={text("add_point", { name: player.name })}
       onClick={() => onPoint(player.id)}
     >
       +1

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { text } from "./texts.js";
 
 /** Stands where the forms were. */
 export function ReadOnly() {
@@ -10,7 +11,7 @@ export function ReadOnly() {
   }, []);
   return (
     <p className="read-only" ref={note} tabIndex={-1}>
-      Just watching: changes to this board are made elsewhere.
+      {text("read_only")}
     </p>
   );
 }

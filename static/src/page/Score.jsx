@@ -1,8 +1,8 @@
-const formats = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+import { number } from "./texts.js";
 
 /** A number whose digits roll to their places. */
 export function Score({ value }) {
-  const text = formats.format(value);
+  const text = number(value);
   const size = text.length > 12 ? "huge" : text.length > 7 ? "long" : undefined;
   return (
     <span className="score" data-size={size}>

@@ -3,6 +3,7 @@ import { PointButton } from "./PointButton.jsx";
 import { risen } from "./past.js";
 import { Score } from "./Score.jsx";
 import { shares } from "./shares.js";
+import { number, text } from "./texts.js";
 
 const SLIDE = { duration: 650, easing: "cubic-bezier(0.2, 0.9, 0.25, 1)" };
 
@@ -14,12 +15,12 @@ const NOBODY = new Map();
  */
 export function Standings({ board, before = NOBODY, colourOf, onPoint }) {
   const list = useSlidingRows(board);
-  if (!board) return <ol className="rows waiting" aria-busy="true" aria-label="Players" />;
-  if (board.players.length === 0) return <p className="empty">Nobody is on this board yet.</p>;
+  if (!board) return <ol className="rows waiting" aria-busy="true" aria-label={text("players")} />;
+  if (board.players.length === 0) return <p className="empty">{text("nobody_yet")}</p>;
   const lengths = shares(board.players.map(({ score }) => score));
   return (
     // Safari takes a list without bullets for none, unless it is told.
-    <ol className="rows" role="list" ref={list} aria-label="Players">
+    <ol className="rows" role="list" ref={list} aria-label={text("players")}>
       {board.players.map((player, i) => {
         const [ahead, behind] = [board.players[i - 1], board.players[i + 1]];
         return (
@@ -45,8 +46,8 @@ function Row({ player, rank, before, gap, share, colour, onPoint }) {
     <li className="row" data-id={player.id} data-rank={rank} style={{ "--colour": colour }}>
       <span className="bar" aria-hidden="true" style={{ "--share": share }} />
       <span className="rank">
-        <span className="spoken">Rank </span>
-        {rank}
+        <span className="spoken">{text("rank")} </span>
+        {number(rank)}
         <Moved by={risen(rank, before)} />
       </span>
       <span className="who">
@@ -67,14 +68,14 @@ function Row({ player, rank, before, gap, share, colour, onPoint }) {
 /** By how many places a player has risen, or fallen, within an hour. */
 function Moved({ by }) {
   if (by === 0) return null;
-  const places = Math.abs(by) === 1 ? "1 place" : `${Math.abs(by)} places`;
+  const count = Math.abs(by);
   return (
-    <span className="moved" data-up={by > 0 || undefined} title={`${places} within the last hour`}>
+    <span className="moved" data-up={by > 0 || undefined} title={text("moved_title", { count })}>
       <span aria-hidden="true">
         {by > 0 ? "▲" : "▼"}
-        {Math.abs(by)}
+        {number(count)}
       </span>
-      <span className="spoken">{`, ${by > 0 ? "up" : "down"} ${places} within an hour`}</span>
+      <span className="spoken">{text(by > 0 ? "moved_up" : "moved_down", { count })}</span>
     </span>
   );
 }
@@ -83,14 +84,12 @@ function Moved({ by }) {
 function gapOf(player, ahead, behind) {
   if (ahead) {
     const points = ahead.score - player.score;
-    return points > 0 ? `${round(points)} to catch up` : "level";
+    return points > 0 ? text("behind", { points }) : text("level");
   }
   if (!behind) return "";
   const points = player.score - behind.score;
-  return points > 0 ? `leads by ${round(points)}` : "level";
+  return points > 0 ? text("leads", { points }) : text("level");
 }
-
-const round = (number) => (Math.round(number * 100) / 100).toLocaleString();
 
 /** How much a score has just changed by; rises and fades. */
 function Change({ score }) {
@@ -105,7 +104,7 @@ function Change({ score }) {
   return (
     <span key={change.n} className="change" aria-hidden="true">
       {change.by > 0 ? "+" : "−"}
-      {round(Math.abs(change.by))}
+      {number(Math.abs(change.by))}
     </span>
   );
 }

@@ -1,25 +1,25 @@
-const TEXTS = {
-  connecting: ["Connecting", "Waiting for the first news of the board"],
-  live: ["Live", "Every change comes over the stream, at once"],
-  polling: [
-    "Polling",
-    "Changes come by long-polling: streams do not get through here, or too many boards are open",
-  ],
-  reconnecting: ["Reconnecting", "The server does not answer; trying again"],
-  offline: ["Offline", "This device has no network; trying again when it has"],
-  missing: ["No such board", "The server has no such board"],
-  refused: ["Private", "Reading this board needs a token"],
-  paused: ["Paused", "The page was hidden for long"],
-  closed: ["Closed", ""],
-};
+import { text, time } from "./texts.js";
 
-/** How the board is listened to. Screen readers hear of it from the Announcer. */
-export function State({ state }) {
-  const [text, explanation] = TEXTS[state];
+/** What is said of each state by the table that the component has, too, under other names. */
+const OWN = { polling: "state_polling", missing: "state_missing", refused: "state_refused" };
+
+/**
+ * How the board is listened to, and while nothing comes through, how old it is. Screen readers hear
+ * of it from the Announcer.
+ */
+export function State({ state, updated, lost }) {
   return (
-    <p className="state" data-state={state} title={explanation}>
-      <span className="lamp" aria-hidden="true" />
-      {text}
-    </p>
+    <div className="connection">
+      <p className="state" data-state={state} title={text(`why_${state}`)}>
+        <span className="lamp" aria-hidden="true" />
+        {text(OWN[state] ?? state)}
+      </p>
+      {lost !== null && (
+        <p className="as-of">
+          {updated !== null && <span>{text("as_of", { time: time(updated) })}, </span>}
+          <span>{text("offline_since", { time: time(lost) })}</span>
+        </p>
+      )}
+    </div>
   );
 }

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { boards } from "./me.js";
+import { boards } from "./place.js";
+import { number, text } from "./texts.js";
 import { ROW, append, heightOf, inSight, open, prepend, wanted } from "./window.js";
 
 /** How many players are read at once. */
@@ -7,8 +8,11 @@ const LIMIT = 100;
 /** The least time between a failure and the next try. */
 const PAUSE = 3_000;
 
-/** Everybody on the board, in a list that draws only what is in sight; around `me`, if given. */
-export default function WholeBoard({ board, me, onClose }) {
+/**
+ * Everybody on the board, in a list that draws only what is in sight; from `around`, a player, on, if
+ * given.
+ */
+export default function WholeBoard({ board, me, around, onClose }) {
   const dialog = useRef(null);
   const box = useRef(null);
   const busy = useRef(false);
@@ -38,19 +42,19 @@ export default function WholeBoard({ board, me, onClose }) {
     dialog.current?.showModal();
   }, []);
   useEffect(() => {
-    void read(me ? { around: me } : {}, (page) => open(page));
-  }, [read, me]);
+    void read(around ? { around } : {}, (page) => open(page));
+  }, [read, around]);
 
-  // Begin where one stands oneself.
+  // Begin where the player stands.
   const begun = useRef(false);
   useLayoutEffect(() => {
     if (!ranking || begun.current || !box.current) return;
     begun.current = true;
-    const index = ranking.pages[0].players.findIndex(({ id }) => id === me);
+    const index = ranking.pages[0].players.findIndex(({ id }) => id === around);
     const { clientHeight } = box.current;
     if (index >= 0) box.current.scrollTop = ranking.top + index * ROW - clientHeight / 2;
     setView({ top: box.current.scrollTop, height: clientHeight });
-  }, [ranking, me]);
+  }, [ranking, around]);
 
   useEffect(() => {
     if (!ranking || !view) return;
@@ -69,31 +73,31 @@ export default function WholeBoard({ board, me, onClose }) {
   return (
     <dialog className="whole" ref={dialog} aria-labelledby="whole" onClose={onClose}>
       <header>
-        <h2 id="whole">The whole board</h2>
-        {ranking && <span className="soft">{ranking.count.toLocaleString()} players</span>}
+        <h2 id="whole">{text("whole")}</h2>
+        {ranking && <span className="soft">{text("whole_count", { count: ranking.count })}</span>}
         <button type="button" onClick={() => dialog.current?.close()}>
-          Close
+          {text("close")}
         </button>
       </header>
       {trouble && <p role="alert">{trouble}</p>}
-      <div className="scroll" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Players">
+      <div className="scroll" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label={text("players")}>
         <ol role="list" style={{ height: ranking ? heightOf(ranking) : 0 }} aria-busy={!ranking}>
           {ranking &&
             view &&
             inSight(ranking, view.top, view.height).map(({ player, index, top }) => (
               <li
                 key={player.id}
-                className={player.id === me ? "mine" : undefined}
+                className={player.id === me ? "mine" : player.id === around ? "sought" : undefined}
                 aria-posinset={index + 1}
                 aria-setsize={ranking.count}
                 aria-current={player.id === me || undefined}
                 style={{ transform: `translateY(${top}px)` }}
               >
-                <span className="place">{player.rank.toLocaleString()}</span>
+                <span className="place">{number(player.rank)}</span>
                 <span className="who" dir="auto">
                   {player.name}
                 </span>
-                <span className="sum">{player.score.toLocaleString()}</span>
+                <span className="sum">{number(player.score)}</span>
               </li>
             ))}
         </ol>

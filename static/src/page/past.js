@@ -1,3 +1,5 @@
+import { text } from "./texts.js";
+
 /** What the page shows of a board's past: the last hour, and the ranks before it. */
 
 /** How far back the scrubber goes, and how long ago the ranks are of that rows are compared with. */
@@ -8,11 +10,13 @@ export const SPEED = 60;
 /** How long ago `ms` is, for people. */
 export function ago(ms) {
   const seconds = Math.round(ms / 1_000);
-  if (seconds < 1) return "now";
-  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 1) return text("now");
+  if (seconds < 60) return text("seconds_ago", { count: seconds });
   const minutes = Math.floor(seconds / 60);
   const rest = seconds % 60;
-  return rest && minutes < 10 ? `${minutes} min ${rest} s ago` : `${minutes} min ago`;
+  return rest && minutes < 10
+    ? text("minutes_seconds_ago", { count: minutes, seconds: rest })
+    : text("minutes_ago", { count: minutes });
 }
 
 /**

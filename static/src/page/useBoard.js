@@ -4,24 +4,36 @@ import { eventsPath, getHistory } from "./api.js";
 import { firstBoard, forgetFirstBoard } from "./firstBoard.js";
 import { merge, record, timeOf } from "./history.js";
 
-const NOTHING = { board: null, state: "connecting", snapshots: [], ahead: 0 };
+/** The states in which nothing of the board comes through, though it should. */
+const LOST = new Set(["reconnecting", "offline"]);
+
+const NOTHING = {
+  board: null,
+  state: "connecting",
+  snapshots: [],
+  ahead: 0,
+  updated: null,
+  lost: null,
+};
 
 /** What is known of a board before it is listened to. */
 const beginning = (id) => {
   const board = firstBoard();
-  return board?.id === id ? { ...NOTHING, board } : NOTHING;
+  return board?.id === id ? { ...NOTHING, board, updated: performance.timeOrigin } : NOTHING;
 };
 
 function reduce(current, action) {
   switch (action.type) {
     case "another board":
       return beginning(action.id);
-    case "state":
-      return { ...current, state: action.state };
+    case "state": {
+      const { state } = action;
+      return { ...current, state, lost: LOST.has(state) ? (current.lost ?? Date.now()) : null };
+    }
     case "update": {
       const time = timeOf(action.id) ?? Date.now() - current.ahead;
       const snapshots = record(current.snapshots, time, action.board.players);
-      return { ...current, board: action.board, snapshots };
+      return { ...current, board: action.board, snapshots, updated: Date.now() };
     }
     case "history": {
       let logged = [];
@@ -49,7 +61,10 @@ function reduce(current, action) {
  *   state: import("../board-stream.js").State,
  *   snapshots: {time: number, scores: Map<string, number>}[],
  *   ahead: number,
- * }} `ahead`: milliseconds from the server's clock to this one
+ *   updated: number | null,
+ *   lost: number | null,
+ * }} `ahead`: milliseconds from the server's clock to this one; `updated`: when the board came, and
+ *   `lost`: since when nothing comes through, both by this clock
  */
 export function useBoard(id) {
   const [current, dispatch] = useReducer(reduce, id, beginning);
