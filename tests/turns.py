@@ -23,6 +23,7 @@ def workers() -> int:
     return min(len(os.sched_getaffinity(0)) + 1, MOST)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many ``-n auto`` means; 0 for none beside pytest's own process."""
     return workers() if config.args_source == config.ArgsSource.TESTPATHS else 0
