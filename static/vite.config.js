@@ -77,6 +77,16 @@ export default defineConfig({
         docs: "src/docs/main.js",
         icon: "src/page/icon.svg",
       },
+      output: {
+        codeSplitting: {
+          // What the page begins with, in two files: React changes more rarely than the rest. What
+          // is loaded later has chunks of its own.
+          groups: [
+            { name: "react", tags: ["$initial"], test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
+            { name: "page", tags: ["$initial"], test: /src[\\/](?!docs[\\/])/ },
+          ],
+        },
+      },
     },
   },
 });

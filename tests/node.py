@@ -11,7 +11,7 @@ import pytest
 STATIC = Path(__file__).parents[1] / "static"
 
 #: What npm has installed once it has installed everything.
-_NEEDED = ("axe-core", "typescript", "vite", "react")
+_NEEDED = ("axe-core", "jsqr", "typescript", "vite", "react", "uqr")
 
 
 def find() -> tuple[Path, list[str]]:

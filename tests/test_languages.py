@@ -13,9 +13,10 @@ import pytest
 from tornado_board.settings import Settings
 from tornado_board.web.languages import TEXTS, language_of
 
+from .built_page import PAGE_IS_BUILT
 from .node import STATIC, node
 from .serving import serving
-from .test_first_board import is_built, make
+from .test_first_board import make
 
 PAGE_TEXTS = STATIC / "src" / "page" / "texts"
 
@@ -61,10 +62,10 @@ def test_the_server_says_what_the_scripts_say() -> None:
     assert tables.keys() == TEXTS.keys() == {path.stem for path in Path(PAGE_TEXTS).iterdir()}
     for language, texts in TEXTS.items():
         for name in ("standings", "players", "rank"):
-            assert getattr(texts, name) == tables[language][name]
+            assert texts[name] == tables[language][name]
 
 
-@pytest.mark.skipif(not is_built(), reason="the page is not built")
+@PAGE_IS_BUILT
 @pytest.mark.gen_test
 async def test_the_page_comes_in_the_language_of_who_asks(settings: Settings) -> None:
     async with serving(settings) as served:
@@ -77,8 +78,8 @@ async def test_the_page_comes_in_the_language_of_who_asks(settings: Settings) ->
             page = await served.request("GET", target, headers={"Accept-Language": accepted})
             html = page.body.decode()
             assert f'<html lang="{language}"' in html
-            assert f'aria-label="{TEXTS[language].standings}"' in html
-            assert f'<span class="spoken">{TEXTS[language].rank} </span>' in html
+            assert f'aria-label="{TEXTS[language]["standings"]}"' in html
+            assert f'<span class="spoken">{TEXTS[language]["rank"]} </span>' in html
             assert "Accept-Language" in page.headers["Vary"]
             # What it speaks comes with the first scripts.
             preloads = re.findall(r'<link rel="modulepreload" href="(.*?)">', html)

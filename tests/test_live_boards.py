@@ -15,6 +15,7 @@ from tornado_board.cluster.local import LocalBus
 from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
 from tornado_board.models import Ranking
 from tornado_board.ranking.actions import State
+from tornado_board.realtime import live_boards
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.live_boards import LiveBoards
@@ -726,7 +727,7 @@ async def test_what_others_follow_is_looked_for_until_the_log_allows_it(rig: Mak
 
 @pytest.mark.gen_test(timeout=30)
 async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(rig: Make) -> None:
-    names = [f"b{number}" for number in range(60)]
+    names = [f"b{number}" for number in range(2 * live_boards._READS)]
     first = await rig()
     for name in names:
         await board(first, players=1, id=name)
@@ -736,18 +737,18 @@ async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(ri
     ranking, free = r.store.to.ranking, asyncio.Event()
 
     async def slow(board_id: str, limit: int, season: int | None) -> Ranking:
-        if board_id != "b7":
+        if board_id != names[7]:
             await free.wait()
         result: Ranking = await ranking(board_id, limit)
         return result
 
     r.store.to.ranking = slow
-    await until(lambda: len(r.boards._boards) == 60)
-    await until(lambda: r.store.calls.count("ranking") >= 16)
-    assert r.store.calls.count("ranking") < 60
-    assert (await r.hub.open("b7")).current.id is not None
+    await until(lambda: len(r.boards._boards) == len(names))
+    await until(lambda: r.store.calls.count("ranking") >= live_boards._READS)
+    assert r.store.calls.count("ranking") < len(names)
+    assert (await r.hub.open(names[7])).current.id is not None
     free.set()
-    await until(lambda: len(r.hub.board_ids()) == 60)
+    await until(lambda: len(r.hub.board_ids()) == len(names))
 
 
 @pytest.mark.gen_test(timeout=30)

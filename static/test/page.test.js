@@ -1,20 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { COLOURS, assignColours } from "../src/colours.js";
-import {
-  GRAIN,
-  MOST_SCORES,
-  SPAN,
-  axisLabels,
-  merge,
-  record,
-  runs,
-  spread,
-  ticks,
-  timeOf,
-} from "../src/page/history.js";
+import { GRAIN, MOST_SCORES, SPAN, merge, record, timeOf } from "../src/page/history.js";
 import { isolate, limited, shorten } from "../src/page/names.js";
 import { ago, risen } from "../src/page/past.js";
+import { axisLabels, runs, spread, ticks } from "../src/page/plot.js";
 import { pointAdder } from "../src/page/points.js";
 import { shares } from "../src/page/shares.js";
 

@@ -93,9 +93,11 @@ test("a page that begins among those with the same score stands where they do", 
 });
 
 test("a wall shows what its address says", () => {
-  assert.deepEqual(wallIn(""), { on: false, boards: [], every: 20 });
+  assert.deepEqual(wallIn(""), { on: false, boards: [], every: 20, code: false });
   assert.deepEqual(wallIn("?wall=0&boards=a").on, false);
-  assert.deepEqual(wallIn("?wall=1&boards=a,b,,c&every=30"), { on: true, boards: ["a", "b", "c"], every: 30 });
+  assert.deepEqual(wallIn("?wall=1&boards=a,b,,c&every=30"), { on: true, boards: ["a", "b", "c"], every: 30, code: false });
+  assert.equal(wallIn("?wall&qr").code, true);
+  assert.equal(wallIn("?wall=0&qr=1").code, false);
   assert.equal(wallIn("?wall&every=0.1").every, 5);
   assert.equal(wallIn("?wall&every=x").every, 20);
   assert.equal(wallIn(`?wall&boards=${"a,".repeat(200)}`).boards.length, 50);

@@ -6,7 +6,7 @@ All other texts are in `static/src/page/texts`, which has the same languages.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from tornado_board.web.described import Text
 
@@ -23,34 +23,26 @@ _NAMED = re.compile(
 )
 
 
-class Texts(NamedTuple):
-    """What stands in the page before its scripts run."""
-
-    standings: str
-    players: str
-    rank: str
-    needs_scripts: str
-
-
-TEXTS = {
-    "en": Texts(
-        "Standings",
-        "Players",
-        "Rank",
-        "This page needs JavaScript. The boards themselves are at",
-    ),
-    "de": Texts(
-        "Rangliste",
-        "Spieler",
-        "Rang",
-        "Diese Seite braucht JavaScript. Die Ranglisten selbst sind unter",
-    ),
-    "es": Texts(
-        "Clasificación",
-        "Jugadores",
-        "Puesto",
-        "Esta página necesita JavaScript. Las clasificaciones están en",
-    ),
+#: What stands in the page before its scripts run, by language.
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "standings": "Standings",
+        "players": "Players",
+        "rank": "Rank",
+        "needs_scripts": "This page needs JavaScript. The boards themselves are at",
+    },
+    "de": {
+        "standings": "Rangliste",
+        "players": "Spieler",
+        "rank": "Rang",
+        "needs_scripts": "Diese Seite braucht JavaScript. Die Ranglisten selbst sind unter",
+    },
+    "es": {
+        "standings": "Clasificación",
+        "players": "Jugadores",
+        "rank": "Puesto",
+        "needs_scripts": "Esta página necesita JavaScript. Las clasificaciones están en",
+    },
 }
 
 

@@ -184,12 +184,14 @@ class PageFiles:
         loader = tornado.template.Loader(str(self.templates))
 
         def document(template: str, entry: str) -> Document:
+            imported = _imported(entries, entry)
+            parts = [entries[entry], *imported]
             return Document(
                 template=loader.load(template),
                 script=entries[entry]["file"],
-                needed=_imported(entries, entry),
+                needed=[part["file"] for part in imported],
                 spoken=_speaking(entries),
-                styles=entries[entry].get("css", ()),
+                styles=[style for part in parts for style in part.get("css", ())],
                 icon=entries["src/page/icon.svg"]["file"],
             )
 
@@ -276,9 +278,13 @@ class PageHandler(_DocumentHandler):
         return page.main.html(
             self.prefix,
             read_only=self.services.settings.read_only_page,
-            first=await first_board(self),
+            first=await self.first_board(),
             lang=language_of(self.argument(LANG.name), accepted),
         )
+
+    async def first_board(self) -> FirstBoard | None:
+        """The board that the page begins with, if there is one that can be had."""
+        return await first_board(self)
 
     async def get(self) -> None:
         """The demo page, or one that says how to build it."""
@@ -348,14 +354,14 @@ class AssetHandler(FileHandler):
         self.send_file(asset, "public, max-age=31536000, immutable")
 
 
-def _imported(entries: Mapping[str, Any], name: str) -> list[str]:
-    """The files that an entry of a build's manifest imports, and they themselves, each once."""
-    found: dict[str, str] = {}
+def _imported(entries: Mapping[str, Any], name: str) -> list[Any]:
+    """The entries of a build's manifest that an entry imports, and they themselves, each once."""
+    found: dict[str, Any] = {}
     waiting = list(entries[name].get("imports", ()))
     while waiting:
         imported = waiting.pop()
         if imported not in found:
-            found[imported] = entries[imported]["file"]
+            found[imported] = entries[imported]
             waiting += entries[imported].get("imports", ())
     return list(found.values())
 

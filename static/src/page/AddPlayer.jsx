@@ -4,7 +4,7 @@ import { limited } from "./names.js";
 import { text } from "./texts.js";
 
 /** The form that puts a new player on `board`; `onTrouble` is told of errors, with words. */
-export function AddPlayer({ board, onAdded, onTrouble }) {
+export default function AddPlayer({ board, onAdded, onTrouble }) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const input = useRef(null);

@@ -1,14 +1,9 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { AddPlayer } from "./AddPlayer.jsx";
+import { lazy, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Announcer } from "./Announcer.jsx";
-import { Boards, NoBoard, addressOf } from "./Boards.jsx";
-import { Chart } from "./Chart.jsx";
-import { Chasers } from "./Chasers.jsx";
-import { ThemeButton, WallButton } from "./Display.jsx";
-import FindMe from "./FindMe.jsx";
+import { Boards, addressOf } from "./Boards.jsx";
+import { OpenButton, ThemeButton, WallButton } from "./Display.jsx";
+import { Part } from "./Part.jsx";
 import { ReadOnly } from "./ReadOnly.jsx";
-import { Scrubber } from "./Scrubber.jsx";
-import { Seasons } from "./seasons/Seasons.jsx";
 import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
@@ -16,11 +11,24 @@ import { coloursOf } from "../colours.js";
 import { firstBoard } from "./firstBoard.js";
 import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
-import { isRefusal, useReadOnly } from "./readOnly.js";
+import { canManage, isRefusal, useReadOnly } from "./readOnly.js";
+import { addressToShare } from "./share.js";
 import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
-import { usePast, useRanksBefore } from "./usePast.js";
+import { useRanksBefore } from "./useRanksBefore.js";
 import { useWall, wallIn } from "./wall.js";
+
+/** What the first rows can do without. */
+const AddPlayer = lazy(() => import("./AddPlayer.jsx"));
+const Admin = lazy(() => import("./admin/Admin.jsx"));
+const Chart = lazy(() => import("./Chart.jsx"));
+const Chasers = lazy(() => import("./Chasers.jsx"));
+const Code = lazy(() => import("./Code.jsx"));
+const FindMe = lazy(() => import("./FindMe.jsx"));
+const NoBoard = lazy(() => import("./NoBoard.jsx"));
+const Scrubber = lazy(() => import("./Scrubber.jsx"));
+const Seasons = lazy(() => import("./seasons/Seasons.jsx"));
+const Share = lazy(() => import("./Share.jsx"));
 
 /** How often the list of boards is read again while the page is shown. */
 const BOARDS_EVERY = 30_000;
@@ -46,9 +54,9 @@ export function App() {
     },
     [refused, setTrouble],
   );
-  const [said, say] = useState("");
-  const past = usePast(id, ahead);
-  const was = past.frame?.board;
+  const [said, tell] = useState("");
+  const [past, setPast] = useState(null); // what is shown in place of the present
+  const was = past?.board;
   const colourOf = useMemo(
     () => coloursOf([...(board?.players ?? []), ...(was?.players ?? [])]),
     [board, was],
@@ -92,6 +100,9 @@ export function App() {
     setChosen(next);
   });
 
+  const [opened, setOpened] = useState(""); // the dialog that is open
+  const [code] = useState(() => wallIn(location.search).code);
+
   useEffect(() => setChasing([]), [id]);
   useEffect(() => {
     const name = board?.name ?? boards?.find((one) => one.id === id)?.name;
@@ -103,7 +114,7 @@ export function App() {
   const light = leader ? colourOf(leader.id) : "transparent";
   useEffect(() => document.documentElement.style.setProperty("--leader", light), [light]);
 
-  const adder = usePoints(id, onTrouble, say, setChasing);
+  const adder = usePoints(id, onTrouble, tell, setChasing);
   const add = readOnly ? undefined : adder;
   const players = board?.players ?? [];
   const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;
@@ -121,6 +132,8 @@ export function App() {
           lost={id ? lost : null}
         />
         <div className="display">
+          {canManage() && <OpenButton name="manage" onOpen={() => setOpened("manage")} />}
+          {id && <OpenButton name="share" onOpen={() => setOpened("share")} />}
           <WallButton />
           <ThemeButton />
         </div>
@@ -132,13 +145,15 @@ export function App() {
         ) : boards?.length === 0 && !chosen && readOnly ? (
           <p className="empty">{text("no_boards")}</p>
         ) : boards?.length === 0 && !chosen ? (
-          <NoBoard
-            onAdded={(added) => {
-              setBoards([added]);
-              choose(added.id);
-            }}
-            onTrouble={onTrouble}
-          />
+          <Part>
+            <NoBoard
+              onAdded={(added) => {
+                setBoards([added]);
+                choose(added.id);
+              }}
+              onTrouble={onTrouble}
+            />
+          </Part>
         ) : state === "missing" ? (
           <p className="empty">{text("board_missing", { id })}</p>
         ) : state === "refused" ? (
@@ -152,37 +167,83 @@ export function App() {
             >
               {was ? (
                 <Standings board={was} colourOf={colourOf} />
-              ) : past.isUnknown ? (
+              ) : past ? (
                 <p className="empty">
                   {text(past.failed ? "past_failed" : "past_unknown")}
                 </p>
               ) : (
                 <Standings board={board} before={before} colourOf={colourOf} onPoint={add} />
               )}
-              {board && <Scrubber past={past} />}
-              <Seasons key={id} board={board} me={me} />
-              <Chasers board={id} top={players} chasing={chasing} onChange={setChasing} onPoint={add} />
+              {board && (
+                <Part fallback={<div className="scrubber" />}>
+                  <Scrubber board={id} ahead={ahead} onPast={setPast} />
+                </Part>
+              )}
+              {board?.season && (
+                <Part>
+                  <Seasons key={id} board={board} me={me} />
+                </Part>
+              )}
+              {chasing.length > 0 && (
+                <Part>
+                  <Chasers
+                    board={id}
+                    top={players}
+                    chasing={chasing}
+                    onChange={setChasing}
+                    onPoint={add}
+                  />
+                </Part>
+              )}
             </section>
             <aside className="side">
-              <Chart players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
+              <Part fallback={<section className="panel chart" aria-hidden="true" />}>
+                <Chart players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
+              </Part>
               {readOnly ? (
                 <ReadOnly />
               ) : (
-                <AddPlayer
-                  board={id}
-                  onAdded={(player) => {
-                    setChasing((now) => [...now, player].slice(-CHASING));
-                    say(text("said_added", { name: player.name, rank: player.rank }));
-                    if (!me) setMe(player.id);
-                  }}
-                  onTrouble={onTrouble}
-                />
+                <Part fallback={<div className="panel join" aria-hidden="true" />}>
+                  <AddPlayer
+                    board={id}
+                    onAdded={(player) => {
+                      setChasing((now) => [...now, player].slice(-CHASING));
+                      tell(text("said_added", { name: player.name, rank: player.rank }));
+                      if (!me) setMe(player.id);
+                    }}
+                    onTrouble={onTrouble}
+                  />
+                </Part>
               )}
-              <FindMe board={id} me={me} onMe={setMe} onSaid={say} onTrouble={onTrouble} />
+              <Part fallback={<div className="panel me" aria-hidden="true" />}>
+                <FindMe board={id} me={me} onMe={setMe} onSaid={tell} onTrouble={onTrouble} />
+              </Part>
             </aside>
           </>
         )}
       </main>
+      {opened === "share" && (
+        <Part>
+          <Share board={id} name={name} onClose={() => setOpened("")} />
+        </Part>
+      )}
+      {opened === "manage" && (
+        <Part>
+          <Admin
+            board={id}
+            onClose={() => setOpened("")}
+            onChoose={(next) => next !== id && choose(next)}
+            onChanged={readBoards}
+          />
+        </Part>
+      )}
+      {code && id && (
+        <div className="wall-code">
+          <Part>
+            <Code address={addressToShare(id)} />
+          </Part>
+        </div>
+      )}
       <p className="trouble" role="alert">
         {trouble}
       </p>

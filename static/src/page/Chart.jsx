@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "react";
-import { LEAST_SPAN, SPAN, axisLabels, runs, spread, ticks } from "./history.js";
+import { LEAST_SPAN, SPAN } from "./history.js";
 import { isolate, shorten } from "./names.js";
+import { axisLabels, runs, spread, ticks } from "./plot.js";
 import { currentLocale, text } from "./texts.js";
 
 /** How often the chart moves on while nothing happens. */
@@ -17,7 +18,7 @@ const NAME_LENGTH = 11;
 const LINES = 10;
 
 /** The scores of the best on the board over the last minutes. */
-export function Chart({ players: shown, snapshots, ahead, colourOf }) {
+export default function Chart({ players: shown, snapshots, ahead, colourOf }) {
   const players = shown.slice(0, LINES);
   const [box, { width, height, rem }] = useSize();
   const now = useNow(STEP) - ahead;

@@ -9,7 +9,7 @@ const ASK_EVERY = 5_000;
 const MOST = 5;
 
 /** The players added on this page that are not among the best. */
-export function Chasers({ board, top, chasing, onChange, onPoint }) {
+export default function Chasers({ board, top, chasing, onChange, onPoint }) {
   const below = chasing.filter(({ id }) => !top.some((player) => player.id === id)).slice(-MOST);
   const ids = below.map(({ id }) => id).join(" ");
   const latest = useRef(onChange);

@@ -1,6 +1,7 @@
-import { Suspense, lazy, useState } from "react";
+import { lazy, useState } from "react";
+import { Part } from "./Part.jsx";
 import { Search } from "./Search.jsx";
-import { usePlace } from "./me.js";
+import { usePlace } from "./place.js";
 import { say as season } from "./seasons/texts.js";
 import { number, text } from "./texts.js";
 
@@ -34,9 +35,9 @@ export default function FindMe({ board, me, onMe, onSaid, onTrouble }) {
         )}
       </p>
       {whole !== null && (
-        <Suspense fallback={null}>
+        <Part>
           <WholeBoard board={board} me={here} around={whole} onClose={() => setWhole(null)} />
-        </Suspense>
+        </Part>
       )}
     </section>
   );

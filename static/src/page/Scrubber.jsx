@@ -1,11 +1,22 @@
+import { useEffect } from "react";
 import { HOUR, ago } from "./past.js";
 import { text } from "./texts.js";
+import { usePast } from "./usePast.js";
 
 const SECOND = 1_000;
 
-/** Moves in the last hour of a board, or plays it. */
-export function Scrubber({ past }) {
-  const { isPast, playing, position } = past;
+/**
+ * Moves in the last hour of a board, or plays it. `onPast` is told what to show in place of the
+ * present: `{board, failed}`, `board` null where it is not known; null for the present.
+ */
+export default function Scrubber({ board, ahead, onPast }) {
+  const past = usePast(board, ahead);
+  const { isPast, isUnknown, failed, playing, position } = past;
+  const was = past.frame?.board ?? null;
+  useEffect(() => {
+    onPast(was || isUnknown ? { board: was, failed } : null);
+  }, [onPast, was, isUnknown, failed]);
+  useEffect(() => () => onPast(null), [onPast]);
   const told = isPast ? ago(position) : text("now");
   return (
     <div className="scrubber" data-past={isPast || undefined}>

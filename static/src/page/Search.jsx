@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { boards } from "./me.js";
+import { boards } from "./place.js";
 import { search } from "./search.js";
 import { number, text } from "./texts.js";
 

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { boards } from "./me.js";
+import { boards } from "./place.js";
 import { number, text } from "./texts.js";
 import { ROW, append, heightOf, inSight, open, prepend, wanted } from "./window.js";
 

@@ -1,14 +1,8 @@
 import { useCallback, useEffect, useState } from "react";
-import { Boards } from "../boards.js";
-import { ID } from "./search.js";
+import { ID } from "./ids.js";
 
 /** Where it is remembered who is looking. */
 const KEY = "tornado_board me";
-
-/** The boards of the server that the page is from. */
-export const boards = new Boards(
-  new URL(document.documentElement.dataset.base ?? "/", location.href),
-);
 
 /** @param {string | null} text @returns {string} an id, or "" */
 const idIn = (text) => (text !== null && ID.test(text) ? text : "");
@@ -45,27 +39,4 @@ export function useMe() {
     setMe(id);
   }, []);
   return [me, tell];
-}
-
-/**
- * Where a player stands, live.
- *
- * @param {string} board
- * @param {string} player  "" for none
- * @returns {import("../player-stream.js").Place | "nobody" | null} null while it is not known
- */
-export function usePlace(board, player) {
-  const [place, setPlace] = useState(null);
-  useEffect(() => {
-    setPlace(null);
-    if (!board || !player) return undefined;
-    const stream = boards.watchPlayer(board, player);
-    stream.addEventListener("rank", ({ detail }) => setPlace(detail));
-    stream.addEventListener("gone", () => setPlace("nobody"));
-    stream.addEventListener("state", () => {
-      if (stream.state === "missing") setPlace("nobody");
-    });
-    return () => stream.close();
-  }, [board, player]);
-  return place;
 }

@@ -8,11 +8,20 @@ const KEY = "tornado_board read-only";
 /** Whether `error` says that this visitor may not change boards. */
 export const isRefusal = (error) => REFUSALS.has(error?.status);
 
-/** Whether the server, the address (`?readonly`) or an earlier refusal says that there is only looking. */
-function known() {
+/** Whether the setting or the address asks for a page that only shows; null where neither says. */
+function isAsked() {
   if ("readOnly" in document.documentElement.dataset) return true;
   const asked = new URLSearchParams(location.search).get("readonly");
-  if (asked !== null) return asked !== "0";
+  return asked === null ? null : asked !== "0";
+}
+
+/** Whether boards may be managed on this page: a refusal of who has no token is no reason against. */
+export const canManage = () => isAsked() !== true;
+
+/** Whether the server, the address (`?readonly`) or an earlier refusal says that there is only looking. */
+function known() {
+  const asked = isAsked();
+  if (asked !== null) return asked;
   try {
     return sessionStorage.getItem(KEY) === location.pathname;
   } catch {

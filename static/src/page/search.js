@@ -1,3 +1,5 @@
+import { ID } from "./ids.js";
+
 /**
  * Finds players by what people know of them: an id, or a part of a name. The server has an index of
  * ids and of ranks, and none of names. So an id is found wherever its player stands, and a name among
@@ -16,9 +18,6 @@
 export const AMONG = 1_000;
 /** How many are shown. */
 export const MOST_FOUND = 10;
-
-/** What may be the id of a player. */
-export const ID = /^(?!\.{1,2}$)[\w.~-]{1,64}$/;
 
 /** `text` without what people leave out when they type: case, accents. @param {string} text */
 export const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim();

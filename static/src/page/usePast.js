@@ -1,11 +1,10 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { Replay } from "../replay.js";
-import { getRanks, historyPath } from "./api.js";
+import { historyPath } from "./api.js";
 import { HOUR, SPEED } from "./past.js";
 
-/** How often the position is shown while it plays, and how often ranks are asked for. */
+/** How often the position is shown while it plays. */
 const STEP = 200;
-const RANKS_EVERY = 60_000;
 
 const PRESENT = { frame: null, position: null, playing: false, loading: false, failed: false };
 
@@ -81,32 +80,4 @@ export function usePast(id, ahead) {
   const isPast = past.position !== null;
   const isUnknown = isPast && !past.frame && !past.loading;
   return { ...past, isPast, isUnknown, seek, toggle, live };
-}
-
-/**
- * The ranks that the best players of a board had an hour ago, as far as they are known.
- *
- * @param {string} id      of the board
- * @param {number} count   how many players are shown
- * @param {number} ahead   milliseconds from the server's clock to this one
- * @returns {Map<string, number>}
- */
-export function useRanksBefore(id, count, ahead) {
-  const [ranks, setRanks] = useState(new Map());
-  useEffect(() => {
-    setRanks(new Map());
-    if (!id || !count) return undefined;
-    const gone = new AbortController();
-    const ask = () => {
-      if (document.hidden) return;
-      getRanks(id, count, Math.floor(Date.now() - ahead - HOUR), gone.signal).then(setRanks, () => {});
-    };
-    ask();
-    const timer = setInterval(ask, RANKS_EVERY);
-    return () => {
-      gone.abort();
-      clearInterval(timer);
-    };
-  }, [id, count, ahead]);
-  return ranks;
 }

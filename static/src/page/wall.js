@@ -8,19 +8,21 @@ const MOST = 3_600;
 const MOST_BOARDS = 50;
 
 /**
- * What an address asks of a screen on a wall: `?wall=1&boards=a,b&every=30`.
+ * What an address asks of a screen on a wall: `?wall=1&boards=a,b&every=30&qr=1`.
  *
  * @param {string} search  the query of the address
- * @returns {{on: boolean, boards: string[], every: number}} `every` is in seconds
+ * @returns {{on: boolean, boards: string[], every: number, code: boolean}} `every` is in seconds;
+ *   `code`: whether the QR code of the board is shown
  */
 export function wallIn(search) {
   const query = new URLSearchParams(search);
-  const asked = query.get("wall");
+  const isSet = (name) => query.has(name) && query.get(name) !== "0";
   const seconds = Number(query.get("every"));
   return {
-    on: asked !== null && asked !== "0",
+    on: isSet("wall"),
     boards: (query.get("boards") ?? "").split(",").filter(Boolean).slice(0, MOST_BOARDS),
     every: seconds > 0 ? Math.min(Math.max(seconds, LEAST), MOST) : EVERY,
+    code: isSet("wall") && isSet("qr"),
   };
 }
 

@@ -1,4 +1,5 @@
-import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { lazy, useEffect, useRef, useState } from "react";
+import { Part } from "../Part.jsx";
 import { date } from "../texts.js";
 import { say } from "./texts.js";
 import "./seasons.css";
@@ -19,7 +20,7 @@ function toAddress(number) {
 }
 
 /** The season of a board that has any, with the way to those that are over. */
-export function Seasons({ board, me }) {
+export default function Seasons({ board, me }) {
   const season = board?.season;
   const ended = useEnded(board);
   const [shown, setShown] = useState(() => inAddress() || null); // 0: the newest that is over
@@ -45,9 +46,9 @@ export function Seasons({ board, me }) {
         )}
       </p>
       {shown !== null && (
-        <Suspense fallback={null}>
+        <Part>
           <SeasonsDialog board={board.id} me={me} number={shown} onShow={show} onClose={() => show(null)} />
-        </Suspense>
+        </Part>
       )}
     </div>
   );

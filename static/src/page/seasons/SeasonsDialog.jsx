@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { boards } from "../me.js";
+import { boards } from "../place.js";
 import { date, number as written, text } from "../texts.js";
 import { say } from "./texts.js";
 

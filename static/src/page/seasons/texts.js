@@ -1,7 +1,7 @@
 import { textsOf } from "../texts.js";
 
 /** What the page says of seasons, by language; see `../texts.js`. */
-const TEXTS = {
+export const TEXTS = {
   en: {
     season: "Season {number}",
     until: "until {end}",

@@ -107,4 +107,13 @@ export default {
   colours_light: "Hell",
   colours_dark: "Dunkel",
   wall: "Ansicht für die Wand",
+  part_failed: "Dieser Teil der Seite konnte nicht geladen werden. Laden Sie die Seite neu.",
+  share: "Diese Rangliste teilen",
+  share_code: "QR-Code von {address}",
+  share_address: "Adresse der Rangliste",
+  share_copy: "Kopieren",
+  share_copied: "Kopiert",
+  share_send: "Senden",
+  share_local: "Diese Adresse führt nur von diesem Gerät aus hierher.",
+  manage: "Verwalten",
 };

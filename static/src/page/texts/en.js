@@ -107,4 +107,13 @@ export default {
   colours_light: "Light",
   colours_dark: "Dark",
   wall: "Wall view",
+  part_failed: "This part of the page could not be loaded. Load the page again.",
+  share: "Share this board",
+  share_code: "QR code of {address}",
+  share_address: "Address of the board",
+  share_copy: "Copy",
+  share_copied: "Copied",
+  share_send: "Send",
+  share_local: "This address leads here from this machine only.",
+  manage: "Manage",
 };

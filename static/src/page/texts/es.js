@@ -107,4 +107,13 @@ export default {
   colours_light: "Claro",
   colours_dark: "Oscuro",
   wall: "Vista para la pared",
+  part_failed: "Esta parte de la página no se pudo cargar. Vuelva a cargar la página.",
+  share: "Compartir esta clasificación",
+  share_code: "Código QR de {address}",
+  share_address: "Dirección de la clasificación",
+  share_copy: "Copiar",
+  share_copied: "Copiado",
+  share_send: "Enviar",
+  share_local: "Esta dirección solo funciona en este dispositivo.",
+  manage: "Administrar",
 };
