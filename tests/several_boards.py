@@ -87,6 +87,8 @@ class Follower:
         self.skipped = 0
         self.resets: list[str] = []
         self.boards: dict[str, Any] = {}
+        #: The ends of seasons: boards, and the numbers of the seasons.
+        self.ends: list[tuple[str, int]] = []
 
     def take(self, seen: Seen) -> None:
         board = seen.data["id"]
@@ -102,7 +104,9 @@ class Follower:
         if seen.event == "gone":
             assert isinstance(told[board], Gone)
         else:
-            assert seen.event == "update"
+            assert seen.event in ("update", "season")
+            if seen.event == "season":
+                self.ends.append((board, seen.data["season"]["number"]))
             now = told.get(board)
             assert not isinstance(now, Gone)
             if now is not None and isinstance(before, EventId) and board not in self.reset:

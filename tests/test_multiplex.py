@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tornado_board.models import Board, board_json
 from tornado_board.realtime.catchup import CatchUps
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.positions import GONE, LONGEST, MOST_BOARDS, Gone, parse, spell
@@ -24,6 +25,7 @@ from tornado_board.realtime.wires.gzip_sse import GZIP
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.realtime.wires.websocket import WEBSOCKET
 from tornado_board.replay import Event, EventId, Gap
+from tornado_board.seasons import Season
 from tornado_board.store import NotFound
 
 from .several_boards import Follower, decoded
@@ -64,6 +66,8 @@ def test_positions_of_too_many_boards_are_none() -> None:
 # Everything else
 
 BOARDS = ("a", "b", "c")
+#: How many seasons may end while a client does not read at all.
+MOST_ENDS = 12
 WIRES: tuple[Wire, ...] = (RAW, CHUNKED, GZIP, WEBSOCKET)
 
 
@@ -76,6 +80,8 @@ class World:
         self.log: dict[str, list[Event]] = {}
         #: Of each board, below which counter the log does not go.
         self.lost: dict[str, int] = {}
+        #: How many seasons of each board have ended.
+        self.seasons: dict[str, int] = {}
         self.catch_ups = CatchUps(self)  # type: ignore[arg-type]
         self.clients: list[Client] = []
 
@@ -106,13 +112,29 @@ class World:
 
     # What happens
 
-    def next_event(self, board_id: str, logged: bool) -> Event:
+    def next_event(self, board_id: str, logged: bool, season: Season | None = None) -> Event:
         events = self.log[board_id]
         last = next((e.id for e in reversed(events) if e.id), EventId(1000, 0))
-        data = {"id": board_id, "n": len(events), "padding": "x" * 2500, "players": []}
-        event = Event(EventId(last.ms + 1, last.n + 1) if logged else None, json.dumps(data))
+        more = {"n": len(events), "padding": "x" * 2500}
+        data = board_json(Board(board_id, "B", season=season), (), more)
+        event = Event(EventId(last.ms + 1, last.n + 1) if logged else None, data)
         events.append(event)
         return event
+
+    async def end_season(self, board_id: str) -> None:
+        """End one more, and show the next one."""
+        if board_id not in self.log:
+            return
+        number = self.seasons[board_id] = self.seasons.get(board_id, 0) + 1
+        ended, present = Season(number, 0, ended=1), Season(number + 1, 1)
+        events = [self.next_event(board_id, True, season) for season in (ended, present)]
+        if self.hub.live(board_id) is None:
+            return
+        for client in self.clients:
+            if board_id in client.boards:
+                client.told_ends.append((board_id, number))
+        for event in events:
+            await self.hub.publish(board_id, event)
 
     async def publish(self, board_id: str, reason: str | None, logged: bool) -> None:
         if board_id not in self.log:
@@ -163,6 +185,7 @@ class Client:
         self.since = since
         self.data = b""
         self.told_resets: set[str] = set()
+        self.told_ends: list[tuple[str, int]] = []
         #: Boards that were deleted while it listened.
         self.lost: set[str] = set()
         self.ended = False
@@ -188,6 +211,7 @@ class Client:
 _DONE = st.one_of(
     st.tuples(st.just("publish"), st.sampled_from(BOARDS), st.booleans(), st.booleans()),
     st.tuples(st.just("publish"), st.sampled_from(BOARDS), st.just(False), st.just(True)),
+    st.tuples(st.just("season"), st.sampled_from(BOARDS)),
     st.tuples(st.just("several at once"), st.integers(1, 4)),
     st.tuples(
         st.just("join"),
@@ -225,6 +249,8 @@ async def _take(world: World, step: Any) -> None:
     if what == "publish":
         board, resets, logged = rest
         await world.publish(board, "because" if resets else None, logged)
+    elif what == "season":
+        await world.end_season(rest[0])
     elif what == "several at once":
         await asyncio.gather(
             *(world.publish(board, None, True) for board in BOARDS),
@@ -263,8 +289,11 @@ def followed(client: Client) -> Follower:
 
 
 def check(world: World, client: Client) -> None:
-    """It has been told all, or the newest where it did not read; and why, where there is a gap."""
+    """It has been told all, or the newest where it did not read, and the end of each season; and
+    why, where there is a gap."""
     follower = followed(client)
+    if len(client.told_ends) > MOST_ENDS and client.ended:
+        return  # it was cut off: it is told when it comes back
     if client.ended:
         # Nothing is left to be told; of the last board it may not have been, if there was no room.
         assert set(client.boards) <= client.lost | _gone(follower)
@@ -279,6 +308,11 @@ def check(world: World, client: Client) -> None:
         if board in follower.boards:
             assert follower.boards[board] == json.loads(topic.current.data)
     assert client.told_resets <= {*follower.resets, *_gone(follower)}
+    for board in set(client.boards) - _gone(follower) - client.lost:
+        # Those that it came back to may have been told by the log, too.
+        told = [number for ended, number in follower.ends if ended == board]
+        assert told == sorted(set(told))
+        assert {number for ended, number in client.told_ends if ended == board} <= set(told)
 
 
 def _gone(follower: Follower) -> set[str]:
@@ -289,6 +323,14 @@ def _gone(follower: Follower) -> set[str]:
 @given(st.lists(_DONE, max_size=40))
 def test_each_client_is_told_all_or_the_newest(steps: Sequence[Any]) -> None:
     asyncio.run(run(steps))
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.transport)
+def test_who_does_not_read_is_told_of_every_season_that_ends(wire: Wire) -> None:
+    join: Any = ("join", BOARDS, 2, wire, 0)
+    ends: list[Any] = [("season", "a"), ("publish", "b", False, True), ("season", "b")]
+    reset: Any = ("publish", "a", True, True)
+    asyncio.run(run([join, *ends * 4, reset, *ends]))
 
 
 @hypothesis_settings(deadline=None, max_examples=30)

@@ -6,14 +6,18 @@ the extra ``tornado_board[client]`` installs. Nothing of the server is imported.
 
 from tornado_board.client.answers import (
     Board,
+    ListedSeason,
     Page,
     Place,
     Player,
     Previous,
     Reset,
     Result,
+    Season,
+    SeasonEnd,
     Submission,
     Submitted,
+    Then,
     Update,
 )
 from tornado_board.client.errors import ClientError, NoAnswer, Refused
@@ -35,6 +39,7 @@ __all__ = [
     "Board",
     "Client",
     "ClientError",
+    "ListedSeason",
     "NoAnswer",
     "Page",
     "Place",
@@ -44,7 +49,10 @@ __all__ = [
     "Refused",
     "Reset",
     "Result",
+    "Season",
+    "SeasonEnd",
     "Submission",
     "Submitted",
+    "Then",
     "Update",
 ]

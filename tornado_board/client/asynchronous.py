@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,6 +15,7 @@ import httpx
 from tornado_board.client import calls
 from tornado_board.client.answers import (
     Board,
+    ListedSeason,
     Operator,
     Page,
     Place,
@@ -21,6 +23,7 @@ from tornado_board.client.answers import (
     Reset,
     Result,
     Score,
+    SeasonEnd,
     Submission,
     Submitted,
     Update,
@@ -90,14 +93,25 @@ class AsyncClient:
         operator: Operator | None = None,
         name: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        season: int | None = None,
         key: str | None = None,
     ) -> Submitted:
         """Submit a score, once and only once: it is sent again with the same ``Idempotency-Key``
         where there was no answer, or one that will pass.
 
-        `key` is that key, a new one by default. Raises `Refused` and `NoAnswer`.
+        `key` is that key, a new one by default. `season` is the one that it is for: refused (409)
+        once that is over. Raises `Refused` and `NoAnswer`.
         """
-        call = calls.submit(board, player, score, operator=operator, name=name, meta=meta, key=key)
+        call = calls.submit(
+            board,
+            player,
+            score,
+            operator=operator,
+            name=name,
+            meta=meta,
+            season=season,
+            key=key,
+        )
         return decoded((await self._send(call)).content, Submitted)
 
     async def submit_many(
@@ -113,15 +127,13 @@ class AsyncClient:
             found += calls.results((await self._send(call)).content)
         return found
 
-    async def board(self, board: str) -> Board:
-        """The board with its best players."""
-        return decoded((await self._send(Call("GET", calls.path_of(board)))).content, Board)
+    async def board(self, board: str, *, season: int | None = None) -> Board:
+        """The board with its best players, of a `season` that is over, or the present one."""
+        return decoded((await self._send(calls.read(board, None, season))).content, Board)
 
-    async def player(self, board: str, player: str) -> Player:
-        """A player with its rank."""
-        return decoded(
-            (await self._send(Call("GET", calls.path_of(board, player)))).content, Player
-        )
+    async def player(self, board: str, player: str, *, season: int | None = None) -> Player:
+        """A player with its rank; `season` as of `board`."""
+        return decoded((await self._send(calls.read(board, player, season))).content, Player)
 
     async def page(
         self,
@@ -132,10 +144,23 @@ class AsyncClient:
         from_rank: int | None = None,
         ids: Iterable[str] | None = None,
         meta: bool = False,
+        season: int | None = None,
+        since: datetime | str | None = None,
     ) -> Page:
-        """A page of the ranking: from the best, around a player, from a rank, or of these `ids`."""
+        """A page of the ranking: from the best, around a player, from a rank, or of these `ids`.
+
+        `season` as of `board`. `since` has each player's rank of then told, too: of a time, or
+        ``season``, where it ended in the season before (``season:6``: in season 6).
+        """
         call = calls.page(
-            board, limit=limit, around=around, from_rank=from_rank, ids=ids, meta=meta
+            board,
+            limit=limit,
+            around=around,
+            from_rank=from_rank,
+            ids=ids,
+            meta=meta,
+            season=season,
+            since=since,
         )
         return await self._page(call)
 
@@ -158,9 +183,23 @@ class AsyncClient:
             for player in page.players:
                 yield player
 
+    async def seasons(self, board: str, *, limit: int | None = None) -> AsyncIterator[ListedSeason]:
+        """The seasons of the board, the newest first, the present one too; `limit` is how many one
+        request asks for."""
+        call = calls.seasons(board, limit)
+        while True:
+            response = await self._send(call)
+            link = response.headers.get("link", "")
+            found, following = calls.seasons_of(response.content, link, str(response.request.url))
+            for season in found:
+                yield season
+            if following is None:
+                return
+            call = Call("GET", following)
+
     def watch(
         self, board: str, *, since: str = "", poll: bool = False, patience: float | None = None
-    ) -> AsyncIterator[Update | Reset]:
+    ) -> AsyncIterator[Update | SeasonEnd | Reset]:
         """Every event of the board: the first is the board as it is, or what follows on `since`.
 
         It comes back by itself, and goes on after the last event; where the server can't prove to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,6 +13,7 @@ import httpx
 from tornado_board.client import calls
 from tornado_board.client.answers import (
     Board,
+    ListedSeason,
     Operator,
     Page,
     Place,
@@ -19,6 +21,7 @@ from tornado_board.client.answers import (
     Reset,
     Result,
     Score,
+    SeasonEnd,
     Submission,
     Submitted,
     Update,
@@ -87,14 +90,25 @@ class Client:
         operator: Operator | None = None,
         name: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        season: int | None = None,
         key: str | None = None,
     ) -> Submitted:
         """Submit a score, once and only once: it is sent again with the same ``Idempotency-Key``
         where there was no answer, or one that will pass.
 
-        `key` is that key, a new one by default. Raises `Refused` and `NoAnswer`.
+        `key` is that key, a new one by default. `season` is the one that it is for: refused (409)
+        once that is over. Raises `Refused` and `NoAnswer`.
         """
-        call = calls.submit(board, player, score, operator=operator, name=name, meta=meta, key=key)
+        call = calls.submit(
+            board,
+            player,
+            score,
+            operator=operator,
+            name=name,
+            meta=meta,
+            season=season,
+            key=key,
+        )
         return decoded(self._send(call).content, Submitted)
 
     def submit_many(
@@ -110,13 +124,13 @@ class Client:
             found += calls.results(self._send(call).content)
         return found
 
-    def board(self, board: str) -> Board:
-        """The board with its best players."""
-        return decoded(self._send(Call("GET", calls.path_of(board))).content, Board)
+    def board(self, board: str, *, season: int | None = None) -> Board:
+        """The board with its best players, of a `season` that is over, or the present one."""
+        return decoded(self._send(calls.read(board, None, season)).content, Board)
 
-    def player(self, board: str, player: str) -> Player:
-        """A player with its rank."""
-        return decoded(self._send(Call("GET", calls.path_of(board, player))).content, Player)
+    def player(self, board: str, player: str, *, season: int | None = None) -> Player:
+        """A player with its rank; `season` as of `board`."""
+        return decoded(self._send(calls.read(board, player, season)).content, Player)
 
     def page(
         self,
@@ -127,10 +141,23 @@ class Client:
         from_rank: int | None = None,
         ids: Iterable[str] | None = None,
         meta: bool = False,
+        season: int | None = None,
+        since: datetime | str | None = None,
     ) -> Page:
-        """A page of the ranking: from the best, around a player, from a rank, or of these `ids`."""
+        """A page of the ranking: from the best, around a player, from a rank, or of these `ids`.
+
+        `season` as of `board`. `since` has each player's rank of then told, too: of a time, or
+        ``season``, where it ended in the season before (``season:6``: in season 6).
+        """
         call = calls.page(
-            board, limit=limit, around=around, from_rank=from_rank, ids=ids, meta=meta
+            board,
+            limit=limit,
+            around=around,
+            from_rank=from_rank,
+            ids=ids,
+            meta=meta,
+            season=season,
+            since=since,
         )
         return self._page(call)
 
@@ -148,9 +175,22 @@ class Client:
         for page in self.pages(board, limit=limit, **which):
             yield from page.players
 
+    def seasons(self, board: str, *, limit: int | None = None) -> Iterator[ListedSeason]:
+        """The seasons of the board, the newest first, the present one too; `limit` is how many one
+        request asks for."""
+        call = calls.seasons(board, limit)
+        while True:
+            response = self._send(call)
+            link = response.headers.get("link", "")
+            found, following = calls.seasons_of(response.content, link, str(response.request.url))
+            yield from found
+            if following is None:
+                return
+            call = Call("GET", following)
+
     def watch(
         self, board: str, *, since: str = "", poll: bool = False, patience: float | None = None
-    ) -> Iterator[Update | Reset]:
+    ) -> Iterator[Update | SeasonEnd | Reset]:
         """Every event of the board: the first is the board as it is, or what follows on `since`.
 
         It comes back by itself, and goes on after the last event; where the server can't prove to

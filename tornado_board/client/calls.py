@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urljoin
 
 import msgspec
 
-from tornado_board.client.answers import Operator, Page, Result, Score, Submission
+from tornado_board.client.answers import ListedSeason, Operator, Page, Result, Score, Submission
 from tornado_board.client.errors import ClientError, Refused
 from tornado_board.client.retries import new_key, retry_after
 
@@ -59,10 +60,11 @@ def submit(
     operator: Operator | None,
     name: str | None,
     meta: Mapping[str, Any] | None,
+    season: int | None,
     key: str | None,
 ) -> Call:
     """One submission."""
-    body = {"score": score, "operator": operator, "name": name, "meta": meta}
+    body = {"score": score, "operator": operator, "name": name, "meta": meta, "season": season}
     return Call(
         "POST",
         f"{path_of(board, player)}score/",
@@ -103,6 +105,11 @@ def submit_many(board: str, submissions: Iterable[Submission], key: str | None) 
         yield call()
 
 
+def read(board: str, player: str | None, season: int | None) -> Call:
+    """A board, or a player."""
+    return Call("GET", path_of(board, player), query=_named(season=season))
+
+
 def page(
     board: str,
     *,
@@ -111,17 +118,33 @@ def page(
     from_rank: int | None,
     ids: Iterable[str] | None,
     meta: bool,
+    season: int | None,
+    since: datetime | str | None,
 ) -> Call:
-    """A page of the ranking."""
-    query: dict[str, str | int | None] = {
-        "limit": limit,
-        "around": around,
-        "from_rank": from_rank,
-        "ids": None if ids is None else ",".join(ids),
-        "fields": "meta" if meta else None,
-    }
-    named = {name: value for name, value in query.items() if value is not None}
-    return Call("GET", f"{path_of(board)}players/", query=named)
+    """A page of the ranking. Raises `ValueError` for a time without a zone."""
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            raise ValueError("since has no time zone: nobody knows when it is")
+        since = since.isoformat()
+    query = _named(
+        limit=limit,
+        around=around,
+        from_rank=from_rank,
+        ids=None if ids is None else ",".join(ids),
+        fields="meta" if meta else None,
+        season=season,
+        since=since,
+    )
+    return Call("GET", f"{path_of(board)}players/", query=query)
+
+
+def seasons(board: str, limit: int | None) -> Call:
+    """The newest seasons."""
+    return Call("GET", f"{path_of(board)}seasons/", query=_named(limit=limit))
+
+
+def _named(**query: str | int | None) -> dict[str, str | int]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def decoded(body: bytes, kind: type[T]) -> T:
@@ -134,8 +157,20 @@ def decoded(body: bytes, kind: type[T]) -> T:
 
 def page_of(body: bytes, link: str, address: str) -> Page:
     """The page in the answer from `address`, with what its ``Link`` header says."""
-    links = {relation: urljoin(address, target) for target, relation in _LINK.findall(link)}
-    return msgspec.structs.replace(decoded(body, Page), **links)
+    return msgspec.structs.replace(decoded(body, Page), **_links(link, address))
+
+
+class _Seasons(msgspec.Struct):
+    seasons: tuple[ListedSeason, ...]
+
+
+def seasons_of(body: bytes, link: str, address: str) -> tuple[tuple[ListedSeason, ...], str | None]:
+    """The seasons in the answer from `address`, and where those before them are."""
+    return decoded(body, _Seasons).seasons, _links(link, address).get("next")
+
+
+def _links(link: str, address: str) -> dict[str, str]:
+    return {relation: urljoin(address, target) for target, relation in _LINK.findall(link)}
 
 
 def results(body: bytes) -> list[Result]:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from tornado_board.backoff import Backoff
-from tornado_board.client.answers import Board, Place, Reset, Update
+from tornado_board.client.answers import Board, Place, Reset, SeasonEnd, Update
 from tornado_board.client.calls import Call, decoded, path_of
 from tornado_board.client.errors import NoAnswer, Refused
 from tornado_board.client.events import Event, EventParser
@@ -149,22 +149,23 @@ class Watching(Generic[T]):
         raise NotImplementedError
 
 
-class BoardWatching(Watching[Update | Reset]):
+class BoardWatching(Watching[Update | SeasonEnd | Reset]):
     """Watches a board: every event since `since`, in order, none twice, or a reset."""
 
-    types = ("update", "reset")
+    types = ("update", "season", "reset")
 
     def __init__(self, board: str, **options: Any) -> None:
         super().__init__(f"{path_of(board)}events/", **options)
 
-    def _take(self, event: Event) -> Update | Reset:
+    def _take(self, event: Event) -> Update | SeasonEnd | Reset:
         data = event.data.encode()
         if event.type == "reset":
             return decoded(data, Reset)
         # One without an id takes the last id away: whoever went on after that would be told again
         # what is older.
         self._since = event.id
-        return Update(event.id, decoded(data, Board))
+        kind = SeasonEnd if event.type == "season" else Update
+        return kind(event.id, decoded(data, Board))
 
 
 class PlaceWatching(Watching[Place]):

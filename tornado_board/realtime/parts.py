@@ -34,11 +34,15 @@ class Happened(NamedTuple):
 
     def since(self, earlier: Happened | None) -> Happened:
         """This, for who was not told of `earlier` either."""
-        if earlier is None or self.reason is not None or self.event is None:
+        if earlier is None or self.event is None:
             return self
-        is_end = earlier.event is not None and type_of(earlier.event) is SEASON
-        ended = earlier.event if is_end else earlier.ended
-        return self._replace(reason=earlier.reason, ended=ended)
+        ended = earlier.event if earlier.is_end else earlier.ended
+        return self._replace(reason=self.reason or earlier.reason, ended=ended)
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the end of a season."""
+        return self.event is not None and type_of(self.event) is SEASON
 
     def sent(self, id: str | None) -> list[Sent]:
         """The same as events; `id` spells the positions of a client that was sent them."""
@@ -65,12 +69,20 @@ class Part:
             *rest, owed = pending
             assert isinstance(owed, Owed)
         else:
-            rest, owed = list(pending), Owed()
-            owed.wire, owed.before, owed.happened = self.wire, self.before, {}
+            rest, owed = list(pending), self._owed()
         board_id = self.happened.board_id
+        earlier = owed.happened.get(board_id)
+        if earlier is not None and earlier.is_end and earlier.ended is not None:
+            # Another season of it has ended: both are told. How many wait then has a bound.
+            rest, owed = list(pending), self._owed()
         # The newest last, so that a client hears of the boards in that order.
         owed.happened[board_id] = self.happened.since(owed.happened.pop(board_id, None))
         return (*rest, owed)
+
+    def _owed(self) -> Owed:
+        owed = Owed()
+        owed.wire, owed.before, owed.happened = self.wire, self.before, {}
+        return owed
 
 
 class Owed(Message):

@@ -8,8 +8,10 @@ newest event of a board only. The counters in the ids tell (`replay.EventId`).
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from tornado_board.realtime.wires import type_of
 from tornado_board.replay import Event, EventId
 
 
@@ -61,3 +63,16 @@ class BoardCopy:
                     return Verdict.GAP
         self.current = event
         return Verdict.NEWS
+
+
+def without_states(news: Sequence[Arrived]) -> list[Arrived]:
+    """`news` without what the newest of them stands for: boards as they were (`EventType.state`).
+    The end of a season stays, and a ``reset`` stands before whatever comes next."""
+    kept: list[Arrived] = []
+    reason: str | None = None
+    for event, why in news:
+        reason = why or reason
+        if event is news[-1].event or not type_of(event).state:
+            kept.append(Arrived(event, reason))
+            reason = None
+    return kept

@@ -17,7 +17,7 @@ from tornado_board.store import NotFound
 from tornado_board.tasks import Tasks
 from tornado_board.upstream import NotPublic, UpstreamError
 from tornado_board.upstream.asking import told_after
-from tornado_board.upstream.board_copy import Arrived, BoardCopy, Verdict
+from tornado_board.upstream.board_copy import Arrived, BoardCopy, Verdict, without_states
 from tornado_board.upstream.board_stream import BoardStream
 from tornado_board.upstream.upstreams import Upstreams
 
@@ -30,8 +30,8 @@ _MOST_WAITING = 1_000
 #: somebody waits for what has arrived to be shown.
 _FRESH = 1.0
 
-#: Seconds after which a board that has had something to show all the time shows its newest event
-#: only: it changes faster than its clients can be sent to.
+#: Seconds after which a board that has had something to show all the time shows no more of what has
+#: come than has to be shown (`without_states`): it changes faster than its clients can be sent to.
 _BEHIND = 10.0
 
 #: Bounds of the pauses, in seconds, while events that are missing can't be had, and how often they
@@ -249,7 +249,7 @@ class FollowedBoard:
                     news = self._news_that_arrived()
                 await self._keeper.keep(self.board_id, before, news)
                 if len(news) > 1 and time.monotonic() - since > _BEHIND:
-                    news, since = [_newest(news)], time.monotonic()
+                    news, since = without_states(news), time.monotonic()
                 for item in news:
                     if self.is_over:
                         return
@@ -316,9 +316,3 @@ class FollowedBoard:
         else:
             self._hub.end_board(self.board_id)
         await self._keeper.forget(self.board_id)
-
-
-def _newest(news: Sequence[Arrived]) -> Arrived:
-    """The last of `news`, for who is not shown the others."""
-    reasons = [item.reason for item in news if item.reason is not None]
-    return news[-1]._replace(reason=reasons[-1] if reasons else None)
