@@ -16,7 +16,7 @@ from tornado_board.settings import Settings
 
 from .built_page import PAGE_IS_BUILT
 from .edges import Serve, edge_of, edge_settings, url_of
-from .proxies import free_port
+from .ports import free_port
 from .stream_client import RawStream, add, http_client, make_board
 from .tokens import SECRET, token
 from .waiting import until
