@@ -53,18 +53,21 @@ class LoadClient:
     def report(self) -> dict[str, Any]:
         return self.process.ask("report")
 
-    def settled(self, newest: int, patience: float = 5.0) -> dict[str, Any]:
-        """The report once every stream has event `newest`, or nothing came for half a second, or
-        `patience` seconds have passed."""
+    def settled(
+        self, newest: int, patience: float = 5.0, *, quiet_for: float = 0.5
+    ) -> dict[str, Any]:
+        """The report once every stream has event `newest`, or nothing came for `quiet_for` seconds,
+        or `patience` seconds have passed."""
         deadline = time.monotonic() + patience
-        events, quiet = -1, 0
+        events, heard_at = -1, time.monotonic()
         while True:
             report = self.report()
-            quiet = quiet + 1 if report["events"] == events else 0
-            events = report["events"]
+            now = time.monotonic()
+            if report["events"] != events:
+                events, heard_at = report["events"], now
             if report["newest"] >= newest and report["behind"] == 0:
                 return report
-            if quiet >= 5 or time.monotonic() > deadline:
+            if now > min(heard_at + quiet_for, deadline):
                 return report
             time.sleep(0.1)
 

@@ -35,15 +35,16 @@ _FILE = "tornado_board.sqlite3"
 
 
 @contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[sqlite3.Connection]:
+def _writing(file: Path) -> Iterator[sqlite3.Connection]:
     """A transaction of another program."""
-    with contextlib.closing(sqlite3.connect(folder / _FILE, timeout=30)) as c, c:
+    with contextlib.closing(sqlite3.connect(file, timeout=30)) as c, c:
         c.execute("BEGIN IMMEDIATE")
         yield c
 
 
-def _fill(folder: Path, boards: int) -> None:
-    with _writing(folder) as c:
+def fill(file: Path, boards: int) -> None:
+    """Make so many boards, ``bench-0`` and so on, each with some players."""
+    with _writing(file) as c:
         ids = [f"{BOARD}-{number}" for number in range(boards)]
         c.executemany("INSERT INTO boards (id) VALUES (?)", [(board,) for board in ids])
         c.executemany(
@@ -59,7 +60,7 @@ def _fill(folder: Path, boards: int) -> None:
 def _change(folder: Path, boards: int, seq: int, lose: bool = False) -> None:
     """Rename the first player of each of so many boards, in one transaction; `lose`: and with it
     the changes that the feed would have told."""
-    with _writing(folder) as c:
+    with _writing(folder / _FILE) as c:
         c.executemany(
             "UPDATE players SET name = ? WHERE board = ? AND id = 'player-1'",
             [(payload.marker(seq), f"{BOARD}-{number}") for number in range(boards)],
@@ -75,7 +76,7 @@ def measure(watched: int, boards: int = BOARDS, seconds: int = 5) -> dict[str, A
         folder = Path(name)
         server.serve(folder)
         server.stop()
-        _fill(folder, boards)
+        fill(folder / _FILE, boards)
         began = time.monotonic()
         server.serve(folder)
         start = time.monotonic() - began
@@ -108,7 +109,7 @@ def _changes(
     for seq in range(1, seconds + 1):
         _change(folder, watched, seq)
         time.sleep(max(0.0, began + seq - time.monotonic()))
-    report = client.settled(seconds, PATIENCE)
+    report = client.settled(seconds, PATIENCE, quiet_for=PATIENCE)
     return {
         "event_us": 1e6 * (server.cpu_seconds() - before) / report["events"],
         "delivered": report["events"] / (seconds * watched),
@@ -123,7 +124,7 @@ def _resync(
     client.reset()
     before, began = server.cpu_seconds(), time.monotonic()
     _change(folder, watched, seq, lose=True)
-    client.settled(seq, PATIENCE)
+    client.settled(seq, PATIENCE, quiet_for=PATIENCE)
     return {
         "resync_s": time.monotonic() - began,
         "resync_us": 1e6 * (server.cpu_seconds() - before) / watched,

@@ -30,6 +30,15 @@ from .reql import ReQLServer
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_cluster import Cluster
 from .server_process import ServerProcess
+from .turns import (
+    pytest_collection_modifyitems as pytest_collection_modifyitems,
+)
+from .turns import (
+    pytest_runtest_protocol as pytest_runtest_protocol,
+)
+from .turns import (
+    pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers,
+)
 
 # How long an example takes to make or to try depends on what else the machine does.
 hypothesis.settings.register_profile(

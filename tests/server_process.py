@@ -14,6 +14,8 @@ from pathlib import Path
 from tornado_board.checked_settings import FIELDS
 from tornado_board.command_line import PREFIX
 
+from .ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,7 +41,7 @@ class ServerProcess:
     def __init__(self, folder: Path, *flags: str, port: int = 0, **environ: str) -> None:
         self.folder = folder
         self.flags = flags
-        self.port = port
+        self.port = port or free_port()
         self.environ = environ
         self.output: list[str] = []
         self._start()

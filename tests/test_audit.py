@@ -31,9 +31,9 @@ from tornado_board.store.audit import Audited, AuditEntry
 from tornado_board.store.rethinkdb.address import r
 
 from .conftest import Opened
+from .ranking_client import link
 from .rethinkdb_admin import Admin
 from .serving import Answer, Served, serving
-from .test_ranking_api import link
 from .tokens import SECRET, token
 
 pytestmark = pytest.mark.gen_test(timeout=60)

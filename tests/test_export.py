@@ -22,8 +22,8 @@ from tornado_board.store.sqlite import SQLiteStore
 from tornado_board.web import export, exports
 
 from .conftest import Opened
+from .ranking_client import post
 from .serving import Answer, Served, serving
-from .test_ranking_api import post
 from .tokens import SECRET, token
 
 pytestmark = pytest.mark.usefixtures("io_loop")

@@ -12,9 +12,9 @@ import pytest
 
 from tornado_board.settings import Settings
 
+from .ranking_client import link
 from .serving import Answer, Served, serving
 from .stream_client import STREAM, RawStream
-from .test_ranking_api import link
 from .tokens import SECRET, token
 
 pytestmark = pytest.mark.gen_test(timeout=60)

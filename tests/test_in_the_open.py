@@ -17,9 +17,9 @@ from tornado_board.settings import Settings
 from tornado_board.web.page import PAGE_HEADERS
 
 from .conftest import Opened
+from .problems import problem
 from .server_process import ServerProcess
 from .serving import Answer, serving
-from .test_bad_input import problem
 from .tokens import SECRET, token
 from .waiting import until
 

@@ -17,7 +17,7 @@ from tornado_board.models import BoardChanged, Change, Player, PlayerChanged
 from tornado_board.realtime.feed_lag import FeedLag
 from tornado_board.settings import Settings
 
-from .proxies import free_port
+from .ports import free_port
 from .server_process import ROOT
 from .serving import Served, serving
 from .stream_client import RawStream

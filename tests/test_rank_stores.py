@@ -21,9 +21,9 @@ from tornado_board.settings import Settings
 from tornado_board.store import NotFound, Store, Submitted
 
 from .conftest import Opened
+from .ranking_client import post
 from .redis_server import RedisServer
 from .serving import serving
-from .test_ranking_api import post
 
 PLAYERS = [f"p{i}" for i in range(20)]
 SCORES = [-1, 0, 0.5, 1, 2, 2.5, 3, 7, 7.25, 1000]

@@ -12,10 +12,10 @@ import pytest
 from tornado_board.inputs import BoardPatch, SeasonPlan, Submission
 from tornado_board.settings import Settings
 
+from .problems import SLASHES, problem
 from .seasons import DAY, Clock, clock
 from .serving import PATIENCE, Answer, Served, serving
 from .stream_client import RawStream
-from .test_api import SLASHES, problem
 
 __all__ = ["clock"]
 

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,56 @@ async def test_one_boards_reads_are_bounded_and_spare_the_others(
     gate.open.set()
     await asyncio.gather(*waiting)
     assert await database.read(lambda _: 1, share="a") == 1
+    await database.close()
+
+
+async def test_the_servers_own_reads_go_to_their_thread_together(
+    settings: Settings, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers_module, "_TOGETHER_TIME", 60.0)
+    database = Database.open(settings.database_url)
+
+    def fail(_: sqlite3.Connection) -> str:
+        raise ValueError("this one only")
+
+    handed: list[int] = []
+    read_all = readers_module.Readers._read_all
+
+    def counted(readers: readers_module.Readers, jobs: Any) -> Any:
+        handed.append(len(jobs))
+        return read_all(readers, jobs)
+
+    monkeypatch.setattr(readers_module.Readers, "_read_all", counted)
+    first = asyncio.ensure_future(database.read(gate.read("first"), own=True))
+    await begun(gate, 1)
+    works = [gate.read("a"), fail, gate.read("b"), gate.read("gone")]
+    later = [asyncio.ensure_future(database.read(work, own=True)) for work in works]
+    await asyncio.sleep(0)
+    later.pop().cancel()
+    await asyncio.sleep(0)
+    gate.open.set()
+    assert await first == "first"
+    a, failed, b = await asyncio.gather(*later, return_exceptions=True)
+    assert (a, str(failed), b) == ("a", "this one only", "b")
+    assert gate.begun == ["first", "a", "b"]
+    assert handed == [1, 3]
+    await database.close()
+
+
+async def test_no_read_waits_for_those_that_were_handed_over_with_it(
+    settings: Settings, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers_module, "_TOGETHER_TIME", 0.0)
+    database = Database.open(settings.database_url)
+    first = asyncio.ensure_future(database.read(lambda _: gate.begun.append("first"), own=True))
+    held = asyncio.ensure_future(database.read(gate.read("held"), own=True))
+    last = asyncio.ensure_future(database.read(lambda _: "last", own=True))
+    await asyncio.wait_for(first, PATIENCE)
+    await begun(gate, 2)
+    assert not held.done()
+    gate.open.set()
+    assert [await held, await last] == ["held", "last"]
+    assert gate.begun == ["first", "held"], "in their order"
     await database.close()
 
 

@@ -15,7 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tornado_board.inputs import NewBoard, NewPlayer, Submission
-from tornado_board.models import Board, Number, Ordering, Player
+from tornado_board.models import Board, Number, Order, Ordering, Player
 from tornado_board.settings import Settings
 from tornado_board.store import NotFound, Place, Store
 
@@ -284,3 +284,47 @@ async def test_scores_come_in_pieces_and_hold_who_changes_meanwhile(
     assert found.pop("p1") in (1, 1.5)
     assert found == {f"p{n}": n for n in range(number) if n != 1}
     assert len(pieces) > 1
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_rankings_that_are_asked_for_at_once_are_each_boards_own(
+    opened: Opened, database_url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, database_url, settings)
+    made: dict[str, Order] = {
+        f"r{number}": "asc" if number % 3 == 0 else "desc" for number in range(40)
+    }
+    for number, (board_id, order) in enumerate(made.items()):
+        await store.create_board(NewBoard(id=board_id, order=order, name=f"Board {number}"))
+        await store.submit(
+            board_id, [Submission(id=f"p{i}", score=100 * number + i) for i in range(number % 7)]
+        )
+    asked = [*made, "nowhere", *made]
+    for limit in (3, 100):
+        found = await asyncio.gather(
+            *(store.ranking(board_id, limit) for board_id in asked), return_exceptions=True
+        )
+        for board_id, ranking in zip(asked, found, strict=True):
+            if board_id == "nowhere":
+                assert isinstance(ranking, NotFound)
+                continue
+            assert not isinstance(ranking, BaseException)
+            number = int(board_id[1:])
+            scores = [100 * number + i for i in range(number % 7)]
+            scores.sort(reverse=made[board_id] == "desc")
+            depth = ranking.board.depth(limit)
+            assert ranking.board.name == f"Board {number}"
+            assert [player.score for player in ranking.players] == scores[:depth]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_ranking_that_nobody_waits_for_any_more_leaves_the_others_theirs(
+    opened: Opened, database_url: str, settings: Settings
+) -> None:
+    store = await opened_store(opened, database_url, settings)
+    await store.submit("b", [Submission(id="p", score=1)])
+    asked = [asyncio.ensure_future(store.ranking("b", 5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    asked[0].cancel()
+    for ranking in await asyncio.gather(*asked[1:]):
+        assert [player.id for player in ranking.players] == ["p"]

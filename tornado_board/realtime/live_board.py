@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from tornado_board.backoff import Backoff
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 #: Seconds that a client waits at the most for a board to be compared with the store: longer than it
 #: takes to find that a log does not answer.
 _COMPARING = 6.0
+
+#: Boards that are woken before the event loop may go on to something else.
+_WOKEN_AT_ONCE = 128
 
 #: Bounds of the waits, in seconds, after failures that nobody foresaw.
 _AGAIN = (0.5, 8.0)
@@ -272,3 +276,11 @@ class LiveBoard:
             await self._woken.wait()
         finally:
             timer.cancel()
+
+
+async def wake_all(boards: Sequence[LiveBoard]) -> None:
+    """Wake `boards`, in slices: all at once they would keep everything else waiting."""
+    for count, live in enumerate(boards, 1):
+        live.wake()
+        if count % _WOKEN_AT_ONCE == 0:
+            await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from tornado_board.ranking.board_state import BoardState
 from tornado_board.realtime.backlog import Backlog
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub, LimitReached
-from tornado_board.realtime.live_board import LiveBoard
+from tornado_board.realtime.live_board import LiveBoard, wake_all
 from tornado_board.realtime.log_health import LogHealth
 from tornado_board.realtime.turns import Turns
 from tornado_board.replay import (
@@ -35,9 +35,9 @@ from tornado_board.tasks import Tasks, fail
 
 logger = logging.getLogger(__name__)
 
-#: Boards at once of which the store, or the log, is asked though nobody waits for them (at the
-#: start, after a lost feed).
-_READS = 16
+#: Boards at once of which the store, and the log, is asked though nobody waits for them (at the
+#: start, after a lost feed). Stores read several together.
+_READS, _LOCATES = 64, 16
 
 #: Boards made live before the event loop may go on to something else.
 _SLICE = 256
@@ -70,7 +70,7 @@ class LiveBoards:
         self._boards: dict[str, LiveBoard] = {}
         self._ending: dict[str, LiveBoard] = {}
         self._reads = Turns(_READS)
-        self._locates = Turns(_READS)
+        self._locates = Turns(_LOCATES)
         self._feed = feed
         self._reads_feed = False
         self._tasks = Tasks()
@@ -246,7 +246,7 @@ class LiveBoards:
         """The feed was opened: nobody knows what happened until then."""
         for live in self._boards.values():
             live.state.resync()
-            live.wake()
+        self._tasks.start(wake_all(list(self._boards.values())))
         self._add(self.hub.board_ids())
         # The feed does not wait for the log: it may be slow.
         self._backlog.overflow()

@@ -16,8 +16,15 @@ from tornado_board.sqlite.files import DatabaseUnavailable
 
 T = TypeVar("T")
 
+#: What a read found, or why it failed.
+_Result = tuple[Any, BaseException | None]
+
 #: How long, in seconds, a read may take. While one lasts the WAL can't begin anew, and grows.
 _READ_TIME = 10.0
+
+#: Quick reads that the only thread is handed at a time, and the seconds after which it begins no
+#: other of them. To hand one over takes longer than most reads do.
+_TOGETHER, _TOGETHER_TIME = 16, 0.001
 
 #: Steps of SQLite's virtual machine (some milliseconds) after which a read looks at the clock.
 _READ_STEPS = 100_000
@@ -27,8 +34,8 @@ class Readers:
     """Runs reads in as many threads as there are `connections`.
 
     Reads wait in a queue for each `share` (a board, say), and the queues take turns, so that many
-    reads of one board delay another board's by one read and not by all of them. Those that may be
-    `slow` have one thread at the most, and one as soon as one is free.
+    reads of one board delay another board's by one read and not by all of them.
+    Those that may be `slow` have one thread at the most, and one as soon as one is free.
     """
 
     def __init__(
@@ -104,36 +111,69 @@ class Readers:
 
     def _start(self) -> None:
         while self._running < len(self._connections):
-            job = self._next()
-            if job is None:
+            jobs = self._next()
+            if not jobs:
                 return
+            self._running += 1
+            self._slow_running = self._slow_running or jobs[0].slow
+            future = self._loop.run_in_executor(self._pool, self._read_all, jobs)
+            future.add_done_callback(partial(self._finished, jobs))
+
+    def _next(self) -> list[_Job]:
+        """What a thread is to read next: one slow read, or some that are quick."""
+        if not self._slow_running and (slow := self._taken(self._slow)) is not None:
+            return [slow]
+        # Where there is one thread, all others wait anyway.
+        most = _TOGETHER if len(self._connections) == 1 else 1
+        jobs: list[_Job] = []
+        while len(jobs) < most and (job := self._taken(self._quick)) is not None:
+            jobs.append(job)
+        return jobs
+
+    def _taken(self, turns: _Turns) -> _Job | None:
+        """The next that somebody waits for, if there is one."""
+        while (job := turns.take()) is not None:
             if job.key is not None:
                 self._joinable.pop(job.key, None)
-            if job.is_abandoned:
-                continue
-            self._running += 1
-            self._slow_running = self._slow_running or job.slow
-            future = self._loop.run_in_executor(self._pool, self._read, job.work)
-            future.add_done_callback(partial(self._finished, job))
+            if not job.is_abandoned:
+                return job
+        return None
 
-    def _next(self) -> _Job | None:
-        if not self._slow_running and (job := self._slow.take()) is not None:
-            return job
-        return self._quick.take()
-
-    def _finished(self, job: _Job, future: asyncio.Future[Any]) -> None:
+    def _finished(self, jobs: list[_Job], future: asyncio.Future[list[_Result]]) -> None:
         self._running -= 1
-        if job.slow:
+        if jobs[0].slow:
             self._slow_running = False
         if future.cancelled():
-            job.fail(DatabaseUnavailable(f"{self._name} is closed"))
-        elif (error := future.exception()) is not None:
-            job.fail(error)
+            for job in jobs:
+                job.fail(DatabaseUnavailable(f"{self._name} is closed"))
         else:
-            job.succeed(future.result())
+            results = future.result()
+            for job, (found, error) in zip(jobs, results, strict=False):
+                if error is not None:
+                    job.fail(error)
+                else:
+                    job.succeed(found)
+            for job in reversed(jobs[len(results) :]):
+                if self._closed:
+                    job.fail(DatabaseUnavailable(f"{self._name} is closed"))
+                else:
+                    self._quick.put_back(job)
         self._start()
 
     # In a reader's thread
+
+    def _read_all(self, jobs: Sequence[_Job]) -> list[_Result]:
+        """What became of the reads, one after the other; of as many as there was time for."""
+        results: list[_Result] = []
+        until = time.monotonic() + _TOGETHER_TIME
+        for job in jobs:
+            try:
+                results.append((self._read(job.work), None))
+            except BaseException as error:  # whatever it is, those who wait have to be told
+                results.append((None, error))
+            if time.monotonic() >= until:
+                break
+        return results
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._idle.get()
@@ -190,18 +230,30 @@ class _Job:
 class _Turns:
     """A queue for each share, which take turns."""
 
-    __slots__ = ("_queues",)
+    __slots__ = ("_queues", "_size")
 
     def __init__(self) -> None:
+        self._size = 0
         self._queues: OrderedDict[str, deque[_Job]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return self._size
+
     def add(self, job: _Job) -> None:
+        self._size += 1
         self._queues.setdefault(job.share, deque()).append(job)
+
+    def put_back(self, job: _Job) -> None:
+        """It was taken, and is the next again."""
+        self._size += 1
+        self._queues.setdefault(job.share, deque()).appendleft(job)
+        self._queues.move_to_end(job.share, last=False)
 
     def take(self) -> _Job | None:
         """The next job; ``None`` if there is none."""
         if not self._queues:
             return None
+        self._size -= 1
         share, jobs = self._queues.popitem(last=False)
         job = jobs.popleft()
         if jobs:

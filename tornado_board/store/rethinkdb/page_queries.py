@@ -113,6 +113,16 @@ PAGES: Mapping[tuple[Order, bool], Callable[..., Any]] = {
     ("asc", True): prepared(lambda p: _page(p, _crossed, True)),
 }
 
+
+def _first_page(one: Any) -> Any:
+    ranked = ranked_players(one["partition"]).order_by(index=STANDING)
+    return with_shadows(one, _rows(ranked.limit(one["limit"])))
+
+
+#: The first page of each of the `boards`, objects of what the query for one takes, as the query
+#: for boards whose highest score is the best gives it.
+first_pages = prepared(lambda p: p["boards"].map(_first_page).coerce_to("array"))
+
 #: The document that is the ``player``, or null, `with_board`.
 get_player = prepared(
     lambda p: counting(p["partition"], p["plain"], p["qualified"]).do(

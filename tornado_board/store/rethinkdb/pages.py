@@ -18,6 +18,7 @@ from tornado_board.store.rethinkdb.documents import (
     qualified,
     score_in,
 )
+from tornado_board.store.rethinkdb.first_pages import FirstPages
 from tornado_board.store.rethinkdb.reading import Reading, parameters
 from tornado_board.store.rethinkdb.spans import Span, counting_in, held_in
 from tornado_board.store.rethinkdb.turns import Turns
@@ -45,6 +46,7 @@ class Pages:
         self._run = run
         self._reading = reading
         self._turns = turns
+        self._first = FirstPages(run)
 
     async def ranking(self, board_id: str, limit: int, season: int | None) -> Ranking:
         """The board and its best players. Raises `NotFound`."""
@@ -85,9 +87,13 @@ class Pages:
         assumed = self._reading.assumed(board_id, season)
         while True:
             size = wanted - len(players) + _SPARE
-            query = page_queries.PAGES[assumed.order, backwards]
-            start = None if place is None else [place.score, place.reached_at, place.id]
-            found = await self._run(query(**parameters(assumed, season), place=start, limit=size))
+            if with_top and place is None and season is None and assumed.order == "desc":
+                found = await self._first.read(assumed, size)
+            else:
+                query = page_queries.PAGES[assumed.order, backwards]
+                start = None if place is None else [place.score, place.reached_at, place.id]
+                asked = parameters(assumed, season)
+                found = await self._run(query(**asked, place=start, limit=size))
             board = self._reading.seen(board_id, season, found)
             if (board.partition, board.order) != (assumed.partition, assumed.order):
                 players.clear()  # it was not known, or changed
