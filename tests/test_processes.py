@@ -124,10 +124,10 @@ def test_one_that_dies_is_replaced_and_the_others_go_on(
     first, other = program.pids(2)
     if end == "kill":
         os.kill(first, signal.SIGKILL)
+        _until(lambda: not _lives(first))
     else:
         while program.ask("die"):
             pass
-    _until(lambda: not _lives(first))
     _until(lambda: len({program.ask() for _ in range(20)} - {0, first, other}) == 1)
     assert len(program.pids(2) & {first, other}) == 1
     assert "another is started" in program.errors
