@@ -247,7 +247,7 @@ class Slow:
     async def rest(self) -> bytes:
         loop = asyncio.get_running_loop()
         data = b""
-        while part := await asyncio.wait_for(loop.sock_recv(self.socket, 65536), 10):
+        while part := await asyncio.wait_for(loop.sock_recv(self.socket, 65536), 30):
             data += part
         return data
 
