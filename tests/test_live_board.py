@@ -184,6 +184,35 @@ async def test_more_rows_than_events_have_are_read_and_ties_share_a_rank(
 
 @needs_build
 @pytest.mark.gen_test(timeout=120)
+async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
+    server_process: Start, site: Site, browser: chromium.Chromium
+) -> None:
+    server = server_process(f"--allowed-origins={site.origin}")
+    body = {"id": "cup", "top": 2, "season": {"every": "week"}}
+    httpx.post(f"{server.url}/boards/", json=body).raise_for_status()
+    for n in range(5):
+        submit(server, f"p{n}", n, "cup")
+    site.html = markup(server, 'board="cup" rows="5" player="p0"')
+    tab = await browser.open(site.origin)
+    await tab.until(f"{ROWS}.length === 5")
+    await tab.until(f"{PART.format('.place')}.textContent.startsWith('Rank 5 of 5')")
+    await tab.run(
+        "document.querySelector('live-board').addEventListener('season', ({detail}) => {"
+        " window.ended = detail.season.number; })"
+    )
+    httpx.post(f"{server.url}/boards/cup/seasons/").raise_for_status()
+    await tab.until("window.ended === 1")
+    await tab.until(f"{ROWS}.length === 0")
+    await tab.until(f"{PART.format('.place')}.hidden")
+    submit(server, "p3", 7, "cup")
+    await tab.until(f"{ROWS}.length === 1")
+    assert await tab.run(ROWS) == [[1, "p3", "p3", 7, False]]
+    submit(server, "p0", 1, "cup")
+    await tab.until(f"{PART.format('.place')}.textContent.startsWith('Rank 2 of 2')")
+
+
+@needs_build
+@pytest.mark.gen_test(timeout=120)
 async def test_it_says_what_is_wrong_and_goes_on_when_it_is_mended(
     server_process: Start, browser: chromium.Chromium, site: Site
 ) -> None:
