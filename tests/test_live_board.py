@@ -107,8 +107,11 @@ def markup(server: ServerProcess, attributes: str) -> str:
 
 
 def submit(server: ServerProcess, player: str, score: float, board: str = "demo") -> None:
-    path = f"{server.url}/boards/{board}/players/{player}/score/"
-    httpx.post(path, json={"score": score}).raise_for_status()
+    send(server, f"/boards/{board}/players/{player}/score/", {"score": score})
+
+
+def send(server: ServerProcess, path: str, body: object = None) -> None:
+    httpx.post(f"{server.url}{path}", json=body).raise_for_status()
 
 
 def keep(name: str, picture: bytes) -> None:
@@ -188,8 +191,7 @@ async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
     server_process: Start, site: Site, browser: chromium.Chromium
 ) -> None:
     server = server_process(f"--allowed-origins={site.origin}")
-    body = {"id": "cup", "top": 2, "season": {"every": "week"}}
-    httpx.post(f"{server.url}/boards/", json=body).raise_for_status()
+    send(server, "/boards/", {"id": "cup", "top": 2, "season": {"every": "week"}})
     for n in range(5):
         submit(server, f"p{n}", n, "cup")
     site.html = markup(server, 'board="cup" rows="5" player="p0"')
@@ -200,7 +202,7 @@ async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
         "document.querySelector('live-board').addEventListener('season', ({detail}) => {"
         " window.ended = detail.season.number; })"
     )
-    httpx.post(f"{server.url}/boards/cup/seasons/").raise_for_status()
+    send(server, "/boards/cup/seasons/")
     await tab.until("window.ended === 1")
     await tab.until(f"{ROWS}.length === 0")
     await tab.until(f"{PART.format('.place')}.hidden")
