@@ -12,12 +12,12 @@ import pytest
 
 from tornado_board.settings import Settings
 
+from .moving import players, run, scores
+from .problems import problem
+from .ranking_client import post
 from .server_process import ServerProcess
 from .serving import serving
-from .test_api import problem
 from .test_export import body
-from .test_import_command import players, run, scores
-from .test_ranking_api import post
 
 Started = Callable[..., ServerProcess]
 
