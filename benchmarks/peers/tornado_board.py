@@ -67,14 +67,31 @@ class WholeServer(OverHTTP):
     def serve(self, folder: Path) -> None:
         """Start it, on the database that `folder` holds or a new one."""
         self.port = self.publish_port = free_port()
-        command = python("tornado_board", f"--port={self.port}", "--address=127.0.0.1")
+        command = [*self.command(folder), f"--port={self.port}", "--address=127.0.0.1"]
         command += [f"--uvloop={self._loop == 'uvloop'}", "--log-level=warning", *self.options]
         command += [f"--{name.replace('_', '-')}={most}" for name, most in FOR_ONE_ADDRESS.items()]
         self.process = Process(command, log=folder / "server.log", cwd=folder)
         wait_for_port(self.port, self.process)
 
+    def command(self, folder: Path) -> list[str]:
+        """What starts it, before its options."""
+        return python("tornado_board")
+
     def body(self, seq: int) -> bytes:
         return json.dumps({"name": payload.marker(seq)}).encode()
+
+
+class ProbedServer(WholeServer):
+    """The same with a probe in its event loop (`probed`)."""
+
+    def command(self, folder: Path) -> list[str]:
+        self._figures = folder / "slices.json"
+        return python("benchmarks.peers.probed", str(self._figures))
+
+    def slices(self) -> dict[str, float]:
+        """How long it worked without a look at what has arrived; to be called after `stop`."""
+        found: dict[str, float] = json.loads(self._figures.read_text())
+        return found
 
 
 def call(port: int, method: str, path: str, body: object = None, *fields: str) -> Any:
