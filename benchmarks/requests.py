@@ -331,8 +331,8 @@ def table(result: dict[str, Any]) -> str:
         f"their next request included; to as many streams {event:.1f} µs each, so that a "
         f"long-poll's answer is {poll / event:.1f} events' worth.",
         "",
-        f"Of {result['count']:,} times in all that the event loop looked at what had arrived, 99.9% "
-        f"came after {result['p999_ms']:.1f} ms of its thread's CPU at the most, and all after "
+        f"Of {result['count']:,} times that the event loop looked at what had arrived, 99.9% came "
+        f"after {result['p999_ms']:.1f} ms of its thread's CPU at the most, and all after "
         f"{result['longest_ms']:.1f} ms.",
         "",
     ]

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,13 @@ class HubDirect(InProcess):
         heap: bool = False,
         players: int = 5,
         metrics: bool = True,
+        tls: tuple[str, str] = ("", ""),
     ) -> None:
         """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for.
-        Events show `players`. Without `metrics` nothing is counted."""
+        Events show `players`. Without `metrics` nothing is counted. `tls` names the files of a
+        certificate and its key."""
         self.boards = boards
-        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "")
+        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "", *tls)
         self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
@@ -119,7 +122,7 @@ def make_board(port: int, board: str, players: int) -> None:
         call(port, "POST", f"/boards/{board}/players/", player)
 
 
-async def main(boards: int, players: int, *, metrics: bool) -> None:
+async def main(boards: int, players: int, *, metrics: bool, tls: Sequence[str]) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
@@ -133,6 +136,8 @@ async def main(boards: int, players: int, *, metrics: bool) -> None:
         "address": "127.0.0.1",
         "port": 0,
         "metrics": metrics,
+        "tls_certificate": tls[0],
+        "tls_key": tls[1],
         **FOR_ONE_ADDRESS,
     }
     settings = dataclasses.replace(Settings(), **here)
@@ -159,4 +164,6 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4])))
+    asyncio.run(
+        main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4]), tls=sys.argv[5:7])
+    )
