@@ -9,7 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from .proxies import NGINX, free_port
+from .ports import free_port
+from .proxies import NGINX
 
 DOCS = Path(__file__).parents[1]
 

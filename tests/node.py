@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .turns import locked
+
 STATIC = Path(__file__).parents[1] / "static"
 
 #: What npm has installed once it has installed everything.
@@ -35,7 +37,9 @@ def node() -> str:
 def node_modules() -> Path:
     """The folder of the packages; skips the test where they cannot be had."""
     folder = STATIC / "node_modules"
-    if not all((folder / name / "package.json").is_file() for name in _NEEDED):
+    with locked(STATIC):
+        if all((folder / name / "package.json").is_file() for name in _NEEDED):
+            return folder
         _, npm = find()
         done = subprocess.run(
             [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
@@ -45,6 +49,6 @@ def node_modules() -> Path:
             timeout=600,
             check=False,
         )
-        if done.returncode:
-            pytest.skip(f"npm ci in static/ failed: {done.stderr[-300:]}")
+    if done.returncode:
+        pytest.skip(f"npm ci in static/ failed: {done.stderr[-300:]}")
     return folder

@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from .ports import free_port
+
 #: nginx around the locations of a site.
 NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -118,12 +120,6 @@ def deployed(program: str, *, port: int, upstream: int, folder: Path) -> str:
         assert text.count(old) == 1, f"{old} in {name}"
         text = text.replace(old, new)
     return around.format(folder=folder, site=text)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Proxy:

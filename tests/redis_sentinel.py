@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from .proxies import free_port
+from .ports import free_port
 from .redis_server import RedisServer
 
 #: What the master is called.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 import redis
+
+from .ports import free_port
 
 _DOCS = Path(__file__).parent.parent / "docs" / "redis.md"
 
@@ -32,9 +33,7 @@ class RedisServer:
             pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
         self.folder = folder
         self.options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         #: With the least rights that do; the client has all of them.
         self.url = f"redis://board:secret@127.0.0.1:{self.port}/0"

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .ports import free_port
+
 #: The server's program; ``None`` where it is not installed.
 PROGRAM = shutil.which("rethinkdb")
 
@@ -40,7 +42,7 @@ class RethinkDBServer:
         self._folder = folder
         self.name = name
         self.host = host
-        self.port, self.cluster_port = _free_ports(2)
+        self.port, self.cluster_port = free_port(), free_port()
         self._command = [
             *(("ip", "netns", "exec", namespace) if namespace else ()),
             PROGRAM,
@@ -109,11 +111,3 @@ class RethinkDBServer:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports

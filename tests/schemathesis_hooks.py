@@ -13,6 +13,7 @@ from tornado_board.models import SCORE_LIMIT
 from tornado_board.replay import EVENT_ID_PATTERN
 from tornado_board.visible import is_visible
 from tornado_board.web.idempotency import KEY_PATTERN
+from tornado_board.web.meta import MOST_DEPTH
 
 #: Makes each idempotency key another one.
 NUMBERS = itertools.count()
@@ -67,7 +68,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         if isinstance(named, str) and named and not is_visible(named):
             item["name"] = "x"
         if isinstance(item, dict) and "meta" in item:
-            item["meta"] = _with_exponents(item["meta"])
+            item["meta"] = _shallow(_with_exponents(item["meta"]), MOST_DEPTH)
 
 
 def _keep_first_position(query: Any, headers: Any) -> None:
@@ -84,6 +85,17 @@ def _take_twice(values: Any, name: str) -> None:
     items = str(values.get(name, "")).split(",")
     if len({item.partition(":")[0] for item in items}) < len(items):
         values[name] = items[0]
+
+
+def _shallow(value: Any, depth: int) -> Any:
+    """`value` without what is nested more deeply than so many levels."""
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        return None
+    if isinstance(value, list):
+        return [_shallow(one, depth - 1) for one in value]
+    return {name: _shallow(one, depth - 1) for name, one in value.items()}
 
 
 def _with_exponents(value: Any) -> Any:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tornado_board.checked_settings import FIELDS
 from tornado_board.command_line import PREFIX
 
+from .ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,7 +41,7 @@ class ServerProcess:
     def __init__(self, folder: Path, *flags: str, port: int = 0, **environ: str) -> None:
         self.folder = folder
         self.flags = flags
-        self.port = port
+        self.port = port or free_port()
         self.environ = environ
         self.output: list[str] = []
         self._start()
@@ -85,7 +87,7 @@ class ServerProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_serving(self, seconds: float = 30) -> ServerProcess:
+    def wait_until_serving(self, seconds: float = 60) -> ServerProcess:
         assert self._started.wait(seconds), f"not serving after {seconds} s:\n{self.text}"
         assert self.process.poll() is None, f"it ended:\n{self.text}"
         return self
@@ -101,7 +103,7 @@ class ServerProcess:
         self.process.kill()
         self.wait()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> float:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> float:
         """Signal it to stop and wait for its end; how many seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)

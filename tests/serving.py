@@ -23,7 +23,7 @@ from tornado_board.web.connections import Server
 from tornado_board.web.exports import Exports
 
 #: Seconds after which a test that waits for an answer gives up.
-PATIENCE = 10
+PATIENCE = 30
 
 
 @dataclass

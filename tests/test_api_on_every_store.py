@@ -10,8 +10,8 @@ import pytest
 
 from tornado_board.settings import Settings
 
+from .ranking_client import lines, link, page, post
 from .serving import Answer, Served, serving
-from .test_ranking_api import lines, link, page, post
 from .test_repeated_requests import WRITES, check_replayed
 
 

@@ -217,8 +217,9 @@ def test_the_dockerfiles_steps_make_a_server_that_starts(tmp_path: Path) -> None
     )
     try:
         assert server.stdout is not None
-        banner = server.stdout.readline()
-        found = re.search(r":(\d+)/", banner)
+        # Before its address it may say that it has no page.
+        banner = [server.stdout.readline() for _ in range(2)]
+        found = re.search(r"serves http://\S+:(\d+)/", "".join(banner))
         assert found is not None, banner
         health = next(rest for name, rest in steps() if name == "HEALTHCHECK")
         command = re.search(r"CMD \[(.*)\]$", health)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import websockets
 from tornado_board.replay import EventId
 from tornado_board.settings import Settings
 
+from .built_page import PAGE_IS_BUILT
 from .edges import Serve, edge_of, edge_settings, url_of
+from .ports import free_port
 from .stream_client import RawStream, add, http_client, make_board
+from .tokens import SECRET, token
 from .waiting import until
 
 #: Fields of answers that are each server's own.
@@ -75,7 +79,42 @@ async def test_reads_have_the_answers_of_the_origin(
                     if method == "HEAD" or path.endswith("wait=0"):
                         got[2].pop("etag", None)
                         expected[2].pop("etag", None)
+                    if path == "/boards/../":  # a client makes it the page, which is the edge's
+                        assert got[0] == expected[0]
+                        continue
                     assert got == expected, (method, path)
+
+
+@PAGE_IS_BUILT
+@pytest.mark.gen_test(timeout=30)
+async def test_the_page_has_the_board_that_it_is_asked_for_if_everybody_may_read_it(
+    serving: Serve, settings: Settings, tmp_path: Path
+) -> None:
+    origin = await serving(dataclasses.replace(settings, token_secret=SECRET))
+    edge = await serving(edge_settings(tmp_path, url_of(origin)))
+    headers = {"Authorization": f"Bearer {token(scope='write')}"}
+    async with http_client(url_of(origin)) as there, http_client(url_of(edge)) as here:
+        for board, private in (("b", False), ("c", True)):
+            new = {"id": board, "private": private}
+            await there.post("/boards/", json=new, headers=headers)
+            player = {"id": "p", "name": "Ann"}
+            await there.post(f"/boards/{board}/players/", json=player, headers=headers)
+        for path, is_shown in {
+            "/?board=b": True,
+            "/?board=c": False,
+            "/?board=unknown": False,
+            "/": False,
+        }.items():
+            for given in ({}, headers):
+                answer = await here.get(path, headers=given)
+                assert answer.status_code == 200
+                assert ("Ann" in answer.text) == is_shown, path
+        # And where the upstream is away.
+        alone = await serving(
+            edge_settings(tmp_path, f"http://127.0.0.1:{free_port()}", name="alone")
+        )
+        async with http_client(url_of(alone)) as lonely:
+            assert (await lonely.get("/?board=b")).status_code == 200
 
 
 @pytest.mark.gen_test(timeout=30)

@@ -15,7 +15,7 @@ from tornado_board.settings import Settings
 from tornado_board.upstream import hops
 
 from .edges import Serve, edge_of, edge_settings, url_of
-from .proxies import free_port
+from .ports import free_port
 from .stream_client import RawStream, http_client
 from .tokens import SECRET, token
 from .waiting import until

@@ -19,7 +19,8 @@ from .node import find
 from .server_process import ServerProcess
 from .stream_client import PATIENCE, add, contiguous, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=120)
+# One process has them all, since they have one installed package.
+pytestmark = [pytest.mark.gen_test(timeout=120), pytest.mark.xdist_group("event_source")]
 
 SOURCES = Path(__file__).parent / "event_source"
 FILES = ("package.json", "package-lock.json", ".npmrc", "follow.js")
@@ -90,7 +91,7 @@ async def node_client(command: list[str], url: str) -> AsyncIterator[NodeClient]
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 5)
+            await asyncio.wait_for(process.wait(), 30)
         if process.returncode is None:
             process.kill()
             await process.wait()

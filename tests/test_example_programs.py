@@ -15,7 +15,7 @@ import pytest
 from examples import run
 
 from .chromium import Chromium
-from .proxies import free_port
+from .ports import free_port
 from .server_process import ROOT, ServerProcess, clean_environ
 from .tokens import SECRET
 

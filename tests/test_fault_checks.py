@@ -8,23 +8,8 @@ import pytest
 
 from tornado_board.replay import EventId
 
-from .faults.checks import (
-    Rules,
-    Violation,
-    answers,
-    clean_output,
-    counters,
-    explained_gaps,
-    final_scores,
-    found,
-    growing,
-    has_sum,
-    judge,
-    one_event_an_id,
-    scores_made,
-    settled,
-    well_formed,
-)
+from .faults.checks import clean_output, found, judge, settled, well_formed
+from .faults.event_checks import counters, explained_gaps, growing, one_event_an_id, scores_made
 from .faults.record import (
     ClientLog,
     Closed,
@@ -39,6 +24,8 @@ from .faults.record import (
     Restored,
     Update,
 )
+from .faults.rules import Rules, Violation
+from .faults.score_checks import answers, final_scores, has_sum
 
 P = ("b", "p")
 

@@ -12,8 +12,8 @@ import pytest
 from tornado_board.settings import Settings
 from tornado_board.web import first_board
 from tornado_board.web.first_board import of_json
-from tornado_board.web.page import PAGE, PageNotBuilt
 
+from .built_page import PAGE_IS_BUILT
 from .chromium import Chromium
 from .server_process import ServerProcess
 from .serving import Served, serving
@@ -22,17 +22,7 @@ from .tokens import SECRET, token
 Start = Callable[..., ServerProcess]
 
 
-def is_built() -> bool:
-    try:
-        PAGE.page()
-    except PageNotBuilt:
-        return False
-    return True
-
-
-pytestmark = pytest.mark.skipif(
-    not is_built(), reason="the page is not built: python static/build_page.py"
-)
+pytestmark = PAGE_IS_BUILT
 
 NASTY = "</script><script>alert(1)</script><!-- \"'&"
 

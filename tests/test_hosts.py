@@ -17,10 +17,11 @@ from tornado_board.server import StartError, running
 from tornado_board.settings import Settings
 from tornado_board.web.hosts import Hosts, host_name
 
+from .bad_requests import ADD
+from .problems import problem
 from .proxies import Proxy
 from .serving import parse, serving
 from .stream_client import http_client
-from .test_bad_input import ADD, problem
 
 EVIL = "evil.example:8888"
 

@@ -14,9 +14,10 @@ import pytest
 from tornado_board.realtime.topic import Topic
 from tornado_board.settings import Settings
 
+from .bad_requests import ADD, BOARD, EVENTS
+from .problems import problem
 from .serving import PATIENCE, Answer, Served, parse, serving
 from .stream_client import STREAM
-from .test_bad_input import ADD, BOARD, EVENTS, problem
 
 HOST = "Host: localhost\r\n"
 

@@ -13,9 +13,10 @@ import pytest
 from tornado_board.settings import Settings
 from tornado_board.web.languages import TEXTS, language_of
 
+from .built_page import PAGE_IS_BUILT
 from .node import STATIC, node
 from .serving import serving
-from .test_first_board import is_built, make
+from .test_first_board import make
 
 PAGE_TEXTS = STATIC / "src" / "page" / "texts"
 
@@ -64,7 +65,7 @@ def test_the_server_says_what_the_scripts_say() -> None:
             assert texts[name] == tables[language][name]
 
 
-@pytest.mark.skipif(not is_built(), reason="the page is not built")
+@PAGE_IS_BUILT
 @pytest.mark.gen_test
 async def test_the_page_comes_in_the_language_of_who_asks(settings: Settings) -> None:
     async with serving(settings) as served:

@@ -17,7 +17,7 @@ from tornado_board.models import BoardChanged, Change, Player, PlayerChanged
 from tornado_board.realtime.feed_lag import FeedLag
 from tornado_board.settings import Settings
 
-from .proxies import free_port
+from .ports import free_port
 from .server_process import ROOT
 from .serving import Served, serving
 from .stream_client import RawStream
@@ -46,7 +46,7 @@ async def scrape(served: Served) -> Told:
 
 async def until(served: Served, name: str, labels: tuple[str, ...], value: float) -> Told:
     """Scrape until that is told."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             told = await scrape(served)
             if told.get(name, {}).get(labels) == value:

@@ -10,16 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from . import test_page
 from .chromium import Tab
+from .page_tabs import LIVE, STATE, OpenTab, chromium, needs_page, open_tab, scores_are
 from .server_process import ServerProcess
-from .test_page import LIVE, STATE, OpenTab, chromium, open_tab, scores_are
 from .test_page_me import make, submit
 from .tokens import SECRET, token
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 Start = Callable[..., ServerProcess]
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from . import test_page
 from .chromium import Tab
 from .node import node_modules
+from .page_tabs import LIVE, SAID, OpenTab, chromium, needs_page, open_tab
 from .server_process import ServerProcess
-from .test_page import LIVE, SAID, OpenTab, chromium, open_tab
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 Start = Callable[..., ServerProcess]
 

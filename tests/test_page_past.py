@@ -9,13 +9,12 @@ import time
 
 import pytest
 
-from . import test_page
+from .page_tabs import LIVE, SHOWN, OpenTab, Start, add, chromium, needs_page, open_tab, scores_are
 from .server_process import ServerProcess
-from .test_page import LIVE, SHOWN, OpenTab, Start, add, chromium, open_tab, scores_are
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 #: Moves the scrubber to so many milliseconds before now, as a hand does.
 MOVE = """

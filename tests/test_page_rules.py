@@ -15,7 +15,7 @@ from tornado.testing import bind_unused_port
 from tornado_board.web.page import PAGE, PageNotBuilt
 
 from .chromium import Chromium, executable
-from .test_page import LIVE, SHOWN, scores_are
+from .page_tabs import LIVE, SHOWN, scores_are
 
 
 def _can_run() -> bool:

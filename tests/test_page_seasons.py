@@ -5,15 +5,14 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from . import test_page
 from .node import node_modules
+from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 from .server_process import ServerProcess
-from .test_page import LIVE, OpenTab, Start, chromium, open_tab
 from .test_page_me import picture, submit
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 #: The ranking of a season that is over: [[rank, by how many places it is better, name], ...].
 ROWS = """

@@ -9,14 +9,13 @@ import pytest
 
 from tornado_board.auth.claims import LEEWAY
 
-from . import test_page
+from .page_tabs import LIVE, STATE, OpenTab, chromium, needs_page, open_tab
 from .server_process import ServerProcess
-from .test_page import LIVE, STATE, OpenTab, chromium, open_tab
 from .tokens import SECRET, token
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 Start = Callable[..., ServerProcess]
 

@@ -14,8 +14,8 @@ import pytest
 from tornado_board.models import Order
 from tornado_board.settings import Settings
 
+from .ranking_client import lines, page, post
 from .serving import Served, serving
-from .test_ranking_api import lines, page, post
 
 #: Players, and how many things are done to them.
 PLAYERS = [f"p{i}" for i in range(12)]

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .proxies import NGINX, free_port
+from .ports import free_port
+from .proxies import NGINX
 from .server_process import ROOT, ServerProcess
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -17,7 +17,7 @@ from tornado_board.settings import Settings
 
 from .conftest import IDENTITY, Opened
 from .nodes import Node, SharedFeed
-from .proxies import free_port
+from .ports import free_port
 from .redis_sentinel import Sentinels
 from .redis_server import RedisServer
 from .waiting import until

@@ -16,7 +16,7 @@ from tornado_board.replay.redis_link import RedisLink
 from tornado_board.settings import Settings
 
 from .conftest import IDENTITY, Opened
-from .proxies import free_port
+from .ports import free_port
 from .redis_server import RedisServer, least_rights
 
 RIGHTS = [word for word in least_rights() if word.startswith("+")]

@@ -10,9 +10,9 @@ import pytest
 from tornado_board.settings import Settings
 from tornado_board.store import StoreUnavailable
 
+from .problems import problem
+from .ranking_client import lines, post
 from .serving import Answer, serving
-from .test_api import problem
-from .test_ranking_api import lines, post
 
 WRITES = [
     ("POST", "/boards/", '{"name": "N"}'),

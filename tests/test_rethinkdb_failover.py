@@ -18,7 +18,7 @@ from tornado_board.store.rethinkdb.address import Address
 from tornado_board.store.rethinkdb.servers import MOST, Servers
 
 from .conftest import Opened
-from .proxies import free_port
+from .ports import free_port
 from .reql import ReQLServer
 from .rethinkdb_admin import eventually, impatient, lost, opened_store
 from .rethinkdb_nodes import move_primaries, replicated, three_servers, url_of

@@ -9,9 +9,9 @@ import pytest
 
 from tornado_board.settings import Settings
 
+from .problems import problem
+from .ranking_client import link, post
 from .serving import Served, serving
-from .test_api import problem
-from .test_ranking_api import link, post
 
 
 @pytest.fixture

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import dataclasses
 import json
 import os
-import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from tornado.websocket import websocket_connect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tornado_board.realtime.wires import reset, update
 from tornado_board.realtime.wires.websocket import (
-    WEBSOCKET,
-    ClientFrames,
-    Control,
     Opcode,
-    ProtocolError,
-    closing_answer,
     frame,
 )
 from tornado_board.replay import Event, EventId
@@ -38,139 +27,10 @@ from tornado_board.server import Running
 from tornado_board.settings import Settings
 
 from .stream_client import PATIENCE, RawStream, add, http_client, make_board
+from .websocket_bytes import masked
+from .websocket_client import Raw, handshake
 
 Serving = Callable[[Settings], Awaitable[Running]]
-
-without_deadline = hypothesis_settings(deadline=None)
-
-# What the bytes are
-
-
-def masked(opcode: int, payload: bytes, *, final: bool = True, key: bytes = b"\1\2\3\4") -> bytes:
-    """A frame as a client sends it (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        length = bytes((0x80 | size,))
-    elif size < 65536:
-        length = b"\xfe" + size.to_bytes(2, "big")
-    else:
-        length = b"\xff" + size.to_bytes(8, "big")
-    body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
-    return bytes(((0x80 if final else 0) | opcode,)) + length + key + body
-
-
-def taken_apart(data: bytes) -> list[tuple[int, bytes]]:
-    """The frames in what a server sent."""
-    frames = []
-    while data:
-        size, start = data[1], 2
-        if size >= 126:
-            start += 2 if size == 126 else 8
-            size = int.from_bytes(data[2:start], "big")
-        assert len(data) >= start + size
-        frames.append((data[0], data[start : start + size]))
-        data = data[start + size :]
-    return frames
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 100_000])
-def test_a_frame_says_how_long_it_is(size: int) -> None:
-    assert taken_apart(frame(Opcode.TEXT, b"x" * size)) == [(0x81, b"x" * size)]
-
-
-def test_events_are_text_frames_of_json_and_resets_are_kept() -> None:
-    event = Event(EventId(5, 7), '{"id":"b","name":"\u2028é","players":[]}')
-    message = WEBSOCKET.message([reset("it is too old"), update(event), update(Event(None, "{}"))])
-    frames = [(first, json.loads(text)) for first, text in taken_apart(message)]
-    first = {"id": None, "event": "reset", "data": {"reason": "it is too old"}}
-    assert frames == [
-        (0x81, first),
-        (0x81, {"id": "5-7", "event": "update", "data": json.loads(event.data)}),
-        (0x81, {"id": None, "event": "update", "data": {}}),
-    ]
-    assert message.kept is not None
-    assert taken_apart(message.kept) == taken_apart(message)[:1]
-    assert WEBSOCKET.message([update(event)]).kept is None
-    assert WEBSOCKET.message([]) == b""
-
-
-#: Frames by opcode, size and whether they end a message.
-_FRAMES = st.lists(
-    st.one_of(
-        st.tuples(
-            st.sampled_from([0x0, 0x1, 0x2]),
-            st.integers(0, 300) | st.just(70_000),
-            st.booleans(),
-        ),
-        st.tuples(st.sampled_from([0x9, 0xA]), st.integers(0, 125), st.just(True)),
-    ),
-    max_size=12,
-)
-
-
-@without_deadline
-@given(_FRAMES, st.binary(min_size=4, max_size=4), st.lists(st.integers(1, 50_000), max_size=30))
-def test_control_frames_are_found_wherever_reads_end(
-    sent: list[tuple[int, int, bool]], key: bytes, cuts: list[int]
-) -> None:
-    payloads = [bytes((i + size) % 256 for i in range(size)) for _, size, _ in sent]
-    data = b"".join(
-        masked(opcode, payload, final=final, key=key)
-        for (opcode, _, final), payload in zip(sent, payloads, strict=True)
-    )
-    reader, found = ClientFrames(), list[Control]()
-    for cut in [*cuts, *([7] * 30)]:
-        found += reader.feed(data[:cut])
-        data = data[cut:]
-    found += reader.feed(data)
-    expected = zip(sent, payloads, strict=True)
-    assert found == [Control(Opcode(op), payload) for (op, _, _), payload in expected if op >= 8]
-
-
-@without_deadline
-@given(st.lists(st.binary(max_size=200), max_size=20))
-def test_no_bytes_of_a_client_do_harm(parts: Sequence[bytes]) -> None:
-    """They are frames, or they are not; what is kept of them is one control frame at the most."""
-    reader = ClientFrames()
-    with contextlib.suppress(ProtocolError):
-        for part in parts:
-            reader.feed(part)
-            assert len(reader._partial) < 14 + 125
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        frame(Opcode.PING),  # not masked
-        masked(0x3, b""),
-        masked(0xB, b""),
-        masked(0x41, b""),  # an extension's bit
-        masked(Opcode.PING, b"x" * 126),
-        masked(Opcode.PING, b"", final=False),
-        masked(Opcode.CLOSE, b"x" * 126),
-        b"GET / HTTP/1.1\r\n\r\n",
-    ],
-)
-def test_what_is_no_frame_of_a_client_is_told_apart(data: bytes) -> None:
-    with pytest.raises(ProtocolError):
-        ClientFrames().feed(data)
-
-
-@pytest.mark.parametrize(
-    ("payload", "answered"),
-    [
-        (b"", b""),
-        (b"\x03\xe8", b"\x03\xe8"),
-        (b"\x03\xe8bye", b"\x03\xe8"),
-        (b"\x0f\xa0", b"\x0f\xa0"),  # 4000
-        (b"\x03", b"\x03\xea"),
-        (b"\x03\xed", b"\x03\xea"),  # 1005 is never sent
-        (b"\x00\x01", b"\x03\xea"),
-        (b"\x03\xe8\xff", b"\x03\xea"),
-    ],
-)
-def test_a_close_frame_is_answered(payload: bytes, answered: bytes) -> None:
-    assert taken_apart(closing_answer(payload)) == [(0x88, answered)]
 
 
 # Over sockets
@@ -279,57 +139,6 @@ async def test_pings_both_ways(serving: Serving, settings: Settings) -> None:
             answers.append(payload)
     assert len(answers) < 20
     raw.close()
-
-
-class Raw:
-    """The frames that come after a handshake."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def open(cls, url: str, path: str, sock: socket.socket | None = None) -> Raw:
-        parts = urlsplit(url)
-        if sock is None:
-            streams = await asyncio.open_connection(parts.hostname, parts.port)
-        else:
-            streams = await asyncio.open_connection(sock=sock)
-        raw = cls(*streams)
-        raw.writer.write(("\r\n".join([f"GET {path} HTTP/1.1", *handshake(url), "", ""])).encode())
-        head = await asyncio.wait_for(raw.reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        assert head.startswith(b"HTTP/1.1 101 "), head
-        return raw
-
-    async def frame(self) -> tuple[Opcode, bytes]:
-        async with asyncio.timeout(PATIENCE):
-            first, size = await self.reader.readexactly(2)
-            if size >= 126:
-                size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
-            return Opcode(first & 0x0F), await self.reader.readexactly(size)
-
-    async def close_frame(self) -> bytes:
-        """The payload of the close frame, behind which the connection ends."""
-        while True:
-            opcode, payload = await self.frame()
-            if opcode is Opcode.CLOSE:
-                assert await asyncio.wait_for(self.reader.read(), PATIENCE) == b""
-                return payload
-
-    def close(self) -> None:
-        self.writer.transport.abort()
-
-
-def handshake(url: str, **changed: str) -> list[str]:
-    fields = {
-        "Host": urlsplit(url).netloc,
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
-        "Sec-WebSocket-Version": "13",
-    }
-    for name, value in changed.items():
-        fields[name.replace("_", "-")] = value
-    return [f"{name}: {value}" for name, value in fields.items() if value]
 
 
 @pytest.mark.gen_test
@@ -526,15 +335,14 @@ async def test_over_tls(serving: Serving, secure: Settings) -> None:
 
 @pytest.mark.gen_test
 async def test_tornados_own_client(serving: Serving, settings: Settings) -> None:
-    url = (await serving(dataclasses.replace(settings, keepalive=0.2))).url
-    chance = random.Random(3)
+    url = (await serving(dataclasses.replace(settings, keepalive=1))).url
     async with http_client(url) as http:
         await make_board(http, "b")
         client = await websocket_connect(ws(url, "/boards/b/events/"), compression_options={})
-        for score in range(5):
+        for score, pause in enumerate((0, 0, 1.2, 0, 0.3)):
             text = await client.read_message()
             assert text is not None
             assert json.loads(text)["data"]["players"][0]["score"] == score
-            await asyncio.sleep(chance.choice([0, 0.3]))
+            await asyncio.sleep(pause)  # pings go by in the longest
             await add(http, "b")
         client.close()

@@ -1,8 +1,8 @@
 """``tornado_board`` with a probe in its event loop: how long its thread works between two looks at
 what has arrived. While it does, everybody else waits.
 
-Counted is the thread's own time of the processor, so that other programs are not in it. Started
-with a file's name first, which gets the figures when the server has stopped.
+Counted is the thread's own time of the processor, so that other programs are not in it. The figures
+are in ``slices.json`` when the server has stopped. (`sliced_server` has the single steps of a turn.)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
-import sys
 import time
 from array import array
 from pathlib import Path
@@ -43,7 +42,6 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 
 
 def main() -> int:
-    file = Path(sys.argv.pop(1))
     selector = _Selector()
     asyncio.set_event_loop_policy(_Policy(selector))
     code = server.main()
@@ -53,7 +51,7 @@ def main() -> int:
         "p999_ms": 1000 * in_order[int(0.999 * (len(in_order) - 1))],
         "longest_ms": 1000 * in_order[-1],
     }
-    file.write_text(json.dumps(figures))
+    Path("slices.json").write_text(json.dumps(figures))
     return code
 
 

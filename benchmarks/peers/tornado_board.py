@@ -57,6 +57,8 @@ class WholeServer(OverHTTP):
     path = f"/boards/{BOARD}/events"
     publish_path = f"/boards/{BOARD}/players/player-1/"
     publish_method = "PATCH"
+    #: The module that is run.
+    program = "tornado_board"
 
     def __init__(self, *options: str, loop: str = "asyncio") -> None:
         # At 20 events/s and 50 ms to coalesce in, two changes would become one event now and then.
@@ -70,26 +72,24 @@ class WholeServer(OverHTTP):
     def serve(self, folder: Path) -> None:
         """Start it, on the database that `folder` holds or a new one."""
         self.port = self.publish_port = free_port()
-        command = [*self.command(folder), f"--port={self.port}", "--address=127.0.0.1"]
+        command = python(self.program, f"--port={self.port}", "--address=127.0.0.1")
         command += [f"--uvloop={self._loop == 'uvloop'}", "--log-level=warning", *self.options]
         command += [f"--{name.replace('_', '-')}={most}" for name, most in FOR_ONE_ADDRESS.items()]
         self.process = Process(command, log=folder / "server.log", cwd=folder)
         wait_for_port(self.port, self.process)
-
-    def command(self, folder: Path) -> list[str]:
-        """What starts it, before its options."""
-        return python("tornado_board")
 
     def body(self, seq: int) -> bytes:
         return json.dumps({"name": payload.marker(seq)}).encode()
 
 
 class ProbedServer(WholeServer):
-    """The same with a probe in its event loop (`probed`)."""
+    """The same with a probe in its event loop."""
 
-    def command(self, folder: Path) -> list[str]:
+    program = "benchmarks.peers.probed"
+
+    def serve(self, folder: Path) -> None:
         self._figures = folder / "slices.json"
-        return python("benchmarks.peers.probed", str(self._figures))
+        super().serve(folder)
 
     def slices(self) -> dict[str, float]:
         """How long it worked without a look at what has arrived; to be called after `stop`."""

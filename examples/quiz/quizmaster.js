@@ -60,7 +60,7 @@ function newRow(id, name) {
 
 function pointsButton(id, name, points) {
   const button = document.createElement("button");
-  button.textContent = points > 0 ? `+${points}` : points;
+  button.textContent = points > 0 ? `+${points}` : `−${-points}`;
   button.setAttribute("aria-label", `${name}: ${button.textContent}`);
   button.addEventListener("click", () =>
     post(`players/${encodeURIComponent(id)}/score/`, { score: points, operator: "add", season: evening }),

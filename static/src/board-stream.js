@@ -91,7 +91,7 @@ export class BoardStream extends LiveStream {
    * @template {keyof BoardEvents} T
    * @param {T} type
    * @param {((event: BoardEvents[T]) => void) | {handleEvent: (event: BoardEvents[T]) => void} | null} listener
-   * @param {boolean | AddEventListenerOptions} [options]
+   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

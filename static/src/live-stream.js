@@ -66,6 +66,9 @@ import { slotsOf } from "./slots.js";
  *
  * @typedef {import("./credentials.js").Credential} Credential
  *
+ * @typedef {{once?: boolean, capture?: boolean, passive?: boolean, signal?: AbortSignal}} ListenerOptions
+ *   spelled out, since only the types of the DOM have a name for it, and those of Node don't
+ *
  * @typedef {{query: Record<string, string>, headers: Record<string, string>}} Pass  what lets in
  *
  * @typedef {NonNullable<ReturnType<typeof placeOf>>} Place  where a board shares a stream with others

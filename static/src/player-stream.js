@@ -62,7 +62,7 @@ export class PlayerStream extends LiveStream {
    * @template {keyof PlayerEvents} T
    * @param {T} type
    * @param {((event: PlayerEvents[T]) => void) | {handleEvent: (event: PlayerEvents[T]) => void} | null} listener
-   * @param {boolean | AddEventListenerOptions} [options]
+   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

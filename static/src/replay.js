@@ -99,9 +99,15 @@ export class Replay extends EventTarget {
     this.#go();
   }
 
-  /** @param {keyof ReplayEvents} type @param {any} listener @param {any} [options] @override */
+  /**
+   * @template {keyof ReplayEvents} T
+   * @param {T} type
+   * @param {((event: ReplayEvents[T]) => void) | {handleEvent: (event: ReplayEvents[T]) => void} | null} listener
+   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
+   * @override
+   */
   addEventListener(type, listener, options) {
-    super.addEventListener(type, listener, options);
+    super.addEventListener(type, /** @type {EventListener} */ (listener), options);
   }
 
   get state() {

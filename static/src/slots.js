@@ -142,7 +142,10 @@ export class ChannelLocks {
   #others = new Map();
   #beats = false;
 
-  /** @param {BroadcastChannel} channel  shared by all tabs, and by nothing else */
+  /**
+   * @param {InstanceType<typeof globalThis.BroadcastChannel>} channel  shared by all tabs, and by
+   *   nothing else
+   */
   constructor(channel) {
     this.#channel = channel;
     channel.onmessage = ({ data }) => this.#hear(data);

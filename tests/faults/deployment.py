@@ -10,11 +10,8 @@ import asyncio
 import contextlib
 import random
 import secrets
-import shutil
 import signal
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +25,12 @@ from ..server_process import ServerProcess
 from .network import Network
 from .record import Whose
 from .relay import Relay
+from .shape import FLAGS, Shape
+from .sqlite_copies import sqlite_rows
 
 r: Any = rethinkdb.RethinkDB()
 
-#: Settings of a run's servers: quick to notice, so that much happens in little time.
-FLAGS = ("--keepalive=1", "--lease=1.5", "--database-timeout=2", "--log-level=info")
-
 _DATABASE = "faults"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a deployment is made of. Without RethinkDB nodes it is one server on SQLite."""
-
-    servers: int = 3
-    nodes: int = 1
-    replica: bool = False
-    #: Whether each server knows all nodes, and not only one of its own.
-    together: bool = False
-
-    @property
-    def sqlite(self) -> bool:
-        return self.nodes == 0
 
 
 class Deployment:
@@ -412,40 +393,3 @@ class Deployment:
             self.redis.client.config_set("maxmemory", 0)
         for index in list(self._dead):
             await self.start(index)
-
-
-def sqlite_rows(path: Path) -> dict[Whose, int]:
-    """Every player's score in an SQLite file."""
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT board, id, score FROM players")
-        return {(board, player): score for board, player, score in rows}
-
-
-def copy_sqlite(source: Path, target: Path) -> Mapping[Whose, int]:
-    """Copy an SQLite file into another, either of them live, as its own tool does by ``.backup``
-    and ``.restore``; what the copy holds."""
-    with (
-        contextlib.closing(sqlite3.connect(source)) as from_,
-        contextlib.closing(sqlite3.connect(target, timeout=10)) as to,
-    ):
-        from_.backup(to)
-    return sqlite_rows(target)
-
-
-def replace_sqlite(backup: Path, target: Path) -> None:
-    """Put a backup in the place of the live file, as operators do: another file, no journal."""
-    fresh = target.with_suffix(".restored")
-    shutil.copy(backup, fresh)
-    for suffix in ("-wal", "-shm"):
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
-    fresh.replace(target)
-
-
-@contextlib.asynccontextmanager
-async def deployed(deployment: Deployment) -> AsyncIterator[Deployment]:
-    """The parts, for as long as the context lasts."""
-    try:
-        await deployment.open()
-        yield deployment
-    finally:
-        await deployment.close()

@@ -11,15 +11,17 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..rethinkdb_server import RethinkDBServer
-from .checks import Violation, explained_gaps, judge
-from .deployment import Deployment, deployed
+from .checks import judge
+from .deployment import Deployment
+from .event_checks import explained_gaps
 from .record import ClientLog, Entry, Final, Opened, Outcome, Record, Reset, Update
 from .recorder import Behaviour, Boards, Client, Writer, amounts, scores_of
+from .rules import Violation
 from .scenarios import Clock, Scenario
 from .wire import WireError
 
@@ -156,7 +158,7 @@ async def run(
     given = () if scenario.harms_rethinkdb or scenario.shape.sqlite else rethinkdb
     watching = asyncio.create_task(_watch_itself(record))
     try:
-        async with deployed(Deployment(own, scenario.shape, mark, given)) as parts:
+        async with _deployed(Deployment(own, scenario.shape, mark, given)) as parts:
             try:
                 await _under_load(parts, scenario, seconds, size, record)
             except Exception:
@@ -225,6 +227,16 @@ async def _under_load(
         record.found += [
             f"the harness failed: {error!r}" for error in done if isinstance(error, Exception)
         ]
+
+
+@contextlib.asynccontextmanager
+async def _deployed(deployment: Deployment) -> AsyncIterator[Deployment]:
+    """The parts, for as long as the context lasts."""
+    try:
+        await deployment.open()
+        yield deployment
+    finally:
+        await deployment.close()
 
 
 async def _make_boards(parts: Deployment, boards: Sequence[str], record: Record) -> None:

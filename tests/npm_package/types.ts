@@ -25,6 +25,14 @@ for await (const { players, next } of boards.pages("race", { limit: 2 })) {
   const address: string | undefined = next;
   console.log(players[0]?.rank, address);
 }
+const replay = boards.replay("race", { speed: 20 });
+replay.addEventListener("update", ({ detail }) => {
+  const name: string = detail.board.name;
+  console.log(name, detail.time.toFixed());
+});
+stream.addEventListener("state", () => console.log("once"), { once: true });
+// @ts-expect-error there is no such event of a replay
+replay.addEventListener("updated", () => {});
 // @ts-expect-error a submission needs a score
 await submit("https://boards.example/", {});
 // @ts-expect-error there is no such state

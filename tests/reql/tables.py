@@ -121,3 +121,21 @@ class Range:
             if above and place < self.upper:
                 found.append(copy.deepcopy(row))
         return Rows(reversed(found) if backwards else found, self.table)
+
+
+def plucked(row: Row, fields: list[Any]) -> Row:
+    """The `fields` of `row`: names, and objects of a name and the fields wanted of what it names,
+    or of each element of that."""
+    found: Row = {}
+    for field in fields:
+        if isinstance(field, dict):
+            for name, inner in field.items():
+                wanted = inner[1] if isinstance(inner, list) else [inner]  # an array's term
+                value = row.get(name)
+                if isinstance(value, dict):
+                    found[name] = plucked(value, wanted)
+                elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+                    found[name] = [plucked(element, wanted) for element in value]
+        elif field in row:
+            found[field] = row[field]
+    return found

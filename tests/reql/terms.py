@@ -17,7 +17,7 @@ from rethinkdb import ql2_pb2
 
 from tests.reql.administration import Administration, Environment
 from tests.reql.results import Result
-from tests.reql.tables import Range, Row, Rows, Table
+from tests.reql.tables import Range, Row, Rows, Table, plucked
 from tests.reql.values import (
     MAXVAL,
     MINVAL,
@@ -178,9 +178,9 @@ class Evaluator(Administration):
     def _pluck(self, env: Environment, args: list[Any], options: Row) -> Any:
         value = self.value(args[0], env)
         if isinstance(value, dict):
-            return _plucked(value, args[1:])
+            return plucked(value, args[1:])
         rows = self.rows(args[0], env)
-        return Rows([_plucked(row, args[1:]) for row in rows.items])
+        return Rows([plucked(row, args[1:]) for row in rows.items])
 
     def _changes(self, env: Environment, args: list[Any], options: Row) -> FeedOf:
         return FeedOf(self.value(args[0], env))
@@ -389,21 +389,3 @@ class Evaluator(Administration):
 
     def _not(self, env: Environment, args: list[Any], options: Row) -> bool:
         return self.data(args[0], env) in (None, False)
-
-
-def _plucked(row: Row, fields: list[Any]) -> Row:
-    """The `fields` of `row`: names, and objects of a name and the fields wanted of what it names,
-    or of each element of that."""
-    found: Row = {}
-    for field in fields:
-        if isinstance(field, dict):
-            for name, inner in field.items():
-                wanted = inner[1] if isinstance(inner, list) else [inner]  # an array's term
-                value = row.get(name)
-                if isinstance(value, dict):
-                    found[name] = _plucked(value, wanted)
-                elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
-                    found[name] = [_plucked(element, wanted) for element in value]
-        elif field in row:
-            found[field] = row[field]
-    return found

@@ -278,9 +278,13 @@ class PageHandler(_DocumentHandler):
         return page.main.html(
             self.prefix,
             read_only=self.services.settings.read_only_page,
-            first=await first_board(self),
+            first=await self.first_board(),
             lang=language_of(self.argument(LANG.name), accepted),
         )
+
+    async def first_board(self) -> FirstBoard | None:
+        """The board that the page begins with, if there is one that can be had."""
+        return await first_board(self)
 
     async def get(self) -> None:
         """The demo page, or one that says how to build it."""

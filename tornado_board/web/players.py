@@ -121,8 +121,9 @@ class PlayersHandler(Handler):
         self.send_json(shown)
 
     async def _send_hidden(self, board_id: str, limit: int, fields: tuple[str, ...]) -> None:
-        """Answer with a page of the hidden players, by their ids, which has no season."""
-        check(self, SEASON)
+        """Answer with a page of the hidden players, by their ids, which has neither ranks nor a
+        season."""
+        check(self, SEASON, SINCE)
         given = self._beginnings()
         if given.keys() - {"after"}:
             raise Problem(

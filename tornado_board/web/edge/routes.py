@@ -11,6 +11,7 @@ from tornado_board.web.edge.boards import (
     EdgePlaceEventsHandler,
     EdgeSeveralEventsHandler,
 )
+from tornado_board.web.edge.page import EdgePageHandler
 from tornado_board.web.edge.passing_on import PassOnHandler
 from tornado_board.web.elsewhere import ServerHandler
 from tornado_board.web.handler import Handler
@@ -22,12 +23,13 @@ from tornado_board.web.several import SeveralEventsHandler
 
 #: What concerns this server itself.
 _OWN = (
-    *(PageHandler, DocsHandler, AssetHandler, HealthHandler, ReadinessHandler, UpstreamHandler),
+    *(DocsHandler, AssetHandler, HealthHandler, ReadinessHandler, UpstreamHandler),
     *(MetricsHandler, ServerHandler),
 )
 
 #: What is answered in another way here.
 _INSTEAD: Mapping[type[Handler], type[Handler]] = {
+    PageHandler: EdgePageHandler,
     BoardHandler: EdgeBoardHandler,
     EventsHandler: EdgeEventsHandler,
     SeveralEventsHandler: EdgeSeveralEventsHandler,
