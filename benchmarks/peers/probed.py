@@ -1,8 +1,8 @@
 """``tornado_board`` with a probe in its event loop: how long its thread works between two looks at
 what has arrived. While it does, everybody else waits.
 
-Counted is the thread's own time of the processor, so that other programs are not in it. The figures
-are in ``slices.json`` when the server has stopped. (`sliced_server` has the single steps of a turn.)
+Counted is the thread's own time of the processor, so that other programs are not in it. The
+figures are in ``slices.json`` when the server has stopped. (`sliced_server` has single steps.)
 """
 
 from __future__ import annotations
