@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import time
@@ -169,39 +170,52 @@ class Readers:
     # In a reader's thread
 
     def _read_all(self, jobs: Sequence[_Job]) -> list[_Result]:
-        """What became of the reads, one after the other; of as many as there was time for."""
+        """What became of the reads, one after the other; of as many as there was time for. They
+        see one state of the file, that of the first: all of them were asked for before it."""
         results: list[_Result] = []
         until = time.monotonic() + _TOGETHER_TIME
-        for job in jobs:
-            try:
-                results.append((self._read(job.work), None))
-            except BaseException as error:  # whatever it is, those who wait have to be told
-                results.append((None, error))
-            if time.monotonic() >= until:
-                break
+        connection = self._idle.get()
+        try:
+            for job in jobs:
+                try:
+                    anew = not results or not connection.in_transaction
+                    results.append((self._read(connection, job.work, anew=anew), None))
+                except BaseException as error:  # whatever it is, those who wait have to be told
+                    results.append((None, error))
+                if time.monotonic() >= until:
+                    break
+        finally:
+            _end(connection)
+            self._idle.put(connection)
         return results
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._idle.get()
+    def _read(
+        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], *, anew: bool
+    ) -> T:
+        """`anew`: on the file as it is now."""
         self._deadlines[connection] = time.monotonic() + _READ_TIME
         try:
-            connection.execute("BEGIN")
-            try:
-                return work(connection)
-            finally:
-                if connection.in_transaction:
+            if anew:
+                if connection.in_transaction:  # it could not be ended
                     connection.execute("ROLLBACK")
+                connection.execute("BEGIN")
+            return work(connection)
         except sqlite3.Error as error:
             if self._is_late(connection):
                 raise DatabaseUnavailable(
                     f"{self._name}: a read was broken off after {_READ_TIME:g} s"
                 ) from error
             raise DatabaseUnavailable(f"{self._name}: {error}") from error
-        finally:
-            self._idle.put(connection)
 
     def _is_late(self, connection: sqlite3.Connection) -> bool:
         return time.monotonic() > self._deadlines.get(connection, float("inf"))
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """End what was begun, if it can be ended."""
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 class _Job:
