@@ -16,7 +16,7 @@ import pytest
 from .server_process import ROOT, ServerProcess, clean_environ
 from .tokens import SECRET, token
 
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
 
 #: Seconds that may pass on a machine that does other things as well.
 PATIENCE = 600 + 15 * EXAMPLES
