@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from . import test_page
 from .chromium import Tab
 from .node import node_modules
 from .page_states import LOOKS, STATES, before_offline, bring, look, lose, prepare
-from .test_page import LIVE, OpenTab, Start, chromium, open_tab
+from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
-pytestmark = test_page.pytestmark
+pytestmark = needs_page
 
 _AXE = """
 axe.run().then(({ violations, passes }) => ({
