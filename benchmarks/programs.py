@@ -1,4 +1,4 @@
-"""The two C programs: the load client and the floor. Compiled on first use."""
+"""The C programs: the load client and the floors. Compiled on first use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ _SOURCES = Path(__file__).parent / "native"
 _CACHE = Path(__file__).parent / ".cache"
 
 
-def program(name: str) -> Path:
-    """The executable of ``native/{name}.c``, compiled with `cc` if its source has changed.
+def program(name: str, *libraries: str) -> Path:
+    """The executable of ``native/{name}.c``, compiled with `cc` if its source has changed, and
+    linked with `libraries`.
 
     Raises `SystemExit` where there is no C compiler.
     """
@@ -26,6 +27,7 @@ def program(name: str) -> Path:
             raise SystemExit("the benchmarks need a C compiler: apt-get install gcc libc6-dev")
         _CACHE.mkdir(exist_ok=True)
         partial = target.with_suffix(f".{os.getpid()}")
-        subprocess.run([compiler, "-O2", "-Wall", "-o", partial, source], check=True)
+        linked = [f"-l{library}" for library in libraries]
+        subprocess.run([compiler, "-O2", "-Wall", "-o", partial, source, *linked], check=True)
         partial.rename(target)
     return target

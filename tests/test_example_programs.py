@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -87,7 +86,7 @@ def test_one_command_runs_it(name: str, tmp_path: Path) -> None:
         assert httpx.get(page).status_code == 200
         (board,) = re.findall(r"^boards +\S+\?board=(\w+)$", said, re.M)
         assert httpx.get(f"http://localhost:{boards_port}/boards/{board}/").json()["players"] == []
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         assert process.wait(PATIENCE) == 0
     finally:
         process.kill()

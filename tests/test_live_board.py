@@ -107,8 +107,11 @@ def markup(server: ServerProcess, attributes: str) -> str:
 
 
 def submit(server: ServerProcess, player: str, score: float, board: str = "demo") -> None:
-    path = f"{server.url}/boards/{board}/players/{player}/score/"
-    httpx.post(path, json={"score": score}).raise_for_status()
+    send(server, f"/boards/{board}/players/{player}/score/", {"score": score})
+
+
+def send(server: ServerProcess, path: str, body: object = None) -> None:
+    httpx.post(f"{server.url}{path}", json=body).raise_for_status()
 
 
 def keep(name: str, picture: bytes) -> None:
@@ -180,6 +183,34 @@ async def test_more_rows_than_events_have_are_read_and_ties_share_a_rank(
     await tab.until(f"{ROWS}.length === 17 && new Set({ROWS}.map((row) => row[1])).size === 17")
     await tab.run("document.querySelector('live-board').setAttribute('rows', '2')")
     await tab.until(f"{ROWS}.length === 2")
+
+
+@needs_build
+@pytest.mark.gen_test(timeout=120)
+async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
+    server_process: Start, site: Site, browser: chromium.Chromium
+) -> None:
+    server = server_process(f"--allowed-origins={site.origin}")
+    send(server, "/boards/", {"id": "cup", "top": 2, "season": {"every": "week"}})
+    for n in range(5):
+        submit(server, f"p{n}", n, "cup")
+    site.html = markup(server, 'board="cup" rows="5" player="p0"')
+    tab = await browser.open(site.origin)
+    await tab.until(f"{ROWS}.length === 5")
+    await tab.until(f"{PART.format('.place')}.textContent.startsWith('Rank 5 of 5')")
+    await tab.run(
+        "document.querySelector('live-board').addEventListener('season', ({detail}) => {"
+        " window.ended = detail.season.number; })"
+    )
+    send(server, "/boards/cup/seasons/")
+    await tab.until("window.ended === 1")
+    await tab.until(f"{ROWS}.length === 0")
+    await tab.until(f"{PART.format('.place')}.hidden")
+    submit(server, "p3", 7, "cup")
+    await tab.until(f"{ROWS}.length === 1")
+    assert await tab.run(ROWS) == [[1, "p3", "p3", 7, False]]
+    submit(server, "p0", 1, "cup")
+    await tab.until(f"{PART.format('.place')}.textContent.startsWith('Rank 2 of 2')")
 
 
 @needs_build

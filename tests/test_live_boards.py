@@ -270,26 +270,29 @@ async def test_a_board_that_makes_room_when_it_was_just_deleted_is_forgotten(rig
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(rig: Make) -> None:
+async def test_what_a_client_asks_for_does_not_wait_for_the_boards_of_the_log(
+    rig: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"b{number}" for number in range(2 * live_boards._READS)]
     first = await rig()
     for name in names:
         await board(first, players=1, id=name)
         await first.hub.open(name)
     await first.close()
-    r = await rig()
-    ranking, free = r.store.to.ranking, asyncio.Event()
+    store, free = type(first.store.to), asyncio.Event()
+    ranking = store.ranking
 
-    async def slow(board_id: str, limit: int, season: int | None) -> Ranking:
-        if board_id != names[7]:
+    async def slow(store: Any, board_id: str, limit: int, season: int | None = None) -> Ranking:
+        if board_id != "b7":
             await free.wait()
-        result: Ranking = await ranking(board_id, limit)
+        result: Ranking = await ranking(store, board_id, limit)
         return result
 
-    r.store.to.ranking = slow
+    monkeypatch.setattr(store, "ranking", slow)
+    r = await rig()
     await until(lambda: len(r.boards._boards) == len(names))
     await until(lambda: r.store.calls.count("ranking") >= live_boards._READS)
     assert r.store.calls.count("ranking") < len(names)
-    assert (await r.hub.open(names[7])).current.id is not None
+    assert (await r.hub.open("b7")).current.id is not None
     free.set()
     await until(lambda: len(r.hub.board_ids()) == len(names))

@@ -105,7 +105,7 @@ async def test_what_is_no_season_that_is_over_is_refused(settings: Settings) -> 
 
         assert "season 2 is not over" in await refused("since=season:2", 422)
         assert "no season 3" in await refused("since=season:3", 404)
-        assert "at most 100" in await refused("since=season&limit=101", 400)
+        assert "at most 100" in await refused("since=season&limit=101", 422)
         for wrong in (
             "season:",
             "season:0",

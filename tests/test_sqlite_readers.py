@@ -76,7 +76,7 @@ async def test_boards_take_turns(settings: Settings, gate: Gate) -> None:
     await begun(gate, 1)
     gate.open.set()
     await asyncio.gather(*reads)
-    assert gate.begun[:6] == ["a", "a", "b", "c", "a", "b"]
+    assert gate.begun[:6] == ["a", "b", "c", "a", "b", "a"]
     await database.close()
 
 

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,13 @@ class HubDirect(InProcess):
         heap: bool = False,
         players: int = 5,
         metrics: bool = True,
+        tls: tuple[str, str] = ("", ""),
     ) -> None:
         """`loop` is ``asyncio`` or ``uvloop``. With `heap` what is allocated can be asked for.
-        Events show `players`. Without `metrics` nothing is counted."""
+        Events show `players`. Without `metrics` nothing is counted. `tls` names the files of a
+        certificate and its key."""
         self.boards = boards
-        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "")
+        self.arguments = (str(boards), loop, str(players), "counting" if metrics else "", *tls)
         self.environ = {"PYTHONTRACEMALLOC": "1"} if heap else {}
 
 
@@ -79,6 +82,21 @@ class WholeServer(OverHTTP):
         return json.dumps({"name": payload.marker(seq)}).encode()
 
 
+class ProbedServer(WholeServer):
+    """The same with a probe in its event loop."""
+
+    program = "benchmarks.peers.probed"
+
+    def serve(self, folder: Path) -> None:
+        self._figures = folder / "slices.json"
+        super().serve(folder)
+
+    def slices(self) -> dict[str, float]:
+        """How long it worked without a look at what has arrived; to be called after `stop`."""
+        found: dict[str, float] = json.loads(self._figures.read_text())
+        return found
+
+
 def call(port: int, method: str, path: str, body: object = None, *fields: str) -> Any:
     """One request with these `fields` in its header, whose answer has to be good; what it
     answers."""
@@ -104,7 +122,7 @@ def make_board(port: int, board: str, players: int) -> None:
         call(port, "POST", f"/boards/{board}/players/", player)
 
 
-async def main(boards: int, players: int, *, metrics: bool) -> None:
+async def main(boards: int, players: int, *, metrics: bool, tls: Sequence[str]) -> None:
     """Serve, and publish each event to `boards` boards, ``bench-0`` and so on."""
     import dataclasses
 
@@ -118,6 +136,8 @@ async def main(boards: int, players: int, *, metrics: bool) -> None:
         "address": "127.0.0.1",
         "port": 0,
         "metrics": metrics,
+        "tls_certificate": tls[0],
+        "tls_key": tls[1],
         **FOR_ONE_ADDRESS,
     }
     settings = dataclasses.replace(Settings(), **here)
@@ -144,4 +164,6 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4])))
+    asyncio.run(
+        main(int(sys.argv[1]), int(sys.argv[3]), metrics=bool(sys.argv[4]), tls=sys.argv[5:7])
+    )

@@ -9,7 +9,8 @@
  * `light` or `dark`; `plain`, without the head line; `lang`. The property `token` is a token, or a
  * function that gets one: it is no attribute, since those can be read by everything on the page.
  *
- * It dispatches `update` (`detail` is `{id, board}`), `rank` (the player's place), and `state`.
+ * It dispatches `update` (`detail` is `{id, board}`), `rank` (the player's place), `season`
+ * (the final board of one that is over), and `state`.
  */
 
 import { Boards } from "./boards.js";
@@ -185,11 +186,16 @@ export class LiveBoard extends Element {
   #watch(stream) {
     this.#stream = stream;
     stream.addEventListener("update", ({ detail }) => {
+      // Who was on the page of another season has no place in this one.
+      if (detail.board.season?.number !== this.#board?.season?.number) this.#page = [];
       this.#board = detail.board;
       this.#readSoon();
       this.#show();
       this.dispatchEvent(new CustomEvent("update", { detail }));
     });
+    stream.addEventListener("season", ({ detail }) =>
+      this.dispatchEvent(new CustomEvent("season", { detail })),
+    );
     stream.addEventListener("state", () => {
       if (this.#stream !== stream) return;
       this.#show();
@@ -230,9 +236,10 @@ export class LiveBoard extends Element {
     this.#reading = setTimeout(async () => {
       const boards = this.#boards;
       const board = this.getAttribute("board") ?? "";
+      const season = this.#board?.season?.number;
       try {
         const page = await boards?.page(board, { limit: this.#rows }, { retries: 0 });
-        if (this.#boards !== boards || !page) return;
+        if (this.#boards !== boards || !page || season !== this.#board?.season?.number) return;
         this.#page = page.players;
         this.#show();
       } catch {

@@ -13,8 +13,8 @@ from tornado_board.realtime.wires import Comment, End, Message
 from tornado_board.realtime.wires.checksum import Joined
 
 #: Subscribers that are sent to before the event loop may go on to something else: a millisecond
-#: or so.
-_SLICE = 256
+#: or so; and where each has work to do for it, as whoever waits for an answer.
+_SLICE, SLICE_OF_WORK = 256, 64
 
 
 class Member(Protocol):
@@ -71,10 +71,14 @@ class Audience:
         end_of: EndOf,
         on_left: Callable[[], None] | None = None,
         clients: Clients | None = None,
+        *,
+        slice: int = _SLICE,
     ) -> None:
         """`end_of` gives what the stream of a member ends with; `on_left` is called for each member
-        that has closed; in `clients` members and messages are counted."""
+        that has closed; in `clients` members and messages are counted. `slice` members are sent
+        to before the event loop may go on to something else."""
         self.end_of = end_of
+        self.slice = slice
         self._clients = clients or Clients()
         self._on_left = on_left
         self._members: list[Member | None] = []
@@ -157,7 +161,8 @@ class Audience:
                     member.sent(data, count)
         elif self._members:
             self.hold()
-            self.send_to_slice(0, data)
+            for start in range(0, self.end, self.slice):
+                self.send_to_slice(start, data)
             self.release()
         return True
 
@@ -170,7 +175,7 @@ class Audience:
         """Send `data` to the members at `start` and the places behind it, up to `end`."""
         size = len(data)
         counts: list[int] = []
-        sends = map(call, self._sends[start : min(start + _SLICE, self.end)], repeat(data))
+        sends = map(call, self._sends[start : min(start + self.slice, self.end)], repeat(data))
         while True:
             try:
                 counts.extend(sends)
@@ -218,7 +223,7 @@ async def broadcast(messages: Mapping[Audience, Message]) -> None:
     slices = [
         (audience, start, data)
         for audience, data in messages.items()
-        for start in range(0, audience.end, _SLICE)
+        for start in range(0, audience.end, audience.slice)
     ]
     done = 0
     try:

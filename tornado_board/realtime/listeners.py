@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from tornado_board.metrics import Metrics, NoMetrics
-from tornado_board.realtime.audience import Audience, Member, broadcast
+from tornado_board.realtime.audience import SLICE_OF_WORK, Audience, Member, broadcast
 from tornado_board.realtime.wires import End, Message, Sent, Wire
 from tornado_board.realtime.wires.checksum import Content, Joined
 
@@ -157,7 +157,8 @@ class Listeners:
         audience = audiences.get(wire)
         if audience is None:
             clients = self._metrics.clients(self._of, wire.transport)
-            audience = Audience(partial(self._end_of, wire), self._on_left, clients)
+            more = {"slice": SLICE_OF_WORK} if wire.once else {}
+            audience = Audience(partial(self._end_of, wire), self._on_left, clients, **more)
             audiences[wire] = audience
         return audience
 

@@ -48,7 +48,7 @@ EMPTY = (*_FULL, ssl.SSLWantReadError)
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 #: Sockets that are looked after before the loop may go on to something else.
-_AT_ONCE = 256
+_AT_ONCE = 128
 
 # struct tcp_info of Linux (include/uapi/linux/tcp.h): eight bytes, of which the fourth counts
 # window probes without an answer, then 32-bit numbers: the first is the retransmission time-out in

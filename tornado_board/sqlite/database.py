@@ -69,6 +69,8 @@ class Database:
             raise DatabaseUnavailable(f"{path}: {error}") from error
         self._on_change: Callable[[bool, Any], None] | None = None
         self.waiting_writes = 0
+        #: Those that the writer is about to be given; a part of `waiting_writes`.
+        self._outgoing: list[Write] = []
         name = path.name
         own, clients = connections[1:2], connections[2 : 2 + limits.READERS]
         self._own_reader = Readers(name, own, limits.OWN_READS, limits.OWN_READS)
@@ -95,6 +97,7 @@ class Database:
         if self._users > 0:
             return
         self._open.pop(self.path, None)
+        self._hand_over()
         await asyncio.to_thread(self._writer.close)
         for readers in (self._readers, self._own_reader, self._snapshots):
             await readers.close()
@@ -122,8 +125,7 @@ class Database:
         if self._users <= 0:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
-        self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, quiet))
+        self._put(Write(work, outcome, quiet))
         return await outcome
 
     async def write_one_of(
@@ -141,8 +143,7 @@ class Database:
         if self._users <= 0:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[T] = self._loop.create_future()
-        self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, item=item, weight=weight))
+        self._put(Write(work, outcome, item=item, weight=weight))
         return await outcome
 
     async def read(
@@ -193,9 +194,22 @@ class Database:
         if self._users <= 0:
             raise DatabaseUnavailable(f"{self.path.name} is closed")
         outcome: asyncio.Future[None] = self._loop.create_future()
-        self.waiting_writes += 1
-        self._writer.put(Write(work, outcome, bare=True))
+        self._put(Write(work, outcome, bare=True))
         await outcome
+
+    def _put(self, write: Write) -> None:
+        """Have it carried out, with what else comes in this turn of the loop. One by one, the
+        writer's thread would wake for the first, and take the interpreter from this one between
+        any two of the others."""
+        self.waiting_writes += 1
+        if not self._outgoing:
+            self._loop.call_soon(self._hand_over)
+        self._outgoing.append(write)
+
+    def _hand_over(self) -> None:
+        for write in self._outgoing:
+            self._writer.put(write)
+        self._outgoing.clear()
 
     def on_replaced(self, name: str, work: Callable[[sqlite3.Connection], None]) -> None:
         """Have `work` run in a transaction of the writer's thread whenever the file's content was

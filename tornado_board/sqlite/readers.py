@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import time
@@ -22,9 +23,9 @@ _Result = tuple[Any, BaseException | None]
 #: How long, in seconds, a read may take. While one lasts the WAL can't begin anew, and grows.
 _READ_TIME = 10.0
 
-#: Quick reads that the only thread is handed at a time, and the seconds after which it begins no
-#: other of them. To hand one over takes longer than most reads do.
-_TOGETHER, _TOGETHER_TIME = 16, 0.001
+#: Quick reads that a thread is handed at a time where there are as many, and at the most; and the
+#: seconds after which it begins no other of them. To hand over takes longer than most reads do.
+_WORTH_IT, _TOGETHER, _TOGETHER_TIME = 4, 16, 0.001
 
 #: Steps of SQLite's virtual machine (some milliseconds) after which a read looks at the clock.
 _READ_STEPS = 100_000
@@ -34,7 +35,7 @@ class Readers:
     """Runs reads in as many threads as there are `connections`.
 
     Reads wait in a queue for each `share` (a board, say), and the queues take turns, so that many
-    reads of one board delay another board's by one read and not by all of them.
+    reads of one board delay another board's by one read, or a millisecond, and not by all of them.
     Those that may be `slow` have one thread at the most, and one as soon as one is free.
     """
 
@@ -57,6 +58,7 @@ class Readers:
         self._slow: _Turns = _Turns()
         self._running = 0
         self._slow_running = False
+        self._starting = False
         self._waiting: dict[str, int] = {}
         self._total = 0
         self._joinable: dict[Hashable, _Job] = {}
@@ -90,8 +92,11 @@ class Readers:
         job.outcomes.append(outcome)
         self._waiting[share] = waiting + 1
         self._total += 1
+        if not self._starting:
+            # Not at once: what else is asked for in this turn of the loop is shared out with it.
+            self._starting = True
+            self._loop.call_soon(self._start)
         try:
-            self._start()
             return await outcome
         finally:
             self._total -= 1
@@ -110,6 +115,7 @@ class Readers:
             connection.close()
 
     def _start(self) -> None:
+        self._starting = False
         while self._running < len(self._connections):
             jobs = self._next()
             if not jobs:
@@ -123,8 +129,9 @@ class Readers:
         """What a thread is to read next: one slow read, or some that are quick."""
         if not self._slow_running and (slow := self._taken(self._slow)) is not None:
             return [slow]
-        # Where there is one thread, all others wait anyway.
-        most = _TOGETHER if len(self._connections) == 1 else 1
+        # Each thread that is free has its part of what waits, if that is worth waking it.
+        free = len(self._connections) - self._running
+        most = min(_TOGETHER, max(_WORTH_IT, -(-len(self._quick) // free)))
         jobs: list[_Job] = []
         while len(jobs) < most and (job := self._taken(self._quick)) is not None:
             jobs.append(job)
@@ -163,39 +170,52 @@ class Readers:
     # In a reader's thread
 
     def _read_all(self, jobs: Sequence[_Job]) -> list[_Result]:
-        """What became of the reads, one after the other; of as many as there was time for."""
+        """What became of the reads, one after the other; of as many as there was time for. They
+        see one state of the file, that of the first: all of them were asked for before it."""
         results: list[_Result] = []
         until = time.monotonic() + _TOGETHER_TIME
-        for job in jobs:
-            try:
-                results.append((self._read(job.work), None))
-            except BaseException as error:  # whatever it is, those who wait have to be told
-                results.append((None, error))
-            if time.monotonic() >= until:
-                break
+        connection = self._idle.get()
+        try:
+            for job in jobs:
+                try:
+                    anew = not results or not connection.in_transaction
+                    results.append((self._read(connection, job.work, anew=anew), None))
+                except BaseException as error:  # whatever it is, those who wait have to be told
+                    results.append((None, error))
+                if time.monotonic() >= until:
+                    break
+        finally:
+            _end(connection)
+            self._idle.put(connection)
         return results
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._idle.get()
+    def _read(
+        self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], *, anew: bool
+    ) -> T:
+        """`anew`: on the file as it is now."""
         self._deadlines[connection] = time.monotonic() + _READ_TIME
         try:
-            connection.execute("BEGIN")
-            try:
-                return work(connection)
-            finally:
-                if connection.in_transaction:
+            if anew:
+                if connection.in_transaction:  # it could not be ended
                     connection.execute("ROLLBACK")
+                connection.execute("BEGIN")
+            return work(connection)
         except sqlite3.Error as error:
             if self._is_late(connection):
                 raise DatabaseUnavailable(
                     f"{self._name}: a read was broken off after {_READ_TIME:g} s"
                 ) from error
             raise DatabaseUnavailable(f"{self._name}: {error}") from error
-        finally:
-            self._idle.put(connection)
 
     def _is_late(self, connection: sqlite3.Connection) -> bool:
         return time.monotonic() > self._deadlines.get(connection, float("inf"))
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    """End what was begun, if it can be ended."""
+    with contextlib.suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 class _Job:

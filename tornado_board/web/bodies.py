@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
@@ -31,6 +32,10 @@ _LONGEST_INTEGER = 40
 #: Brackets in an object. A ``meta`` of 4 KB and a name have no room for as many, so that more are
 #: either nested too deeply for the parser or wrong anyway.
 _MOST_BRACKETS = 5000
+
+#: The longest body, in bytes, that is not decoded again when it comes again, as those of additions
+#: do; and how many such are kept.
+_SHORT, _SHORT_KEPT = 64, 512
 
 #: A number in a form field, spelled as in JSON.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -74,6 +79,10 @@ def decode(
         raise Problem(400, f"The body is empty; send a JSON object with {_fields(expected)}.")
     if content_type(headers, (JSON, FORM) if form else (JSON,)) == FORM:
         return _convert(_decode_form(body), expected)
+    if len(body) <= _SHORT and body.count(b"{") == 1 and b"[" not in body:
+        # Without objects and lists in it, a copy is nobody else's.
+        decoded: T = copy.copy(_decoded(body, expected))
+        return decoded
     return decode_object(body, expected)
 
 
@@ -83,6 +92,11 @@ def decode_object(text: bytes, expected: type[T], what: str = "The body") -> T:
     Raises `Problem` 400, as `NotJSON` where it is no JSON.
     """
     return _convert(_decode_json(text, expected, what), expected)
+
+
+@functools.lru_cache(maxsize=_SHORT_KEPT)
+def _decoded(body: bytes, expected: type[Any]) -> Any:
+    return decode_object(body, expected)
 
 
 def check_name(name: str) -> None:
@@ -126,22 +140,25 @@ def _decode_json(body: bytes, expected: type[msgspec.Struct], what: str) -> dict
         text = body.decode()
     except UnicodeDecodeError as error:
         raise NotJSON(400, f"{what} is not UTF-8: see its byte {error.start}.") from None
-    too_deep = Problem(400, f"{what} is nested too deeply.")
     if text.count("[") + text.count("{") > _MOST_BRACKETS:
-        raise too_deep
+        raise _too_deep(what)
     try:
         values = _json.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise NotJSON(400, f"{what} is not JSON: {error.msg} at {where}.") from None
     except RecursionError:
-        raise too_deep from None
+        raise _too_deep(what) from None
     if not isinstance(values, dict):
         raise Problem(400, f"{what} must be a JSON object with {_fields(expected)}.")
     for name, value in values.items():
         if has_lone_surrogate(name) or (isinstance(value, str) and has_lone_surrogate(value)):
             raise Problem(400, f"{_shown(name)}: half of a surrogate pair is not a character.")
     return values
+
+
+def _too_deep(what: str) -> Problem:
+    return Problem(400, f"{what} is nested too deeply.")
 
 
 def _decode_form(body: bytes) -> dict[str, Any]:

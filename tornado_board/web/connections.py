@@ -255,7 +255,8 @@ class Server(HTTPServer):
         if phase in self._deadlines and connection.is_open:
             now = time.monotonic()
             self._deadlines[phase][connection] = now + self._timeouts[phase]
-        self._check_quiet()
+        if self._quiet is not None:
+            self._check_quiet()
 
     def linger(self, stream: tornado.iostream.IOStream, response: bytes) -> None:
         """Send `response` on `stream`, and close it when the client has had time to read it."""

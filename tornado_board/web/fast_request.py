@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import httptools
 
 #: The longest request that is looked at, in bytes.
 MOST = 8_192
+
+#: The longest head, in bytes, that is not parsed again when it comes again, as it does over a
+#: connection that stays open; and how many such are kept.
+_KEPT_HEAD, _KEPT_HEADS = 1_024, 512
 
 #: Parameters of a query.
 _MOST_PARAMETERS = 8
@@ -46,10 +51,10 @@ class PlainRequest:
         self,
         method: str,
         path: str,
-        fields: dict[bytes, bytes],
+        fields: Mapping[bytes, bytes],
         body: bytes,
         length: int,
-        query: dict[str, str],
+        query: Mapping[str, str],
     ) -> None:
         self.method = method
         self.path = path
@@ -80,13 +85,34 @@ def _key(name: str) -> bytes:
     return name.lower().encode()
 
 
+class _Head(NamedTuple):
+    """What stands before a body. Requests that come again share it: nothing in it is changed."""
+
+    method: str
+    path: str
+    fields: Mapping[bytes, bytes]
+    query: Mapping[str, str]
+    #: Bytes of the body.
+    length: int
+
+
 def read(data: bytes) -> PlainRequest | None:
     """The request that `data` begins with, if that is a plain one and has all arrived."""
     end = data.find(_END)
     if end < 0 or not data.startswith(_METHODS):
         return None
     end += len(_END)
-    head = data[:end]
+    head = _known_head(data[:end]) if end <= _KEPT_HEAD else _read_head(data[:end])
+    if head is None:
+        return None
+    method, path, fields, query, length = head
+    body = data[end : end + length]
+    if len(body) < length:
+        return None
+    return PlainRequest(method, path, fields, body, end + length, query)
+
+
+def _read_head(head: bytes) -> _Head | None:
     lines = head.count(b"\n")
     if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
         return None
@@ -109,8 +135,7 @@ def read(data: bytes) -> PlainRequest | None:
     length = _body_length(fields)
     if method not in _METHODS or length is None or (length == 0) is not message.complete:
         return None
-    body = data[end : end + length]
-    if len(body) < length or (method == b"GET" and b"content-length" in fields):
+    if method == b"GET" and b"content-length" in fields:
         return None
     target = message.target
     if not target.startswith("/") or not target.isascii():
@@ -126,7 +151,10 @@ def read(data: bytes) -> PlainRequest | None:
     query = {name: value for name, _, value in (piece.partition("=") for piece in pieces)}
     if len(query) < len(pieces) or len(pieces) > _MOST_PARAMETERS:
         return None
-    return PlainRequest(method.decode(), path, fields, body, end + length, query)
+    return _Head(method.decode(), path, fields, query, length)
+
+
+_known_head = functools.lru_cache(maxsize=_KEPT_HEADS)(_read_head)
 
 
 def _body_length(fields: dict[bytes, bytes]) -> int | None:

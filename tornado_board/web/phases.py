@@ -14,3 +14,6 @@ class Phase(enum.Enum):
     ANSWER = "the application"
     SENDING = "the client to read the answer"
     DETACHED = "nothing: it is an event stream, and the hub's"
+
+    # An enumeration's own is a call of Python; several are looked up for each request.
+    __hash__ = object.__hash__

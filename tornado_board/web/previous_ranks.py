@@ -95,11 +95,11 @@ _UNKNOWN = PreviousRanks("", 0, {})
 
 
 def check_length(asked: Asked, limit: int) -> None:
-    """Raise `Problem` 400 if a page of `limit` players can't have the ranks that are asked for, and
-    422 if what they are asked for is nothing."""
+    """Raise `Problem` 422 if a page of `limit` players can't have the ranks that are asked for, or
+    what they are asked for is nothing."""
     if limit > MOST_OF_SEASON and isinstance(SINCE.of(asked), SeasonBefore):
         raise Problem(
-            400, f"limit: must be at most {MOST_OF_SEASON} where since is the end of a season."
+            422, f"limit: must be at most {MOST_OF_SEASON} where since is the end of a season."
         )
 
 
