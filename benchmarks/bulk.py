@@ -68,12 +68,13 @@ async def until_known(port: int, board: str, player_id: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def fill(port: int, board: str, players: int) -> None:
-    """Make the board and its players, some thousands a request."""
+async def fill(port: int, board: str, players: int, named: str = "player-") -> None:
+    """Make the board and its players, who are called `named` and a number, some thousands a
+    request."""
     call(port, "POST", "/boards/", {"id": board})
     numbers = iter(range(players))
     while some := list(itertools.islice(numbers, _FILLED_AT_ONCE)):
-        items = [{"id": f"player-{i}", "score": (i * 7919) % 1_000_003} for i in some]
+        items = [{"id": f"{named}{i}", "score": (i * 7919) % 1_000_003} for i in some]
         await asyncio.to_thread(call, port, "POST", f"/boards/{board}/scores/", items)
 
 

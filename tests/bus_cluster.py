@@ -72,7 +72,7 @@ def clusters(
     async def close() -> None:
         for cluster in made:
             for node in cluster.nodes:
-                await asyncio.wait_for(node.close(), 10)
+                await asyncio.wait_for(node.close(), 30)
             await cluster.store.close()
 
     io_loop.run_sync(close)

@@ -23,6 +23,7 @@ from tornado_board.server import Running, running
 from tornado_board.settings import Settings
 from tornado_board.store import Store, open_store
 from tornado_board.store.rethinkdb.address import Address
+from tornado_board.web import first_board
 
 from .chromium import Chromium, executable
 from .redis_server import RedisServer
@@ -58,10 +59,20 @@ LOGS = ["sqlite", "redis"]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """The defaults, with an SQLite file in the test's own folder and a free port."""
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The defaults, with an SQLite file in the test's own folder and a free port.
+
+    What has a name without a folder is in the test's own, too. On a machine that does other things
+    as well, a query or a page takes longer than a server may in its ordinary life.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(first_board, "PATIENCE", 20.0)
     return dataclasses.replace(
-        Settings(), database_url=f"sqlite:///{tmp_path}/board.sqlite3", port=0, address="127.0.0.1"
+        Settings(),
+        database_url=f"sqlite:///{tmp_path}/board.sqlite3",
+        database_timeout=20.0,
+        port=0,
+        address="127.0.0.1",
     )
 
 
@@ -225,7 +236,7 @@ def opened(io_loop: Any) -> Iterator[Opened]:
 
     async def close() -> None:
         for closer in reversed(everything.closers):
-            await asyncio.wait_for(closer(), 10)
+            await asyncio.wait_for(closer(), 30)
 
     io_loop.run_sync(close)
 
@@ -266,6 +277,6 @@ def serving(io_loop: Any) -> Iterator[Callable[[Settings], Awaitable[Running]]]:
     yield serve
 
     async def stop() -> None:
-        await asyncio.wait_for(stack.aclose(), 10)
+        await asyncio.wait_for(stack.aclose(), 30)
 
     io_loop.run_sync(stop)

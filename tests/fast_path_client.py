@@ -55,7 +55,7 @@ async def answer(running: Running, *parts: bytes) -> bytes:
             await loop.sock_sendall(sock, part)
         data = b""
         while b"data: " not in data or not data.endswith((b"\n\n", b"\n\n\r\n")):
-            got = await asyncio.wait_for(loop.sock_recv(sock, 65536), 10)
+            got = await asyncio.wait_for(loop.sock_recv(sock, 65536), 30)
             data += got
             if not got:
                 break
@@ -81,7 +81,7 @@ async def answers(running: Running, data: bytes) -> list[bytes]:
     """Everything that is said to `data`, by answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
     writer.write(data)
-    got = await asyncio.wait_for(reader.read(), 10)
+    got = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     return got.split(b"HTTP/1.1 ")[1:]
 

@@ -84,7 +84,7 @@ async def received(far: socket.socket, until: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     data = b""
     while not data.endswith(until):
-        part = await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 10)
+        part = await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 30)
         assert part, f"the stream ended after {data!r}"
         data += part
     return data

@@ -142,7 +142,7 @@ def rigged(test: Callable[[Rig], Awaitable[None]], entries: int = 1_000_000) -> 
     async def main() -> None:
         rig = Rig(entries)
         try:
-            await asyncio.wait_for(test(rig), 20)
+            await asyncio.wait_for(test(rig), 30)
         finally:
             await rig.ranks.close()
             await rig.feed.close()

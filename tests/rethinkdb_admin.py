@@ -81,7 +81,7 @@ async def unavailable(store: Store) -> None:
 async def lost(waiting: Awaitable[Any]) -> str:
     """The reason with which a feed ends."""
     with pytest.raises(FeedLost) as caught:
-        await asyncio.wait_for(waiting, 15)
+        await asyncio.wait_for(waiting, 30)
     return str(caught.value)
 
 

@@ -87,7 +87,7 @@ class ServerProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_serving(self, seconds: float = 30) -> ServerProcess:
+    def wait_until_serving(self, seconds: float = 60) -> ServerProcess:
         assert self._started.wait(seconds), f"not serving after {seconds} s:\n{self.text}"
         assert self.process.poll() is None, f"it ended:\n{self.text}"
         return self
@@ -103,7 +103,7 @@ class ServerProcess:
         self.process.kill()
         self.wait()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> float:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> float:
         """Signal it to stop and wait for its end; how many seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)

@@ -28,7 +28,7 @@ async def changes_until(feed: Feed, wanted: list[Any]) -> list[Change]:
     seen: list[Change] = []
     missing = list(wanted)
     while missing:
-        for change in await asyncio.wait_for(feed.next(), 10):
+        for change in await asyncio.wait_for(feed.next(), 30):
             seen.append(change)
             missing = [one for one in missing if one != told(change)]
     return seen

@@ -105,7 +105,7 @@ async def open_stream(served: Served) -> asyncio.StreamWriter:
     writer.write(
         b"GET /boards/demo HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
     )
-    await asyncio.wait_for(reader.readuntil(b"event: update"), 10)
+    await asyncio.wait_for(reader.readuntil(b"event: update"), 30)
     return writer
 
 
@@ -186,7 +186,7 @@ async def test_a_client_that_goes_away_is_no_news(
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 30)
         await asyncio.sleep(0.05)
     assert lines == []
     assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == []
@@ -257,6 +257,7 @@ async def test_lines_that_wait_have_a_bound_and_need_no_level_of_their_own(
     assert access_log._waiting == []
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test
 async def test_who_else_listens_gets_records_with_their_own_time(
     written: io.StringIO, lines: list[str]

@@ -47,7 +47,7 @@ class Client:
         if method != "GET":
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self.writer.write("\r\n".join([*head, "", ""]).encode() + body)
-        answer = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)
+        answer = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
         assert int(answer.split()[1]) < 300, answer
         length = re.search(rb"Content-Length: (\d+)", answer)
         content = await self.reader.readexactly(int(length[1])) if length else b""

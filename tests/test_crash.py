@@ -115,7 +115,7 @@ async def test_a_change_that_was_not_published_before_the_crash_is_published_aft
             connection.execute("UPDATE players SET score = 77 WHERE board = 'b'")
             connection.commit()
         server.restart()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while follower.shown["players"][0]["score"] != 77:
                 await follower.poll(client, 5)
         follower.check_whole()

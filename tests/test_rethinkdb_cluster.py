@@ -215,7 +215,7 @@ async def test_a_primary_that_a_partition_cut_off_is_left(
     before = (await eventually(lambda: store.get_player("demo", "venus"))).score
     added = await eventually(lambda: store.add_score("demo", "venus", 5))
     assert added.player.score >= before + 5
-    change = (await asyncio.wait_for(feed.next(), 20))[0]
+    change = (await asyncio.wait_for(feed.next(), 30))[0]
     assert isinstance(change, PlayerChanged)
 
 
@@ -236,7 +236,7 @@ async def test_start_and_feed_while_a_primary_is_elected(
     assert late.identity == store.identity
     added = await eventually(lambda: late.add_score("demo", "venus", 1))
     assert added.player.score == 32
-    assert await asyncio.wait_for(feed.next(), 20)
+    assert await asyncio.wait_for(feed.next(), 30)
     third.kill()  # one of three is left: it can't even be started with
     hurried = dataclasses.replace(settings, database_wait=1.0)
     with pytest.raises(StoreUnavailable):

@@ -345,7 +345,7 @@ async def test_an_index_that_somebody_dropped_is_made_again(
     with pytest.raises(StoreUnavailable, match="standing"):
         await store.ranking("demo", 5)
     assert (await store.add_score("demo", "venus", 1)).player.score == 32
-    (change,) = await asyncio.wait_for(feed.next(), 10)
+    (change,) = await asyncio.wait_for(feed.next(), 30)
     assert change == PlayerChanged("demo", "venus", Player("venus", "Venus", 32), before=31)
     for _ in range(100):
         try:

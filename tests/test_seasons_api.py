@@ -131,6 +131,8 @@ async def test_seasons_are_ended_listed_and_read(settings: Settings, fast_path: 
         assert old.headers.get("Last-Event-ID") is None
         assert old.json()["season"] == {name: past[name] for name in ("number", "started", "ended")}
         assert [player["id"] for player in old.json()["players"]] == ["ann", "bob"]
+        both = await served.request("GET", "/boards/cup/?season=1&at=2026-11-29")
+        assert "send one of them" in problem(both, 400)
         more = await served.request("GET", "/boards/cup/?season=1&limit=3&fields=rank,count")
         assert more.json()["count"] == 3
         assert [player["rank"] for player in more.json()["players"]] == [1, 2, 2]

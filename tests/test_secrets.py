@@ -100,7 +100,7 @@ async def try_everything(served: Served) -> tuple[list[str], list[str]]:
             f"GET /boards/shut/?stream&ticket={ticket} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {good}\r\n\r\n".encode()
         )
-        await asyncio.wait_for(reader.readuntil(b"event: update"), 10)
+        await asyncio.wait_for(reader.readuntil(b"event: update"), 30)
         writer.close()
     return presented, answers
 

@@ -39,6 +39,7 @@ def scripts(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
+@pytest.mark.alone
 @pytest.mark.gen_test(timeout=120)
 async def test_twenty_boards_take_one_connection(
     server_process: Callable[..., ServerProcess], scripts: str, browser: Chromium

@@ -25,8 +25,8 @@ async def test_the_writer_outlives_whatever_a_write_does(settings: Settings) -> 
         raise MemoryError
 
     with pytest.raises(DatabaseUnavailable):
-        await asyncio.wait_for(database.write(give_up), 10)
-    assert await asyncio.wait_for(database.write(lambda c: 1), 10) == 1
+        await asyncio.wait_for(database.write(give_up), 30)
+    assert await asyncio.wait_for(database.write(lambda c: 1), 30) == 1
     await database.close()
 
 
@@ -42,7 +42,7 @@ async def test_clients_that_read_too_much_stop_neither_feed_nor_log(
     with pytest.raises(StoreUnavailable):
         await store.ranking("demo", 5)
     await store.add_score("demo", "mars", 1)
-    assert await asyncio.wait_for(feed.next(), 10)
+    assert await asyncio.wait_for(feed.next(), 30)
     await feed.close()
     await (await store.changes()).close()
     await log.ping()

@@ -283,8 +283,10 @@ def another_user() -> Iterator[None]:
 async def test_what_can_not_be_opened_is_told_with_its_name(
     tmp_path: Path, what: str, said: str
 ) -> None:
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(folder, 0o777)
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o001:
+            os.chmod(folder, 0o711)
+    os.chmod(tmp_path, 0o777)
     path = tmp_path / "some file"
     if what == "folder":
         os.mkdir(path)

@@ -93,6 +93,7 @@ async def test_changes_that_nobody_sees_are_no_events(serving: Serving, settings
         stream.close()
 
 
+@pytest.mark.alone
 async def test_the_first_change_of_a_quiet_board_goes_out_at_once(
     serving: Serving, settings: Settings
 ) -> None:

@@ -89,6 +89,7 @@ async def test_a_quiet_stream_gets_comments(serving: Serving, settings: Settings
     stream.close()
 
 
+@pytest.mark.alone
 async def test_a_stream_is_not_silent_for_long_after_an_event(
     serving: Serving, settings: Settings
 ) -> None:

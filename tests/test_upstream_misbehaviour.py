@@ -101,7 +101,7 @@ async def faked() -> AsyncIterator[Fake]:
 
 
 @contextlib.asynccontextmanager
-async def asking(*urls: str, within: float = 0.3) -> AsyncIterator[Upstreams]:
+async def asking(*urls: str, within: float = 10) -> AsyncIterator[Upstreams]:
     addresses = [Address.parse(url) for url in urls]
     upstreams = Upstreams(addresses, None, own="tornado-board-test", timeout=within)
     await upstreams.start(1)
@@ -160,7 +160,8 @@ WRONG: list[tuple[bytes | Write, type[Exception]]] = [
 async def test_a_wrong_answer_is_told_as_what_it_is(
     answer: bytes | Write, error: type[Exception]
 ) -> None:
-    async with faked() as fake, asking(fake.url) as upstreams:
+    late = answer in (hang, trickle)
+    async with faked() as fake, asking(fake.url, within=0.3 if late else 10) as upstreams:
         fake.answers[EVENTS] = answer
         with pytest.raises(error) as told:
             await told_after(upstreams, "b", None)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(condition: Callable[..., object], seconds: float = 10) -> float:
+async def until(condition: Callable[..., object], seconds: float = 30) -> float:
     """Wait until `condition` holds; how many seconds that took."""
     began = time.monotonic()
     while not condition():

@@ -54,6 +54,8 @@ class WholeServer(OverHTTP):
     path = f"/boards/{BOARD}/events"
     publish_path = f"/boards/{BOARD}/players/player-1/"
     publish_method = "PATCH"
+    #: The module that is run.
+    program = "tornado_board"
 
     def __init__(self, *options: str, loop: str = "asyncio") -> None:
         # At 20 events/s and 50 ms to coalesce in, two changes would become one event now and then.
@@ -67,7 +69,7 @@ class WholeServer(OverHTTP):
     def serve(self, folder: Path) -> None:
         """Start it, on the database that `folder` holds or a new one."""
         self.port = self.publish_port = free_port()
-        command = python("tornado_board", f"--port={self.port}", "--address=127.0.0.1")
+        command = python(self.program, f"--port={self.port}", "--address=127.0.0.1")
         command += [f"--uvloop={self._loop == 'uvloop'}", "--log-level=warning", *self.options]
         command += [f"--{name.replace('_', '-')}={most}" for name, most in FOR_ONE_ADDRESS.items()]
         self.process = Process(command, log=folder / "server.log", cwd=folder)

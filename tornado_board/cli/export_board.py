@@ -24,6 +24,7 @@ rank, meta) or NDJSON, a JSON object a line.
 
   tornado-board export cup scores.csv --url=https://boards.example/
   tornado-board export cup --format=ndjson | gzip > scores.ndjson.gz
+  tornado-board export cup season-7.csv --season=7
 
 All of it is one read. Where that is cut off it begins anew, and FILE is there when it is whole.
 """
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     kind = options.format or ("ndjson" if options.file == "-" else format_of(options.file))
     if kind is None:
         raise SettingsError("--format: expected csv or ndjson, as FILE's name does not say it")
-    work = _Export(api, options.board, kind, options.patience)
+    work = _Export(api, options.board, kind, options.season, options.patience)
     try:
         if options.file == "-":
             rows = work.to(sys.stdout.buffer, again=False)
@@ -62,10 +63,13 @@ def main(arguments: Sequence[str]) -> int:
 class _Export:
     """One export."""
 
-    def __init__(self, api: Api, board: str, kind: str, patience: float) -> None:
+    def __init__(
+        self, api: Api, board: str, kind: str, season: int | None, patience: float
+    ) -> None:
         self._api = api
         self._board = board
         self._kind = kind
+        self._season = "" if season is None else f"&season={season}"
         self.progress = Progress()
         self._patience = Patience(patience, self._say)
 
@@ -91,7 +95,7 @@ class _Export:
 
     def _count(self) -> int:
         """How many players the board has, for what is shown."""
-        self._api.send("GET", f"/boards/{self._board}/?limit=1&fields=count")
+        self._api.send("GET", f"/boards/{self._board}/?limit=1&fields=count{self._season}")
         try:
             return int(msgspec.json.decode(self._api.answer().body)["count"])
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
@@ -100,7 +104,8 @@ class _Export:
             )
 
     def _attempt(self, file: IO[bytes], count: int) -> int:
-        self._api.send("GET", f"/boards/{self._board}/export/?format={self._kind}&fields=meta")
+        query = f"format={self._kind}&fields=meta{self._season}"
+        self._api.send("GET", f"/boards/{self._board}/export/?{query}")
         response = self._api.opened()
         rows = -1 if self._kind == "csv" else 0  # there is a header
         self._written = 0
@@ -160,6 +165,9 @@ def parser() -> Parser:
         help="the file; without it, or with -, the standard output",
     )
     parser.add_server(_PATIENCE)
+    parser.add_argument(
+        "--season", type=int, metavar="N", help="the season; the present one by default"
+    )
     parser.add_argument(
         "--format",
         choices=list(FORMATS),

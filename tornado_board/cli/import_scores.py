@@ -108,13 +108,14 @@ def main(arguments: Sequence[str]) -> int:
             board=options.board,
             format=kind,
             operator=options.operator or "",
+            season=options.season or 0,
             size=size,
             sha256=sha256,
             rows=options.rows,
             bytes=_BYTES,
         )
         state = (None if options.restart else keeper.load(fresh)) or fresh
-        source = rows.FORMATS[kind](file, state.operator)
+        source = rows.FORMATS[kind](file, state.operator, state.season)
         source.begin()
         if state.done:
             source.go_to(state.offset, state.line)
@@ -369,6 +370,9 @@ def parser() -> Parser:
         "--operator",
         choices=["best", "set", "add"],
         help="what a row does that does not say it; by default what the board says",
+    )
+    parser.add_argument(
+        "--season", type=int, metavar="N", help="the season that the scores are for, and no other"
     )
     parser.add_argument("--create", action="store_true", help="make the board if there is none")
     parser.add_argument(

@@ -18,7 +18,7 @@ from tornado_board.cli.failure import Failed
 KEY_KNOWN = 23 * 3600.0
 
 #: What of the state has to be the same for an import to go on.
-_SAME = ("server", "board", "format", "operator", "size", "sha256")
+_SAME = ("server", "board", "format", "operator", "season", "size", "sha256")
 
 
 class State(msgspec.Struct):
@@ -36,6 +36,8 @@ class State(msgspec.Struct):
     bytes: int
     #: Made once; the keys of its requests begin with it.
     run: str = msgspec.field(default_factory=lambda: secrets.token_urlsafe(12))
+    #: Which the rows are for; 0 for none.
+    season: int = 0
     offset: int = 0
     line: int = 0
     #: When the request with the rows from `offset` on was sent first, in seconds since 1970; 0 if

@@ -54,6 +54,7 @@ class _Submission(msgspec.Struct, omit_defaults=True):
     name: str | msgspec.UnsetType = msgspec.UNSET
     operator: str | msgspec.UnsetType = msgspec.UNSET
     meta: Any = msgspec.UNSET
+    season: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rows:
@@ -62,10 +63,11 @@ class Rows:
     `offset` and `line` are where the next row begins: bytes from there, and lines read.
     """
 
-    def __init__(self, file: IO[bytes], operator: str = "") -> None:
-        """`operator` is that of rows which name none."""
+    def __init__(self, file: IO[bytes], operator: str = "", season: int = 0) -> None:
+        """`operator`, and `season` unless it is 0, are those of rows which name none."""
         self._file = file
         self._operator = operator
+        self._season = season
         self.offset = 0
         self.line = 0
 
@@ -106,7 +108,7 @@ class NDJSONRows(Rows):
             text = line.strip(b" \t\r\n")
             if not text:
                 continue
-            if self._operator or b'"rank"' in text:
+            if self._operator or self._season or b'"rank"' in text:
                 text = self._completed(text)
             yield Row(self.line, text, _id_in(text))
 
@@ -121,14 +123,16 @@ class NDJSONRows(Rows):
             found.pop(name, None)
         if self._operator:
             found.setdefault("operator", self._operator)
+        if self._season:
+            found.setdefault("season", self._season)
         return _encode(found)
 
 
 class CSVRows(Rows):
     """RFC 4180, with a header that names the columns; semicolons and tabs will do, too."""
 
-    def __init__(self, file: IO[bytes], operator: str = "") -> None:
-        super().__init__(file, operator)
+    def __init__(self, file: IO[bytes], operator: str = "", season: int = 0) -> None:
+        super().__init__(file, operator, season)
         self._columns: Sequence[str] = ()
         self._delimiter = ","
 
@@ -185,6 +189,8 @@ class CSVRows(Rows):
             submission.name = name
         if operator := found.get("operator") or self._operator:
             submission.operator = operator
+        if self._season:
+            submission.season = self._season
         if meta := found.get("meta"):
             try:
                 submission.meta = _decode(meta)

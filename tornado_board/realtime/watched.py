@@ -109,8 +109,9 @@ class Watched:
             self._name = name
             self._name_json = ujson.dumps(name, ensure_ascii=False, escape_forward_slashes=False)
 
-    def show_as_told(self, player: Player, data: str) -> bool:
-        """Note the place of `player` that another server tells as `data`; whether that is news."""
+    def show_as_told(self, player: Player | None, data: str) -> bool:
+        """Note the place of `player` that another server tells as `data`; whether that is news.
+        ``None``: it has none yet in the season."""
         self.player = player
         if self._current is not None and self._current.data == data:
             return False

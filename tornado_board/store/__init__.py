@@ -303,7 +303,9 @@ class Store(Protocol):
         """The first player whose rank is `rank` or greater, if any. Where a board has many players
         this is slow: it counts."""
 
-    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+    def everyone(
+        self, board_id: str, season: int | None = None
+    ) -> AsyncGenerator[Sequence[Player], None]:
         """All players, best first, in pieces of some hundreds that take the event loop no longer
         than some milliseconds. Nothing is read before it is asked for.
 

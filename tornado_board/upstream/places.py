@@ -41,7 +41,8 @@ _BACKOFF = (0.25, 10.0)
 class _Rank(msgspec.Struct):
     id: str
     name: str
-    score: Number
+    #: ``None``: there is none yet in the board's present season.
+    score: Number | None
 
 
 class _Place:
@@ -189,7 +190,8 @@ class EdgePlaces:
             rank = msgspec.json.decode(data, type=_Rank)
         except msgspec.DecodeError as error:
             raise UpstreamBroke(f"{address} gave a wrong event: {error}") from None
-        if place.watched.show_as_told(Player(rank.id, rank.name, rank.score), data):
+        player = None if rank.score is None else Player(rank.id, rank.name, rank.score)
+        if place.watched.show_as_told(player, data):
             place.watched.sent_at = time.monotonic()
             await place.watched.send(place.watched.current)
         succeed(place.ready)

@@ -165,6 +165,8 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
         _check_stream(asked)
         return await streams.stream(asked, board_id)
     if asked.argument(history.AT.name) is not None:
+        if asked.argument(SEASON.name) is not None:
+            raise Problem(400, "at and season: send one of them.")
         return await history.board_at(asked, board_id)
     limit, fields, wanted = _PLAYERS.of(asked), _FIELDS.of(asked), SEASON.of(asked)
     services = asked.services

@@ -14,6 +14,7 @@ import tornado.iostream
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.store import StoreError
 from tornado_board.web.accept import prefers_csv
+from tornado_board.web.boards import SEASON
 from tornado_board.web.described import Choice, Names, Operation, Told
 from tornado_board.web.exports import MOST_SECONDS
 from tornado_board.web.handler import Handler
@@ -39,20 +40,21 @@ class ExportHandler(Handler):
     actions = Actions(get=Action.READ)
     operations: ClassVar = {
         "GET": Operation(
-            parameters=(_FIELDS, _FORMAT),
+            parameters=(_FIELDS, _FORMAT, SEASON),
             answers={
                 200: Told("All players.", {"application/x-ndjson": None, "text/csv": None}),
             },
+            problems=(410,),
         )
     }
 
     async def get(self, board_id: str) -> None:
         """All players, best first. A piece is read when the one before it was sent."""
-        format = self._format()
+        format, season = self._format(), SEASON.of(self)
         with self.services.exports.turn(self.request.remote_ip or ""):
             try:
                 async with asyncio.timeout(MOST_SECONDS):
-                    await self._send(board_id, format)
+                    await self._send(board_id, format, season)
             except tornado.iostream.StreamClosedError:
                 self.client_gone = True
             except (Problem, StoreError, TimeoutError) as error:
@@ -66,24 +68,24 @@ class ExportHandler(Handler):
 
     async def head(self, *ids: str) -> None:
         """The headers of GET."""
-        format = self._format()
-        await self.store.get_board(ids[0])
-        self._begin(ids[0], format)
+        format, season = self._format(), SEASON.of(self)
+        await self.store.get_board(ids[0], season)
+        self._begin(ids[0], format, season)
         await self.flush()  # without a length, as that of GET
 
-    async def _send(self, board_id: str, format: Format) -> None:
+    async def _send(self, board_id: str, format: Format, season: int | None) -> None:
         ranking = Ranking()
-        async with aclosing(self.store.everyone(board_id)) as pieces:
+        async with aclosing(self.store.everyone(board_id, season)) as pieces:
             async for players in pieces:
                 if not self._headers_written:
-                    self._begin(board_id, format)
+                    self._begin(board_id, format, season)
                 # The token may have expired meanwhile, and the board become private.
                 self.check(board_id)
                 self.write(format.lines(ranking.ranked(players)))
                 await self.flush()
         if not self._headers_written:
-            await self.store.get_board(board_id)
-            self._begin(board_id, format)
+            await self.store.get_board(board_id, season)
+            self._begin(board_id, format, season)
             await self.flush()
         await self.finish()
 
@@ -94,9 +96,10 @@ class ExportHandler(Handler):
             named = "csv" if prefers_csv(self.headers.get("Accept", "")) else "ndjson"
         return _FORMATS[named](tuple(dict.fromkeys(fields)))
 
-    def _begin(self, board_id: str, format: Format) -> None:
+    def _begin(self, board_id: str, format: Format, season: int | None) -> None:
+        name = board_id if season is None else f"{board_id}-season-{season}"
         self.set_header("Content-Type", format.content_type)
-        self.set_header("Content-Disposition", f'attachment; filename="{board_id}.{format.suffix}"')
+        self.set_header("Content-Disposition", f'attachment; filename="{name}.{format.suffix}"')
         self.set_header("Cache-Control", "no-store")
         self.add_header("Vary", "Accept")
         self.write(format.begin())

@@ -218,6 +218,13 @@ export function App() {
               <Part fallback={<div className="panel me" aria-hidden="true" />}>
                 <FindMe board={id} me={me} onMe={setMe} onSaid={tell} onTrouble={onTrouble} />
               </Part>
+              {code && (
+                <div className="wall-code">
+                  <Part>
+                    <Code address={addressToShare(id)} />
+                  </Part>
+                </div>
+              )}
             </aside>
           </>
         )}
@@ -236,13 +243,6 @@ export function App() {
             onChanged={readBoards}
           />
         </Part>
-      )}
-      {code && id && (
-        <div className="wall-code">
-          <Part>
-            <Code address={addressToShare(id)} />
-          </Part>
-        </div>
       )}
       <p className="trouble" role="alert">
         {trouble}

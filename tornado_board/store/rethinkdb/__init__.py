@@ -349,9 +349,11 @@ class RethinkDBStore:
         """The first player whose rank is `rank` or greater. Raises `NotFound`."""
         return await self._pages.at(board_id, season, rank)
 
-    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+    def everyone(
+        self, board_id: str, season: int | None = None
+    ) -> AsyncGenerator[Sequence[Player], None]:
         """All players, a page after the other. Raises `NotFound`."""
-        return everyone(self._pages, board_id)
+        return everyone(self._pages, board_id, season)
 
     async def count(self, board_id: str, season: int | None = None) -> int:
         """How many players the board has. Raises `NotFound`."""

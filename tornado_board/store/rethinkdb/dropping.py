@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 #: Players that one query deletes: the server has time for others in between.
 _SWEEP = 500
+
+#: How much longer than a piece the pause behind it is, since nobody waits for the end: the server
+#: is at it a quarter of the time. And the longest, in seconds: what took so long was waiting.
+_PAUSE, _LONGEST_PAUSE = 3.0, 5.0
 
 #: Seconds between two attempts: the first and the longest.
 _BACKOFF = (0.5, 10.0)
@@ -88,10 +93,12 @@ class Dropping:
         partition = partition_of(board_id, number)
         parameters = {"board": board_id, "number": number, "partition": partition}
         while True:
+            began = time.monotonic()
             result = await self._run(_delete_some(**parameters, limit=_SWEEP), write=True)
             raise_first_error(result)
             if not result["deleted"]:
                 break
+            await asyncio.sleep(min(_PAUSE * (time.monotonic() - began), _LONGEST_PAUSE))
         result = await self._run(_dropped(board=board_id, number=number), write=True)
         raise_first_error(result)
         logger.info("deleted the players of season %d of board %s", number, board_id)

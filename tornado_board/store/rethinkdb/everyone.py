@@ -12,11 +12,13 @@ from tornado_board.store.rethinkdb.pages import Pages
 _PAGE = 500
 
 
-async def everyone(pages: Pages, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+async def everyone(
+    pages: Pages, board_id: str, season: int | None
+) -> AsyncGenerator[Sequence[Player], None]:
     """See `Store.everyone`. Each page begins behind the last one's end: so a reader who is slow
     holds nothing, and an order that reads the index in pieces has no end of equal scores to keep.
     """
-    season = (await pages.ranking(board_id, 1, None)).board.number
+    season = (await pages.ranking(board_id, 1, season)).board.number
     place = None
     while players := await pages.after(board_id, season, place, _PAGE, False):
         yield players

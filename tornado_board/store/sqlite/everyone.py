@@ -15,11 +15,13 @@ from tornado_board.store.sqlite import pages, rows
 _PIECE = 500
 
 
-async def everyone(database: Database, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
+async def everyone(
+    database: Database, board_id: str, season: int | None
+) -> AsyncGenerator[Sequence[Player], None]:
     """See `Store.everyone`."""
 
     def work(c: sqlite3.Connection) -> Iterator[Sequence[Player]]:
-        yield from pages.everyone(c, rows.board(c, board_id), _PIECE)
+        yield from pages.everyone(c, rows.board_in(c, board_id, season), _PIECE)
 
     try:
         async with aclosing(database.snapshot(work)) as pieces:

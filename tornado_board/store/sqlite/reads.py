@@ -127,8 +127,10 @@ class Reads:
             ("at", season, rank),
         )
 
-    def everyone(self, board_id: str) -> AsyncGenerator[Sequence[Player], None]:
-        return everyone(self._database, board_id)
+    def everyone(
+        self, board_id: str, season: int | None = None
+    ) -> AsyncGenerator[Sequence[Player], None]:
+        return everyone(self._database, board_id, season)
 
     async def count(self, board_id: str, season: int | None = None) -> int:
         return await self._slow_read(
