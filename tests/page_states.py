@@ -96,6 +96,24 @@ STATES = (
         ),
     ),
     State(
+        "manage-seasons",
+        f"?board={BOARD}",
+        "document.querySelectorAll('.admin-list li').length === 2",
+        (_open("manage"), _click("#admin-tab-seasons")),
+    ),
+    State(
+        "manage-hidden",
+        f"?board={BOARD}",
+        "document.querySelectorAll('.admin-list li').length === 1",
+        (_open("manage"), _click("#admin-tab-hidden")),
+    ),
+    State(
+        "manage-new",
+        f"?board={BOARD}",
+        "document.querySelector('.admin .settings')",
+        (_open("manage"), _click("#admin-tab-new")),
+    ),
+    State(
         "manage-import",
         f"?board={BOARD}",
         "document.querySelector('.admin [type=file]')",
@@ -143,6 +161,8 @@ def prepare(server: ServerProcess) -> None:
     post(f"/boards/{BOARD}/scores/", submissions(1.3))
     post(f"/boards/{BOARD}/seasons/", {})
     post(f"/boards/{BOARD}/scores/", submissions(1))
+    path = f"{server.url}/boards/{BOARD}/players/s{OTHERS - 1}/"
+    httpx.patch(path, json={"hidden": True}).raise_for_status()
 
 
 async def bring(tab: Tab, server: ServerProcess, state: State) -> None:

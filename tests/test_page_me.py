@@ -130,7 +130,7 @@ async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
     await tab.run(f"{further}.click()")
     await tab.until(f"{FOUND}.length === 1 && {FOUND}[0][1] === 'Ángel <b>'")
     assert await tab.run(further) is None
-    await tab.until(f"{SAID} === '1 player found'")
+    await tab.until(f"{SAID} === '1 player found.'")
     await tab.run("document.querySelector('.hit').click()")  # among all
     await tab.until(f"{DRAWN}.some(([rank, name]) => rank === 5001 && name === 'Ángel <b>')")
     assert await tab.run("document.querySelector('.whole .sought .who').textContent") == "Ángel <b>"

@@ -302,6 +302,8 @@ async def test_places_live_through_the_end_of_a_season(settings: Settings) -> No
         # Who comes now waits for the same.
         other = await RawStream.open(url_of(served), target)
         assert (await other.event())[1] == place
+        assert (await served.request("HEAD", target)).status == 200
+        assert (await served.request("HEAD", target.replace("bob", "x"))).status == 404
         await score(served, "bob", 7)
         for one in (stream, other):
             while (await one.event())[1] != {

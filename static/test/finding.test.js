@@ -26,11 +26,11 @@ test("a name is found without case and accents, an id wherever it is", async () 
   const boards = fakeBoards(players, 15);
   let found = await search(boards, "b", "ann");
   assert.deepEqual(found.players.map(({ id }) => id), ["p0", "p10"]);
-  assert.equal(found.among, 15);
+  assert.deepEqual([found.among, found.total], [15, 2]);
   assert.deepEqual(boards.asked, [{ limit: AMONG }, { ids: ["ann"] }]);
   found = await search(boards, "b", "ann", { from: found });
   assert.deepEqual(found.players.map(({ id }) => id), ["p0", "p10", "p20"]);
-  assert.deepEqual([found.among, found.next], [30, undefined]);
+  assert.deepEqual([found.among, found.total, found.next], [30, 3, undefined]);
   found = await search(boards, "b", "p29");
   assert.deepEqual(found.players.map(({ id }) => id), ["p29"]);
   found = await search(boards, "b", "player 2"); // no id: it is not asked for
@@ -40,7 +40,7 @@ test("a name is found without case and accents, an id wherever it is", async () 
 
 test("of very many who are found the best are shown", async () => {
   const found = await search(fakeBoards(players, 30), "b", "player");
-  assert.equal(found.players.length, MOST_FOUND);
+  assert.deepEqual([found.players.length, found.total], [MOST_FOUND, 27]);
   assert.equal(found.players[0].id, "p1");
 });
 

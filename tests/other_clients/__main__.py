@@ -3,7 +3,7 @@
     python -m tests.other_clients [--folder=FOLDER] [NAME ...]
 
 They are installed in a folder outside of the checkout, from the registries that npm and pip use.
-With names only those are tried, and the table is printed.
+With names only those are tried, and their rows of the table made anew.
 """
 
 from __future__ import annotations
@@ -51,15 +51,19 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def table(rows: list[Row]) -> str:
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def line_of(row: Row) -> str:
+    return f"| {' | '.join(cells(row))} |"
+
+
+def key_of(line: str) -> list[str]:
+    """What a row of the table is about: the client, and what it runs in."""
+    return line.split("|")[1:3]
 
 
 def tried(library: Library) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         row = Trial(library, Path(folder)).run()
-    print(f"| {' | '.join(cells(row))} |", flush=True)
+    print(line_of(row), flush=True)
     return row
 
 
@@ -79,17 +83,19 @@ def main() -> None:
         libraries = [library for library in libraries if library.name in options.names]
     with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:
         rows = list(pool.map(tried, libraries))
-    text = table(rows)
-    if options.names:
-        print(text)
-        return
-    today = datetime.date.today()
     doc = DOCS.read_text("utf-8")
     before, _, rest = doc.partition(BEGIN)
-    after = rest.partition(END)[2]
+    old, _, after = rest.partition(END)
     assert after, f"{DOCS} has no place for the table"
-    measured = f"Measured on {today:%d %B %Y}, with {len(rows)} clients.\n"
-    DOCS.write_text(f"{before}{BEGIN}\n{measured}{text}\n{END}{after}", "utf-8")
+    lines = [line_of(row) for row in rows]
+    if options.names:
+        new = {tuple(key_of(line)): line for line in lines}
+        there = [line for line in old.splitlines() if line.startswith("| `")]
+        lines = [new.pop(tuple(key_of(line)), line) for line in there] + list(new.values())
+    head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
+    measured = f"The newest of these figures are of {datetime.date.today():%d %B %Y}."
+    text = "\n".join([measured, "", *head, *lines])
+    DOCS.write_text(f"{before}{BEGIN}\n{text}\n\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":

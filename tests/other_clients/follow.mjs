@@ -27,6 +27,7 @@ setInterval(() => {}, 60_000); // some don't keep it running while they wait
 /** Tells of what an object like the browser's EventSource dispatches. */
 function listen(source) {
   for (const type of TYPES) source.addEventListener(type, ({ lastEventId }) => tell(type, lastEventId));
+  source.addEventListener("error", () => {}); // Node ends a program that has nobody for an error
   return forEver;
 }
 

@@ -133,8 +133,12 @@ def browsers() -> list[Library]:
             continue
         version = re.findall(r"[\d.]+", run([program, "--version"], HERE))[0]
         name = browser.__name__.rpartition(".")[2]
+        command = (sys.executable, "-m", "tests.other_clients.browse", name)
+        environ = {"PYTHONPATH": str(ROOT)}
         for kind in ("EventSource", "fetch", "WebSocket"):
-            command = (sys.executable, "-m", "tests.other_clients.browse", name, kind)
-            environ = {"PYTHONPATH": str(ROOT)}
-            found.append(Library(kind, name.capitalize(), version, command, environ))
+            own = (*command, kind, "own")
+            found.append(Library(kind, name.capitalize(), version, own, environ))
+        other = (*command, "EventSource", "other")
+        called = "EventSource of another site"
+        found.append(Library(called, name.capitalize(), version, other, environ))
     return found

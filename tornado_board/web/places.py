@@ -47,7 +47,8 @@ class PlaceEventsHandler(Handler):
             with self.holding(board_id):
                 await self._serve_poll(board_id, player_id)
         elif self.request.method == "HEAD":
-            await self.store.get_player(board_id, player_id)
+            with self.holding(board_id):
+                await self._opened(board_id, player_id)
             await answer_head(self, streams.plain_wire(self))
         else:
             with self.holding(board_id):

@@ -1,10 +1,12 @@
-import { useRef, useState } from "react";
+import { memo, useRef, useState } from "react";
 import { addPlayer, getPlayer } from "./api.js";
 import { limited } from "./names.js";
 import { text } from "./texts.js";
 
 /** The form that puts a new player on `board`; `onTrouble` is told of errors, with words. */
-export default function AddPlayer({ board, onAdded, onTrouble }) {
+export default memo(AddPlayer);
+
+function AddPlayer({ board, onAdded, onTrouble }) {
   const [name, setName] = useState("");
   const [busy, setBusy] = useState(false);
   const input = useRef(null);

@@ -90,10 +90,10 @@ export function App() {
     addEventListener("popstate", onBack);
     return () => removeEventListener("popstate", onBack);
   }, []);
-  const choose = (next) => {
+  const choose = useCallback((next) => {
     history.pushState(null, "", addressOf(next));
     setChosen(next);
-  };
+  }, []);
   const [me, setMe] = useMe();
   useWall(id, (next) => {
     history.replaceState(null, "", addressOf(next));
@@ -119,8 +119,19 @@ export function App() {
   const players = board?.players ?? [];
   const name = board?.name ?? boards?.find((one) => one.id === id)?.name ?? id;
   // Of very many boards not all are listed; the one that is shown always is.
-  const unlisted = boards && board && !boards.some((one) => one.id === board.id);
-  const tabs = unlisted ? [{ id: board.id, name }, ...boards] : (boards ?? []);
+  const shownId = board?.id ?? "";
+  const tabs = useMemo(() => {
+    const unlisted = boards && shownId && !boards.some((one) => one.id === shownId);
+    return unlisted ? [{ id: shownId, name }, ...boards] : (boards ?? []);
+  }, [boards, shownId, name]);
+  const onAdded = useCallback(
+    (player) => {
+      setChasing((now) => [...now, player].slice(-CHASING));
+      tell(text("said_added", { name: player.name, rank: player.rank }));
+      if (!me) setMe(player.id);
+    },
+    [me, setMe],
+  );
 
   return (
     <>
@@ -198,21 +209,13 @@ export function App() {
             </section>
             <aside className="side">
               <Part fallback={<section className="panel chart" aria-hidden="true" />}>
-                <Chart players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
+                <Chart key={id} players={players} snapshots={snapshots} ahead={ahead} colourOf={colourOf} />
               </Part>
               {readOnly ? (
                 <ReadOnly />
               ) : (
                 <Part fallback={<div className="panel join" aria-hidden="true" />}>
-                  <AddPlayer
-                    board={id}
-                    onAdded={(player) => {
-                      setChasing((now) => [...now, player].slice(-CHASING));
-                      tell(text("said_added", { name: player.name, rank: player.rank }));
-                      if (!me) setMe(player.id);
-                    }}
-                    onTrouble={onTrouble}
-                  />
+                  <AddPlayer board={id} onAdded={onAdded} onTrouble={onTrouble} />
                 </Part>
               )}
               <Part fallback={<div className="panel me" aria-hidden="true" />}>

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef } from "react";
+import { memo, useLayoutEffect, useRef } from "react";
 import { text } from "./texts.js";
 
 /** The address of this page with another board. */
@@ -8,8 +8,8 @@ export function addressOf(id) {
   return `?${query}`;
 }
 
-/** The boards to choose from; nothing where there is only one. */
-export function Boards({ boards, chosen, onChoose }) {
+/** The boards to choose from; nothing where there is only one. Events of a board leave it alone. */
+export const Boards = memo(function Boards({ boards, chosen, onChoose }) {
   const nav = useRef(null);
   const listed = boards.some(({ id }) => id === chosen);
   // The one that is shown is in sight, however many there are. Not by `scrollIntoView`, which
@@ -43,4 +43,4 @@ export function Boards({ boards, chosen, onChoose }) {
       </ul>
     </nav>
   );
-}
+});

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import { LEAST_SPAN, SPAN } from "./history.js";
 import { isolate, shorten } from "./names.js";
 import { axisLabels, runs, spread, ticks } from "./plot.js";
@@ -17,8 +17,32 @@ const NAME_LENGTH = 11;
 /** How many players have a line: with more, none could be told from the others. */
 const LINES = 10;
 
+/** How often it is drawn at most, however fast a board changes. */
+const LEAST = 250;
+
 /** The scores of the best on the board over the last minutes. */
-export default function Chart({ players: shown, snapshots, ahead, colourOf }) {
+export default function Chart(props) {
+  return <Plot {...useSteady(props, LEAST)} />;
+}
+
+/** `value` as it was at most `least` milliseconds ago: it changes no more often than that. */
+function useSteady(value, least) {
+  const [steady, setSteady] = useState(value);
+  const latest = useRef(value);
+  latest.current = value;
+  const { snapshots, players } = value;
+  const timer = useRef(0);
+  useEffect(() => {
+    timer.current ||= setTimeout(() => {
+      timer.current = 0;
+      setSteady(latest.current);
+    }, least);
+  }, [snapshots, players, least]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return steady;
+}
+
+const Plot = memo(function Plot({ players: shown, snapshots, ahead, colourOf }) {
   const players = shown.slice(0, LINES);
   const [box, { width, height, rem }] = useSize();
   const now = useNow(STEP) - ahead;
@@ -101,7 +125,7 @@ export default function Chart({ players: shown, snapshots, ahead, colourOf }) {
       </div>
     </section>
   );
-}
+});
 
 /** What stands below the plot: `[milliseconds before now, text]`. */
 function marks(span) {

@@ -1,4 +1,4 @@
-import { lazy, useState } from "react";
+import { lazy, memo, useState } from "react";
 import { Part } from "./Part.jsx";
 import { Search } from "./Search.jsx";
 import { usePlace } from "./place.js";
@@ -8,7 +8,9 @@ import { number, text } from "./texts.js";
 const WholeBoard = lazy(() => import("./WholeBoard.jsx"));
 
 /** One's own place, live, with the gap to the next; and the way to everybody's. */
-export default function FindMe({ board, me, onMe, onSaid, onTrouble }) {
+export default memo(FindMe);
+
+function FindMe({ board, me, onMe, onSaid, onTrouble }) {
   const place = usePlace(board, me);
   const [whole, setWhole] = useState(null); // the player around whom it is, "" for the best
   const here = me && place && place !== "nobody" ? me : "";

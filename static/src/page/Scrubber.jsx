@@ -1,4 +1,4 @@
-import { useEffect } from "react";
+import { memo, useEffect } from "react";
 import { HOUR, ago } from "./past.js";
 import { text } from "./texts.js";
 import { usePast } from "./usePast.js";
@@ -9,7 +9,9 @@ const SECOND = 1_000;
  * Moves in the last hour of a board, or plays it. `onPast` is told what to show in place of the
  * present: `{board, failed}`, `board` null where it is not known; null for the present.
  */
-export default function Scrubber({ board, ahead, onPast }) {
+export default memo(Scrubber);
+
+function Scrubber({ board, ahead, onPast }) {
   const past = usePast(board, ahead);
   const { isPast, isUnknown, failed, playing, position } = past;
   const was = past.frame?.board ?? null;

@@ -121,8 +121,8 @@ export function Search({ board, me, onMe, onOpen, onSaid, onTrouble }) {
 }
 
 /** What was found, in words. */
-function result({ players, among, next }) {
-  const count = players.length;
+function result({ players, total: count, among, next }) {
   if (count === 0) return next ? text("found_none_among", { among }) : text("found_none");
-  return next ? text("found_among", { count, among }) : text("found", { count });
+  const told = next ? text("found_among", { count, among }) : text("found", { count });
+  return count > players.length ? `${told} ${text("found_first", { count: players.length })}` : told;
 }

@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PointButton } from "./PointButton.jsx";
 import { risen } from "./past.js";
 import { Score } from "./Score.jsx";
@@ -26,7 +26,9 @@ export function Standings({ board, before = NOBODY, colourOf, onPoint }) {
         return (
           <Row
             key={player.id}
-            player={player}
+            id={player.id}
+            name={player.name}
+            score={player.score}
             // Equal scores share a rank: one more than the number of players with a higher score.
             rank={1 + board.players.findIndex(({ score }) => score === player.score)}
             before={before.get(player.id)}
@@ -41,9 +43,10 @@ export function Standings({ board, before = NOBODY, colourOf, onPoint }) {
   );
 }
 
-function Row({ player, rank, before, gap, share, colour, onPoint }) {
+/** One that an event does not change is not drawn again: what it gets are texts and numbers. */
+const Row = memo(function Row({ id, name, score, rank, before, gap, share, colour, onPoint }) {
   return (
-    <li className="row" data-id={player.id} data-rank={rank} style={{ "--colour": colour }}>
+    <li className="row" data-id={id} data-rank={rank} style={{ "--colour": colour }}>
       <span className="bar" aria-hidden="true" style={{ "--share": share }} />
       <span className="rank">
         <span className="spoken">{text("rank")} </span>
@@ -52,18 +55,18 @@ function Row({ player, rank, before, gap, share, colour, onPoint }) {
       </span>
       <span className="who">
         <span className="name" dir="auto">
-          {player.name}
+          {name}
         </span>
         {gap && <span className="gap">{gap}</span>}
       </span>
       <span className="points">
-        <Score value={player.score} />
-        <Change score={player.score} />
+        <Score value={score} />
+        <Change score={score} />
       </span>
-      <PointButton player={player} onPoint={onPoint} />
+      <PointButton player={{ id, name }} onPoint={onPoint} />
     </li>
   );
-}
+});
 
 /** By how many places a player has risen, or fallen, within an hour. */
 function Moved({ by }) {

@@ -10,6 +10,7 @@ import { ID } from "./ids.js";
  * @typedef {object} Found
  * @property {string} sought
  * @property {Ranked[]} players  best first, `MOST_FOUND` at the most
+ * @property {number} total      how many were found
  * @property {number} among      how many of the best were looked at
  * @property {string} [next]     where the players behind those are, if there are any
  */
@@ -39,10 +40,13 @@ export async function search(boards, board, sought, { from, signal } = {}) {
   ]);
   const wanted = folded(sought);
   const byName = wanted ? page.players.filter(({ name }) => folded(name).includes(wanted)) : [];
-  const all = new Map([...(from?.players ?? []), ...named.players, ...byName].map((one) => [one.id, one]));
+  const known = new Set(from?.players.map(({ id }) => id));
+  const fresh = new Map([...named.players, ...byName].map((one) => [one.id, one]));
+  const all = new Map([...(from?.players ?? []), ...fresh.values()].map((one) => [one.id, one]));
   return {
     sought,
     players: [...all.values()].toSorted((a, b) => a.rank - b.rank).slice(0, MOST_FOUND),
+    total: (from?.total ?? 0) + [...fresh.keys()].filter((id) => !known.has(id)).length,
     among: (from?.among ?? 0) + page.players.length,
     next: page.next,
   };
