@@ -34,21 +34,10 @@ POSITIONS = ("since", "lastEventId", "last_event_id", "Last-Event-ID")
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     query, headers, body = case.query or {}, case.headers or {}, case.body
-    if case.operation.path == "/boards/{board}/players/":
-        left_out = CURSORS if query.get("hidden", "0") == "0" else BEGINNINGS
-        for name in left_out:
-            query.pop(name, None)
-        for name in [name for name in BEGINNINGS if name in query][1:]:
-            del query[name]
-    if "at" in query:
-        for name in ("limit", "fields", "season", "stream"):
-            query.pop(name, None)
     key = str(headers.get("Idempotency-Key", ""))
     if re.fullmatch(KEY_PATTERN, key):
         # The answer to one that came before tells of what may be gone by now.
         headers["Idempotency-Key"] = f"{key[:100]}-{next(NUMBERS)}"
-    if query.get("stream", "0") != "0":
-        query.pop("season", None)
     wait = query.get("wait")
     if isinstance(wait, int | float):
         query["wait"] = min(wait, 0.01)
@@ -63,12 +52,28 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
                 str(values.get(name, ""))
             ):
                 query["stream"] = "0"
+    if case.meta is None or not case.meta.generation.mode.is_negative:
+        # Where something is wrong, this is as good a reason to refuse it.
+        _leave_what_goes_together(case.operation.path, query)
     for item in body if isinstance(body, list) else [body]:
         named = item.get("name") if isinstance(item, dict) else None
         if isinstance(named, str) and named and not is_visible(named):
             item["name"] = "x"
         if isinstance(item, dict) and "meta" in item:
             item["meta"] = _shallow(_with_exponents(item["meta"]), MOST_DEPTH)
+
+
+def _leave_what_goes_together(path: str, query: Any) -> None:
+    if path == "/boards/{board}/players/":
+        for name in CURSORS if query.get("hidden", "0") == "0" else BEGINNINGS:
+            query.pop(name, None)
+        for name in [name for name in BEGINNINGS if name in query][1:]:
+            del query[name]
+    if "at" in query:
+        for name in ("limit", "fields", "season", "stream"):
+            query.pop(name, None)
+    if query.get("stream", "0") != "0":
+        query.pop("season", None)
 
 
 def _keep_first_position(query: Any, headers: Any) -> None:

@@ -1,7 +1,8 @@
 """The API against its own description: schemathesis sends what that allows and what it forbids, one
 request after the other and in sequences, and compares the answers.
 
-As many examples an operation as `SCHEMATHESIS_EXAMPLES` says; before a release 200.
+As many examples an operation as `SCHEMATHESIS_EXAMPLES` says, of the seed that `SCHEMATHESIS_SEED`
+names; before a release 200, of others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .server_process import ROOT, ServerProcess, clean_environ
 from .tokens import SECRET, token
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
+SEED = int(os.environ.get("SCHEMATHESIS_SEED", "1"))
 
 #: Seconds that may pass on a machine that does other things as well.
 PATIENCE = 600 + 15 * EXAMPLES
@@ -28,6 +30,7 @@ def run(server: ServerProcess, *options: str) -> None:
         *(sys.executable, "-m", "schemathesis.cli"),
         *("--config-file", str(ROOT / "tests" / "schemathesis.toml")),
         *("run", f"{server.url}/openapi.json", f"--max-examples={EXAMPLES}"),
+        f"--seed={SEED}",
         *("--continue-on-failure", "--warnings=off", "--request-timeout=20"),
         *options,
     ]
