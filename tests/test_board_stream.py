@@ -11,6 +11,9 @@ import pytest
 
 from .node import STATIC, node, node_modules
 
+#: An import of a package that is neither a file nor Node's own.
+PACKAGE = re.compile(r'from "(?!\.|node:)')
+
 FILES = sorted((STATIC / "test").glob("*.test.js"))
 
 
@@ -33,6 +36,8 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_javascript(file: Path) -> None:
+    if PACKAGE.search(file.read_text("utf-8")):
+        node_modules()
     done = run(node(), "--test", "--test-reporter=tap", str(file))
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

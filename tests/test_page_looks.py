@@ -132,6 +132,7 @@ async def test_the_page_can_be_asked_to_have_no_buttons(
     tab = await open_tab(server.url + ("/?readonly" if by == "address" else "/"))
     await tab.until(LIVE)
     assert await tab.run(NO_BUTTONS)
+    await tab.until("document.querySelectorAll('.boards a').length === 2")
     await tab.run("[...document.querySelectorAll('.boards a')].at(-1).click()")
     await tab.until("document.querySelector('h1').textContent === 'The other one'")
     assert await tab.run(NO_BUTTONS)
