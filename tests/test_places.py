@@ -7,13 +7,17 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tornado_board.models import Ordering, Player, PlayerChanged
+from tornado_board.ranking.rank_index import RankIndex
+from tornado_board.realtime.places import Places, _Board
+from tornado_board.realtime.watched import Watched
 from tornado_board.server import Running
 from tornado_board.settings import Settings
 from tornado_board.store import open_store
@@ -269,3 +273,40 @@ async def test_head(serving: Serving, settings: Settings) -> None:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert "content-encoding" not in answer.headers
         assert (await http.head(path("nobody"), headers=headers)).status_code == 404
+
+
+@pytest.mark.gen_test
+async def test_nobody_stands_behind_what_this_process_has_written_of_it() -> None:
+    index = RankIndex(Ordering())
+    index.scanned(["p", "q"], [5, 3])
+    for _ in index.finish(0):
+        pass
+    ranks, nothing = cast(Any, Ready(index)), cast(Any, None)
+    places = Places(nothing, ranks, nothing, per_board=10, keepalive=3600)
+    board = places._boards["b"] = _Board()
+    board.number = 1
+    one = board.players["p"] = Watched("p")
+    one.player = Player("p", "p", 5)
+    one.show((2, 0, None))
+    await places._look_up("b", board)
+    assert json.loads(one.current.data) == place("p", 5, 1, 2, None)
+    index.wrote("p", 5, 9, -1)
+    await places._look_up("b", board)
+    assert json.loads(one.current.data) == place("p", 5, 1, 2, None)
+    assert board.is_stale, "so that it is looked up once the feed has told"
+    change = PlayerChanged("b", "p", Player("p", "p", 9), 5)
+    index.apply(change, 1)
+    places.apply([change])
+    await places._look_up("b", board)
+    assert json.loads(one.current.data) == place("p", 9, 1, 2, None)
+    assert not board.is_stale
+
+
+class Ready:
+    """Ranks of which one index is ready."""
+
+    def __init__(self, only: RankIndex) -> None:
+        self.only = only
+
+    def index(self, partition: str) -> RankIndex:
+        return self.only

@@ -126,10 +126,7 @@ class RankIndex:
         return self._merits.better_than(self.ordering.merit(score))
 
     def score_at(self, rank: int) -> Number | None:
-        """The score of the first player whose rank is `rank` or greater; ``None`` if there is none.
-
-        `rank` is 1 or greater.
-        """
+        """The score of the first player whose rank is `rank`, from 1, or greater; or none."""
         merit = self._merits.at_rank(rank)
         return None if merit is None else self._score(merit)
 
@@ -277,6 +274,10 @@ class RankIndex:
         self._ahead[player_id] = Ahead([found, left], told, is_assumed, self._ticks)
         if len(self._ahead) > MOST_AHEAD:
             self._undo(next(iter(self._ahead)))
+
+    def is_ahead(self, player_id: str) -> bool:
+        """Whether another score of the player counts than the feed has told last."""
+        return (known := self._ahead.get(player_id)) is not None and known.told != known.counts
 
     def tick(self) -> int:
         """A second has passed. Of how many players less is held in memory than before."""

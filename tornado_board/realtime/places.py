@@ -299,6 +299,11 @@ class Places:
                     standing = await self._ranks.place(partition, player.score)
                     await self._show(board, [(one, player)], [standing])
             else:
+                # Of whom a write counts already that the feed has not told: with the score before
+                # it, the player would stand behind itself.
+                known = [one for one in piece if not index.is_ahead(one[0].player_id)]
+                board.is_stale = board.is_stale or len(known) < len(piece)
+                piece = known
                 places = index.places([player.score for _, player in piece])
                 of = len(index)
                 standings = [(of, better, following) for better, following in places]
