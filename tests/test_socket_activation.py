@@ -136,7 +136,7 @@ def test_the_manager_is_told_of_start_and_stop(
         told.bind(path)
         server = activated(NOTIFY_SOCKET=path)
         assert told.recv(100) == b"READY=1"
-        assert httpx.get(f"http://127.0.0.1:{server.port or _port(server)}/readyz").is_success
+        assert httpx.get(f"http://127.0.0.1:{_port(server)}/readyz").is_success
         server.stop()
         assert told.recv(100) == b"STOPPING=1"
 
