@@ -168,6 +168,15 @@ def test_a_form_means_what_json_means(amount: float) -> None:
     assert form.amount == amount
 
 
+def test_what_comes_twice_is_not_the_same_object() -> None:
+    headers = {"Content-Type": "application/json"}
+    first, second = (decode(headers, b'{"id": "x"}', NewBoard) for _ in range(2))
+    assert first == second
+    first.meta["x"] = 1
+    first.name = "X"
+    assert (second.meta, second.name) == ({}, None)
+
+
 def test_a_whole_number_may_have_a_point_as_in_json_schema() -> None:
     headers = {"Content-Type": "application/json"}
     assert decode(headers, b'{"top": 48.0}', BoardPatch).top == 48

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import math
@@ -36,6 +35,9 @@ _MOST_BRACKETS = 5000
 #: The longest body, in bytes, that is not decoded again when it comes again, as those of additions
 #: do; and how many such are kept.
 _SHORT, _SHORT_KEPT = 64, 512
+
+#: What a request's body is called in messages.
+_BODY = "The body"
 
 #: A number in a form field, spelled as in JSON.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -80,23 +82,17 @@ def decode(
     if content_type(headers, (JSON, FORM) if form else (JSON,)) == FORM:
         return _convert(_decode_form(body), expected)
     if len(body) <= _SHORT and body.count(b"{") == 1 and b"[" not in body:
-        # Without objects and lists in it, a copy is nobody else's.
-        decoded: T = copy.copy(_decoded(body, expected))
-        return decoded
+        # Without objects and lists in it, nothing of it can be changed by who has the struct.
+        return _convert(_known(body, expected), expected)
     return decode_object(body, expected)
 
 
-def decode_object(text: bytes, expected: type[T], what: str = "The body") -> T:
+def decode_object(text: bytes, expected: type[T], what: str = _BODY) -> T:
     """The `expected` struct that `text`, a JSON object, spells; `what` names it in messages.
 
     Raises `Problem` 400, as `NotJSON` where it is no JSON.
     """
     return _convert(_decode_json(text, expected, what), expected)
-
-
-@functools.lru_cache(maxsize=_SHORT_KEPT)
-def _decoded(body: bytes, expected: type[Any]) -> Any:
-    return decode_object(body, expected)
 
 
 def check_name(name: str) -> None:
@@ -155,6 +151,11 @@ def _decode_json(body: bytes, expected: type[msgspec.Struct], what: str) -> dict
         if has_lone_surrogate(name) or (isinstance(value, str) and has_lone_surrogate(value)):
             raise Problem(400, f"{_shown(name)}: half of a surrogate pair is not a character.")
     return values
+
+
+@functools.lru_cache(maxsize=_SHORT_KEPT)
+def _known(body: bytes, expected: type[msgspec.Struct]) -> dict[str, Any]:
+    return _decode_json(body, expected, _BODY)
 
 
 def _too_deep(what: str) -> Problem:
