@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
 import sqlite3
 import time
@@ -14,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tornado_board.sqlite.files import DatabaseUnavailable
+from tornado_board.sqlite.transactions import begin_read, end_read
 
 T = TypeVar("T")
 
@@ -185,7 +185,7 @@ class Readers:
                 if time.monotonic() >= until:
                     break
         finally:
-            _end(connection)
+            end_read(connection)
             self._idle.put(connection)
         return results
 
@@ -196,9 +196,7 @@ class Readers:
         self._deadlines[connection] = time.monotonic() + _READ_TIME
         try:
             if anew:
-                if connection.in_transaction:  # it could not be ended
-                    connection.execute("ROLLBACK")
-                connection.execute("BEGIN")
+                begin_read(connection)
             return work(connection)
         except sqlite3.Error as error:
             if self._is_late(connection):
@@ -209,13 +207,6 @@ class Readers:
 
     def _is_late(self, connection: sqlite3.Connection) -> bool:
         return time.monotonic() > self._deadlines.get(connection, float("inf"))
-
-
-def _end(connection: sqlite3.Connection) -> None:
-    """End what was begun, if it can be ended."""
-    with contextlib.suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 class _Job:

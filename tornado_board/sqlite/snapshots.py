@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 import threading
 from collections import deque
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from tornado_board.sqlite.files import DatabaseUnavailable
+from tornado_board.sqlite.transactions import begin_read, end_read
 
 T = TypeVar("T")
 
@@ -86,15 +86,12 @@ class _Reading(Generic[T]):
         """The next item, or `_END`."""
         with self._turn:
             if self._items is None:
-                if self.connection.in_transaction:  # the read before could not be ended
-                    self.connection.execute("ROLLBACK")
-                self.connection.execute("BEGIN")
+                begin_read(self.connection)
                 self._items = self._work(self.connection)
             return next(self._items, _END)
 
     def end(self) -> None:
         """Give the transaction up. Never raises."""
-        with self._turn, contextlib.suppress(sqlite3.Error):
+        with self._turn:
             self._items = iter(())  # whose cursor would keep the transaction open
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            end_read(self.connection)
