@@ -83,8 +83,8 @@ def observe(
         server,
         delay,
         kept=lambda: {
-            "rank_boards": ranks.kept[0],
-            "rank_entries": ranks.kept[1],
+            "rank_boards": ranks.size,
+            "rank_entries": ranks.entries,
             "boards_read": services.reads.size,
             "idempotent_answers": services.repeats.size,
         },
@@ -151,7 +151,7 @@ def _observe_all(
         lambda: {
             "watched_players": services.places.size,
             "catch_ups": services.catch_ups.size,
-            "write_rates": services.gate.remembered(),
+            "write_rates": services.gate.size,
             **kept(),
         },
         "what",

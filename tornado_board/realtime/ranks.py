@@ -76,9 +76,14 @@ class Ranks:
         self._closed = False
 
     @property
-    def kept(self) -> tuple[int, int]:
-        """How many boards there are, and as how many scores they count, of `rank_entries`."""
-        return len(self._boards), self._weight
+    def size(self) -> int:
+        """How many boards have ranks, or are being read for them."""
+        return len(self._boards)
+
+    @property
+    def entries(self) -> int:
+        """As how many scores they count, of `Settings.rank_entries`."""
+        return self._weight
 
     async def close(self) -> None:
         """Stop; from now on the store counts. May be called twice."""
@@ -107,7 +112,7 @@ class Ranks:
             if wanted:
                 self._want(partition)
             return None
-        return Standing(len(index), tuple(better for better, _ in index.places(scores)))
+        return Standing(len(index), tuple(map(index.better_than, scores)))
 
     async def score_at(self, partition: str, rank: int) -> Number | None:
         """The score of the first player whose rank is `rank`, which is at least 1, or greater;

@@ -204,7 +204,8 @@ class Gate:
         for rates, who in counted:
             rates.take(who, now, amount)
 
-    def remembered(self) -> int:
+    @property
+    def size(self) -> int:
         """How many tokens, players and addresses are known for that."""
         return sum(map(len, self._most))
 
