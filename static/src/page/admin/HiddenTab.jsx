@@ -1,25 +1,13 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback } from "react";
 import { number } from "../texts.js";
 import { Really } from "./Really.jsx";
 import { admin } from "./texts.js";
+import { usePages } from "./usePages.js";
 
 /** Those who are hidden, to be shown again or deleted. */
 export function HiddenTab({ board, management, onNote, onTrouble }) {
-  const [players, setPlayers] = useState(null);
-  const [next, setNext] = useState(undefined);
-  const read = useCallback(
-    async (address) => {
-      try {
-        const page = await management.hidden(board, address);
-        setPlayers((now) => (address ? [...now, ...page.players] : page.players));
-        setNext(page.next);
-      } catch (error) {
-        onTrouble(error);
-      }
-    },
-    [board, management, onTrouble],
-  );
-  useEffect(() => void read(), [read]);
+  const ask = useCallback((address) => management.hidden(board, address), [board, management]);
+  const { items: players, setItems: setPlayers, next, read } = usePages(ask, "players", onTrouble);
 
   async function act(player, doing, said) {
     try {

@@ -1,25 +1,13 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback } from "react";
 import { date } from "../texts.js";
 import { Really } from "./Really.jsx";
 import { admin } from "./texts.js";
+import { usePages } from "./usePages.js";
 
 /** The seasons of a board, and the end of the present one. */
 export function SeasonsTab({ board, management, onNote, onTrouble, onSaved }) {
-  const [seasons, setSeasons] = useState(null);
-  const [next, setNext] = useState(undefined);
-  const read = useCallback(
-    async (address) => {
-      try {
-        const page = await management.seasons(board, address);
-        setSeasons((now) => (address ? [...now, ...page.seasons] : page.seasons));
-        setNext(page.next);
-      } catch (error) {
-        onTrouble(error);
-      }
-    },
-    [board, management, onTrouble],
-  );
-  useEffect(() => void read(), [read]);
+  const ask = useCallback((address) => management.seasons(board, address), [board, management]);
+  const { items: seasons, next, read } = usePages(ask, "seasons", onTrouble);
 
   async function end(number) {
     try {
