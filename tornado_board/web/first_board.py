@@ -12,6 +12,7 @@ from tornado.web import HTTPError
 
 from tornado_board import models
 from tornado_board.auth.policy import Action
+from tornado_board.realtime.past_ranks import ranks_of_board
 from tornado_board.replay import LogUnavailable
 from tornado_board.store import NotFound, StoreUnavailable
 from tornado_board.web.described import Text
@@ -81,10 +82,7 @@ async def _read(handler: Handler) -> FirstBoard | None:
 def of_json(text: str) -> FirstBoard:
     """The board in `text`, which the page has among its data."""
     board = ujson.loads(text)
-    players = board["players"]
-    rows: list[tuple[int, dict[str, Any]]] = []
-    for index, player in enumerate(players):
-        tied = index > 0 and players[index - 1]["score"] == player["score"]
-        rows.append((rows[-1][0] if tied else index + 1, player))
+    ranks = ranks_of_board(text)
+    rows = [(ranks[player["id"]], player) for player in board["players"]]
     # Nothing in it may end the element that it stands in (HTML Standard, "script data state").
     return FirstBoard(board, text.replace("<", "\\u003c"), rows)

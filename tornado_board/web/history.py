@@ -46,7 +46,7 @@ _MOST_HIDDEN, _HIDDEN_AT_ONCE = 10_000, 1_000
 AT = Moment(name="at", text="The board as its subscribers saw it at this time.")
 
 #: What does not go with that.
-_OF_NOW = ("limit", "fields", "season")
+_OF_NOW = ("limit", "fields")
 
 _FROM = Moment(name="from", text="From when; an hour before the end without it.")
 _TO = Moment(name="to", text="Until when; until now without it.")
@@ -70,7 +70,7 @@ async def board_at(asked: Asked, board_id: str) -> Answer:
     """
     for name in _OF_NOW:
         if asked.argument(name) is not None:
-            raise Problem(400, f"{name}: does not go with at.")
+            raise Problem(400, f"{name}: does not go with at; it is of the board as it is now.")
     at = AT.of(asked)
     assert at is not None
     topic = await _open(asked, board_id)
