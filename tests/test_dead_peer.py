@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tornado_board.realtime.subscriber import Poller, Subscriber
+from tornado_board.realtime.wires import Message
 
 from .server_process import ServerProcess
 
@@ -102,3 +107,34 @@ def test_a_vanished_client_is_dropped_after_two_keepalives(
     finally:
         client.kill()
         client.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells of acknowledgements on Linux")
+@pytest.mark.gen_test
+async def test_a_client_that_was_quiet_and_has_just_been_sent_something_is_not_dead() -> None:
+    poller = Poller()
+    late = 0
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        ours, _ = listener.accept()
+        subscriber = Subscriber(ours, poller, lambda: None)
+        for _ in range(6):
+            subscriber.deliver(Message(b"event"))
+            assert not subscriber.is_dead(0.3)
+            late += _unacknowledged(ours)
+            client.recv(100)
+            # Who answers acknowledges late: together with the answer, if there is one.
+            client.send(b"answer")
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            await asyncio.sleep(0.4)
+        subscriber.close()
+    poller.close()
+    assert late, "each event was acknowledged before it could be looked at"
+
+
+def _unacknowledged(sock: socket.socket) -> bool:
+    """Whether something that was sent has not been acknowledged (tcpi_unacked)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
+    return int.from_bytes(info[24:28], sys.byteorder) > 0

@@ -50,11 +50,15 @@ _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 #: Sockets that are looked after before the loop may go on to something else.
 _AT_ONCE = 128
 
-# struct tcp_info of Linux (include/uapi/linux/tcp.h): eight bytes, of which the fourth counts
-# window probes without an answer, then 32-bit numbers: the first is the retransmission time-out in
-# microseconds, the fifth counts segments not acknowledged, the thirteenth tells how many
-# milliseconds ago the last acknowledgement came.
-_TCP_INFO = struct.Struct("=3xB4xI12xI28xI") if sys.platform == "linux" else None
+# struct tcp_info of Linux (include/uapi/linux/tcp.h): eight bytes, of which the third counts
+# retransmissions and the fourth window probes without an answer, then 32-bit numbers: the first is
+# the retransmission time-out in microseconds, the fifth counts segments not acknowledged, the
+# thirteenth tells how many milliseconds ago the last acknowledgement came.
+_TCP_INFO = struct.Struct("=2xBB4xI12xI28xI") if sys.platform == "linux" else None
+
+#: Retransmissions in a row without an answer from which on a peer may be gone (RFC 1122, section
+#: 4.2.3.5: R1). Before, the acknowledgement of what was sent a moment ago may be under way.
+_MANY_RETRANSMISSIONS = 3
 
 
 class Subscriber:
@@ -270,13 +274,13 @@ def _is_dead(sock: socket.socket, patience: float) -> bool:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     except OSError:
         return False  # no TCP
-    probes, retransmission_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
+    retransmissions, probes, time_out_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
     if probes > 3:
         return True
     # A peer that is alive answers each retransmission, and the last one was less than a
     # retransmission time-out ago.
-    silent = last_ack_ms > max(patience * 1000, retransmission_us / 1000 * 1.1)
-    return bool(unacknowledged and silent)
+    silent = last_ack_ms > max(patience * 1000, time_out_us / 1000 * 1.1)
+    return bool(unacknowledged and silent and retransmissions >= _MANY_RETRANSMISSIONS)
 
 
 class Polled(Protocol):
