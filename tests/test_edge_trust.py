@@ -39,7 +39,7 @@ def guarded(settings: Settings) -> Settings:
     return dataclasses.replace(settings, token_secret=SECRET)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_private_board_is_shown_to_nobody_but_who_may_read_it(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -75,7 +75,7 @@ async def test_a_private_board_is_shown_to_nobody_but_who_may_read_it(
         assert not list(await edge_of(edge).log.recent("b", 10))
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_who_may_listen_to_a_private_board_has_a_stream_of_its_own(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -111,7 +111,7 @@ async def test_who_may_listen_to_a_private_board_has_a_stream_of_its_own(
         await until(lambda: not edge_of(edge).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -152,7 +152,7 @@ async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
             await until(lambda s=server: not edge_of(s).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_websocket_ends_with_the_upstream_that_serves_it(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -176,7 +176,7 @@ async def test_a_websocket_ends_with_the_upstream_that_serves_it(
     await until(lambda: not edge_of(edge).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_streams_of_a_board_that_becomes_private_end_and_nothing_of_it_is_left(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -217,7 +217,7 @@ async def test_streams_of_a_board_that_becomes_private_end_and_nothing_of_it_is_
         other.close()
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_what_one_caller_is_answered_no_other_is(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -237,7 +237,7 @@ async def test_what_one_caller_is_answered_no_other_is(
         assert kept.size == 1  # that of who presented nothing
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_browsers_page_may_change_boards_over_an_edge_as_over_the_origin(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -256,7 +256,7 @@ async def test_a_browsers_page_may_change_boards_over_an_edge_as_over_the_origin
             ).status_code == 403
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_an_edge_that_follows_itself_refuses_to(serving: Serve, tmp_path: Path) -> None:
     port = free_port()
     own = f"http://127.0.0.1:{port}"
@@ -272,7 +272,7 @@ async def test_an_edge_that_follows_itself_refuses_to(serving: Serve, tmp_path: 
         assert (ready.status_code, "a loop" in ready.text) == (503, True)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_edges_that_follow_each_other_find_out_and_go_back_to_the_origin(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -303,7 +303,7 @@ async def test_edges_that_follow_each_other_find_out_and_go_back_to_the_origin(
     assert min(map(len, followed)) == 1, "one of them follows the origin itself"
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_request_that_has_been_here_is_refused_however_it_is_served(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -328,7 +328,7 @@ async def test_a_request_that_has_been_here_is_refused_however_it_is_served(
         assert fine.status_code == 200
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_what_is_passed_on_counts_for_the_client_and_not_for_the_edge(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
