@@ -47,6 +47,12 @@ def test_cut_at_every_byte(two: TwoServers, name: str) -> None:
         two.compare(data, [cut])
 
 
+def test_a_player_that_was_read_a_moment_ago(two: TwoServers) -> None:
+    answers = [two.compare(request("/boards/demo/players/earth/")) for _ in range(5)]
+    assert two.taken == len(answers)
+    assert len({answer.partition(b"\r\n\r\n")[2] for answer in answers}) == 1
+
+
 def test_an_etag_that_is_known(two: TwoServers) -> None:
     got = two.compare(request("/boards/demo/"))
     etag = re.search(rb'Etag: ("[0-9a-f]{40}")', got)

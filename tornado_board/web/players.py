@@ -203,8 +203,9 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
 
 def player_at_once(asked: Asked, board_id: str, player_id: str) -> Answer | None:
     """The same, where that takes no waiting."""
-    fields = _META.of(asked)
-    if asked.argument(SEASON.name) is not None or wants_anew(asked):
+    if asked.argument(SEASON.name) is not None or asked.argument(_META.name) is not None:
+        return None
+    if wants_anew(asked):
         return None
     services = asked.services
     found = services.player_reads.known(board_id, player_id)
@@ -212,7 +213,7 @@ def player_at_once(asked: Asked, board_id: str, player_id: str) -> Answer | None
         return None
     partition = partition_of(board_id, found.season)
     standing = services.ranks.known(partition, found.score, wanted=False)
-    return None if standing is None else _shown(found, standing, fields)
+    return None if standing is None else _shown(found, standing, ())
 
 
 def _shown(player: Player, standing: Standing, fields: tuple[str, ...]) -> Answer:
