@@ -48,9 +48,9 @@ def test_cut_at_every_byte(two: TwoServers, name: str) -> None:
 
 
 def test_a_player_that_was_read_a_moment_ago(two: TwoServers) -> None:
-    answers = [two.compare(request("/boards/demo/players/earth/")) for _ in range(5)]
-    assert two.taken == len(answers)
-    assert len({answer.partition(b"\r\n\r\n")[2] for answer in answers}) == 1
+    for _ in range(3):
+        assert b'"score":27,"rank":2' in two.compare(request("/boards/demo/players/earth/"))
+        assert two.taken == 1
 
 
 def test_an_etag_that_is_known(two: TwoServers) -> None:
