@@ -19,6 +19,7 @@ import pytest
 from tornado_board.systemd import handed_sockets
 
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 #: Puts descriptor argv[1] where it is expected, and runs the rest in its place.
 _HAND_OVER = """
@@ -136,7 +137,7 @@ def test_the_manager_is_told_of_start_and_stop(
         told.bind(path)
         server = activated(NOTIFY_SOCKET=path)
         assert told.recv(100) == b"READY=1"
-        assert httpx.get(f"http://127.0.0.1:{_port(server)}/readyz").is_success
+        assert httpx.get(f"http://127.0.0.1:{_port(server)}/readyz", timeout=PATIENCE).is_success
         server.stop()
         assert told.recv(100) == b"STOPPING=1"
 
