@@ -69,9 +69,9 @@ def add(server: ServerProcess) -> None:
 
 
 def until_score(server: ServerProcess, wanted: int) -> None:
-    deadline = time.monotonic() + 20
-    while score(server) != wanted:
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + PATIENCE
+    while (shown := score(server)) != wanted:
+        assert time.monotonic() < deadline, shown
         time.sleep(0.05)
 
 

@@ -116,7 +116,7 @@ def test_an_import_that_was_cut_off_goes_on_and_nothing_counts_twice(
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(number)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     if number == signal.SIGINT:
         assert b"the same command goes on after it" in told
@@ -150,7 +150,7 @@ def test_a_server_that_is_killed_and_started_again_costs_nothing(
             assert process.poll() is None
         server.kill()
         server.restart()
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, told
     assert b"trying again for 300 s" in told
     assert b"6,000 rows: 6,000 taken (6,000 made a player, 0 changed one), 0 refused" in told

@@ -86,7 +86,6 @@ async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: 
         assert tab.complaints == []
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("host", ["127.0.0.1", INSECURE_HOST])
 @pytest.mark.gen_test
 async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(

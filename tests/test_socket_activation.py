@@ -82,14 +82,14 @@ class Client:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                httpx.get(self._url, timeout=30, trust_env=False).raise_for_status()
+                httpx.get(self._url, timeout=PATIENCE, trust_env=False).raise_for_status()
                 self.answered += 1
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
 
     def until_answered(self, more: int) -> None:
         wanted = self.answered + more
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while self.answered < wanted and not self.failures:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -132,7 +132,7 @@ def test_the_manager_is_told_of_start_and_stop(
     activated: Callable[..., Activated], tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.settimeout(20)
+        told.settimeout(PATIENCE)
         path = str(tmp_path / "notify")
         told.bind(path)
         server = activated(NOTIFY_SOCKET=path)
