@@ -16,7 +16,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import FeedLost, OutcomeUnknown, Store, StoreUnavailable
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import Address
-from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.driver import run
 
 from .conftest import Opened
 from .reql import ReQLServer

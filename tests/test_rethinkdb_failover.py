@@ -144,6 +144,23 @@ async def test_a_feed_that_a_server_refuses_is_opened_at_another(
         await store.changes()
 
 
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_can_by_the_time_another_is_found_stays(
+    opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
+) -> None:
+    one, other = two
+    store = await opened_store(opened, named(one, other), settings)
+    # As after a heartbeat that came before the tables were made.
+    asked = len(other.queries)
+    assert not await store._connection._found_better()
+    assert len(other.queries) > asked
+    await store.ping()
+    assert store._connection.address.port == one.port
+    one.cluster.without_quorum = True
+    await eventually(store.ping)
+    assert store._connection.address.port == other.port
+
+
 # On a real cluster
 
 
