@@ -57,7 +57,7 @@ def assert_no_silent_gap(client: StreamClient) -> None:
             resumed = False  # it is live by now
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_clients_of_three_processes_see_the_same_ids_in_the_same_order(
     cluster: Cluster,
 ) -> None:
@@ -102,7 +102,7 @@ async def test_clients_that_hop_between_processes_have_every_event_once(cluster:
     assert await cluster.score() >= cluster.added
 
 
-@pytest.mark.gen_test(timeout=240)
+@pytest.mark.gen_test
 async def test_the_publisher_killed_ten_times_leaves_no_board_stale(cluster: Cluster) -> None:
     await cluster.start(3)
     await cluster.make_board()
@@ -129,7 +129,7 @@ async def test_the_publisher_killed_ten_times_leaves_no_board_stale(cluster: Clu
         assert_each_once(client)
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_a_stopped_publisher_that_wakes_up_publishes_nothing(cluster: Cluster) -> None:
     await cluster.start(2)
     await cluster.make_board()
@@ -163,7 +163,7 @@ async def test_a_stopped_publisher_that_wakes_up_publishes_nothing(cluster: Clus
 
 
 @pytest.mark.alone
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_clean_stop_hands_over_within_a_second(cluster: Cluster) -> None:
     await cluster.start(2)
     await cluster.make_board()
@@ -184,7 +184,7 @@ async def test_a_clean_stop_hands_over_within_a_second(cluster: Cluster) -> None
         await asyncio.to_thread(old.restart)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("way", ["flushall", "kill", "kill appendonly", "kill pubsub", "full"])
 async def test_redis_breaks_under_load_and_no_client_is_left_behind(
     cluster: Cluster, way: str
@@ -247,7 +247,7 @@ async def _hop(cluster: Cluster, client: StreamClient) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_processes_on_one_port(cluster: Cluster) -> None:
     await cluster.start(1, "--processes=2")
     [server] = cluster.servers

@@ -17,9 +17,9 @@ from .chromium import Chromium
 from .ports import free_port
 from .server_process import ROOT, ServerProcess, clean_environ
 from .tokens import SECRET
+from .waiting import PATIENCE
 
 EXAMPLES = ROOT / "examples"
-PATIENCE = 30.0
 
 
 class Example:
@@ -110,7 +110,7 @@ SAID = "document.querySelector('[role=status]').textContent"
 ROW = "document.querySelector('live-board').shadowRoot?.querySelector('li.own')?.innerText"
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_the_game_submits_and_keeps_what_could_not_be_sent(
     example: Start, browser: Chromium
 ) -> None:
@@ -170,7 +170,7 @@ WALL = "[...document.querySelectorAll('li')].map((row) => row.innerText.replaceA
 DESK = "[...document.querySelectorAll('li span')].map((row) => row.textContent)"
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_quiz_night(example: Start, browser: Chromium) -> None:
     quiz = example("quiz")
     wall = await browser.open(f"{quiz.url}/wall.html?boards={quiz.boards}")

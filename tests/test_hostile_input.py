@@ -310,7 +310,7 @@ async def answered(served: Served, data: bytes) -> float:
     return time.process_time() - start
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_requests(settings: Settings) -> None:
     slow = []
     async with serving(settings) as served:
@@ -327,7 +327,7 @@ async def test_requests(settings: Settings) -> None:
     assert slow == []
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_one_packet_does_not_make_the_server_deaf(settings: Settings) -> None:
     """The one that took 22 s, and its kin; in one piece, before the server accepts."""
     loop = asyncio.get_running_loop()

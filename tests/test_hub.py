@@ -207,7 +207,7 @@ async def test_events_published_during_a_fan_out_come_after_it_in_order(
         assert await received(far, framed(event(4))) == expected
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_does_not_read_holds_two_events_and_gets_the_newest(hubs: Any) -> None:
     hub: Hub = hubs()
     topic = await hub.open("b")

@@ -122,7 +122,7 @@ async def test_the_append_script_refuses_a_former_holder(
         await unfenced.append("b", "no lease at all")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_acquisition_with_an_unknown_outcome_keeps_nobody_waiting(
     opened: Opened, own_redis: RedisServer, settings: Settings
 ) -> None:

@@ -26,7 +26,7 @@ from tornado_board.settings import Settings
 from .server_process import ROOT, ServerProcess, clean_environ
 from .stream_client import PATIENCE, RawStream, Writer, add, http_client, make_board
 
-gen_test = pytest.mark.gen_test(timeout=90)
+gen_test = pytest.mark.gen_test
 
 Start = Callable[..., ServerProcess]
 

@@ -16,7 +16,7 @@ from tornado_board.settings import Settings
 
 from .stream_client import PATIENCE, STREAM, RawStream, Writer, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 

@@ -33,7 +33,7 @@ pytestmark = needs_page
 
 
 @pytest.mark.alone
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_an_addition_from_outside_shows_within_a_second(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -49,7 +49,7 @@ async def test_an_addition_from_outside_shows_within_a_second(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_nothing_is_loaded_from_elsewhere(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tab = await open_tab(server.url)
@@ -60,7 +60,7 @@ async def test_nothing_is_loaded_from_elsewhere(server_process: Start, open_tab:
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tabs = [await open_tab(server.url) for _ in range(8)]  # six connections is all they have
@@ -86,7 +86,7 @@ async def test_tabs_share_one_stream_and_agree(server_process: Start, open_tab: 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("host", ["127.0.0.1", INSECURE_HOST])
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
     server_process: Start, open_tab: OpenTab, host: str
 ) -> None:
@@ -139,7 +139,7 @@ async def test_seven_pages_of_seven_boards_are_live_and_a_post_gets_through(
         assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_without_https_each_tab_has_its_own_stream(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -158,7 +158,7 @@ async def test_without_https_each_tab_has_its_own_stream(
         assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_pages_catch_up_by_themselves_after_a_restart(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -179,7 +179,7 @@ async def test_pages_catch_up_by_themselves_after_a_restart(
 
 
 @pytest.mark.parametrize("headers", [False, True])
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_behind_a_proxy_that_holds_streams_back_it_polls_and_shows_every_change(
     server_process: Start, open_tab: OpenTab, headers: bool
 ) -> None:
@@ -207,7 +207,7 @@ async def test_behind_a_proxy_that_holds_streams_back_it_polls_and_shows_every_c
         assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_offline_and_back(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tab = await open_tab(server.url)
@@ -224,7 +224,7 @@ async def test_offline_and_back(server_process: Start, open_tab: OpenTab) -> Non
     await tab.until(LIVE, 60)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_chart_begins_with_what_is_in_the_log(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -243,7 +243,7 @@ async def test_the_chart_begins_with_what_is_in_the_log(
     assert f"to {score}" in await tab.run(label)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_points_and_players_by_keyboard(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tab = await open_tab(server.url)
@@ -285,7 +285,7 @@ async def test_points_and_players_by_keyboard(server_process: Start, open_tab: O
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_another_board_can_be_chosen(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     await call(server, "/boards/", id="other", name="The other one")
@@ -304,7 +304,7 @@ async def test_another_board_can_be_chosen(server_process: Start, open_tab: Open
     await tab.until(f"{STATE} === 'missing'")
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_screen_readers_are_not_talked_to_death(
     server_process: Start, open_tab: OpenTab
 ) -> None:

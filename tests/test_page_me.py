@@ -80,7 +80,7 @@ def fill(server: ServerProcess) -> None:
     httpx.post(f"{server.url}/boards/big/scores/", json=many, timeout=60).raise_for_status()
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_one_finds_oneself_and_the_page_remembers(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -111,7 +111,7 @@ async def test_one_finds_oneself_and_the_page_remembers(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -140,7 +140,7 @@ async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=240)
+@pytest.mark.gen_test
 async def test_everybody_is_in_a_list_that_draws_what_is_in_sight(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -172,7 +172,7 @@ async def test_everybody_is_in_a_list_that_draws_what_is_in_sight(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_wall_shows_one_board_after_the_other(
     server_process: Start, open_tab: OpenTab
 ) -> None:

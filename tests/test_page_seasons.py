@@ -53,7 +53,7 @@ def make_seasons(server: ServerProcess) -> None:
     submit(server, "cup", "bob", 3)
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_season_that_is_over_is_chosen_and_read_to_its_end(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -97,7 +97,7 @@ async def test_a_season_that_is_over_is_chosen_and_read_to_its_end(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_who_watches_sees_a_season_end(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     make_seasons(server)
@@ -120,7 +120,7 @@ async def test_who_watches_sees_a_season_end(server_process: Start, open_tab: Op
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_board_without_seasons_shows_none(server_process: Start, open_tab: OpenTab) -> None:
     tab = await open_tab(f"{server_process().url}/?board=demo&season=1")
     await tab.until(LIVE)

@@ -26,7 +26,7 @@ from .stream_client import PATIENCE, RawStream, add, http_client, make_board
 
 Serving = Callable[[Settings], Awaitable[Running]]
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 ACCEPT = "Accept: text/event-stream"
 

@@ -61,7 +61,7 @@ def place(score: int, rank: int, to_next: int | None) -> dict[str, Any]:
     return shown
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_a_place_is_the_same_on_every_process_and_outlives_the_publisher(
     cluster: Cluster,
 ) -> None:

@@ -26,7 +26,7 @@ from .stream_client import (
     make_board,
 )
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 

@@ -137,7 +137,7 @@ async def make_board(store: Store, order: Order, players: int = 10) -> Board:
     return board
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_this_process_wrote_counts_at_once(
     opened: Opened, database_url: str, settings: Settings, order: Order
 ) -> None:
@@ -191,7 +191,7 @@ def other(opened: Opened, database_url: str, settings: Settings) -> Other:
     return Other(opened, database_url, settings)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_others_wrote_counts_soon(
     opened: Opened,
     database_url: str,
@@ -213,7 +213,7 @@ async def test_what_others_wrote_counts_soon(
         assert process.ranks._boards["b"].index is index, "nothing was lost"
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_is_built_while_everybody_writes(
     opened: Opened,
     database_url: str,
@@ -237,7 +237,7 @@ async def test_a_board_is_built_while_everybody_writes(
                     await asyncio.sleep(0.01)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_that_is_deleted_made_again_or_turned(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -270,7 +270,7 @@ async def test_a_board_that_is_deleted_made_again_or_turned(
         await process.will_agree()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_process_that_follows_has_ranks(
     shared_database_url: str, own_redis: RedisServer, settings: Settings
 ) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from .ports import free_port
 from .proxies import NGINX
 from .server_process import ROOT, ServerProcess
+from .waiting import until_listening
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -48,15 +47,8 @@ def behind(server_process: Callable[..., ServerProcess], tmp_path: Path) -> Iter
         command = ["nginx", "-p", str(tmp_path), "-c", str(config), "-e", f"{tmp_path}/error.log"]
         nginx = subprocess.Popen(command, stderr=subprocess.PIPE)
         started.append(nginx)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return f"http://127.0.0.1:{port}"
-            except OSError:
-                assert nginx.poll() is None, nginx.communicate()[1].decode()
-                assert time.monotonic() < deadline, "nginx does not listen"
-                time.sleep(0.05)
+        until_listening(port, nginx)
+        return f"http://127.0.0.1:{port}"
 
     yield start
     for nginx in started:

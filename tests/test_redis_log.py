@@ -206,7 +206,7 @@ async def test_calls_that_wait_together_share_a_read_and_get_their_own_part(
     assert shared_redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_log_longer_than_a_page_comes_back_whole(
     opened: Opened, redis_url: str, settings: Settings
 ) -> None:
@@ -224,7 +224,7 @@ async def test_a_log_longer_than_a_page_comes_back_whole(
 
 
 @pytest.mark.alone
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_ten_thousand_logs_are_pruned_without_stalling_the_loop(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:

@@ -32,7 +32,7 @@ async def test_scripts_that_the_server_forgot_are_sent_again(
         assert (await log.append("b", "x")).n == first.n + n
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("kept", [False, True], ids=["emptied", "appendonly"])
 async def test_a_killed_server_that_comes_back(
     opened: Opened, own_redis: RedisServer, settings: Settings, kept: bool
@@ -68,7 +68,7 @@ async def test_a_killed_server_that_comes_back(
             await log.since("b", ids[-1])
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_append_is_not_sent_twice_when_its_connection_breaks(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
@@ -90,7 +90,7 @@ async def test_an_append_is_not_sent_twice_when_its_connection_breaks(
     assert appended >= 150
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_append_that_was_given_up_is_not_carried_out_late(
     opened: Opened, own_redis: RedisServer, settings: Settings
 ) -> None:
@@ -122,7 +122,7 @@ async def test_a_wrong_idea_of_the_servers_clock_is_put_right(
     assert (await log.append("b", "3")).n == first.n + 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_full_server_refuses_and_tells_the_others_without_an_id(
     opened: Opened, own_redis: RedisServer, settings: Settings
 ) -> None:

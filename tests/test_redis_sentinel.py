@@ -88,7 +88,7 @@ async def appended(log: RedisReplayLog, board_id: str, data: str) -> EventId:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_the_log_goes_on_with_the_master_that_takes_over(
     sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -114,7 +114,7 @@ async def test_the_log_goes_on_with_the_master_that_takes_over(
         await log.close()
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_a_master_that_is_made_a_replica_is_left(
     sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -142,7 +142,7 @@ def fail_over(sentinels: Sentinels) -> None:
         pass
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_processes_hear_each_other_after_a_failover(
     opened: Opened, sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -169,7 +169,7 @@ async def test_processes_hear_each_other_after_a_failover(
         await store.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_start_without_a_master_goes_on_without_ids(
     own_redis: RedisServer, settings: Settings
 ) -> None:

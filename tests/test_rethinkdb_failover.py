@@ -86,7 +86,7 @@ def named(*servers: ReQLServer) -> str:
     return f"rethinkdb://{','.join(places)}/test"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_it_starts_with_whichever_server_is_there(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -100,7 +100,7 @@ async def test_it_starts_with_whichever_server_is_there(
     assert await feed.next()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_answers_that_it_can_not_is_left_for_one_that_can(
     opened: Opened,
     settings: Settings,
@@ -128,7 +128,7 @@ async def test_a_server_that_answers_that_it_can_not_is_left_for_one_that_can(
     assert await eventually(store.changes)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_feed_that_a_server_refuses_is_opened_at_another(
     opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
 ) -> None:
@@ -143,7 +143,7 @@ async def test_a_feed_that_a_server_refuses_is_opened_at_another(
         await store.changes()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_can_by_the_time_another_is_found_stays(
     opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
 ) -> None:
@@ -219,7 +219,7 @@ async def followed(store: RethinkDBStore, score: float) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "stop", "move"])
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_writes_and_feed_go_on_when_the_primary_fails_or_moves(
     opened: Opened, settings: Settings, cluster: list[RethinkDBServer], fault: str
 ) -> None:

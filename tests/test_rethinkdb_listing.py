@@ -40,7 +40,7 @@ def admin(either_url: str) -> Admin:
     return Admin(either_url)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_boards_that_the_api_can_not_name_are_not_listed(
     serving: Callable[[Settings], Awaitable[Running]],
     settings: Settings,
@@ -62,7 +62,7 @@ async def test_boards_that_the_api_can_not_name_are_not_listed(
             assert (await client.get(f"/boards/{board_id}/")).status_code == 200
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_players_that_the_api_can_not_name_are_not_ranked_counted_or_told_of(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -97,7 +97,7 @@ async def test_players_that_the_api_can_not_name_are_not_ranked_counted_or_told_
     assert await admin.run(players.filter({"board": "bcd"}).count()) == 0
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_index_agrees_with_the_documents(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -132,7 +132,7 @@ async def test_the_index_agrees_with_the_documents(
         assert found == (["bcd", HIDDEN, "p"] if held[1].hidden else ["bcd", -1, 0, "p"])
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_an_index_of_an_earlier_version_stays_beside_the_new_one(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -147,7 +147,7 @@ async def test_an_index_of_an_earlier_version_stays_beside_the_new_one(
     assert len((await store.ranking("demo", 10)).players) == 5
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_of_two_documents_of_one_player_that_with_the_plain_key_counts(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -180,7 +180,7 @@ async def test_of_two_documents_of_one_player_that_with_the_plain_key_counts(
         await store.delete_player("b", "p")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_documents_that_do_not_count_take_no_place_on_a_short_list(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -225,7 +225,7 @@ class Followed:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_feed_the_ranking_and_a_read_agree_whoever_writes_which_document(
     opened: Opened, either_url: str, settings: Settings, admin: Admin, seed: int
 ) -> None:

@@ -154,14 +154,14 @@ async def check(folder: Path, servers: list[KilledServer], end_now: Callable[[],
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_kill_minus_nine_at_each_step_on_sqlite(tmp_path: Path, step: str) -> None:
     servers = [KilledServer(tmp_path, step, 0, "--log-level=warning")]
     await check(tmp_path, servers, lambda: end_now_in_sqlite(tmp_path))
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_kill_minus_nine_at_each_step_of_three_processes(
     tmp_path: Path, step: str, rethinkdb_url: str, own_redis: RedisServer
 ) -> None:

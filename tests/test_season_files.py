@@ -23,7 +23,7 @@ Started = Callable[..., ServerProcess]
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_season_that_is_over_is_exported(
     settings: Settings, database_url: str, fast_path: bool
 ) -> None:

@@ -136,7 +136,7 @@ def test_each_event_comes_at_once_and_the_end_is_one(server: ServerProcess, name
 
 
 @pytest.mark.skipif(executable() is None, reason="Chromium is not installed")
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_chromium_shows_each_event_at_once(server: ServerProcess) -> None:
     browser = Chromium()
     try:

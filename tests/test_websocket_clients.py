@@ -29,7 +29,7 @@ def events_url(url: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["nginx, WebSockets too", "haproxy"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_through_a_proxy(server_process: Start, tmp_path: Path, kind: str) -> None:
     if shutil.which(KINDS[kind][0]) is None:
         pytest.skip(f"{KINDS[kind][0]} is not installed")
@@ -60,7 +60,7 @@ async def test_through_a_proxy(server_process: Start, tmp_path: Path, kind: str)
         proxy.stop()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_nodes_own_client(server_process: Start) -> None:
     server = server_process("--keepalive=0.2")
     process = await asyncio.create_subprocess_exec(
@@ -81,7 +81,7 @@ async def test_nodes_own_client(server_process: Start) -> None:
     await asyncio.wait_for(process.wait(), PATIENCE)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_browser(server_process: Start, browser: Chromium, tmp_path: Path) -> None:
     server = server_process("--keepalive=0.3")
     elsewhere = tmp_path / "elsewhere"
