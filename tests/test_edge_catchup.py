@@ -152,7 +152,7 @@ async def test_processes_of_one_edge_share_a_log_in_redis(
             await add(there, "b")
             await asyncio.sleep(0.02)
         await until(
-            lambda: all(c.newest and c.newest["players"][0]["score"] == 30 for c in clients), 20
+            lambda: all(c.newest and c.newest["players"][0]["score"] == 30 for c in clients)
         )
         for task in tasks:
             task.cancel()

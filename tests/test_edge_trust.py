@@ -13,6 +13,7 @@ import websockets
 from tornado_board.realtime.wires.websocket import CloseCode
 from tornado_board.settings import Settings
 from tornado_board.upstream import hops
+from tornado_board.web.edge import passing_on
 
 from .edges import Serve, edge_of, edge_settings, url_of
 from .ports import free_port
@@ -150,6 +151,27 @@ async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
                 assert opened.close_code == CloseCode.NOT_FOUND
         for server in (edge, first):
             await until(lambda s=server: not edge_of(s).upstreams.open_streams)
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_may_be_silent_for_as_long_as_the_setting_says(
+    serving: Serve, guarded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing_on, "_LONG_POLL", 0.2)
+    origin = await serving(dataclasses.replace(guarded, keepalive=300))
+    edge = await serving(edge_settings(tmp_path, url_of(origin), upstream_silence=3600))
+    async with http_client(url_of(origin)) as there:
+        await there.post("/boards/", json={"id": "b", "private": True}, headers=ADMIN)
+        stream = await RawStream.open(url_of(edge), "/boards/b/", ACCEPT, bearer(READER))
+        await stream.event()
+        url = url_of(edge).replace("http", "ws") + "/boards/b/"
+        async with websockets.connect(url, additional_headers=READER) as socket:
+            await socket.recv()
+            await asyncio.sleep(1)
+            await there.post("/boards/b/players/p/score-add/?create=1", headers=ADMIN)
+            assert (await stream.event())[1]["players"]
+            assert json.loads(await socket.recv())["data"]["players"]
+        stream.close()
 
 
 @pytest.mark.gen_test

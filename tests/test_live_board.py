@@ -23,6 +23,7 @@ from .node import node_modules
 from .server_process import ServerProcess
 from .serving import serving
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 Start = Callable[..., ServerProcess]
 
@@ -111,7 +112,7 @@ def submit(server: ServerProcess, player: str, score: float, board: str = "demo"
 
 
 def send(server: ServerProcess, path: str, body: object = None) -> None:
-    httpx.post(f"{server.url}{path}", json=body).raise_for_status()
+    httpx.post(f"{server.url}{path}", json=body, timeout=PATIENCE).raise_for_status()
 
 
 def keep(name: str, picture: bytes) -> None:

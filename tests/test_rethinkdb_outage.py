@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.driver import run
 from tornado_board.store.rethinkdb.standing import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
