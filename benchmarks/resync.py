@@ -28,7 +28,7 @@ from tornado_board.realtime.live_boards import LiveBoards
 from tornado_board.server import running
 from tornado_board.settings import Settings
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.driver import run
 
 BOARDS = 10_000
 ROUNDS = 3

@@ -36,7 +36,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import open_store
 from tornado_board.store.rethinkdb import page_queries, queries
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.driver import run
 from tornado_board.store.rethinkdb.standing import STANDING
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,6 +17,8 @@ import ujson
 from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from .waiting import PATIENCE
+
 #: What Debian, and others, call it.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -37,8 +39,8 @@ _FLAGS = (
 )
 
 #: Seconds a start, or one command, may take on a busy machine.
-START_TIMEOUT = 60
-COMMAND_TIMEOUT = 60
+START_TIMEOUT = 120
+COMMAND_TIMEOUT = PATIENCE
 
 
 def executable() -> str | None:
@@ -142,13 +144,20 @@ class Tab:
             raise PageError(ujson.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    async def until(self, script: str, seconds: float = 30.0) -> float:
-        """Wait until a JavaScript expression is true; the seconds that took. Raises `PageError`."""
+    async def until(self, script: str, seconds: float = PATIENCE, *, saw: str = "") -> float:
+        """Wait until a JavaScript expression is true; the seconds that took.
+
+        Raises `PageError` after `seconds`, with the value of the expression `saw`, what the page
+        shows, and what its console said.
+        """
         start = time.monotonic()
         while not await self.run(f"Boolean({script})"):
             if time.monotonic() - start > seconds:
+                seen = f"\n{saw}: {ujson.dumps(await self.run(saw))}" if saw else ""
                 text = await self.run("document.body.innerText")
-                raise PageError(f"after {seconds} s it is not so: {script}\n{text}")
+                raise PageError(
+                    f"after {seconds} s it is not so: {script}{seen}\n{text}\n{self.complaints}"
+                )
             await asyncio.sleep(0.02)
         return time.monotonic() - start
 

@@ -17,12 +17,14 @@ from typing import Any
 import ujson
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from .waiting import PATIENCE
+
 #: What Debian, and others, call it.
 NAMES = ("firefox-esr", "firefox")
 
 #: Seconds.
-START_TIMEOUT = 60
-COMMAND_TIMEOUT = 60
+START_TIMEOUT = 120
+COMMAND_TIMEOUT = PATIENCE
 
 
 def executable() -> str | None:
@@ -116,7 +118,7 @@ class Firefox:
         value = answer["result"].get("value")
         return None if value is None else ujson.loads(value)
 
-    async def until(self, script: str, seconds: float = 30.0) -> None:
+    async def until(self, script: str, seconds: float = PATIENCE) -> None:
         """Wait until a JavaScript expression is true. Raises `ScriptError`."""
         deadline = time.monotonic() + seconds
         while not await self.run(f"Boolean({script})"):

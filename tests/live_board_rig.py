@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import Feed, FeedLost, Store, StoreUnavailable
 
 from .conftest import Opened
+from .waiting import PATIENCE, until
 
 
 class Plug:
@@ -121,14 +123,6 @@ class Rig:
         await self.hub.close()
 
 
-async def until(condition: Callable[..., Any], what: str = "") -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"never came true: {what}")
-
-
 @pytest.fixture
 def rig(io_loop: Any, opened: Opened, settings: Settings) -> Iterator[Any]:
     rigs: list[Rig] = []
@@ -161,7 +155,7 @@ async def heard(rig: Rig) -> None:
         await board(rig, players=1, id="marker")
         await rig.hub.open("marker")
     score = (await rig.store.add_score("marker", "p0", 1)).player.score
-    await until(lambda: rig.scores("marker")["p0"] == score, "the marker")
+    await until(lambda: rig.scores("marker")["p0"] == score)
     await until(
         lambda: all(live.state.state is State.QUIET for live in rig.boards._boards.values())
     )
@@ -188,9 +182,10 @@ def followed_elsewhere(rig: Rig, board_id: str) -> None:
 
 async def is_logged(rig: Rig, board_id: str, text: str) -> None:
     """Wait until the newest event of the board has `text` in it."""
-    for _ in range(1000):
-        head = await rig.log.head(board_id)
-        if head is not None and text in head.data:
+    head = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while (head := await rig.log.head(board_id)) is None or text not in head.data:
+                await asyncio.sleep(0.01)
             return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{text} is not in the log")
+    raise AssertionError(f"{text} is not in the log: {head}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 from .ports import free_port
 from .proxies import NGINX
+from .waiting import until_listening
 
 DOCS = Path(__file__).parents[1]
 
@@ -37,14 +36,7 @@ class NginxSite:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, self.process.communicate()[1].decode()
-                time.sleep(0.05)
-        raise AssertionError("nginx does not listen")
+        until_listening(self.port, self.process)
 
     def stop(self) -> None:
         self.process.kill()

@@ -4,12 +4,11 @@ take, and as the files in ``deploy/`` have it."""
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 from .ports import free_port
+from .waiting import until_listening
 
 #: nginx around the locations of a site.
 NGINX = """
@@ -153,14 +152,7 @@ class Proxy:
             cwd=folder,
             env={**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         )
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, self.process.communicate()[1].decode()
-                time.sleep(0.05)
-        raise AssertionError(f"{kind} does not listen")
+        until_listening(self.port, self.process)
 
     def stop(self) -> None:
         # Not killed: Varnish would leave its child behind.

@@ -15,6 +15,9 @@ from .ports import free_port
 #: The server's program; ``None`` where it is not installed.
 PROGRAM = shutil.which("rethinkdb")
 
+#: Seconds that a start may take on a busy machine.
+START_TIMEOUT = 120
+
 
 class RethinkDBServer:
     """A server process that can be killed, stopped and started again; its data stay.
@@ -67,7 +70,7 @@ class RethinkDBServer:
     def url(self, database: str, user: str = "") -> str:
         return f"rethinkdb://{user}{self.host}:{self.port}/{database}"
 
-    def start(self, wait: float = 30) -> None:
+    def start(self, wait: float = START_TIMEOUT) -> None:
         """Start it, and return when it takes connections; `wait=0` returns at once."""
         with open(self._folder / "output", "ab") as output:
             self._process = subprocess.Popen(
@@ -76,7 +79,7 @@ class RethinkDBServer:
         if wait:
             self.await_connections(wait)
 
-    def await_connections(self, wait: float = 30) -> None:
+    def await_connections(self, wait: float = START_TIMEOUT) -> None:
         """Return when it takes connections."""
         assert self._process is not None
         deadline = time.monotonic() + wait

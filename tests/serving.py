@@ -22,8 +22,7 @@ from tornado_board.store import Store
 from tornado_board.web.connections import Server
 from tornado_board.web.exports import Exports
 
-#: Seconds after which a test that waits for an answer gives up.
-PATIENCE = 30
+from .waiting import PATIENCE as PATIENCE
 
 
 @dataclass

@@ -18,8 +18,7 @@ import httpx_sse
 
 from tornado_board.replay import EventId
 
-#: Seconds within which whatever has to happen does, also on a busy machine.
-PATIENCE = 20.0
+from .waiting import PATIENCE as PATIENCE
 
 STREAM = {"Accept": "text/event-stream"}
 

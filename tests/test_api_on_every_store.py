@@ -27,7 +27,7 @@ async def patch(served: Served, target: str, body: Any) -> Answer:
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_season_of_a_game(settings_of_store: Settings, order: str) -> None:
     better = -1 if order == "asc" else 1
     async with serving(settings_of_store) as served:
@@ -82,7 +82,7 @@ async def test_a_season_of_a_game(settings_of_store: Settings, order: str) -> No
         assert player.json()["rank"] == 2
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_requests_that_come_again(settings_of_store: Settings) -> None:
     key = {"Idempotency-Key": "k"}
     answers = []

@@ -36,7 +36,7 @@ from .rethinkdb_admin import Admin
 from .serving import Answer, Served, serving
 from .tokens import SECRET, token
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 OPS = Audited({"jti": "ops-7"}, "PATCH", "/there/")
 PLAYER = {

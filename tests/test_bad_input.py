@@ -31,7 +31,7 @@ def test_the_table_is_long_enough() -> None:
 
 
 @pytest.mark.parametrize("status", sorted({bad.status for bad in BAD}))
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_bad_requests_are_told_so_and_change_nothing(
     settings: Settings, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:

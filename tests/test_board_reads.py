@@ -54,7 +54,7 @@ class Client:
         return json.loads(content) if content else None
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_whoever_was_told_of_a_write_sees_it(
     serving: Serve, settings: Settings, database_url: str
 ) -> None:

@@ -287,7 +287,7 @@ def installed(checkout: Path, tmp_path: Path) -> Path:
 
 
 @needs_setuptools
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("command", ["module", "script"])
 async def test_an_installed_wheel_serves_its_page(
     installed: Path, tmp_path: Path, command: str

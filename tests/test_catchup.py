@@ -16,7 +16,7 @@ from tornado_board.realtime.wires import Message, reset, update
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 from tornado_board.replay import Event, EventId
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test
 
 
 class CountedLog:

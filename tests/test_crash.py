@@ -17,7 +17,7 @@ from tornado_board.replay import EventId
 from .server_process import ServerProcess
 from .stream_client import Follower, Writer, contiguous, event_ids, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=120)
+pytestmark = pytest.mark.gen_test
 
 PLAYERS = 6
 WRITERS = 12

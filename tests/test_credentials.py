@@ -29,7 +29,7 @@ from .trust_requests import (
 __all__ = ["settings"]  # fixtures
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_scheme_is_written_in_any_case_and_others_are_no_ones(
     settings: Settings,
 ) -> None:
@@ -51,7 +51,7 @@ async def test_the_scheme_is_written_in_any_case_and_others_are_no_ones(
             assert answer.status == status, field
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Settings) -> None:
     settings = dataclasses.replace(settings, allowed_origins=("https://named.example", "*"))
     async with guarded(settings) as served:
@@ -95,7 +95,7 @@ async def test_a_page_of_another_site_does_nothing_with_a_cookie(settings: Setti
         assert answer.status == 201
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_cookie_can_have_another_name_or_none(settings: Settings) -> None:
     target = f"/boards/{PRIVATE_BOARD}/"
     async with guarded(dataclasses.replace(settings, token_cookie="__Host-board")) as served:
@@ -115,7 +115,7 @@ async def test_a_cookie_can_have_another_name_or_none(settings: Settings) -> Non
         assert answer.status == 401
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_ticket_opens_one_stream(settings: Settings) -> None:
     events = f"/boards/{PRIVATE_BOARD}/events/"
     reading = Request("GET", "/boards/{}/events", Action.READ)
@@ -156,7 +156,7 @@ async def test_a_ticket_opens_one_stream(settings: Settings) -> None:
             assert (await served.request("POST", "/tickets/", "", headers)).status == status
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_keys_a_ticket_is_had_and_not_looked_at(settings: Settings) -> None:
     """So that a page need not know whether there are keys."""
     async with serving(dataclasses.replace(settings, token_secret="")) as served:
@@ -167,7 +167,7 @@ async def test_without_keys_a_ticket_is_had_and_not_looked_at(settings: Settings
             assert (await served.request("GET", target)).status == 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_refusal_can_be_read_by_the_pages_that_may_call(settings: Settings) -> None:
     settings = dataclasses.replace(settings, allowed_origins=("https://game.example",))
     async with guarded(settings) as served:

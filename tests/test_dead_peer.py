@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tornado_board.realtime.subscriber import Poller, Subscriber
+from tornado_board.realtime import subscriber as subscriber_module
+from tornado_board.realtime.subscriber import Poller, Subscriber, _Silence
 from tornado_board.realtime.wires import Message
 
 from .server_process import ServerProcess
@@ -88,7 +89,7 @@ def connected(server: ServerProcess) -> int:
 
 
 @pytest.mark.parametrize("behaviour", ["reads", "sleeps"])
-def test_a_vanished_client_is_dropped_after_two_keepalives(
+def test_a_vanished_client_is_dropped_after_a_few_keepalives(
     host: Host, server_process: Callable[..., ServerProcess], behaviour: str
 ) -> None:
     server = server_process("--address=0.0.0.0", "--keepalive=2")
@@ -102,7 +103,8 @@ def test_a_vanished_client_is_dropped_after_two_keepalives(
         cut_at = time.monotonic()
         while connected(server) and time.monotonic() < cut_at + 60:
             time.sleep(0.1)
-        # Two keep-alives, and room for a busy machine; the kernel alone takes a quarter of an hour.
+        # What it is sent next, two looks, and room for a busy machine; the kernel alone takes a
+        # quarter of an hour.
         assert time.monotonic() - cut_at < 10
     finally:
         client.kill()
@@ -132,6 +134,35 @@ async def test_a_client_that_was_quiet_and_has_just_been_sent_something_is_not_d
         subscriber.close()
     poller.close()
     assert late, "each event was acknowledged before it could be looked at"
+
+
+@pytest.mark.gen_test
+async def test_it_takes_two_looks_with_no_answer_between_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[_Silence | None] = []
+    monkeypatch.setattr(subscriber_module, "_silence", lambda _: looks.pop(0))
+    ours, theirs = socket.socketpair()
+    poller = Poller()
+    subscriber = Subscriber(ours, poller, lambda: None)
+
+    def dead(*told: _Silence | None) -> list[bool]:
+        looks[:] = told
+        return [subscriber.is_dead(15) for _ in told]
+
+    # A quiet client that is sent something just as it loses its network for a few seconds.
+    lost = _Silence(1_000, 20.0, is_long=True)
+    assert dead(lost, None, lost) == [False, False, False]
+    heard = _Silence(19_500, 16.5, is_long=True)  # since then, and lost it again
+    assert dead(None, lost, heard, None) == [False] * 4
+    # The kernel's clock and this process's are not read at the same moment.
+    still = _Silence(1_004, 33.5, is_long=True)
+    assert dead(lost, still) == [False, True]
+    asked_once = _Silence(1_000, 33.5, is_long=False)
+    assert dead(None, lost, asked_once, lost) == [False, False, False, True]
+    subscriber.close()
+    theirs.close()
+    poller.close()
 
 
 def _unacknowledged(sock: socket.socket) -> bool:

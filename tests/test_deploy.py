@@ -29,6 +29,7 @@ from tornado_board.settings import Settings
 
 from .proxies import DEPLOY, KINDS, Proxy
 from .server_process import ROOT, ServerProcess, clean_environ
+from .waiting import PATIENCE
 
 VARIABLES = {name for field in FIELDS for name in variables(field)}
 
@@ -234,5 +235,5 @@ def test_the_dockerfiles_steps_make_a_server_that_starts(tmp_path: Path) -> None
         assert (data / "tornado_board.sqlite3").exists()
     finally:
         server.terminate()  # as STOPSIGNAL says
-        server.communicate(timeout=20)
+        server.communicate(timeout=PATIENCE)
     assert server.returncode == 0

@@ -62,7 +62,7 @@ def told(response: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
     return response.status_code, response.content, headers
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_reads_have_the_answers_of_the_origin(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -86,7 +86,7 @@ async def test_reads_have_the_answers_of_the_origin(
 
 
 @PAGE_IS_BUILT
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_page_has_the_board_that_it_is_asked_for_if_everybody_may_read_it(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -117,7 +117,7 @@ async def test_the_page_has_the_board_that_it_is_asked_for_if_everybody_may_read
             assert (await lonely.get("/?board=b")).status_code == 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_writes_are_passed_on_and_seen_by_who_made_them(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -158,7 +158,7 @@ async def test_writes_are_passed_on_and_seen_by_who_made_them(
         assert (await here.get("/boards/b/")).status_code == 404
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_streams_long_polls_and_websockets_have_the_origins_events_and_ids(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -202,7 +202,7 @@ async def test_streams_long_polls_and_websockets_have_the_origins_events_and_ids
             opened.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_chain_of_edges_gives_what_the_origin_gives(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -225,7 +225,7 @@ async def test_a_chain_of_edges_gives_what_the_origin_gives(
         stream.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_all_who_watch_a_players_place_share_one_stream(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:

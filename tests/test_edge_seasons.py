@@ -29,7 +29,7 @@ READS = [
 ]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_seasons_end_and_are_read_as_at_the_origin(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ async def add_until_counted(client: httpx.AsyncClient, key: int) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.gen_test(timeout=150)
+@pytest.mark.gen_test
 async def test_whatever_is_killed_everybody_is_shown_everything_once(
     server_process: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:

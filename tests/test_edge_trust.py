@@ -13,6 +13,7 @@ import websockets
 from tornado_board.realtime.wires.websocket import CloseCode
 from tornado_board.settings import Settings
 from tornado_board.upstream import hops
+from tornado_board.web.edge import passing_on
 
 from .edges import Serve, edge_of, edge_settings, url_of
 from .ports import free_port
@@ -39,7 +40,7 @@ def guarded(settings: Settings) -> Settings:
     return dataclasses.replace(settings, token_secret=SECRET)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_private_board_is_shown_to_nobody_but_who_may_read_it(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -75,7 +76,7 @@ async def test_a_private_board_is_shown_to_nobody_but_who_may_read_it(
         assert not list(await edge_of(edge).log.recent("b", 10))
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_who_may_listen_to_a_private_board_has_a_stream_of_its_own(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -111,7 +112,7 @@ async def test_who_may_listen_to_a_private_board_has_a_stream_of_its_own(
         await until(lambda: not edge_of(edge).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -152,7 +153,28 @@ async def test_who_may_listen_to_a_private_board_has_a_websocket_of_its_own(
             await until(lambda s=server: not edge_of(s).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
+async def test_an_upstream_may_be_silent_for_as_long_as_the_setting_says(
+    serving: Serve, guarded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing_on, "_LONG_POLL", 0.2)
+    origin = await serving(dataclasses.replace(guarded, keepalive=300))
+    edge = await serving(edge_settings(tmp_path, url_of(origin), upstream_silence=3600))
+    async with http_client(url_of(origin)) as there:
+        await there.post("/boards/", json={"id": "b", "private": True}, headers=ADMIN)
+        stream = await RawStream.open(url_of(edge), "/boards/b/", ACCEPT, bearer(READER))
+        await stream.event()
+        url = url_of(edge).replace("http", "ws") + "/boards/b/"
+        async with websockets.connect(url, additional_headers=READER) as socket:
+            await socket.recv()
+            await asyncio.sleep(1)
+            await there.post("/boards/b/players/p/score-add/?create=1", headers=ADMIN)
+            assert (await stream.event())[1]["players"]
+            assert json.loads(await socket.recv())["data"]["players"]
+        stream.close()
+
+
+@pytest.mark.gen_test
 async def test_a_websocket_ends_with_the_upstream_that_serves_it(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -176,7 +198,7 @@ async def test_a_websocket_ends_with_the_upstream_that_serves_it(
     await until(lambda: not edge_of(edge).upstreams.open_streams)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_streams_of_a_board_that_becomes_private_end_and_nothing_of_it_is_left(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -217,7 +239,7 @@ async def test_streams_of_a_board_that_becomes_private_end_and_nothing_of_it_is_
         other.close()
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_what_one_caller_is_answered_no_other_is(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -237,7 +259,7 @@ async def test_what_one_caller_is_answered_no_other_is(
         assert kept.size == 1  # that of who presented nothing
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_browsers_page_may_change_boards_over_an_edge_as_over_the_origin(
     serving: Serve, guarded: Settings, tmp_path: Path
 ) -> None:
@@ -256,7 +278,7 @@ async def test_a_browsers_page_may_change_boards_over_an_edge_as_over_the_origin
             ).status_code == 403
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_an_edge_that_follows_itself_refuses_to(serving: Serve, tmp_path: Path) -> None:
     port = free_port()
     own = f"http://127.0.0.1:{port}"
@@ -272,7 +294,7 @@ async def test_an_edge_that_follows_itself_refuses_to(serving: Serve, tmp_path: 
         assert (ready.status_code, "a loop" in ready.text) == (503, True)
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_edges_that_follow_each_other_find_out_and_go_back_to_the_origin(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -303,7 +325,7 @@ async def test_edges_that_follow_each_other_find_out_and_go_back_to_the_origin(
     assert min(map(len, followed)) == 1, "one of them follows the origin itself"
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_a_request_that_has_been_here_is_refused_however_it_is_served(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:
@@ -328,7 +350,7 @@ async def test_a_request_that_has_been_here_is_refused_however_it_is_served(
         assert fine.status_code == 200
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_what_is_passed_on_counts_for_the_client_and_not_for_the_edge(
     serving: Serve, settings: Settings, tmp_path: Path
 ) -> None:

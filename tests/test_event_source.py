@@ -20,7 +20,7 @@ from .server_process import ServerProcess
 from .stream_client import PATIENCE, add, contiguous, http_client, make_board
 
 # One process has them all, since they have one installed package.
-pytestmark = [pytest.mark.gen_test(timeout=120), pytest.mark.xdist_group("event_source")]
+pytestmark = [pytest.mark.gen_test, pytest.mark.xdist_group("event_source")]
 
 SOURCES = Path(__file__).parent / "event_source"
 FILES = ("package.json", "package-lock.json", ".npmrc", "follow.js")

@@ -54,7 +54,7 @@ async def demo_with_an_older_event(running: Running) -> str:
     return str(older)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_joins_the_board_that_is_live_once_it_has_caught_up(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +73,7 @@ async def test_a_stream_joins_the_board_that_is_live_once_it_has_caught_up(
     writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_of_a_board_deleted_meanwhile_is_not_found(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

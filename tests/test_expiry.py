@@ -82,7 +82,7 @@ class Listener:
             self.audience.discard(self)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_LONGEST", 0.01)
     clock, audience, raw_audience = Clock(), Audience(end_of), Audience(raw_end_of)
@@ -107,7 +107,7 @@ async def test_each_ends_when_its_time_has_come(monkeypatch: pytest.MonkeyPatch)
     expiries.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expiries_module, "_SPARE", 10)
     audience = Audience(end_of)
@@ -126,7 +126,7 @@ async def test_those_that_close_before_are_not_kept(monkeypatch: pytest.MonkeyPa
     expiries.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_many_end_at_once_in_pieces() -> None:
     audience = Audience(end_of)
     expiries = Expiries(Clock())
@@ -195,7 +195,7 @@ async def whole(served: Served, request: str, *, at_once: bool = True) -> str:
         writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_ends_with_its_token_and_says_so(settings: Settings) -> None:
     async with guarded(settings) as served:
         for version, at_once in (("1", True), ("1", False), ("0", False)):
@@ -208,7 +208,7 @@ async def test_a_stream_ends_with_its_token_and_says_so(settings: Settings) -> N
             assert got.endswith("0\r\n\r\n") == (version == "1")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_over_tls_too(secure: Settings) -> None:
     async with guarded(secure) as served:
         secure = dataclasses.replace(secure)
@@ -219,7 +219,7 @@ async def test_over_tls_too(secure: Settings) -> None:
         writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_public_board_is_not_left(settings: Settings) -> None:
     async with guarded(settings) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -229,7 +229,7 @@ async def test_a_public_board_is_not_left(settings: Settings) -> None:
         writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_long_poll_does_not_outlast_its_token(settings: Settings) -> None:
     async with guarded(settings) as served:
         topic = await served.hub.open("shut")
@@ -249,7 +249,7 @@ async def test_a_long_poll_does_not_outlast_its_token(settings: Settings) -> Non
         assert "The token has expired." in got
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_listens_to_a_board_that_becomes_private_hears_no_more(
     settings: Settings,
 ) -> None:
@@ -288,7 +288,7 @@ async def test_who_listens_to_a_board_that_becomes_private_hears_no_more(
         assert re.findall(r'"name":"([KHD]\w+)', await going_on) == ["Known"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_that_opens_while_its_board_becomes_private_is_refused(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,7 +44,7 @@ async def all_of(store: Store, board_id: str) -> list[Player]:
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_everyone_is_there_once_and_in_order(
     opened: Opened, database_url: str, settings: Settings, order: str
 ) -> None:
@@ -59,7 +59,7 @@ async def test_everyone_is_there_once_and_in_order(
         await all_of(store, "nope")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_who_does_not_move_is_there_once_while_others_move(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -76,7 +76,7 @@ async def test_who_does_not_move_is_there_once_while_others_move(
     assert sorted(still) == [f"p{i:04}" for i in range(1, 1499)]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_sqlite_gives_all_of_one_moment(opened: Opened, settings: Settings) -> None:
     store = await opened.store(settings.database_url, settings)
     await fill(store, "b", 1200)
@@ -90,7 +90,7 @@ async def test_sqlite_gives_all_of_one_moment(opened: Opened, settings: Settings
     assert found == before
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_sqlite_lets_go_of_reads_that_are_given_up(
     opened: Opened, settings: Settings
 ) -> None:
@@ -119,7 +119,7 @@ async def test_sqlite_lets_go_of_reads_that_are_given_up(
     assert (busy, blocked) == (0, 0)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_store_that_closes_ends_its_long_reads(settings: Settings) -> None:
     store = await SQLiteStore.open(settings.database_url, settings)
     await fill(store, "b", 1200)
@@ -160,7 +160,7 @@ def records(text: str) -> Sequence[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_as_ndjson_and_csv(settings_of_store: Settings) -> None:
     async with serving(settings_of_store) as served:
         await post(served, "/boards/", {"id": "b", "name": "B"})
@@ -203,7 +203,7 @@ async def test_a_board_as_ndjson_and_csv(settings_of_store: Settings) -> None:
         assert body(empty) == "id,name,score,rank\r\n"
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_is_wrong_with_a_request_is_said(settings: Settings) -> None:
     async with serving(settings) as served:
         for target, status, detail in (
@@ -221,7 +221,7 @@ async def test_what_is_wrong_with_a_request_is_said(settings: Settings) -> None:
         assert (await served.request("POST", "/boards/demo/export/", "{}")).status == 405
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_private_board_wants_a_token(settings: Settings) -> None:
     settings = dataclasses.replace(settings, token_secret=SECRET)
     async with serving(settings) as served:
@@ -258,7 +258,7 @@ async def under_way(served: Served, number: int) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_one_address_has_two_at_a_time_and_others_go_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +280,7 @@ async def test_one_address_has_two_at_a_time_and_others_go_on(
         assert (await get(served)).status == 200
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_one_that_takes_too_long_is_broken_off_and_not_ended(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,7 +295,7 @@ async def test_one_that_takes_too_long_is_broken_off_and_not_ended(
     assert "the export of board b was broken off: not sent within 0.3 s" in caplog.text
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_store_that_fails_in_the_middle_breaks_it_off(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,7 +320,7 @@ async def test_a_store_that_fails_in_the_middle_breaks_it_off(
         assert (await get(served)).status == 503
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_it_ends_where_the_caller_may_read_no_more(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

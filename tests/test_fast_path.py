@@ -34,7 +34,7 @@ from .fast_path_client import (
 from .waiting import until
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_streams_beyond_the_limit_are_refused(serving: Serve, settings: Settings) -> None:
     running = await serving(dataclasses.replace(settings, max_streams_per_board=2))
     topic = await running.services.hub.open("demo")
@@ -131,7 +131,7 @@ def test_a_body_is_there_whole_or_the_request_is_not(
         assert data[request.length :] == body.encode()[len(expected) :]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_in_gzip_is_taken_too(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,7 +146,7 @@ async def test_a_stream_in_gzip_is_taken_too(
     writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_connection_goes_from_one_way_to_the_other_and_back(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,7 @@ async def test_a_connection_goes_from_one_way_to_the_other_and_back(
     writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_requests_in_a_row_are_answered_in_their_order(
     serving: Serve, settings: Settings
 ) -> None:
@@ -187,7 +187,7 @@ async def test_requests_in_a_row_are_answered_in_their_order(
             assert score(answered) == expected
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_under_way_at_a_stop_is_answered(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +215,7 @@ async def test_what_is_under_way_at_a_stop_is_answered(
     idle.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stop_waits_no_longer_than_it_may(
     serving: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,7 +234,7 @@ async def test_a_stop_waits_no_longer_than_it_may(
 
 
 @pytest.mark.parametrize("data", [GET, LIST + GET])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_client_that_reads_slowly_gets_all_of_it(
     serving: Serve, settings: Settings, data: bytes
 ) -> None:
@@ -259,7 +259,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_it(
     await until(lambda: not running.server.open_connections)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_client_that_does_not_read_is_closed_in_the_end(
     serving: Serve, settings: Settings
 ) -> None:
@@ -276,7 +276,7 @@ async def test_a_client_that_does_not_read_is_closed_in_the_end(
         await until(lambda: not running.server.open_connections)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_the_fast_path_all_is_tornados(serving: Serve, settings: Settings) -> None:
     running = await serving(dataclasses.replace(settings, fast_path=False))
     assert running.server.fast_path is None

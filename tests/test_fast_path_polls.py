@@ -28,7 +28,7 @@ async def poll(running: Running, since: str, wait: float = 20) -> dict[str, Any]
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_all_who_wait_are_answered_with_the_next_event(
     serving: Serve, settings: Settings, fast_path: bool
 ) -> None:
@@ -52,7 +52,7 @@ async def test_all_who_wait_are_answered_with_the_next_event(
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_event_without_an_id_is_a_reset_to_who_waits(
     serving: Serve, settings: Settings, fast_path: bool
 ) -> None:
@@ -67,7 +67,7 @@ async def test_an_event_without_an_id_is_a_reset_to_who_waits(
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_waits_is_told_of_the_end(
     serving: Serve, settings: Settings, fast_path: bool
 ) -> None:
@@ -91,7 +91,7 @@ async def test_who_waits_is_told_of_the_end(
     assert await waiting == {"events": [], "last_event_id": since}
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_waiting_polls_count_as_listeners_and_as_boards(
     serving: Serve, settings: Settings
 ) -> None:

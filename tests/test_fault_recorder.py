@@ -15,7 +15,7 @@ from tornado_board.replay import EventId
 from .faults.record import ClientLog, Entry, Malformed, Opened, Outcome, Record, Reset, Update
 from .faults.recorder import Behaviour, Boards, Client, Writer
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test
 
 
 class Script:

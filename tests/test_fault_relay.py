@@ -12,7 +12,7 @@ import pytest
 from .faults.relay import Relay, Way
 from .faults.wire import Chunks, Dispatched, Events, WireError
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test
 
 #: Seconds in which what is let through arrives, and after which nothing more is expected.
 SOON, LATER = 5.0, 0.2

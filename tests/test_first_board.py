@@ -112,7 +112,7 @@ def test_the_description_names_a_few_and_is_no_longer_than_it_may_be() -> None:
     assert empty.description == first_board.DESCRIPTION
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_its_rows_need_no_script(server_process: Start, browser: Chromium) -> None:
     server = server_process()
     tab = await browser.open()

@@ -17,7 +17,7 @@ from .serving import Answer, Served, serving
 from .stream_client import STREAM, RawStream
 from .tokens import SECRET, token
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 SCOPES = ("read", "submit", "write", "admin")
 GOOD = {scope: {"Authorization": f"Bearer {token(scope=scope)}"} for scope in SCOPES}

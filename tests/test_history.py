@@ -107,7 +107,7 @@ def _scores(answer: Answer) -> list[int]:
     return [entry["data"]["players"][0]["score"] for entry in answer.json()["boards"]]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_is_shown_as_it_was(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +139,7 @@ async def test_a_board_is_shown_as_it_was(
     assert (head.status, head.headers["Cache-Control"]) == (200, "public, max-age=300")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_not_kept_and_what_is_no_time(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +176,7 @@ async def test_what_is_not_kept_and_what_is_no_time(
     assert (await served.request("POST", "/boards/b/history/", "{}")).status == 405
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_future_is_the_present(serving: Serve, either_way: Settings) -> None:
     running = await serving(either_way)
     served = served_by(running)
@@ -193,7 +193,7 @@ async def test_the_future_is_the_present(serving: Serve, either_way: Settings) -
     assert [entry["data"] for entry in span.json()["boards"]] == [now.json()]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_history_is_spread_evenly(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +237,7 @@ async def test_history_is_spread_evenly(
     assert (await served.request("GET", empty)).json()["boards"] == []
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_long_history_goes_on_elsewhere(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +260,7 @@ async def test_a_long_history_goes_on_elsewhere(
     assert sorted(set(scores)) == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_was_private_stays_so(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,7 +304,7 @@ async def test_what_was_private_stays_so(
     assert len((await with_ticket(span)).json()["boards"]) == 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_is_hidden_now_is_not_in_the_past(
     serving: Serve, either_way: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +340,7 @@ async def test_who_is_hidden_now_is_not_in_the_past(
         assert await seen() == rest
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_while_redis_is_away_that_is_said(
     serving: Serve, either_way: Settings, own_redis: RedisServer
 ) -> None:
@@ -356,7 +356,7 @@ async def test_while_redis_is_away_that_is_said(
     assert now.status == 200  # what it is the database says
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_all_processes_answer_alike(
     serving: Serve, settings: Settings, shared_database_url: str, redis_url: str
 ) -> None:

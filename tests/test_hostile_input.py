@@ -23,7 +23,14 @@ from tornado_board.models import is_id
 from tornado_board.replay import EventId
 from tornado_board.settings import Settings
 from tornado_board.visible import is_visible
-from tornado_board.web import access_log, admission, bodies, fast_request, built_page, tornado_internals
+from tornado_board.web import (
+    access_log,
+    admission,
+    bodies,
+    built_page,
+    fast_request,
+    tornado_internals,
+)
 from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.shares import neighbourhood
@@ -310,7 +317,7 @@ async def answered(served: Served, data: bytes) -> float:
     return time.process_time() - start
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_requests(settings: Settings) -> None:
     slow = []
     async with serving(settings) as served:
@@ -327,7 +334,7 @@ async def test_requests(settings: Settings) -> None:
     assert slow == []
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_one_packet_does_not_make_the_server_deaf(settings: Settings) -> None:
     """The one that took 22 s, and its kin; in one piece, before the server accepts."""
     loop = asyncio.get_running_loop()

@@ -81,7 +81,7 @@ def test_what_is_no_host(host: str) -> None:
     assert host_name(host) is None
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_page_whose_name_was_made_to_lead_here_gets_nothing(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,7 +139,7 @@ async def test_a_name_that_is_none_is_told_at_the_start(settings: Settings, name
         ("nginx, passing the host on", ("boards.example",), 200),
     ],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_behind_nginx(
     settings: Settings, tmp_path: Path, kind: str, allowed: tuple[str, ...], status: int
 ) -> None:

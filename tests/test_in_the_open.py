@@ -41,7 +41,7 @@ def test_a_server_in_the_open_that_asks_for_no_tokens_says_so_once(
     assert server.text.count("docs/security.md") == loud
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_page_keeps_to_itself(settings: Settings) -> None:
     for secret in ("", SECRET):
         async with serving(dataclasses.replace(settings, token_secret=secret)) as served:
@@ -57,7 +57,7 @@ async def test_the_page_keeps_to_itself(settings: Settings) -> None:
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_a_key_pages_of_other_sites_change_nothing_on_loopback(
     settings: Settings,
 ) -> None:
@@ -83,7 +83,7 @@ async def test_without_a_key_pages_of_other_sites_change_nothing_on_loopback(
         assert answer.status == 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_is_private_in_each_store(
     database_url: str, settings: Settings, opened: Opened
 ) -> None:
@@ -108,7 +108,7 @@ async def get(server: Running, target: str, text: str = "", method: str = "GET")
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server")
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_two_processes_are_of_one_mind(settings: Settings, reql: Any, redis_url: str) -> None:
     """They share tickets, and what becomes private in one is so in the other."""
     settings = dataclasses.replace(

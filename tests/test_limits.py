@@ -7,13 +7,16 @@ import contextlib
 import dataclasses
 import socket
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import tornado.httputil
 
 from tornado_board.realtime.subscriber import Poller
 from tornado_board.settings import Settings
+from tornado_board.web.admission import Admission
 from tornado_board.web.links import Link, Outcome
+from tornado_board.web.phases import Phase
 
 from .bare_client import FORM, GET, POST, connected, settled
 from .problems import problem
@@ -60,6 +63,29 @@ async def test_a_byte_now_and_then_is_not_enough(settings: Settings) -> None:
         answer = parse(await client.rest())
         dripping.cancel()
     assert answer.status == 408
+
+
+def test_each_piece_of_a_large_body_has_the_time_anew(settings: Settings) -> None:
+    entered = []
+
+    class Room:
+        """What an `Admission` needs of a connection while a body comes."""
+
+        def __init__(self) -> None:
+            self.server = self
+            self.settings = dataclasses.replace(settings, max_body=2**22)
+
+        def enter(self, connection: object, phase: Phase) -> None:
+            entered.append((body.received, phase))
+
+    class Application(tornado.httputil.HTTPMessageDelegate):
+        """Takes everything."""
+
+    body = Admission(Application(), cast(Any, Room()))
+    for _ in range(32):
+        body.data_received(bytes(2**16))
+    # When 512 KB have come, the next may take as long; a byte now and then is not enough.
+    assert entered == [(2**19 * number, Phase.BODY) for number in (1, 2, 3, 4)]
 
 
 @pytest.mark.gen_test

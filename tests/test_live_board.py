@@ -23,6 +23,7 @@ from .node import node_modules
 from .server_process import ServerProcess
 from .serving import serving
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 Start = Callable[..., ServerProcess]
 
@@ -111,7 +112,7 @@ def submit(server: ServerProcess, player: str, score: float, board: str = "demo"
 
 
 def send(server: ServerProcess, path: str, body: object = None) -> None:
-    httpx.post(f"{server.url}{path}", json=body).raise_for_status()
+    httpx.post(f"{server.url}{path}", json=body, timeout=PATIENCE).raise_for_status()
 
 
 def keep(name: str, picture: bytes) -> None:
@@ -135,7 +136,7 @@ async def axe(tab: chromium.Tab) -> Any:
 
 
 @needs_build
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_one_line_of_script_shows_a_board_on_another_site(
     server_process: Start, browser: chromium.Chromium, site: Site
 ) -> None:
@@ -165,7 +166,7 @@ async def test_one_line_of_script_shows_a_board_on_another_site(
 
 
 @needs_build
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_more_rows_than_events_have_are_read_and_ties_share_a_rank(
     server_process: Start, browser: chromium.Chromium, site: Site
 ) -> None:
@@ -186,7 +187,7 @@ async def test_more_rows_than_events_have_are_read_and_ties_share_a_rank(
 
 
 @needs_build
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
     server_process: Start, site: Site, browser: chromium.Chromium
 ) -> None:
@@ -214,7 +215,7 @@ async def test_nobody_of_a_season_that_is_over_is_shown_in_the_next(
 
 
 @needs_build
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_it_says_what_is_wrong_and_goes_on_when_it_is_mended(
     server_process: Start, browser: chromium.Chromium, site: Site
 ) -> None:
@@ -240,7 +241,7 @@ async def test_it_says_what_is_wrong_and_goes_on_when_it_is_mended(
 
 @needs_build
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_axe_has_nothing_to_say_and_sites_have_the_last_word_on_looks(
     server_process: Start, browser: chromium.Chromium, site: Site, scheme: str
 ) -> None:
@@ -284,7 +285,7 @@ async def framed(tab: chromium.Tab) -> str:
 
 
 @needs_build
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_embedded_page_stands_in_frames_of_who_may(
     server_process: Start, browser: chromium.Chromium, site: Site, tmp_path: Path
 ) -> None:
@@ -312,7 +313,7 @@ async def test_the_embedded_page_stands_in_frames_of_who_may(
 
 @needs_build
 @pytest.mark.skipif(firefox.executable() is None, reason="Firefox is not installed")
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_firefox_shows_it_too(server_process: Start, site: Site) -> None:
     server = server_process("--allowed-origins=*")
     site.html = markup(server, 'board="demo" player="mars" rows="3"')

@@ -12,7 +12,8 @@ from tornado_board.cluster import Role
 from tornado_board.replay import Event, LogRefused
 from tornado_board.store import NotFound, StoreUnavailable
 
-from .live_board_rig import Make, board, followed_elsewhere, heard, is_logged, rig, until
+from .live_board_rig import Make, board, followed_elsewhere, heard, is_logged, rig
+from .waiting import until
 
 __all__ = ["rig"]  # fixtures
 
@@ -32,7 +33,7 @@ async def test_who_takes_over_knows_what_was_sent_and_logs_what_the_log_lacks(ri
         r.boards.take_role(Role.PUBLISHER)
         await until(lambda: r.connected)
         if deleted:
-            await until(lambda: topic.current != sent, "an emptied log gets the board again")
+            await until(lambda: topic.current != sent)  # an emptied log gets the board again
         else:
             await heard(r)
             assert len(r.of("b")) == began, "nothing is sent again"
@@ -41,7 +42,7 @@ async def test_who_takes_over_knows_what_was_sent_and_logs_what_the_log_lacks(ri
     assert topic.current.id.n > sent.id.n
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_others_follow_is_published_though_there_is_no_room_here(rig: Make) -> None:
     r = await rig(live_boards=2)
     for name in "abc":
@@ -64,7 +65,7 @@ async def test_what_others_follow_is_published_though_there_is_no_room_here(rig:
     assert len(r.boards._boards) <= 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_lost_feed_leaves_no_board_stale_that_others_follow(rig: Make) -> None:
     r = await rig(live_boards=1)
     for name in "ac":
@@ -81,7 +82,7 @@ async def test_a_lost_feed_leaves_no_board_stale_that_others_follow(rig: Make) -
     await is_logged(r, "c", '"score":5')
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_others_follow_is_read_until_it_can_be(rig: Make) -> None:
     r = await rig()
     await board(r, id="c")
@@ -117,7 +118,7 @@ async def test_an_event_that_was_begun_goes_to_everyone_though_publishing_stops(
     await until(lambda: r.scores("b")["p0"] == 5)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_others_follow_is_looked_for_until_the_log_allows_it(rig: Make) -> None:
     r = await rig()
     await board(r, id="c")
@@ -137,7 +138,7 @@ async def test_what_others_follow_is_looked_for_until_the_log_allows_it(rig: Mak
     await is_logged(r, "c", '"score":20')
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_asks_is_answered_though_the_board_is_over_before_it_is_followed(
     rig: Make,
 ) -> None:

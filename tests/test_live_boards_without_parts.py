@@ -12,12 +12,13 @@ from tornado_board.models import Ranking
 from tornado_board.replay import Gap, LogRefused
 from tornado_board.store import NotFound, StoreUnavailable
 
-from .live_board_rig import Make, board, followed_elsewhere, is_logged, rig, until
+from .live_board_rig import Make, board, followed_elsewhere, is_logged, rig
+from .waiting import until
 
 __all__ = ["rig"]  # fixtures
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_the_log_events_go_on_without_ids_and_leave_a_gap(rig: Make) -> None:
     r = await rig()
     await board(r)
@@ -30,7 +31,7 @@ async def test_without_the_log_events_go_on_without_ids_and_leave_a_gap(rig: Mak
         await until(lambda score=score: r.scores("b")["p0"] == score)
     assert (await r.hub.open("b")).current.id is None
     r.log.pulled = False
-    await until(lambda: topic.current.id is not None, "published anew, though nothing changed")
+    await until(lambda: topic.current.id is not None)  # published anew, though nothing changed
     again = topic.current.id
     assert again is not None
     assert again > before
@@ -44,7 +45,7 @@ async def test_without_the_log_events_go_on_without_ids_and_leave_a_gap(rig: Mak
     assert [e.id for e in await r.log.since("b", again)] == [newest]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_first_seen_without_the_log_is_logged_when_it_is_back(rig: Make) -> None:
     r = await rig()
     await board(r)
@@ -62,7 +63,7 @@ async def test_a_board_first_seen_without_the_log_is_logged_when_it_is_back(rig:
     assert topic.current.id.n > first.id.n + 1, "nobody knows what was sent in between"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_that_made_room_while_the_log_was_away_leaves_a_gap(rig: Make) -> None:
     r = await rig(live_boards=1)
     await board(r)
@@ -73,7 +74,7 @@ async def test_a_board_that_made_room_while_the_log_was_away_leaves_a_gap(rig: M
     await r.store.add_score("b", "p0", 1)
     await until(lambda: r.scores("b")["p0"] == 1)
     await r.store.add_score("b", "p0", -1)
-    await until(lambda: r.scores("b")["p0"] == 0, "as it was, but two events later")
+    await until(lambda: r.scores("b")["p0"] == 0)  # as it was, but two events later
     await r.hub.open("c")
     assert r.hub.current("b") is None
     r.log.pulled = False
@@ -83,7 +84,7 @@ async def test_a_board_that_made_room_while_the_log_was_away_leaves_a_gap(rig: M
         await r.log.since("b", before)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) -> None:
     r = await rig()
     await board(r)
@@ -99,13 +100,13 @@ async def test_a_lost_feed_is_opened_again_and_nothing_stays_stale(rig: Make) ->
     assert r.scores("b")["p0"] == 0
     r.store.cut.clear()
     r.store.pulled = False
-    await until(lambda: r.scores("b")["p0"] == 77, "read again")
+    await until(lambda: r.scores("b")["p0"] == 77)
     assert len(r.of("c")) == quiet, "a board that did not move is not published"
     await r.store.add_score("b", "p0", 1)
-    await until(lambda: r.scores("b")["p0"] == 78, "the new feed works")
+    await until(lambda: r.scores("b")["p0"] == 78)  # the new feed works
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_read_that_fails_is_tried_again(rig: Make) -> None:
     r = await rig(top_k=10)
     await board(r, players=20)
@@ -114,7 +115,7 @@ async def test_a_read_that_fails_is_tried_again(rig: Make) -> None:
     r.store.pulled = True
     for i in range(19, 9, -1):
         await r.store.to.delete_player("b", f"p{i}")
-    await until(lambda: r.store.calls.count("ranking") >= 2, "it tried")
+    await until(lambda: r.store.calls.count("ranking") >= 2)
     r.store.pulled = False
     await until(lambda: set(r.scores("b")) == {"p5", "p6", "p7", "p8", "p9"})
 
@@ -154,7 +155,7 @@ async def test_a_board_ends_once_though_its_log_can_not_be_deleted(rig: Make) ->
     assert ends == ["demo"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_log_that_is_slow_holds_up_no_feed(rig: Make) -> None:
     r = await rig()
     await board(r)
@@ -176,7 +177,7 @@ async def test_a_log_that_is_slow_holds_up_no_feed(rig: Make) -> None:
     await until(lambda: r.scores("b")["p0"] == 1)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_that_can_not_be_read_is_given_up_and_said_once(
     rig: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -196,14 +197,14 @@ async def test_a_board_that_can_not_be_read_is_given_up_and_said_once(
     assert not r.boards._boards, "nobody needs it to be tried again"
     followed_elsewhere(r, "b")
     await r.store.add_score("b", "p0", 1)
-    await until(lambda: r.store.calls.count("ranking") >= 4, "others do")
+    await until(lambda: r.store.calls.count("ranking") >= 4)
     said = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(said) == 2
     broken = False
     await is_logged(r, "b", '"score":1')
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_store_that_answers_but_has_no_feed_is_not_fit_to_publish(rig: Make) -> None:
     r = await rig()
     assert await r.boards.can_publish()
@@ -224,7 +225,7 @@ async def test_a_store_that_answers_but_has_no_feed_is_not_fit_to_publish(rig: M
     assert await r.boards.can_publish()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_log_that_refuses_one_board_wakes_the_others_seldom(
     rig: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

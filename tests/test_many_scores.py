@@ -66,7 +66,7 @@ async def test_an_empty_array_is_answered_by_one(settings: Settings) -> None:
         assert served.dump() == before
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_as_many_as_there_may_be(settings: Settings) -> None:
     items = [{"id": f"p{i % 7000}", "score": i} for i in range(10_000)]
     async with serving(settings) as served:
@@ -80,7 +80,7 @@ async def test_as_many_as_there_may_be(settings: Settings) -> None:
     assert [p["score"] for p in page.json()["players"]] == [9999, 9998]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_large_bodies_are_only_for_many_scores(settings: Settings) -> None:
     settings = dataclasses.replace(settings, max_body=1000, max_bulk_body=5000)
     pad = " " * 3000
@@ -106,7 +106,7 @@ async def test_large_bodies_are_only_for_many_scores(settings: Settings) -> None
         assert served.server.body_room.taken == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_large_bodies_have_a_bound_in_all(settings: Settings) -> None:
     async with serving(settings) as served:
         room = served.server.body_room

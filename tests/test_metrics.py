@@ -63,7 +63,7 @@ ADD = "/boards/{board}/players/{player}/score-add/"
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "tornado"])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_requests_are_counted_by_route_whichever_way_they_went(
     settings: Settings, fast: bool
 ) -> None:
@@ -87,7 +87,7 @@ async def test_requests_are_counted_by_route_whichever_way_they_went(
     assert told["feed_open"][()] == 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_nothing_that_a_client_chose_is_told(settings: Settings) -> None:
     async with serving(settings) as served:
         for target in ("/boards/mine-1/", "/chosen/by/me?chosen=1", "/boards/demo/players/mine-2/"):
@@ -116,7 +116,7 @@ TRANSPORTS = {
         ("/boards/demo/players/mars/events/", "place"),
     ],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_streams_are_counted_while_they_are_open(
     settings: Settings, path: str, of: str, transport: str, fast: bool
 ) -> None:
@@ -139,7 +139,7 @@ async def test_streams_are_counted_while_they_are_open(
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "tornado"])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_long_polls_are_counted_while_they_wait(settings: Settings, fast: bool) -> None:
     settings = dataclasses.replace(settings, fast_path=fast)
     async with serving(settings) as served:
@@ -153,7 +153,7 @@ async def test_long_polls_are_counted_while_they_wait(settings: Settings, fast: 
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "tornado"])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_resets_are_counted_by_the_reason_that_clients_are_told(
     settings: Settings, fast: bool
 ) -> None:
@@ -169,7 +169,7 @@ async def test_resets_are_counted_by_the_reason_that_clients_are_told(
     assert told["resets_total"] == {(reason,): 3}
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_metrics_are_for_admins_where_a_key_is_set(settings: Settings) -> None:
     async with serving(dataclasses.replace(settings, token_secret=SECRET)) as served:
         assert (await served.request("GET", "/metrics")).status == 401
@@ -178,7 +178,7 @@ async def test_the_metrics_are_for_admins_where_a_key_is_set(settings: Settings)
             assert (await served.request("GET", "/metrics", headers=bearer)).status == status
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_port_of_their_own_needs_no_token_and_serves_nothing_else(
     settings: Settings,
 ) -> None:
@@ -198,7 +198,7 @@ async def test_a_port_of_their_own_needs_no_token_and_serves_nothing_else(
     ("change", "detail"),
     [({"metrics": False}, "setting metrics"), ({"processes": 2}, "metrics_port")],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_where_there_are_none_the_answer_says_why(
     settings: Settings, change: dict[str, Any], detail: str
 ) -> None:
@@ -209,7 +209,7 @@ async def test_where_there_are_none_the_answer_says_why(
         assert (await served.request("GET", "/boards/demo/")).status == 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_is_refused_before_a_route_is_found_is_counted(settings: Settings) -> None:
     async with serving(settings) as served:
         await served.request("GET", "/boards/", headers={"Host": "evil.example"})
@@ -340,7 +340,7 @@ def test_nothing_is_measured_while_the_feed_is_not_open(lag: FeedLag, clock: Clo
 # The dashboard, and the docs
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_dashboard_and_the_docs_name_the_metrics_that_there_are(
     settings: Settings, redis_url: str
 ) -> None:

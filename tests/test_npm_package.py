@@ -25,9 +25,9 @@ from .archives import unpack
 from .node import STATIC, find, node_modules
 from .server_process import ROOT, ServerProcess
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 SCRIPTS = ROOT / "tests" / "npm_package"
-PATIENCE = 30.0
 
 Start = Callable[..., ServerProcess]
 
@@ -314,7 +314,7 @@ window.begun ??= import("/node_modules/tornado-board/dist/index.js").then(({{ Bo
 
 
 @pytest.mark.parametrize("tab", [chromium_tab, firefox_tab], ids=["chromium", "firefox"])
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_browsers_on_another_site_use_it(
     server_process: Start,
     project: Path,

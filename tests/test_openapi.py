@@ -162,7 +162,7 @@ async def test_a_server_tells_it(settings: Settings) -> None:
     assert again.status == 304
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_browser_shows_it(settings: Settings, browser: Chromium) -> None:
     try:
         built_page.PAGE.page()

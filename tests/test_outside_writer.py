@@ -16,13 +16,9 @@ from tornado_board.settings import Settings
 
 from .stream_client import PATIENCE, STREAM, RawStream, Writer, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
-
-#: Seconds within which an outside change has to be seen. Half a second is promised; this is more,
-#: for the sake of busy machines.
-SOON = 3.0
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ class Watched:
 
     async def shows(self, *players: tuple[str, float], name: str | None = None) -> None:
         """Wait until these players are shown, under that name of the board."""
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(PATIENCE):
             while not self.is_shown(players, name):
                 _, self.board, _ = await self.stream.event()
 

@@ -15,6 +15,7 @@ from .page_tabs import LIVE, STATE, OpenTab, chromium, needs_page, open_tab, sco
 from .server_process import ServerProcess
 from .test_page_me import make, submit
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -78,10 +79,14 @@ async def press(tab: Tab, text: str, index: int = 0) -> None:
 
 
 def get(server: ServerProcess, path: str, **headers: str) -> Any:
-    return httpx.get(f"{server.url}{path}", headers=headers).raise_for_status().json()
+    return (
+        httpx.get(f"{server.url}{path}", headers=headers, timeout=PATIENCE)
+        .raise_for_status()
+        .json()
+    )
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_boards_are_made_changed_and_deleted(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -125,7 +130,7 @@ async def test_boards_are_made_changed_and_deleted(
     assert [one for one in tab.complaints if "400" not in one and "404" not in one] == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_players_are_added_changed_hidden_and_deleted(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -172,7 +177,7 @@ async def test_players_are_added_changed_hidden_and_deleted(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_season_is_ended_and_a_file_imported(
     server_process: Start, open_tab: OpenTab, tmp_path: Path
 ) -> None:
@@ -217,7 +222,7 @@ async def test_a_season_is_ended_and_a_file_imported(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_with_keys_a_token_opens_what_it_allows_and_goes_nowhere_else(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -256,7 +261,7 @@ async def test_with_keys_a_token_opens_what_it_allows_and_goes_nowhere_else(
     await tab.until(f"{TROUBLE}.includes('token')")
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_private_server_is_managed_with_a_token(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -271,7 +276,7 @@ async def test_a_private_server_is_managed_with_a_token(
 
 
 @pytest.mark.parametrize("by", ["address", "setting"])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_page_that_only_shows_manages_nothing(
     server_process: Start, open_tab: OpenTab, by: str
 ) -> None:
@@ -282,7 +287,7 @@ async def test_a_page_that_only_shows_manages_nothing(
     assert await tab.run(icons) == ["share", "wall", "auto"]
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_board_is_passed_on(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tab = await open_tab(f"{server.url}/?board=demo&me=mars&lang=en")

@@ -27,7 +27,7 @@ __all__ = ["chromium", "open_tab"]  # fixtures
 pytestmark = needs_page
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_rows_slide_unless_motion_is_to_be_reduced(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -58,7 +58,7 @@ async def test_rows_slide_unless_motion_is_to_be_reduced(
 
 
 @pytest.mark.parametrize("width", [320, 390, 820, 1280, 3840])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_it_fits_every_screen(server_process: Start, open_tab: OpenTab, width: int) -> None:
     server = server_process()
     name = "A name that goes on and on and will not end before the row does"
@@ -94,7 +94,7 @@ REFUSING = {
 
 @pytest.mark.skipif(not is_installed(), reason="nginx is not installed")
 @pytest.mark.parametrize("status", REFUSING)
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_who_may_not_write_just_watches(
     server_process: Start, open_tab: OpenTab, tmp_path: Path, status: int
 ) -> None:
@@ -123,7 +123,7 @@ async def test_who_may_not_write_just_watches(
 
 
 @pytest.mark.parametrize("by", ["address", "setting"])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_page_can_be_asked_to_have_no_buttons(
     server_process: Start, open_tab: OpenTab, by: str
 ) -> None:
@@ -142,7 +142,7 @@ async def test_the_page_can_be_asked_to_have_no_buttons(
 
 @pytest.mark.skipif(not is_installed(), reason="nginx is not installed")
 @pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_page_works_below_a_path_of_another_site(
     server_process: Start, open_tab: OpenTab, tmp_path: Path, which: int
 ) -> None:
@@ -170,7 +170,7 @@ async def test_the_page_works_below_a_path_of_another_site(
         site.stop()
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_chosen_board_is_in_sight_among_many(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -192,7 +192,7 @@ async def test_the_chosen_board_is_in_sight_among_many(
     await tab.until(inside)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_names_are_cut_at_their_end_in_any_direction_of_writing(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -226,7 +226,7 @@ async def test_names_are_cut_at_their_end_in_any_direction_of_writing(
     assert any(label.startswith(f"\u2068{arabic[:9]}") for label in labels)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_copied_row_is_what_one_sees(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     await call(server, "/boards/", id="one", name="One")
@@ -238,7 +238,7 @@ async def test_a_copied_row_is_what_one_sees(server_process: Start, open_tab: Op
     assert copied.split() == ["1", "Ada", "1,234"]
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_forced_colours_leave_rows_and_bars(server_process: Start, open_tab: OpenTab) -> None:
     server = server_process()
     tab = await open_tab(server.url)
@@ -254,7 +254,7 @@ async def test_forced_colours_leave_rows_and_bars(server_process: Start, open_ta
 
 
 @pytest.mark.parametrize("scores", [(0, 0, 0), (-5, -10, -50), (10, 0, -10)])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_every_board_has_bars(
     server_process: Start, open_tab: OpenTab, scores: tuple[int, ...]
 ) -> None:

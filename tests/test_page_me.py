@@ -14,6 +14,7 @@ from .chromium import Tab
 from .node import node_modules
 from .page_tabs import LIVE, SAID, OpenTab, chromium, needs_page, open_tab
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -54,12 +55,12 @@ async def picture(tab: Tab, name: str) -> None:
 
 def make(server: ServerProcess, board: str) -> None:
     body = {"id": board, "name": f"Board {board}"}
-    httpx.post(f"{server.url}/boards/", json=body).raise_for_status()
+    httpx.post(f"{server.url}/boards/", json=body, timeout=PATIENCE).raise_for_status()
 
 
 def submit(server: ServerProcess, board: str, player: str, score: float, **more: object) -> None:
     path = f"{server.url}/boards/{board}/players/{player}/score/"
-    httpx.post(path, json={"score": score, **more}).raise_for_status()
+    httpx.post(path, json={"score": score, **more}, timeout=PATIENCE).raise_for_status()
 
 
 async def seek(tab: Tab, words: str) -> None:
@@ -80,7 +81,7 @@ def fill(server: ServerProcess) -> None:
     httpx.post(f"{server.url}/boards/big/scores/", json=many, timeout=60).raise_for_status()
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_one_finds_oneself_and_the_page_remembers(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -111,7 +112,7 @@ async def test_one_finds_oneself_and_the_page_remembers(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -140,7 +141,7 @@ async def test_who_is_far_down_is_found_by_id_and_further_down_by_name(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=240)
+@pytest.mark.gen_test
 async def test_everybody_is_in_a_list_that_draws_what_is_in_sight(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -172,7 +173,7 @@ async def test_everybody_is_in_a_list_that_draws_what_is_in_sight(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_wall_shows_one_board_after_the_other(
     server_process: Start, open_tab: OpenTab
 ) -> None:

@@ -40,7 +40,7 @@ def put_past(server: ServerProcess, *pasts: tuple[int, dict[str, int]]) -> None:
             c.execute("INSERT INTO track_events VALUES (?, ?, ?, ?)", (track, now - age, n, data))
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_last_hour_can_be_moved_in_and_played(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -82,7 +82,7 @@ async def test_the_last_hour_can_be_moved_in_and_played(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_nothing_is_made_up_of_what_is_not_known(
     server_process: Start, open_tab: OpenTab
 ) -> None:

@@ -98,7 +98,7 @@ def url(io_loop: Any) -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_resets_and_events_without_ids_leave_the_board_where_it_is(
     chromium: Chromium, url: str
 ) -> None:

@@ -67,7 +67,7 @@ async def test_axe_finds_nothing_in_any_state(
         ("?board=empty&lang=tlh", "en", "Find me", "Nobody is on this board yet."),
     ],
 )
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_it_speaks_the_language_that_is_asked_for(
     server_process: Start, open_tab: OpenTab, query: str, language: str, heading: str, empty: str
 ) -> None:
@@ -80,7 +80,7 @@ async def test_it_speaks_the_language_that_is_asked_for(
     assert tab.complaints == []
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_offline_it_says_of_when_the_board_is_and_tells_once(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -112,7 +112,7 @@ async def test_offline_it_says_of_when_the_board_is_and_tells_once(
     await tab.until(f"{LIVE} && !document.querySelector('.as-of')", 60)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_dialogs_keep_the_keyboard_and_give_it_back(
     server_process: Start, open_tab: OpenTab
 ) -> None:

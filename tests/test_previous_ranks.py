@@ -91,7 +91,7 @@ def _daily(store: Store, log: ReplayLog, live: _Live, clock: Clock) -> Daily:
     return Daily(store, log, here, here, clock)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_places_are_kept_once_a_day_of_live_boards_that_are_published_here(
     opened: Opened, log_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +127,7 @@ async def test_places_are_kept_once_a_day_of_live_boards_that_are_published_here
     await work.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_past_of_boards_that_are_gone_is_forgotten(
     opened: Opened, log_url: str, settings: Settings
 ) -> None:
@@ -194,7 +194,7 @@ def _ranks(page: Any) -> dict[str, tuple[int, int | None]]:
     return {row["id"]: (row["rank"], row["previous_rank"]) for row in page["players"]}
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_page_has_the_ranks_of_then_where_they_are_known(
     serving: Serve, settings: Settings
 ) -> None:
@@ -242,7 +242,7 @@ async def test_a_page_has_the_ranks_of_then_where_they_are_known(
     assert _ranks(await _page(served, f"since={first.ms}"))["p3"] == (4, 1)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_ranks_of_a_time_are_those_of_the_pages_season(
     serving: Serve, settings: Settings
 ) -> None:
@@ -270,7 +270,7 @@ async def test_ranks_of_a_time_are_those_of_the_pages_season(
     assert _ranks(await _page(served, "since=9999-12-31T00:00:00Z&season=1")) == {"p": (1, None)}
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_ranks_of_a_time_when_the_board_was_private_are_for_who_may_read_such(
     serving: Serve, settings: Settings
 ) -> None:
@@ -288,7 +288,7 @@ async def test_ranks_of_a_time_when_the_board_was_private_are_for_who_may_read_s
         assert _ranks(page) == {"p": (1, previous)}
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_while_redis_is_away_no_rank_of_then_is_known(
     serving: Serve, settings: Settings, own_redis: RedisServer
 ) -> None:

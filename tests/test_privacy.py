@@ -77,7 +77,7 @@ def test_what_was_just_written_weighs_more_than_the_event_that_is_to_come() -> N
     assert privacy.known("a") is False
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_store_is_asked_once_a_while() -> None:
     boards = Boards()
     privacy = boards.privacy()

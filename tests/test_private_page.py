@@ -25,7 +25,7 @@ def private_server(server_process: Start) -> ServerProcess:
     return server_process("--private", TORNADO_BOARD_TOKEN_SECRET=SECRET)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_cookie_opens_the_page(private_server: ServerProcess, open_tab: OpenTab) -> None:
     tab = await open_tab(private_server.url)
     await tab.send("Network.clearBrowserCookies")
@@ -56,7 +56,7 @@ async def test_a_cookie_opens_the_page(private_server: ServerProcess, open_tab: 
     await tab.until("document.body.innerText.includes('reading it needs a token')")
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_an_event_source_has_a_ticket(
     private_server: ServerProcess, open_tab: OpenTab
 ) -> None:

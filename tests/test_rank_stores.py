@@ -24,6 +24,7 @@ from .conftest import Opened
 from .ranking_client import post
 from .redis_server import RedisServer
 from .serving import serving
+from .waiting import until
 
 PLAYERS = [f"p{i}" for i in range(20)]
 SCORES = [-1, 0, 0.5, 1, 2, 2.5, 3, 7, 7.25, 1000]
@@ -137,7 +138,7 @@ async def make_board(store: Store, order: Order, players: int = 10) -> Board:
     return board
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_this_process_wrote_counts_at_once(
     opened: Opened, database_url: str, settings: Settings, order: Order
 ) -> None:
@@ -150,7 +151,7 @@ async def test_what_this_process_wrote_counts_at_once(
             await process.write()
             assert await process.agrees()
             if step == 30 and index is not None:
-                await asyncio.sleep(0.3)  # until the feed has told what was written
+                await until(lambda: not index._ahead)  # the feed has told what was written
                 index.release()
         assert process.ranks._boards["b"].index is index
         assert process.knows()
@@ -191,7 +192,7 @@ def other(opened: Opened, database_url: str, settings: Settings) -> Other:
     return Other(opened, database_url, settings)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_others_wrote_counts_soon(
     opened: Opened,
     database_url: str,
@@ -213,7 +214,7 @@ async def test_what_others_wrote_counts_soon(
         assert process.ranks._boards["b"].index is index, "nothing was lost"
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_is_built_while_everybody_writes(
     opened: Opened,
     database_url: str,
@@ -237,7 +238,7 @@ async def test_a_board_is_built_while_everybody_writes(
                     await asyncio.sleep(0.01)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_that_is_deleted_made_again_or_turned(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -270,7 +271,7 @@ async def test_a_board_that_is_deleted_made_again_or_turned(
         await process.will_agree()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_process_that_follows_has_ranks(
     shared_database_url: str, own_redis: RedisServer, settings: Settings
 ) -> None:

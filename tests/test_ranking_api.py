@@ -114,7 +114,7 @@ async def next_event(reader: asyncio.StreamReader) -> Any:
             return json.loads(line[6:])
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_settings_show_in_the_stream(settings: Settings) -> None:
     async with serving(settings) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -256,7 +256,7 @@ async def test_a_write_is_answered_though_its_rank_is_not_known(
 
 
 @SLASHES
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_pages_there_and_back(settings: Settings, slash: str) -> None:
     async with serving(settings) as served:
         items = [{"id": f"p{i:02}", "score": i // 3 / 2} for i in range(20)]

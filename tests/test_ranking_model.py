@@ -141,7 +141,7 @@ class Model:
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("in_memory", [True, False])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_ranks_are_those_of_a_sorted_list(
     settings: Settings, database_url: str, order: Order, in_memory: bool
 ) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from .ports import free_port
 from .proxies import NGINX
 from .server_process import ROOT, ServerProcess
+from .waiting import PATIENCE, until_listening
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -48,15 +47,8 @@ def behind(server_process: Callable[..., ServerProcess], tmp_path: Path) -> Iter
         command = ["nginx", "-p", str(tmp_path), "-c", str(config), "-e", f"{tmp_path}/error.log"]
         nginx = subprocess.Popen(command, stderr=subprocess.PIPE)
         started.append(nginx)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return f"http://127.0.0.1:{port}"
-            except OSError:
-                assert nginx.poll() is None, nginx.communicate()[1].decode()
-                assert time.monotonic() < deadline, "nginx does not listen"
-                time.sleep(0.05)
+        until_listening(port, nginx)
+        return f"http://127.0.0.1:{port}"
 
     yield start
     for nginx in started:
@@ -74,7 +66,7 @@ def from_the_page(url: str) -> dict[str, str]:
 
 def test_behind_the_readmes_nginx_the_world_may_read_and_not_write(behind: Behind) -> None:
     url = behind(snippet("nginx"))
-    with httpx.Client(base_url=url, timeout=10) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         assert client.get("/boards/demo/").json()["id"] == "demo"
         for host, status in (("boards.example", 200), ("evil.example", 421)):
             assert client.get("/boards/", headers={"Host": host}).status_code == status
@@ -101,8 +93,8 @@ def test_behind_the_readmes_nginx_the_page_of_those_who_may_write_can(behind: Be
     url = behind(location.replace("allow 10.0.0.0/8;", "allow 127.0.0.0/8;"))
     # A browser at http://host:port sends no Sec-Fetch-Site: this is not a secure context.
     for headers in (from_the_page(url), {"Origin": url}):
-        answer = httpx.post(url + ADD, headers=headers)
+        answer = httpx.post(url + ADD, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
-    other = httpx.post(url + ADD, headers={"Origin": "http://evil.example"})
+    other = httpx.post(url + ADD, headers={"Origin": "http://evil.example"}, timeout=PATIENCE)
     assert other.status_code == 403
     assert other.headers["content-type"].startswith("application/problem+json")

@@ -20,7 +20,7 @@ from .waiting import until
 __all__ = ["clusters"]  # fixtures
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_killed_subscriber_connection_loses_nothing(
     clusters: Any, redis_url: str, shared_redis: RedisServer
 ) -> None:
@@ -39,7 +39,7 @@ async def test_a_killed_subscriber_connection_loses_nothing(
     assert ns == list(range(ns[0], ns[0] + len(ns)))
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_killed_command_connections_leave_no_board_stale_and_no_silent_gap(
     clusters: Any, redis_url: str, shared_redis: RedisServer
 ) -> None:
@@ -54,7 +54,7 @@ async def test_killed_command_connections_leave_no_board_stale_and_no_silent_gap
     await until(lambda: all(node.hub.current("b").id for node in cluster.nodes))
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("kept", [False, True], ids=["emptied", "appendonly"])
 async def test_redis_away_and_back(clusters: Any, own_redis: RedisServer, kept: bool) -> None:
     if kept:
@@ -90,7 +90,7 @@ async def test_redis_away_and_back(clusters: Any, own_redis: RedisServer, kept: 
     await cluster.all_show(text)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_flushall(clusters: Any, redis_url: str, shared_redis: RedisServer) -> None:
     cluster = await clusters(redis_url)
     first, second = await cluster.pair()
@@ -110,7 +110,7 @@ async def test_flushall(clusters: Any, redis_url: str, shared_redis: RedisServer
     assert (await first.log.head("b")).id == newest
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_full_redis_stops_ids_and_nothing_else(
     clusters: Any, own_redis: RedisServer
 ) -> None:
@@ -137,7 +137,7 @@ async def test_a_full_redis_stops_ids_and_nothing_else(
 
 
 @pytest.mark.parametrize("early", [False, True], ids=["meanwhile", "from the start"])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_boards_key_of_another_type_stops_its_ids_and_nothing_else(
     clusters: Any, redis_url: str, shared_redis: RedisServer, early: bool
 ) -> None:
@@ -165,7 +165,7 @@ async def test_a_boards_key_of_another_type_stops_its_ids_and_nothing_else(
     assert first.hub.ids("b")[-3:] == second.hub.ids("b")[-3:]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_only_one_process_loses_its_link(clusters: Any, redis_url: str) -> None:
     cluster = await clusters(redis_url)
     async with Proxy(redis_url) as proxy:
@@ -240,7 +240,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_that_can_not_be_logged_is_live_in_every_process(
     clusters: Any, redis_url: str, shared_redis: RedisServer
 ) -> None:
@@ -259,11 +259,11 @@ async def test_a_board_that_can_not_be_logged_is_live_in_every_process(
     text = await cluster.add()
     await cluster.all_show(text)
     shared_redis.client.delete(KEYS.stream("b"))
-    await until(lambda: all(node.hub.current("b").id for node in cluster.nodes), 15)
+    await until(lambda: all(node.hub.current("b").id for node in cluster.nodes))
     await cluster.all_show(await cluster.add())
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_key_that_is_no_lease_freezes_nothing_and_is_told_of(
     clusters: Any, redis_url: str, shared_redis: RedisServer
 ) -> None:

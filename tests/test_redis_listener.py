@@ -16,7 +16,7 @@ from .waiting import until
 A, B = KEYS.channel("a"), KEYS.channel("b")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_channel_left_and_joined_at_the_same_time_is_heard(
     redis_url: str, shared_redis: RedisServer
 ) -> None:
@@ -37,7 +37,7 @@ async def test_a_channel_left_and_joined_at_the_same_time_is_heard(
     await link.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_channel_is_left_though_who_leaves_it_is_stopped(
     redis_url: str, shared_redis: RedisServer
 ) -> None:

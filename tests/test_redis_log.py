@@ -21,6 +21,7 @@ from tornado_board.settings import Settings
 from .conftest import IDENTITY, KEYS, Opened
 from .redis_logs import redis_log
 from .redis_server import RedisServer
+from .waiting import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -110,12 +111,12 @@ async def test_an_event_is_published_as_it_is_appended(
     log = await redis_log(opened, redis_url, settings)
     ear = shared_redis.client.pubsub(ignore_subscribe_messages=True)
     ear.subscribe(log.keys.channel("b"))
-    ear.get_message(timeout=5)
+    ear.get_message(timeout=PATIENCE)
     id = await log.append("b", '{"x": "a b"}')
     await log.delete("b")
     messages: list[str] = []
     while len(messages) < 2:
-        message = ear.get_message(timeout=5)
+        message = ear.get_message(timeout=PATIENCE)
         if message is not None:
             messages.append(message["data"])
     ear.close()
@@ -206,7 +207,7 @@ async def test_calls_that_wait_together_share_a_read_and_get_their_own_part(
     assert shared_redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_log_longer_than_a_page_comes_back_whole(
     opened: Opened, redis_url: str, settings: Settings
 ) -> None:
@@ -224,7 +225,7 @@ async def test_a_log_longer_than_a_page_comes_back_whole(
 
 
 @pytest.mark.alone
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_ten_thousand_logs_are_pruned_without_stalling_the_loop(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:

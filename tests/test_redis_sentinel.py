@@ -20,7 +20,7 @@ from .nodes import Node, SharedFeed
 from .ports import free_port
 from .redis_sentinel import Sentinels
 from .redis_server import RedisServer
-from .waiting import until
+from .waiting import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -80,7 +80,7 @@ def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
 
 async def appended(log: RedisReplayLog, board_id: str, data: str) -> EventId:
     """The id of an event that is appended as soon as that can be."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await log.append(board_id, data)
@@ -88,7 +88,7 @@ async def appended(log: RedisReplayLog, board_id: str, data: str) -> EventId:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_the_log_goes_on_with_the_master_that_takes_over(
     sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -114,7 +114,7 @@ async def test_the_log_goes_on_with_the_master_that_takes_over(
         await log.close()
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_a_master_that_is_made_a_replica_is_left(
     sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -142,7 +142,7 @@ def fail_over(sentinels: Sentinels) -> None:
         pass
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_processes_hear_each_other_after_a_failover(
     opened: Opened, sentinels: Sentinels, settings: Settings
 ) -> None:
@@ -157,19 +157,19 @@ async def test_processes_hear_each_other_after_a_failover(
         await until(lambda: all('"score":32' in node.data("demo") for node in nodes))
         sentinels.servers[0].kill()
         await store.add_score("demo", "venus", 1)
-        await until(lambda: all('"score":33' in node.data("demo") for node in nodes), 40)
+        await until(lambda: all('"score":33' in node.data("demo") for node in nodes))
         roles = {Role.PUBLISHER, Role.FOLLOWER}
-        await until(lambda: {node.role for node in nodes} == roles, 40)
+        await until(lambda: {node.role for node in nodes} == roles)
         await store.add_score("demo", "venus", 1)
-        await until(lambda: all('"score":34' in node.data("demo") for node in nodes), 40)
-        await until(lambda: all(node.boards.missing() == [] for node in nodes), 40)
+        await until(lambda: all('"score":34' in node.data("demo") for node in nodes))
+        await until(lambda: all(node.boards.missing() == [] for node in nodes))
     finally:
         for node in nodes:
             await node.close()
         await store.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_start_without_a_master_goes_on_without_ids(
     own_redis: RedisServer, settings: Settings
 ) -> None:

@@ -140,7 +140,7 @@ def tls_redis(tmp_path: Path) -> Iterator[RedisServer]:
         server.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_certificate_that_cannot_be_checked_ends_the_start(
     opened: Opened, tls_redis: RedisServer, settings: Settings
 ) -> None:

@@ -93,7 +93,7 @@ async def test_a_full_redis_drops_no_board_that_is_not_in_its_track(
     assert list((await log.at("b", [first.ms])).pasts) == [Past(Event(first, "1"), 1000)]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_redis_tracks_take_no_more_than_they_may_nor_a_quarter_of_its_memory(
     opened: Opened, own_redis: RedisServer, settings: Settings
 ) -> None:

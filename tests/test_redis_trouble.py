@@ -143,7 +143,7 @@ async def test_a_foreign_entry_is_passed_over_and_a_gap(
     assert set(await log.board_ids()) == {"b"}
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_replica_is_left_for_the_server_that_took_its_place(
     opened: Opened, own_redis: RedisServer, shared_redis: RedisServer, settings: Settings
 ) -> None:
@@ -172,7 +172,7 @@ async def test_a_replica_is_left_for_the_server_that_took_its_place(
         await listener.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_append_whose_answer_was_lost_is_found_by_the_next_try(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
@@ -193,7 +193,7 @@ async def test_an_append_whose_answer_was_lost_is_found_by_the_next_try(
         assert (await other.append("b", "2", after=first)).n == second.n + 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_append_that_was_given_up_never_comes_on_top_of_a_newer_one(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
@@ -215,7 +215,7 @@ async def test_an_append_that_was_given_up_never_comes_on_top_of_a_newer_one(
         assert second.n == first.n + 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_slow_server_loses_and_repeats_nothing(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
@@ -230,7 +230,7 @@ async def test_a_slow_server_loses_and_repeats_nothing(
     assert shared_redis.client.xlen(KEYS.stream("b")) == 6
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_scripts_forgotten_under_load_lose_and_repeat_nothing(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:
@@ -256,7 +256,7 @@ async def test_scripts_forgotten_under_load_lose_and_repeat_nothing(
         assert [e.data for e in await log.since(board, ids[0])] == [*map(str, range(1, 150))]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("knows", [True, False], ids=["knows", "took over"])
 async def test_a_server_that_lost_its_newest_entries_proves_nothing(
     opened: Opened, own_redis: RedisServer, settings: Settings, knows: bool
@@ -310,7 +310,7 @@ async def test_an_evicted_stream_is_a_gap_with_other_counters(
             await log.since("b", id)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_read_is_bounded_by_the_length_cap(
     opened: Opened, redis_url: str, settings: Settings, shared_redis: RedisServer
 ) -> None:

@@ -36,7 +36,7 @@ WRITES = [
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: f"{write[0]} {write[1]}")
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_request_that_comes_again_is_carried_out_once(
     settings: Settings, write: tuple[str, str, str | None], restart: bool
 ) -> None:

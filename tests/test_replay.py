@@ -141,7 +141,7 @@ async def test_concurrent_appends_share_no_id(
     assert [e.id for e in events] == sorted(ids)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_events_past_the_retention_are_a_gap_and_are_pruned(
     opened: Opened, log_url: str, settings: Settings
 ) -> None:

@@ -38,7 +38,7 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 # On the test server
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_node_without_a_quorum_is_not_ready_and_its_feed_is_lost(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -56,7 +56,7 @@ async def test_a_node_without_a_quorum_is_not_ready_and_its_feed_is_lost(
     assert await feed.next()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_feed_of_tables_that_moved_or_were_made_anew_is_lost(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -78,7 +78,7 @@ async def test_a_feed_of_tables_that_moved_or_were_made_anew_is_lost(
         await store.ping()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_whatever_fails_at_the_start_is_tried_again(
     opened: Opened, settings: Settings, reql: ReQLServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,7 +100,7 @@ async def test_whatever_fails_at_the_start_is_tried_again(
         await opened.store(reql.url(), hurried)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_not_performed_is_believed_only_of_a_single_document(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -128,7 +128,7 @@ async def test_not_performed_is_believed_only_of_a_single_document(
 # Identity
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_identity_is_the_databases_own(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -145,7 +145,7 @@ async def test_the_identity_is_the_databases_own(
         await admin.run(r.db_drop(name + "_other"))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_database_whose_id_nobody_tells_goes_by_its_address(
     opened: Opened, settings: Settings, reql: ReQLServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,7 +159,7 @@ async def test_a_database_whose_id_nobody_tells_goes_by_its_address(
     assert await one.changes()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_database_that_was_made_anew_is_told(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -183,7 +183,7 @@ def cluster(tmp_path: Path) -> Iterator[list[RethinkDBServer]]:
         yield servers
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_a_primary_that_a_partition_cut_off_is_left(
     opened: Opened, settings: Settings, cluster: list[RethinkDBServer]
 ) -> None:
@@ -219,7 +219,7 @@ async def test_a_primary_that_a_partition_cut_off_is_left(
     assert isinstance(change, PlayerChanged)
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_start_and_feed_while_a_primary_is_elected(
     opened: Opened, settings: Settings, cluster: list[RethinkDBServer]
 ) -> None:

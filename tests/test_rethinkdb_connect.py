@@ -159,7 +159,7 @@ async def handshake_of(relay: Relay) -> int:
     return seen
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_handshake_that_is_cut_at_any_byte_is_told(reql: ReQLServer) -> None:
     async with Relay(reql.port).listening() as relay:
         address, length = Address.parse(relay.url()), await handshake_of(relay)
@@ -169,7 +169,7 @@ async def test_a_handshake_that_is_cut_at_any_byte_is_told(reql: ReQLServer) -> 
             assert "\n" not in str(caught.value)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_handshake_that_stops_is_told_within_the_time_limit(reql: ReQLServer) -> None:
     async with Relay(reql.port).listening() as relay:
         address, length = Address.parse(relay.url()), await handshake_of(relay)
@@ -179,7 +179,7 @@ async def test_a_handshake_that_stops_is_told_within_the_time_limit(reql: ReQLSe
                 await asyncio.wait_for(address.connect(0.1), 30)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_handshake_with_any_byte_wrong_does_no_harm(reql: ReQLServer) -> None:
     async with Relay(reql.port).listening() as relay:
         address, length = Address.parse(relay.url()), await handshake_of(relay)
@@ -204,7 +204,7 @@ async def test_a_handshake_with_any_byte_wrong_does_no_harm(reql: ReQLServer) ->
     "garbage",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n\0", b"[]\0", b"null\0" * 9, b"\xff\xfe\0", b"{}\0"],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_garbage_is_told(reql: ReQLServer, garbage: bytes) -> None:
     async with Relay(reql.port).listening() as relay:
         relay.treat = lambda offset, data: garbage + os.urandom(100)
@@ -213,7 +213,7 @@ async def test_garbage_is_told(reql: ReQLServer, garbage: bytes) -> None:
                 await Address.parse(relay.url()).connect(2)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_listener_that_accepts_and_closes_is_told() -> None:
     """The driver fails with AttributeError then, most of the time."""
     with Closing() as closing:
@@ -222,7 +222,7 @@ async def test_a_listener_that_accepts_and_closes_is_told() -> None:
                 await Address("127.0.0.1", closing.port, "test").connect(5)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_balancer_whose_server_was_away_is_found_again(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -241,7 +241,7 @@ async def test_a_balancer_whose_server_was_away_is_found_again(
         assert await feed.next()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_balancer_that_was_silent_is_found_again(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -258,7 +258,7 @@ async def test_a_balancer_that_was_silent_is_found_again(
         await eventually(store.ping)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_nothing_that_the_driver_raises_ends_the_attempts(
     opened: Opened, settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +277,7 @@ async def test_nothing_that_the_driver_raises_ends_the_attempts(
     assert not errors
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_start_waits_for_a_server_behind_a_balancer(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -294,7 +294,7 @@ async def test_the_start_waits_for_a_server_behind_a_balancer(
         await (await opening).ping()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_connection_that_breaks_while_it_is_closed_stays_closed(
     settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

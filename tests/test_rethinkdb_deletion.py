@@ -84,7 +84,7 @@ class Steps:
 
 
 @pytest.mark.parametrize("deleters", [1, 2])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
     opened: Opened, either_url: str, settings: Settings, admin: Admin, deleters: int
 ) -> None:
@@ -111,7 +111,7 @@ async def test_what_was_answered_on_a_board_made_during_a_deletion_stays(
         assert await admin.run(boards.get("b")) is None
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_who_completes_a_deletion_leaves_a_board_made_since_alone(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -140,7 +140,7 @@ async def test_who_completes_a_deletion_leaves_a_board_made_since_alone(
     assert [p.id for p in (await store.ranking("b", 500)).players] == ["p"]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_that_is_being_deleted_is_none_to_anybody(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -178,7 +178,7 @@ async def test_a_board_that_is_being_deleted_is_none_to_anybody(
     await made(store, "b")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_deletion_that_died_is_completed_by_whoever_comes_next(
     opened: Opened,
     either_url: str,
@@ -213,7 +213,7 @@ async def test_a_deletion_that_died_is_completed_by_whoever_comes_next(
         assert await admin.run(players.filter({"board": "b"}).count()) == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_deletion_that_broke_off_says_so_and_is_completed(
     opened: Opened, settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +236,7 @@ async def test_a_deletion_that_broke_off_says_so_and_is_completed(
     await store.create_board(NewBoard(id="demo"))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_player_that_is_taken_back_takes_no_other_along(
     opened: Opened, settings: Settings, reql: ReQLServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from .reql import ReQLServer
 from .rethinkdb_admin import eventually, impatient, lost, opened_store
 from .rethinkdb_nodes import move_primaries, replicated, three_servers, url_of
 from .rethinkdb_server import RethinkDBServer
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -86,7 +87,7 @@ def named(*servers: ReQLServer) -> str:
     return f"rethinkdb://{','.join(places)}/test"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_it_starts_with_whichever_server_is_there(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -100,7 +101,7 @@ async def test_it_starts_with_whichever_server_is_there(
     assert await feed.next()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_answers_that_it_can_not_is_left_for_one_that_can(
     opened: Opened,
     settings: Settings,
@@ -128,7 +129,7 @@ async def test_a_server_that_answers_that_it_can_not_is_left_for_one_that_can(
     assert await eventually(store.changes)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_feed_that_a_server_refuses_is_opened_at_another(
     opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
 ) -> None:
@@ -141,6 +142,23 @@ async def test_a_feed_that_a_server_refuses_is_opened_at_another(
     other.cluster.without_quorum = True
     with pytest.raises(StoreUnavailable, match="quorum"):
         await store.changes()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_can_by_the_time_another_is_found_stays(
+    opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
+) -> None:
+    one, other = two
+    store = await opened_store(opened, named(one, other), settings)
+    # As after a heartbeat that came before the tables were made.
+    asked = len(other.queries)
+    assert not await store._connection._found_better()
+    assert len(other.queries) > asked
+    await store.ping()
+    assert store._connection.address.port == one.port
+    one.cluster.without_quorum = True
+    await eventually(store.ping)
+    assert store._connection.address.port == other.port
 
 
 # On a real cluster
@@ -176,7 +194,7 @@ class Writer:
     async def goes_on(self) -> None:
         """Wait until more are answered."""
         wanted = self.answered + 3
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE):
             while self.answered < wanted:
                 await asyncio.sleep(0.05)
 
@@ -187,7 +205,7 @@ class Writer:
 
 async def followed(store: RethinkDBStore, score: float) -> None:
     """Wait until a feed, opened anew whenever it is lost, or a read, tells of this score."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 feed = await store.changes()
@@ -202,7 +220,7 @@ async def followed(store: RethinkDBStore, score: float) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "stop", "move"])
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_writes_and_feed_go_on_when_the_primary_fails_or_moves(
     opened: Opened, settings: Settings, cluster: list[RethinkDBServer], fault: str
 ) -> None:
@@ -232,7 +250,7 @@ async def test_writes_and_feed_go_on_when_the_primary_fails_or_moves(
 
 async def wait_lost(feed: object) -> bool:
     """Wait until a feed ends."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await feed.next()  # type: ignore[attr-defined]

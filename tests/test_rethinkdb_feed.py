@@ -27,7 +27,7 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return impatient(settings, monkeypatch, timeout=1.0, wait=10.0)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_feed_tells_of_writes_from_anywhere(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -73,7 +73,7 @@ async def test_the_feed_tells_of_writes_from_anywhere(
     assert changes == [BoardChanged("b", Board("b", "B"))]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_every_end_of_a_feed_is_told(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -109,7 +109,7 @@ async def test_every_end_of_a_feed_is_told(
     assert reql.feeds == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_feed_is_quiet_rather_than_lost_when_nothing_happens(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -125,7 +125,7 @@ async def test_a_feed_is_quiet_rather_than_lost_when_nothing_happens(
     ]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_changes_before_an_error_row_may_go_but_those_after_a_new_feed_come(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:

@@ -23,6 +23,7 @@ from tornado_board.store.rethinkdb.standing import HIDDEN, STANDING, standing_ke
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -40,7 +41,7 @@ def admin(either_url: str) -> Admin:
     return Admin(either_url)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_boards_that_the_api_can_not_name_are_not_listed(
     serving: Callable[[Settings], Awaitable[Running]],
     settings: Settings,
@@ -50,7 +51,7 @@ async def test_boards_that_the_api_can_not_name_are_not_listed(
     running = await serving(dataclasses.replace(settings, database_url=either_url))
     ids = [f"b{n}" for n in range(5)]
     await admin.run(boards.insert([{"id": key} for key in [*STRANGE, *ids]]))
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with httpx.AsyncClient(base_url=running.url, timeout=PATIENCE) as client:
         seen, url = [], "/boards/?limit=1"
         while url:
             answer = await client.get(url)
@@ -62,7 +63,7 @@ async def test_boards_that_the_api_can_not_name_are_not_listed(
             assert (await client.get(f"/boards/{board_id}/")).status_code == 200
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_players_that_the_api_can_not_name_are_not_ranked_counted_or_told_of(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -97,7 +98,7 @@ async def test_players_that_the_api_can_not_name_are_not_ranked_counted_or_told_
     assert await admin.run(players.filter({"board": "bcd"}).count()) == 0
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_index_agrees_with_the_documents(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -132,7 +133,7 @@ async def test_the_index_agrees_with_the_documents(
         assert found == (["bcd", HIDDEN, "p"] if held[1].hidden else ["bcd", -1, 0, "p"])
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_an_index_of_an_earlier_version_stays_beside_the_new_one(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -147,7 +148,7 @@ async def test_an_index_of_an_earlier_version_stays_beside_the_new_one(
     assert len((await store.ranking("demo", 10)).players) == 5
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_of_two_documents_of_one_player_that_with_the_plain_key_counts(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -180,7 +181,7 @@ async def test_of_two_documents_of_one_player_that_with_the_plain_key_counts(
         await store.delete_player("b", "p")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_documents_that_do_not_count_take_no_place_on_a_short_list(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -225,7 +226,7 @@ class Followed:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_feed_the_ranking_and_a_read_agree_whoever_writes_which_document(
     opened: Opened, either_url: str, settings: Settings, admin: Admin, seed: int
 ) -> None:

@@ -28,6 +28,7 @@ from .conftest import Opened
 from .reql import ReQLServer
 from .reql.values import ErrorType, ReQLError
 from .rethinkdb_admin import eventually, impatient, silence, unavailable
+from .waiting import until
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -54,7 +55,7 @@ def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         "rethinkdb:db",
     ],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_url_that_names_no_database_is_refused(url: str, settings: Settings) -> None:
     with pytest.raises(ValueError, match="database_url") as caught:
         await open_store(url, settings)
@@ -74,7 +75,7 @@ def test_a_certificate_that_is_not_there_is_refused() -> None:
         Address.parse("rethinkdb://localhost/db", "nowhere.pem")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_password_is_taken_from_the_url_and_a_wrong_one_ends_the_start(
     opened: Opened, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,7 +93,7 @@ async def test_the_password_is_taken_from_the_url_and_a_wrong_one_ends_the_start
     assert "waiting" not in caplog.text
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_start_up_waits_for_a_server_that_is_not_up_yet(
     opened: Opened, settings: Settings, reql: ReQLServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,7 +108,7 @@ async def test_start_up_waits_for_a_server_that_is_not_up_yet(
     assert f"127.0.0.1:{reql.port}/test" in line
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_start_up_fails_with_one_line_where_the_server_never_comes(
     settings: Settings, reql: ReQLServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,7 +138,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_tls_checks_the_certificate_and_the_name(
     opened: Opened, settings: Settings, certificate: Path
 ) -> None:
@@ -157,7 +158,7 @@ async def test_tls_checks_the_certificate_and_the_name(
 # Queries
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_while_the_server_is_away_everything_fails_at_once_and_then_goes_on(
     opened: Opened, settings: Settings, reql: ReQLServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,7 +186,7 @@ async def test_while_the_server_is_away_everything_fails_at_once_and_then_goes_o
     assert len(lines) == 2, lines
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_write_that_was_under_way_when_the_link_broke_has_an_unknown_outcome(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -198,11 +199,11 @@ async def test_a_write_that_was_under_way_when_the_link_broke_has_an_unknown_out
         return_exceptions=True,
     )
     tables = reql.databases["test"]
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        venus = tables["players"].get("venus")
-        if tables["boards"].get("b") and venus and venus["score"] == 32:
-            break
+    await until(
+        lambda: (
+            tables["boards"].get("b") and (tables["players"].get("venus") or {}).get("score") == 32
+        )
+    )
     reql.drop_connections()
     reql.answering.set()
     added, made, read = await calls
@@ -214,7 +215,7 @@ async def test_a_write_that_was_under_way_when_the_link_broke_has_an_unknown_out
     assert (await store.get_board("b")).id == "b"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_silent_server_is_found_and_then_nothing_waits_for_it(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -238,7 +239,7 @@ async def test_a_silent_server_is_found_and_then_nothing_waits_for_it(
     assert player.score in (31, 32)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_answer_after_the_client_gave_up_does_no_harm(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -260,7 +261,7 @@ async def test_an_answer_after_the_client_gave_up_does_no_harm(
     assert (await eventually(lambda: store.add_score("demo", "venus", 1))).player.score == 34
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_the_server_says_of_a_failed_write_is_what_the_caller_gets(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -282,7 +283,7 @@ async def test_what_the_server_says_of_a_failed_write_is_what_the_caller_gets(
     assert [b.id for b in await store.list_boards(10)] == ["demo"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_addition_whose_caller_went_away_before_its_turn_is_not_made(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -293,7 +294,7 @@ async def test_an_addition_whose_caller_went_away_before_its_turn_is_not_made(
     assert (await store.add_score("demo", "venus", 5)).player.score == 36
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_callers_that_go_away_free_their_places(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -322,7 +323,7 @@ async def test_callers_that_go_away_free_their_places(
     assert sum(isinstance(result, StoreUnavailable) for result in results) == 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_additions_that_wait_too_long_for_their_turn_are_refused(
     opened: Opened, settings: Settings, reql: ReQLServer
 ) -> None:
@@ -343,7 +344,7 @@ async def test_additions_that_wait_too_long_for_their_turn_are_refused(
         await store.add_score("demo", "nobody", 1)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_close_finishes_the_additions_under_way(settings: Settings, reql: ReQLServer) -> None:
     store = await open_store(reql.url(), settings)
     adding = [asyncio.ensure_future(store.add_score("demo", "venus", 1)) for _ in range(5)]

@@ -50,7 +50,7 @@ WRITES: dict[str, Write] = {
 
 
 @pytest.mark.parametrize("what", WRITES)
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_write_whose_answer_was_lost_counts_once_when_it_is_sent_again(
     opened: Opened,
     settings: Settings,
@@ -96,7 +96,7 @@ async def test_a_write_whose_answer_was_lost_counts_once_when_it_is_sent_again(
         assert scores == [1 + n // 7 for n in range(20)]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_newest_keys_of_a_player_are_kept(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -121,7 +121,7 @@ async def test_the_newest_keys_of_a_player_are_kept(
 
 
 @pytest.mark.parametrize("stored", [7, "x", {}, [], [7, None, ["x"]], [{}, {"key": 3, "at": "x"}]])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_whatever_others_store_where_the_keys_are_breaks_nothing(
     opened: Opened, either_url: str, settings: Settings, stored: Any
 ) -> None:
@@ -136,7 +136,7 @@ async def test_whatever_others_store_where_the_keys_are_breaks_nothing(
         assert once.replayed is other.replayed is replayed
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_key_under_either_primary_key_is_found(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -156,7 +156,7 @@ async def test_a_key_under_either_primary_key_is_found(
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no rethinkdb on PATH that could be killed")
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_what_is_sent_until_it_is_answered_counts_once_though_the_server_is_killed(
     opened: Opened, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.connection import run
+from tornado_board.store.rethinkdb.driver import run
 from tornado_board.store.rethinkdb.standing import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
@@ -176,7 +176,7 @@ async def readiness(client: httpx.AsyncClient, status: int, seconds: float) -> N
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_kill_9_and_restart_under_load_with_streams_open(
     database: RethinkDBServer, server: ServerProcess
 ) -> None:
@@ -202,7 +202,7 @@ async def test_kill_9_and_restart_under_load_with_streams_open(
     assert server.text.count("connecting again until it is back") == 2
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_a_server_that_is_stopped_for_20_seconds_and_goes_on(
     database: RethinkDBServer, server: ServerProcess
 ) -> None:
@@ -223,7 +223,7 @@ async def test_a_server_that_is_stopped_for_20_seconds_and_goes_on(
         assert load.slowest < 18
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_tables_that_are_rebuilt_under_an_open_feed(
     database: RethinkDBServer, server: ServerProcess
 ) -> None:

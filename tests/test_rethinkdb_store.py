@@ -41,7 +41,7 @@ async def document(admin: Admin, key: Any) -> Any:
     return await admin.run(players.get(key))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_database_of_an_earlier_user_works_as_it_is(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -66,7 +66,7 @@ async def test_a_database_of_an_earlier_user_works_as_it_is(
     }  # fmt: skip
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_processes_that_start_at_once_make_one_sample_board(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -77,7 +77,7 @@ async def test_processes_that_start_at_once_make_one_sample_board(
     assert await admin.run(players.count()) == len(SAMPLE_PLAYERS)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -136,7 +136,7 @@ async def test_documents_of_any_shape_are_shown_or_left_out_but_break_nothing(
     assert await admin.run(players.filter({"board": "b"}).count()) == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualified_key(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -169,7 +169,7 @@ async def test_a_player_whose_plain_id_is_taken_on_another_board_gets_a_qualifie
     assert (await store.add_score("c", "p", 1)).player.score == 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_ids_may_be_as_long_as_the_api_lets_them(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -189,7 +189,7 @@ async def test_ids_may_be_as_long_as_the_api_lets_them(
     await store.delete_player("c" * 64, player_id)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_of_many_who_make_one_player_one_succeeds(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -214,7 +214,7 @@ async def test_of_many_who_make_one_player_one_succeeds(
     assert await admin.run(players.filter(lambda d: d["board"].ne("demo")).count()) == 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -230,7 +230,7 @@ async def test_a_player_made_while_its_board_is_deleted_does_not_stay(
         assert await admin.run(players.filter({"board": "b"}).count()) == 0
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -253,7 +253,7 @@ async def test_1500_additions_of_32_callers_get_1500_consecutive_scores(
     assert sorted(scores["q"]) == sorted(scores["r"]) == list(range(1, 301))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_additions_to_players_of_one_id_on_several_boards_go_together(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -268,7 +268,7 @@ async def test_additions_to_players_of_one_id_on_several_boards_go_together(
         assert [one.player.score for one in done] == [total] * len(boards)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_each_caller_gets_the_very_sum_that_was_stored_after_its_addition(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -286,7 +286,7 @@ async def test_each_caller_gets_the_very_sum_that_was_stored_after_its_addition(
     assert (await store.get_player("b", "p")).score == score
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_only_the_additions_that_leave_the_range_fail(
     opened: Opened, either_url: str, settings: Settings
 ) -> None:
@@ -311,7 +311,7 @@ async def test_only_the_additions_that_leave_the_range_fail(
     assert results[-1] == Submitted(Player("q", "Q", 1), 0, True)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_with_more_players_than_one_query_deletes(
     opened: Opened,
     either_url: str,
@@ -335,7 +335,7 @@ async def test_a_board_with_more_players_than_one_query_deletes(
         await store.delete_board("b")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_index_that_somebody_dropped_is_made_again(
     opened: Opened, either_url: str, settings: Settings, admin: Admin
 ) -> None:
@@ -357,7 +357,7 @@ async def test_an_index_that_somebody_dropped_is_made_again(
     await store.ping()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_account_with_rights_on_its_database_only(
     opened: Opened, rethinkdb_url: str, settings: Settings
 ) -> None:

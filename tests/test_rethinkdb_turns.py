@@ -14,7 +14,7 @@ from .conftest import Opened
 from .reql import ReQLServer
 from .stream_client import PATIENCE
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test
 
 
 class Users:

@@ -46,7 +46,7 @@ def closed_with(got: str, code: CloseCode, reason: str) -> bool:
     return got.endswith(close_frame(code, reason).decode("latin-1"))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_every_kind_of_stream_ends_with_its_token(settings: Settings) -> None:
     async with guarded(settings) as served:
         asked = [(target, fields) for target in TARGETS for fields in (ACCEPT, HANDSHAKE)]
@@ -68,7 +68,7 @@ async def test_every_kind_of_stream_ends_with_its_token(settings: Settings) -> N
         assert len(served.hub.expiries) == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_every_kind_of_long_poll_asks_again_whether_it_may(settings: Settings) -> None:
     async with guarded(settings) as served:
         for target in (SEVERAL, PLACE):
@@ -83,7 +83,7 @@ async def test_every_kind_of_long_poll_asks_again_whether_it_may(settings: Setti
             assert "The token has expired." in got
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_every_kind_of_stream_ends_when_a_board_becomes_private(settings: Settings) -> None:
     async with guarded(settings) as served:
         await served.store.create_board(NewBoard(id="open"))
@@ -118,7 +118,7 @@ async def test_every_kind_of_stream_ends_when_a_board_becomes_private(settings: 
         assert not served.hub.multiplexes._all
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_of_several_boards_each_that_is_private_needs_the_token(settings: Settings) -> None:
     async with guarded(settings) as served:
         await served.store.create_board(NewBoard(id="too", private=True))
@@ -138,7 +138,7 @@ async def test_of_several_boards_each_that_is_private_needs_the_token(settings: 
         assert await status(both, scope="submit") == "403"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_known_of_one_board_is_not_forgotten_over_the_next(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +151,7 @@ async def test_what_is_known_of_one_board_is_not_forgotten_over_the_next(
         assert got.split()[1] == "403"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_ticket_lets_in_to_several_boards(settings: Settings) -> None:
     async with guarded(settings) as served:
         bearer = {"Authorization": f"Bearer {token(scope='read')}"}

@@ -20,6 +20,7 @@ from tornado_board.store.rethinkdb.address import Address
 from .killed_at import STEPS
 from .redis_server import RedisServer
 from .server_process import ROOT, ServerProcess
+from .waiting import PATIENCE
 
 PLAYERS = 4
 
@@ -36,7 +37,7 @@ class Load:
 
     def __init__(self, servers: list[KilledServer]) -> None:
         self.servers = servers
-        self.client = httpx.AsyncClient(timeout=10)
+        self.client = httpx.AsyncClient(timeout=PATIENCE)
         #: What was answered, by player.
         self.scores: list[list[int]] = [[] for _ in range(PLAYERS)]
         self.goes_on = True
@@ -154,14 +155,14 @@ async def check(folder: Path, servers: list[KilledServer], end_now: Callable[[],
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_kill_minus_nine_at_each_step_on_sqlite(tmp_path: Path, step: str) -> None:
     servers = [KilledServer(tmp_path, step, 0, "--log-level=warning")]
     await check(tmp_path, servers, lambda: end_now_in_sqlite(tmp_path))
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_kill_minus_nine_at_each_step_of_three_processes(
     tmp_path: Path, step: str, rethinkdb_url: str, own_redis: RedisServer
 ) -> None:

@@ -43,7 +43,7 @@ async def page(served: Served, query: str) -> tuple[Any, dict[str, tuple[int, in
 
 @pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_final_ranks_of_a_season_are_told_of_everybody_who_was_in_it(
     settings_of_store: Settings, order: str, in_memory: bool
 ) -> None:

@@ -108,7 +108,7 @@ async def test_what_is_no_season_is_refused(
 
 
 @WAYS
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_seasons_are_ended_listed_and_read(settings: Settings, fast_path: bool) -> None:
     settings = dataclasses.replace(settings, fast_path=fast_path)
     async with serving(settings) as served:
@@ -185,7 +185,7 @@ async def test_seasons_are_ended_listed_and_read(settings: Settings, fast_path: 
 
 
 @WAYS
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_submission_can_name_its_season(settings: Settings, fast_path: bool) -> None:
     settings = dataclasses.replace(settings, fast_path=fast_path)
     async with serving(settings) as served:
@@ -208,7 +208,7 @@ async def test_a_submission_can_name_its_season(settings: Settings, fast_path: b
         assert problem(await post(served, "/boards/cup/seasons/", {"season": 0}), 400)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_end_with_a_key_happens_once(settings: Settings) -> None:
     async with serving(settings) as served:
         await make_cup(served)
@@ -220,7 +220,7 @@ async def test_an_end_with_a_key_happens_once(settings: Settings) -> None:
         assert (await served.store.get_board("cup")).number == 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_stream_tells_of_the_end_and_then_of_the_new_season(settings: Settings) -> None:
     async with serving(settings) as served:
         await make_cup(served)
@@ -258,7 +258,7 @@ async def test_a_stream_tells_of_the_end_and_then_of_the_new_season(settings: Se
         assert [event["data"]["season"]["number"] for event in poll.json()["events"]] == [2]
 
 
-@pytest.mark.gen_test(timeout=40)
+@pytest.mark.gen_test
 async def test_the_calendar_ends_a_season_while_somebody_watches(
     settings: Settings, clock: Clock
 ) -> None:
@@ -283,7 +283,7 @@ async def test_the_calendar_ends_a_season_while_somebody_watches(
         stream.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_places_live_through_the_end_of_a_season(settings: Settings) -> None:
     async with serving(settings) as served:
         await make_cup(served)
@@ -315,7 +315,7 @@ async def test_places_live_through_the_end_of_a_season(settings: Settings) -> No
         assert (await served.request("GET", "/boards/cup/players/x/events/?wait=0")).status == 404
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_ranks_of_both_seasons_come_from_memory(settings: Settings) -> None:
     async with serving(settings) as served:
         await make_cup(served)

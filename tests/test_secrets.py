@@ -105,7 +105,7 @@ async def try_everything(served: Served) -> tuple[list[str], list[str]]:
     return presented, answers
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_nothing_that_is_presented_is_logged_or_answered(
     settings: Settings, log: Everything, monkeypatch: pytest.MonkeyPatch
 ) -> None:

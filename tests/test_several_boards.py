@@ -285,7 +285,7 @@ LONG = [f"{i:02d}" + "x" * 62 for i in range(MOST_BOARDS)]
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy", None])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_longest_ids_pass(
     server_process: Callable[..., ServerProcess], tmp_path: Path, kind: str | None
 ) -> None:

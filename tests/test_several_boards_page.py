@@ -41,7 +41,7 @@ def scripts(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.alone
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_twenty_boards_take_one_connection(
     server_process: Callable[..., ServerProcess], scripts: str, browser: Chromium
 ) -> None:

@@ -21,7 +21,7 @@ from tornado_board.replay import EventId
 from .server_process import ServerProcess
 from .stream_client import PATIENCE, RawStream, add, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=120)
+pytestmark = pytest.mark.gen_test
 
 SLOW = 10
 CHANGES = 80

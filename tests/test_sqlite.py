@@ -16,7 +16,7 @@ from tornado_board.store import StoreUnavailable
 from .conftest import Opened
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_writer_outlives_whatever_a_write_does(settings: Settings) -> None:
     database = Database.open(settings.database_url)
 
@@ -30,7 +30,7 @@ async def test_the_writer_outlives_whatever_a_write_does(settings: Settings) -> 
     await database.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_clients_that_read_too_much_stop_neither_feed_nor_log(
     opened: Opened, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -50,7 +50,7 @@ async def test_clients_that_read_too_much_stop_neither_feed_nor_log(
     assert await log.board_ids() == ["demo"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_heavy_writes_have_transactions_of_their_own(settings: Settings) -> None:
     database = Database.open(settings.database_url)
     gate = threading.Event()
@@ -74,7 +74,7 @@ async def test_heavy_writes_have_transactions_of_their_own(settings: Settings) -
     await database.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_writes_that_one_call_takes_are_together_whatever_waits_between(
     settings: Settings,
 ) -> None:

@@ -25,7 +25,7 @@ from .conftest import Opened
 from .store_contract import Chain
 from .stream_client import PATIENCE
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tornado_board.store.sqlite import writes
 from .conftest import Opened
 from .stream_client import PATIENCE, http_client
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 

@@ -23,7 +23,7 @@ from tornado_board.store.sqlite.triggers import triggers
 from .conftest import Opened
 from .sqlite_files import EARLIER_PROGRAM, file_of_version, make_file, old_file
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tornado_board.store.sqlite import outcomes
 from .conftest import Opened
 from .sqlite_files import make_file
 
-pytestmark = pytest.mark.gen_test(timeout=30)
+pytestmark = pytest.mark.gen_test
 
 
 @pytest.fixture

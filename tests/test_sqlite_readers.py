@@ -20,7 +20,7 @@ from tornado_board.store.sqlite import pages
 from .conftest import Opened
 from .stream_client import PATIENCE
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 
 class Gate:

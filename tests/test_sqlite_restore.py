@@ -22,7 +22,7 @@ from .conftest import Opened
 from .sqlite_files import make_file, old_file, restore
 from .stream_client import PATIENCE, RawStream, add, http_client, make_board
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 

@@ -114,7 +114,7 @@ async def test_what_is_no_season_is_none(opened: Opened, settings: Settings, sea
         await store.get_player("cup", "ann")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_seasons_are_swept_in_pieces_and_others_stay(
     opened: Opened, settings: Settings
 ) -> None:

@@ -20,7 +20,7 @@ from tornado_board.store.sqlite.sweep import Sweeper
 from .conftest import Opened
 from .stream_client import PATIENCE
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 MANY = schema.SWEPT_AT_ONCE + 500
 

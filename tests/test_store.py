@@ -195,7 +195,7 @@ async def test_a_sum_out_of_range_changes_nothing(
     assert (await store.get_player("b", "q")).score == -SCORE_LIMIT + 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_concurrent_additions_each_see_the_score_after_their_own(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

@@ -139,7 +139,7 @@ async def test_the_order_changes_only_while_there_are_no_players(
     assert made.reached_at > 0
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_order_never_changes_under_players_who_are_made_meanwhile(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -182,7 +182,7 @@ async def test_the_order_never_changes_under_players_who_are_made_meanwhile(
 
 @pytest.mark.parametrize("ties", ["id", "first"])
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_players_stand_in_the_order_of_their_board(
     opened: Opened, database_url: str, settings: Settings, order: Any, ties: Any
 ) -> None:

@@ -19,7 +19,7 @@ from .store_contract import Chain, changes_until, opened_store, told
 pytestmark = pytest.mark.usefixtures("io_loop")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_feed_tells_of_every_kind_of_change(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -41,7 +41,7 @@ async def test_the_feed_tells_of_every_kind_of_change(
     await feed.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_feed_ends_on_the_newest_state_after_a_burst(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -58,7 +58,7 @@ async def test_the_feed_ends_on_the_newest_state_after_a_burst(
     assert versions == sorted(versions)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_ranking_knows_which_changes_it_has_seen(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -81,7 +81,7 @@ async def test_a_ranking_knows_which_changes_it_has_seen(
         assert change.version > ranking.version
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_cancelled_wait_for_changes_loses_none(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -103,7 +103,7 @@ async def test_a_cancelled_wait_for_changes_loses_none(
             await changes_until(feed, [("b", "p", Player("p", "P", score))])
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_each_change_tells_the_score_that_was_told_before(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

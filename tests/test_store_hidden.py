@@ -27,7 +27,7 @@ from .conftest import Opened
 from .rethinkdb_admin import Admin
 from .store_contract import Chain, opened_store
 
-pytestmark = pytest.mark.gen_test(timeout=60)
+pytestmark = pytest.mark.gen_test
 
 HIDE, SHOW = PlayerPatch(hidden=True), PlayerPatch(hidden=False)
 

@@ -73,7 +73,7 @@ async def undo(store: Store) -> None:
 
 
 @pytest.mark.parametrize("what", WRITES)
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_same_key_again_changes_nothing_and_gives_the_same(
     opened: Opened, database_url: str, settings: Settings, what: str
 ) -> None:
@@ -113,7 +113,7 @@ def meta_of(players: Any) -> Any:
     return found
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_another_key_and_none_are_other_writes(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -128,7 +128,7 @@ async def test_another_key_and_none_are_other_writes(
     assert done == Submitted(Player("p1", "P", 4), 3, True)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_write_that_is_refused_keeps_no_key(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -154,7 +154,7 @@ async def test_a_write_that_is_refused_keeps_no_key(
     assert not once.replayed
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_of_many_at_a_time_with_one_key_one_counts(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -171,7 +171,7 @@ async def test_of_many_at_a_time_with_one_key_one_counts(
     assert sum(not once.replayed for once in onces) == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_ten_thousand_with_one_key(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -186,7 +186,7 @@ async def test_ten_thousand_with_one_key(
     assert (await store.get_player("b", "p1")).score == 6
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_keys_are_not_shown(opened: Opened, database_url: str, settings: Settings) -> None:
     store = await opened_with_a_player(opened, database_url, settings)
     await store.add_score("b", "p1", 1, once=Once("key", "request"))

@@ -151,7 +151,7 @@ def test_pages_ranks_and_counts_are_those_of_a_sorted_list(
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_large_groups_of_one_score_and_windows_at_both_ends(
     opened: Opened, database_url: str, settings: Settings, order: Any
 ) -> None:
@@ -229,7 +229,7 @@ async def test_places_outlive_who_stood_there(
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_who_does_not_move_is_on_one_page_while_others_do(
     opened: Opened, database_url: str, settings: Settings, order: Any
 ) -> None:
@@ -265,7 +265,7 @@ async def test_who_does_not_move_is_on_one_page_while_others_do(
         assert sorted(seen) == [one.id for one in still]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_scores_come_in_pieces_and_hold_who_changes_meanwhile(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -286,7 +286,7 @@ async def test_scores_come_in_pieces_and_hold_who_changes_meanwhile(
     assert len(pieces) > 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_rankings_that_are_asked_for_at_once_are_each_boards_own(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -317,7 +317,7 @@ async def test_rankings_that_are_asked_for_at_once_are_each_boards_own(
             assert [player.score for player in ranking.players] == scores[:depth]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_ranking_that_nobody_waits_for_any_more_leaves_the_others_theirs(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("io_loop")
 __all__ = ["clock"]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_has_a_key_happens_once_though_a_season_ends(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -73,7 +73,7 @@ async def test_what_has_a_key_happens_once_though_a_season_ends(
     assert once.replayed
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_no_score_is_lost_or_carried_over_while_seasons_end(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("io_loop")
 __all__ = ["clock"]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_season_ends_and_the_next_one_begins_empty(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -72,7 +72,7 @@ async def test_a_season_ends_and_the_next_one_begins_empty(
     assert await scores_of(store, 2) == {"bob": 10, "ann": 4}
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 @pytest.mark.parametrize("order", ["desc", "asc"])
 async def test_a_season_that_is_over_is_read_like_the_present_one(
     opened: Opened, database_url: str, settings: Settings, order: Any
@@ -119,7 +119,7 @@ async def test_a_season_that_is_over_is_read_like_the_present_one(
         await store.get_player("cup", "nobody", 1)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_submission_for_another_season_is_refused(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -145,7 +145,7 @@ async def test_a_submission_for_another_season_is_refused(
     )
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_who_ends_a_season_can_say_which(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -167,7 +167,7 @@ async def test_who_ends_a_season_can_say_which(
         await store.end_season("nowhere")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_seasons_are_listed_and_those_not_kept_are_deleted(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -201,7 +201,7 @@ async def test_seasons_are_listed_and_those_not_kept_are_deleted(
     assert [past.number for past in (await store.seasons("cup", 99, 10)).past] == [5]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_season_ends_at_its_time_before_anything_is_written(
     opened: Opened, database_url: str, settings: Settings, clock: Clock
 ) -> None:
@@ -258,7 +258,7 @@ async def test_a_season_ends_at_its_time_before_anything_is_written(
             assert (await store.seasons("cup", 99, 1)).past[0].ended == ends
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_calendar_can_be_changed_and_taken_away(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -295,7 +295,7 @@ async def test_the_calendar_can_be_changed_and_taken_away(
     assert (season.number, season.every, season.ends) == (2, None, None)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_order_and_ties_change_while_the_season_has_no_players(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -313,7 +313,7 @@ async def test_order_and_ties_change_while_the_season_has_no_players(
     assert all(player.reached_at for player in players)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_feed_tells_of_the_end_and_of_each_season(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -331,7 +331,7 @@ async def test_the_feed_tells_of_the_end_and_of_each_season(
     assert [c.before for c in seen if isinstance(c, PlayerChanged)] == [2]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_board_is_deleted_with_all_of_its_seasons(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

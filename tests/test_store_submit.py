@@ -56,7 +56,7 @@ async def submit(store: Store, board_id: str, player_id: str, score: Number, **m
         ("asc", "add", [(-3, -3), (0.1, -2.9), (2, -2.9 + 2)]),
     ],
 )
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_operators(
     opened: Opened,
     database_url: str,
@@ -228,7 +228,7 @@ async def test_additions_make_players_if_they_are_to(
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_many_submissions_do_what_they_would_one_after_the_other(
     opened: Opened, database_url: str, settings: Settings, order: Order
 ) -> None:
@@ -276,7 +276,7 @@ def plainly(board: Board, players: dict[str, Player], one: Submission) -> Any:
     return Submitted(player, before.score if before else None, player != before)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_submissions_of_several_callers_and_additions_each_count_once(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:
@@ -326,7 +326,7 @@ async def test_whoever_reached_a_score_first_keeps_the_time(
     assert (await store.get_player("b", "p")).reached_at == times[-2]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_ten_thousand_in_one_request(
     opened: Opened, database_url: str, settings: Settings
 ) -> None:

@@ -126,9 +126,11 @@ def test_each_event_comes_at_once_and_the_end_is_one(server: ServerProcess, name
     read_until(19)
     for score in range(20, 24):
         # One at a time: a client that held it back would leave us waiting here.
-        httpx.post(f"{server.url}/boards/demo/players/mars/score-add/").raise_for_status()
+        httpx.post(
+            f"{server.url}/boards/demo/players/mars/score-add/", timeout=PATIENCE
+        ).raise_for_status()
         read_until(score)
-    httpx.delete(f"{server.url}/boards/demo/").raise_for_status()
+    httpx.delete(f"{server.url}/boards/demo/", timeout=PATIENCE).raise_for_status()
     reading.join(PATIENCE)
     assert not reading.is_alive()
     assert failed == []
@@ -136,7 +138,7 @@ def test_each_event_comes_at_once_and_the_end_is_one(server: ServerProcess, name
 
 
 @pytest.mark.skipif(executable() is None, reason="Chromium is not installed")
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test
 async def test_chromium_shows_each_event_at_once(server: ServerProcess) -> None:
     browser = Chromium()
     try:

@@ -30,7 +30,7 @@ from .stream_client import (
     next_event,
 )
 
-pytestmark = pytest.mark.gen_test(timeout=90)
+pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 

@@ -59,7 +59,7 @@ def same(found: Token | None) -> bool:
     return found is not None and spell(found) == spell(TOKEN)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_ticket_is_good_once(opened: Open) -> None:
     tickets = await opened()
     first, second = await tickets.issue(TOKEN), await tickets.issue(TOKEN)
@@ -70,7 +70,7 @@ async def test_a_ticket_is_good_once(opened: Open) -> None:
     assert same(await tickets.redeem(second))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_of_all_who_come_at_once_one_gets_in(opened: Open) -> None:
     tickets = await opened()
     ticket = await tickets.issue(TOKEN)
@@ -78,7 +78,7 @@ async def test_of_all_who_come_at_once_one_gets_in(opened: Open) -> None:
     assert len([one for one in found if one is not None]) == 1
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_no_ticket_is_none(opened: Open) -> None:
     tickets = await opened()
     await tickets.issue(TOKEN)
@@ -86,7 +86,7 @@ async def test_what_is_no_ticket_is_none(opened: Open) -> None:
         assert await tickets.redeem(text) is None
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_in_memory_it_runs_out_and_there_is_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tickets_module, "MOST_TICKETS", 3)
     now = 100.0
@@ -104,7 +104,7 @@ async def test_in_memory_it_runs_out_and_there_is_a_bound(monkeypatch: pytest.Mo
     assert await tickets.redeem(issued[3]) == TOKEN
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_in_redis_another_process_redeems_it_and_it_runs_out(
     settings: Settings, shared_redis: RedisServer, redis_url: str
 ) -> None:
@@ -124,7 +124,7 @@ async def test_in_redis_another_process_redeems_it_and_it_runs_out(
         await tickets.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_another_program_put_in_its_place_is_no_ticket(
     settings: Settings, shared_redis: RedisServer, redis_url: str
 ) -> None:
@@ -136,7 +136,7 @@ async def test_what_another_program_put_in_its_place_is_no_ticket(
     await tickets.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_while_redis_is_away_there_are_none(
     settings: Settings, own_redis: RedisServer
 ) -> None:
@@ -150,7 +150,7 @@ async def test_while_redis_is_away_there_are_none(
     await tickets.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_many_at_once_wait_for_their_turn(settings: Settings, redis_url: str) -> None:
     tickets = open_tickets(dataclasses.replace(settings, redis_url=redis_url), IDENTITY)
     issued = await asyncio.gather(*(tickets.issue(TOKEN) for _ in range(200)))

@@ -107,7 +107,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_ring, "RETRY", 0.01)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_keys_of_all_places_together(
     authority: Open, key_server: KeyServer, tmp_path: Path
 ) -> None:
@@ -124,7 +124,7 @@ async def test_keys_of_all_places_together(
     assert one.missing() == []
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_file_that_cannot_be_used_ends_the_start(authority: Open, tmp_path: Path) -> None:
     (tmp_path / "private.pem").write_bytes(private_pem(PRIVATE["ES256"]))
     (tmp_path / "large").write_bytes(b" " * (MOST_BYTES + 1))
@@ -150,7 +150,7 @@ def test_an_address_has_to_be_one_that_nobody_can_tamper_with(url: str) -> None:
         Authority(dataclasses.replace(Settings(), token_keys=url))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.usefixtures("often")
 async def test_files_are_rotated_while_the_server_runs(authority: Open, tmp_path: Path) -> None:
     file = tmp_path / "keys"
@@ -166,7 +166,7 @@ async def test_files_are_rotated_while_the_server_runs(authority: Open, tmp_path
     assert isinstance(one.verify(new), Token)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.usefixtures("often")
 async def test_a_server_that_fails_leaves_the_keys_that_there_are(
     authority: Open, key_server: KeyServer, caplog: pytest.LogCaptureFixture
@@ -200,7 +200,7 @@ async def test_a_server_that_fails_leaves_the_keys_that_there_are(
     assert all(one != next_one for one, next_one in itertools.pairwise(said)), "said again"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.usefixtures("often")
 async def test_a_server_that_is_away_at_the_start_is_waited_for(
     authority: Open, key_server: KeyServer
@@ -214,7 +214,7 @@ async def test_a_server_that_is_away_at_the_start_is_waited_for(
     assert isinstance(one.verify(signed("EdDSA", kid="1", scope="read")), Token)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_answer_that_does_not_come_holds_nothing_up(
     authority: Open, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +235,7 @@ async def test_an_answer_that_does_not_come_holds_nothing_up(
     assert "imeout" in one.missing()[0]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_unknown_key_is_asked_for_at_once_and_then_not_for_a_while(
     authority: Open, key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +252,7 @@ async def test_an_unknown_key_is_asked_for_at_once_and_then_not_for_a_while(
     assert key_server.asked == 2, "once for all who ask at the same time"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.usefixtures("often")
 async def test_a_server_without_keys_says_so_and_lets_nobody_in(
     settings: Settings, key_server: KeyServer

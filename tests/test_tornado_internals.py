@@ -25,9 +25,7 @@ import tornado.web
 from tornado_board.web import tornado_internals
 from tornado_board.web.tornado_internals import HTTPServer, Stream
 
-from .waiting import until
-
-PATIENCE = 30
+from .waiting import PATIENCE, until
 
 IOStream = tornado.iostream.IOStream
 HTTP1Connection = tornado.http1connection.HTTP1Connection

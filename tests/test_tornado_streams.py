@@ -18,9 +18,7 @@ import tornado.web
 
 from tornado_board.web.tornado_internals import Stream
 
-from .waiting import until
-
-PATIENCE = 30
+from .waiting import PATIENCE, until
 
 IOStream = tornado.iostream.IOStream
 

@@ -196,7 +196,7 @@ class Clock:
         return self.now
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_an_sqlite_track_is_pruned_but_for_the_newest_before_its_edge(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -261,7 +261,7 @@ async def _bytes(log: SQLiteReplayLog) -> tuple[int, int]:
     return said, real
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_sqlite_tracks_take_no_more_than_they_may(settings: Settings, tmp_path: Path) -> None:
     clock = Clock()
     small = dataclasses.replace(settings, history_bytes=2**16)

@@ -12,7 +12,7 @@ from .stream_client import http_client, make_board
 from .transport_hopper import follow
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_clients_hop_between_processes_and_transports(
     server_process: Callable[..., ServerProcess],
     shared_database_url: str,

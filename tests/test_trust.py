@@ -66,7 +66,7 @@ def test_every_method_of_every_route_names_its_action() -> None:
             assert changes == (request.action.changes or request.action is Action.TICKET), request
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_who_is_refused_is_refused_everywhere_and_changes_nothing(
     settings: Settings,
 ) -> None:
@@ -120,7 +120,7 @@ async def test_who_is_refused_is_refused_everywhere_and_changes_nothing(
         assert served.dump() == before
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_who_may_is_let_in_everywhere(settings: Settings) -> None:
     async with guarded(settings) as served:
         for request in GUARDED:
@@ -138,7 +138,7 @@ async def test_who_may_is_let_in_everywhere(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", [True], indirect=True)
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_fast_path_takes_what_may_come_in_and_nothing_else(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +168,7 @@ async def test_the_fast_path_takes_what_may_come_in_and_nothing_else(
                                 assert status < 300, (request, target)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_is_public_is_read_by_everybody(settings: Settings) -> None:
     async with guarded(settings) as served:
         for request in REQUESTS:
@@ -182,7 +182,7 @@ async def test_what_is_public_is_read_by_everybody(settings: Settings) -> None:
                         assert status not in (401, 403), (request, headers, status)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_private_server_shows_nothing_to_nobody(settings: Settings) -> None:
     async with guarded(dataclasses.replace(settings, private=True)) as served:
         for request in GUARDED:
@@ -201,7 +201,7 @@ async def test_a_private_server_shows_nothing_to_nobody(settings: Settings) -> N
                     assert status < 400, request
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_without_keys_all_is_open(settings: Settings) -> None:
     async with serving(dataclasses.replace(settings, token_secret="")) as served:
         for request in REQUESTS:
@@ -212,7 +212,7 @@ async def test_without_keys_all_is_open(settings: Settings) -> None:
                 assert status not in (401, 403), request
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_refusal_looks_at_nothing_else(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +237,7 @@ async def test_a_refusal_looks_at_nothing_else(
         monkeypatch.undo()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_large_body_is_not_read_of_who_may_not_send_it(settings: Settings) -> None:
     """Its header is enough."""
     head = (
@@ -258,7 +258,7 @@ async def test_a_large_body_is_not_read_of_who_may_not_send_it(settings: Setting
             assert served.server.body_room.taken == 0
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_is_made_by_who_may_have_it(settings: Settings) -> None:
     """Its id stands in the body, not in the path."""
     async with guarded(settings) as served:
@@ -272,7 +272,7 @@ async def test_a_board_is_made_by_who_may_have_it(settings: Settings) -> None:
         assert (await served.request("POST", "/boards/", "{}", bearer(GOOD["write"]))).status == 201
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_list_shows_what_may_be_read(settings: Settings) -> None:
     async with guarded(settings) as served:
 
@@ -293,7 +293,7 @@ async def test_the_list_shows_what_may_be_read(settings: Settings) -> None:
         assert await listed({}, "?limit=1") == ["demo"], "pages are full of what may be seen"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_list_does_not_look_for_ever_for_what_may_be_shown(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,7 +323,7 @@ async def test_a_list_does_not_look_for_ever_for_what_may_be_shown(
         assert pages == 4
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_board_that_becomes_private_is_so_at_once(settings: Settings) -> None:
     async with guarded(settings) as served:
         admin = bearer(GOOD["admin"])

@@ -155,7 +155,7 @@ WRONG: list[tuple[bytes | Write, type[Exception]]] = [
 ]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.parametrize(("answer", "error"), WRONG, ids=range(len(WRONG)))
 async def test_a_wrong_answer_is_told_as_what_it_is(
     answer: bytes | Write, error: type[Exception]
@@ -169,7 +169,7 @@ async def test_a_wrong_answer_is_told_as_what_it_is(
             assert fake.url in str(told.value)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_an_answer_without_an_end_is_given_up() -> None:
     async def endless(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -183,7 +183,7 @@ async def test_an_answer_without_an_end_is_given_up() -> None:
             await told_after(upstreams, "b", None)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_interim_answers_pieces_and_ends_of_all_kinds_are_read() -> None:
     body = one_event("1-2", '{"id":"b"}')
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
@@ -205,7 +205,7 @@ async def test_interim_answers_pieces_and_ends_of_all_kinds_are_read() -> None:
         assert fake.connections == 2, "one looks, and one asks"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_connection_that_was_being_closed_costs_a_read_nothing_and_a_write_a_try() -> None:
     async with faked() as fake, asking(fake.url) as upstreams:
         fake.answers["/x"] = whole(b"{}")
@@ -222,7 +222,7 @@ async def test_a_connection_that_was_being_closed_costs_a_read_nothing_and_a_wri
             assert fake.asked == [f"{method} /y"] * (2 if repeatable else 1)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_write_is_sent_to_one_upstream_a_read_to_the_next_one_too() -> None:
     async with faked() as first, faked() as second, asking(first.url, second.url) as upstreams:
         first.answers["/x"] = whole(b"{}", "502 Bad Gateway")
@@ -238,7 +238,7 @@ async def test_a_write_is_sent_to_one_upstream_a_read_to_the_next_one_too() -> N
         assert first.asked.count("POST /x") + second.asked.count("POST /x") == 2
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_credentials_of_an_address_are_sent_and_never_told() -> None:
     async with faked() as fake:
         url = fake.url.replace("//", "//user:secret@")
@@ -255,7 +255,7 @@ async def test_credentials_of_an_address_are_sent_and_never_told() -> None:
             assert "secret" not in str(told.value)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_there_are_no_more_connections_than_there_may_be() -> None:
     async with faked() as fake:
         pool = Pool(Address.parse(fake.url), None, most=2, waiting=2)
@@ -282,7 +282,7 @@ async def test_there_are_no_more_connections_than_there_may_be() -> None:
         pool.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 @pytest.mark.parametrize(
     "body",
     [
@@ -310,7 +310,7 @@ async def test_a_stream_that_is_no_gzip_breaks_off(body: bytes) -> None:
         reply.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_no_stream_of_events_is_told() -> None:
     async with faked() as fake, asking(fake.url) as upstreams:
         fake.answers["/events/"] = whole(b"{}", "200 OK", "Content-Type: application/json")
@@ -321,7 +321,7 @@ async def test_what_is_no_stream_of_events_is_told() -> None:
         reply.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_client_is_told_which_upstream_failed_and_how(
     serving: Serve, tmp_path: Path
 ) -> None:
@@ -345,7 +345,7 @@ async def test_a_client_is_told_which_upstream_failed_and_how(
                 fake.asked.clear()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_events_that_make_no_sense_do_no_harm(serving: Serve, tmp_path: Path) -> None:
     def update(n: int) -> bytes:
         return b'event: update\ndata: {"id":"b","n":%d}\nid: b:%d-%d\n\n' % (n, n, n)

@@ -50,7 +50,7 @@ async def refused(served: Served, headers: Mapping[str, str], whose: str) -> Non
     assert served.dump() == before
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_by_token(settings: Settings) -> None:
     one, other = bearer(token(scope="write", jti="1")), bearer(token(scope="write", jti="2"))
     again = bearer(token(scope="write", jti="1", exp=time.time() + 90))
@@ -64,7 +64,7 @@ async def test_by_token(settings: Settings) -> None:
         assert ticket.status == 429
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_what_is_refused_for_another_reason_does_not_count(settings: Settings) -> None:
     reader = bearer(token(scope="submit", boards=["cup"], jti="1"))
     async with serving(settings) as served:
@@ -76,7 +76,7 @@ async def test_what_is_refused_for_another_reason_does_not_count(settings: Setti
         assert answer.status == 404, "the board is not there, but it is not too much"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_many_in_one_request_count_as_many(settings: Settings) -> None:
     settings = dataclasses.replace(settings, writes_per_token=10.0)
     body = "[" + ",".join(f'{{"id": "p{n}", "score": 1}}' for n in range(1000)) + "]"
@@ -88,7 +88,7 @@ async def test_many_in_one_request_count_as_many(settings: Settings) -> None:
         assert 80 < int(answer.headers["Retry-After"]) <= 91
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_by_player_whichever_token_it_has(settings: Settings) -> None:
     settings = dataclasses.replace(settings, writes_per_token=0, writes_per_player=SLOW)
     async with serving(settings) as served:
@@ -102,7 +102,7 @@ async def test_by_player_whichever_token_it_has(settings: Settings) -> None:
             assert (await add(served, game)).status == 200, "a game's server is no player"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_by_address_where_nobody_vouches(settings: Settings) -> None:
     settings = dataclasses.replace(settings, writes_per_token=0, writes_per_address=SLOW)
     for secret in ("", SECRET):
@@ -127,7 +127,7 @@ async def test_by_address_where_nobody_vouches(settings: Settings) -> None:
             assert (await add(served, game)).status == 200, "whoever has such a token is trusted"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_normal_game_meets_no_limit(settings: Settings) -> None:
     usual = Settings()
     settings = dataclasses.replace(

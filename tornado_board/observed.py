@@ -10,6 +10,7 @@ from tornado_board.cluster import Role
 from tornado_board.metrics import Metrics
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.live_boards import LiveBoards
+from tornado_board.realtime.season_clock import SeasonClock
 from tornado_board.web.connections import Server
 from tornado_board.web.edge.services import EdgeServices
 from tornado_board.web.exchange import Services
@@ -55,6 +56,7 @@ def observe(
     server: Server,
     boards: LiveBoards,
     feed: Changefeed,
+    seasons: SeasonClock,
     delay: LoopDelay,
 ) -> None:
     """Have `metrics` tell what there is in each of these."""
@@ -75,6 +77,11 @@ def observe(
         "feed_lag_seconds",
         "From when a write began here until the feed told of it, of the write measured last.",
         lambda: feed.lag.seconds,
+    )
+    metrics.observe(
+        "season_overdue_seconds",
+        "For how long a season goes on that ought to have ended by its calendar.",
+        lambda: seasons.overdue,
     )
     settings = services.settings
     _observe_all(

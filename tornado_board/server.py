@@ -285,7 +285,10 @@ async def running(
         )
         stack.push_async_callback(places.close)
         seasons = SeasonClock(
-            store, feed, lambda: boards.role is not None and boards.role is not Role.FOLLOWER
+            store,
+            feed,
+            lambda: boards.role is not None and boards.role is not Role.FOLLOWER,
+            metrics=metrics,
         )
         stack.push_async_callback(seasons.close)
         await bus.start(boards)
@@ -331,7 +334,7 @@ async def running(
         delay = LoopDelay()
         stack.callback(delay.stop)
         delay.start()
-        observe(metrics, services, server, boards, feed, delay)
+        observe(metrics, services, server, boards, feed, seasons, delay)
         if settings.metrics_port:
             stack.push_async_callback(serve_metrics(services).drain, 0)
         await boards.shown(_WARM_UP)

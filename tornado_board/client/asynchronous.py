@@ -50,9 +50,9 @@ class AsyncClient:
     """The boards of one server.
 
     `server` is its address, with the path that it is below. `token` is a token, or a function
-    that gets one. `timeout` is how long one answer may take, in seconds. `http` is an httpx client
-    of your own (proxies, certificates); it stays open. It belongs to one
-    event loop.
+    that gets one. `timeout` is how long one answer may take, in seconds, and `silence` how long a
+    stream may bring nothing: more than twice the server's ``keepalive``. `http` is an httpx client
+    of your own (proxies, certificates); it stays open. It belongs to one event loop.
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class AsyncClient:
         token: str | GetToken = "",
         policy: Policy | None = None,
         timeout: float = 10.0,
+        silence: float = SILENCE,
         http: httpx.AsyncClient | None = None,
     ) -> None:
         self._server = server.rstrip("/") + "/"
         self._token = token
         self._policy = policy or Policy()
         self._timeout = timeout
+        self._silence = silence
         self._own = httpx.AsyncClient() if http is None else None
         self._http = http or self._own or httpx.AsyncClient()
 
@@ -246,7 +248,7 @@ class AsyncClient:
     async def _open(self, watching: Watching[T]) -> Any:
         call = watching.call()
         token, watching.renew = await self._secret(watching.renew), False
-        timeout = httpx.Timeout(self._timeout, read=SILENCE)
+        timeout = httpx.Timeout(self._timeout, read=self._silence)
         address = self._server + call.target
         return self._http.stream(call.method, address, headers=call.fields(token), timeout=timeout)
 

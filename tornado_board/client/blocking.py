@@ -48,7 +48,8 @@ class Client:
     """The boards of one server.
 
     `server` is its address, with the path that it is below. `token` is a token, or a function
-    that gets one. `timeout` is how long one answer may take, in seconds. `http` is an httpx client
+    that gets one. `timeout` is how long one answer may take, in seconds, and `silence` how long a
+    stream may bring nothing: more than twice the server's ``keepalive``. `http` is an httpx client
     of your own (proxies, certificates); it stays open. Threads may share a client.
     """
 
@@ -59,12 +60,14 @@ class Client:
         token: str | GetToken = "",
         policy: Policy | None = None,
         timeout: float = 10.0,
+        silence: float = SILENCE,
         http: httpx.Client | None = None,
     ) -> None:
         self._server = server.rstrip("/") + "/"
         self._token = token
         self._policy = policy or Policy()
         self._timeout = timeout
+        self._silence = silence
         self._own = httpx.Client() if http is None else None
         self._http = http or self._own or httpx.Client()
 
@@ -235,7 +238,7 @@ class Client:
     def _open(self, watching: Watching[T]) -> Any:
         call = watching.call()
         token, watching.renew = self._secret(watching.renew), False
-        timeout = httpx.Timeout(self._timeout, read=SILENCE)
+        timeout = httpx.Timeout(self._timeout, read=self._silence)
         address = self._server + call.target
         return self._http.stream(call.method, address, headers=call.fields(token), timeout=timeout)
 

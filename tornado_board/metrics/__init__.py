@@ -55,6 +55,9 @@ class Metrics(Protocol):
     def published(self) -> None:
         """An event of a board went out."""
 
+    def seasons_ended(self, count: int = 1) -> None:
+        """Seasons of boards have ended, while this process sees to that."""
+
     def clients(self, of: str, transport: str) -> Clients:
         """Those who listen to ``board``, ``boards`` or ``place`` over `transport`. The same object
         each time."""
@@ -103,6 +106,9 @@ class NoMetrics:
         pass
 
     def published(self) -> None:
+        pass
+
+    def seasons_ended(self, count: int = 1) -> None:
         pass
 
     def clients(self, of: str, transport: str) -> Clients:

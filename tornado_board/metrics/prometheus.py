@@ -74,6 +74,7 @@ class PrometheusMetrics:
         self._refused: Counter[str] = Counter()
         self._scored: Counter[str] = Counter({"add": 0, "submit": 0, "bulk": 0})
         self._events = 0
+        self._seasons_ended = 0
         self._clients: dict[tuple[str, str], Clients] = {}
         self._behind = Behind()
         self._resets: Counter[str] = Counter()
@@ -107,6 +108,9 @@ class PrometheusMetrics:
 
     def published(self) -> None:
         self._events += 1
+
+    def seasons_ended(self, count: int = 1) -> None:
+        self._seasons_ended += count
 
     def clients(self, of: str, transport: str) -> Clients:
         found = self._clients.get((of, transport))
@@ -168,6 +172,7 @@ class PrometheusMetrics:
             self._scored,
         )
         yield _count("events", "Events of boards that went out.", self._events)
+        yield _count("seasons_ended", "Seasons that have ended.", self._seasons_ended)
         yield from self._collect_clients()
         behind = self._behind
         for name, text, value in (

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
 from tornado_board.backoff import Backoff
+from tornado_board.metrics import Metrics, NoMetrics
 from tornado_board.models import BoardChanged, Change
+from tornado_board.realtime.ended_seasons import EndedSeasons
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.store import Store, StoreError
 from tornado_board.tasks import Tasks
@@ -46,18 +49,32 @@ class SeasonClock:
         feed: Changefeed,
         leads: Callable[[], bool],
         clock: Callable[[], int] = _now,
+        metrics: Metrics | None = None,
     ) -> None:
         """`leads` tells whether this process does; `clock` gives the ms since 1970."""
+        metrics = metrics or NoMetrics()
         self._store = store
         self._feed = feed
         self._leads = leads
         self._clock = clock
         self._is_leading = False
         self._woken = asyncio.Event()
-        #: When the timer goes off, by the clock.
-        self._next: float = 0
+        #: When the timer goes off, by the clock. While the store is asked that is not known yet,
+        #: and whatever changes then has it asked again.
+        self._next: float = math.inf
+        #: When the season that ends first does, by the calendar, as far as the store has told.
+        self._first: int | None = None
+        self._ended = EndedSeasons(metrics.seasons_ended, clock)
         self._tasks = Tasks()
         self._tasks.start(self._run())
+
+    @property
+    def overdue(self) -> float:
+        """For how many seconds a season goes on that ought to have ended; 0 where none does, or
+        another process has to see to it."""
+        if not self._is_leading or self._first is None:
+            return 0.0
+        return max(0, self._clock() - self._first) / 1000
 
     async def close(self) -> None:
         """Stop. May be called twice."""
@@ -71,6 +88,8 @@ class SeasonClock:
             return
         self._is_leading = is_leading
         if is_leading:
+            self._first = None
+            self._ended.forget()
             self._feed.attach(self)
             self._woken.set()
         else:
@@ -80,7 +99,10 @@ class SeasonClock:
 
     def apply(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            if isinstance(change, BoardChanged) and change.board is not None:
+            if not isinstance(change, BoardChanged):
+                continue
+            self._ended.saw(change.board_id, change.board)
+            if change.board is not None:
                 season = change.board.season
                 if season is not None and season.ends is not None and season.ends < self._next:
                     self._woken.set()
@@ -93,6 +115,7 @@ class SeasonClock:
         failed = False
         while True:
             self._woken.clear()
+            self._next = math.inf
             try:
                 seconds = await self._end_due() if self._is_leading else _LONGEST
                 failed = False
@@ -114,6 +137,10 @@ class SeasonClock:
         """End those whose time is over; after how many seconds to look again."""
         while True:
             boards = await self._store.ending_seasons(_AT_ONCE)
+            for board in boards:
+                self._ended.saw(board.id, board)
+            first = boards[0].season if boards else None
+            self._first = None if first is None else first.ends
             ended = 0
             for board in boards:
                 assert board.season is not None

@@ -15,8 +15,9 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tornado_board.metrics import Behind
 from tornado_board.realtime.audience import NOTHING, Audience, nowhere
@@ -56,9 +57,13 @@ _AT_ONCE = 128
 # thirteenth tells how many milliseconds ago the last acknowledgement came.
 _TCP_INFO = struct.Struct("=2xBB4xI12xI28xI") if sys.platform == "linux" else None
 
-#: Retransmissions in a row without an answer from which on a peer may be gone (RFC 1122, section
-#: 4.2.3.5: R1). Before, the acknowledgement of what was sent a moment ago may be under way.
-_MANY_RETRANSMISSIONS = 3
+#: Retransmissions, or probes of a closed window, in a row without an answer from which on a peer
+#: may be gone (RFC 1122, section 4.2.3.5: R1). Before, the acknowledgement of what was sent a
+#: moment ago may be under way.
+_MANY_TRIES = 3
+
+#: How far apart, in ms, two readings of when the same acknowledgement came may lie.
+_SAME = 50
 
 
 class Subscriber:
@@ -77,6 +82,7 @@ class Subscriber:
         "_pending",
         "_poller",
         "_release",
+        "_silent_since",
         "_socket",
         "_unfinished",
         "audience",
@@ -99,6 +105,8 @@ class Subscriber:
         self.audience: Audience | None = None
         self.place = -1
         self.joined: Joined | None = None
+        #: When the peer was heard of last, if something waited for its answer at the last look.
+        self._silent_since: int | None = None
         self._unfinished: memoryview | None = None
         self._pending: tuple[Message, ...] = ()
         self.send: Callable[[Message], int] = sock.send
@@ -227,8 +235,21 @@ class Subscriber:
                 break
 
     def is_dead(self, patience: float) -> bool:
-        """Whether the peer has left what was sent unacknowledged for `patience` seconds."""
-        return not self.closed and _is_dead(self._socket, patience)
+        """Whether the peer has left what was sent unacknowledged for `patience` seconds, as far as
+        two looks can tell, of which this is one: to be called every `patience` seconds or so.
+
+        A peer that is alive and does not read still acknowledges what it is sent again, or says
+        that its window is closed; one that vanished does neither. When the last acknowledgement
+        came does not tell it, since what waits for the next one may have been sent just now: a
+        client in a tunnel would be cut off. So it is the look before that counts from.
+        """
+        before, self._silent_since = self._silent_since, None
+        silence = None if self.closed else _silence(self._socket)
+        if silence is None:
+            return False
+        self._silent_since = silence.since
+        is_same = before is not None and silence.since - before < _SAME
+        return is_same and silence.is_long and silence.seconds > patience
 
     def finish(self, end: bytes) -> None:
         """Send `end`, if the socket takes it now and nothing is unfinished, and close."""
@@ -261,26 +282,33 @@ def _skips(before: tuple[Message, ...], data: Message, pending: tuple[Message, .
     return not pending or pending[:-1] != before or pending[-1].content != data.content
 
 
-def _is_dead(sock: socket.socket, patience: float) -> bool:
-    """Whether the peer has left what was sent unacknowledged for `patience` seconds.
+class _Silence(NamedTuple):
+    """What a socket's peer has left without an answer."""
 
-    A peer that is alive and does not read still acknowledges what it is sent again, or says that
-    its window is closed; one that vanished does neither. Always false where the kernel doesn't
-    tell.
-    """
+    #: When something was heard of it last, in ms of the monotonic clock.
+    since: int
+    #: For how many seconds.
+    seconds: float
+    #: Whether it was asked so often that one that is there would have answered.
+    is_long: bool
+
+
+def _silence(sock: socket.socket) -> _Silence | None:
+    """``None`` where the peer has answered everything, or the kernel doesn't tell."""
     if _TCP_INFO is None:
-        return False
+        return None
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     except OSError:
-        return False  # no TCP
+        return None  # no TCP
     retransmissions, probes, time_out_us, unacknowledged, last_ack_ms = _TCP_INFO.unpack(info)
-    if probes > 3:
-        return True
+    if not (unacknowledged or probes):
+        return None
     # A peer that is alive answers each retransmission, and the last one was less than a
     # retransmission time-out ago.
-    silent = last_ack_ms > max(patience * 1000, time_out_us / 1000 * 1.1)
-    return bool(unacknowledged and silent and retransmissions >= _MANY_RETRANSMISSIONS)
+    is_long = max(retransmissions, probes) >= _MANY_TRIES and last_ack_ms > time_out_us / 1000 * 1.1
+    since = time.monotonic_ns() // 1_000_000 - last_ack_ms
+    return _Silence(since, last_ack_ms / 1000, is_long)
 
 
 class Polled(Protocol):

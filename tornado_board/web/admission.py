@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 #: Digits of a ``Content-Length`` that are looked at; the rest can't make it any less too large.
 _DIGITS = 20
 
+#: Bytes of a body that may take as long as a header may: so a large one may come slowly, too, and
+#: none for ever.
+_PIECE = 512 * 1024
+
 logger = logging.getLogger(__name__)
 
 
@@ -76,7 +80,10 @@ class Admission(tornado.httputil.HTTPMessageDelegate):
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         if self.refused:
             return None
+        pieces = self.received // _PIECE
         self.received += len(chunk)
+        if self.received // _PIECE > pieces:
+            self.connection.server.enter(self.connection, Phase.BODY)
         try:
             self._check_size(self.received)
         except Problem as problem:

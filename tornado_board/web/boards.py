@@ -195,14 +195,9 @@ def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     return None if read is None else _shown(read)
 
 
-def check_no_season(asked: Asked) -> None:
-    """Raise `Problem` 400 if a season is asked for, of what has events."""
+def _check_stream(asked: Asked) -> None:
     if asked.argument(SEASON.name) is not None:
         raise Problem(400, "season: an event stream is of the present season; leave it out.")
-
-
-def _check_stream(asked: Asked) -> None:
-    check_no_season(asked)
     check(asked, _PLAYERS, _FIELDS)
     if asked.argument(history.AT.name) is not None:
         raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")

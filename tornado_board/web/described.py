@@ -14,6 +14,7 @@ from tornado_board.seasons import MOST_NUMBER
 from tornado_board.web import parameters, times
 from tornado_board.web.bodies import FORM, JSON
 from tornado_board.web.exchange import Asked
+from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -250,6 +251,30 @@ class Operation:
     body: Body[Any] | Submissions | None = None
     #: Statuses of problems that are its own.
     problems: tuple[int, ...] = ()
+
+
+#: The parameters that say of when an answer is to be, and what is said where it can only be of now.
+#: Other parameters that are not an operation's own are ignored; to ignore one of these would be to
+#: answer of another time than the one that was asked for.
+_OF_WHEN = {
+    "season": "season: this is of the present season only; leave it out.",
+    "at": "at: this can't be of another time than now; leave it out.",
+}
+
+
+def unheeded(operation: Operation | None) -> frozenset[str]:
+    """The parameters that say of when an answer is to be, and that `operation` does not have;
+    ``None``: what is not described has all of them."""
+    if operation is None:
+        return frozenset()
+    return frozenset(_OF_WHEN).difference(one.name for one in operation.parameters)
+
+
+def check_heeded(operation: Operation | None, asked: Asked) -> None:
+    """Raise `Problem` 400 where the request names one of those that are `unheeded`."""
+    for name in sorted(unheeded(operation)):
+        if asked.argument(name) is not None:
+            raise Problem(400, _OF_WHEN[name])
 
 
 def json_of(kind: Any) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ from tornado_board.web.admission import forwarded_address
 from tornado_board.web.attempt import Attempt
 from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
+from tornado_board.web.described import unheeded
 from tornado_board.web.exchange import (
     Answer,
     Opened,
@@ -71,6 +72,8 @@ class Found(NamedTuple):
     path: str
     route: str
     ids: tuple[str, ...]
+    #: Parameters that the handler refuses; see `described.unheeded`.
+    refused: frozenset[str]
 
 
 class Exchange:
@@ -209,7 +212,9 @@ class FastPath:
         if request is None or not self._admits(request):
             return Outcome.LEFT
         found = self._resource(request.method, request.path)
-        if found is None or not self._counts(link, request):
+        if found is None or not found.refused.isdisjoint(request.query):
+            return Outcome.LEFT
+        if not self._counts(link, request):
             return Outcome.LEFT
         exchange = self._let_in(link, request, found)
         if exchange is None:
@@ -336,7 +341,8 @@ class FastPath:
                 resource, ids = handler.resources.get(method), match.groups()
                 if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                return Found(resource, handler.actions.of(method), path, route, ids)
+                refused = unheeded(handler.operations.get(method))
+                return Found(resource, handler.actions.of(method), path, route, ids, refused)
         return None
 
     def _admits(self, request: PlainRequest) -> bool:

@@ -15,6 +15,7 @@ import tornado.iostream
 import tornado.web
 
 from tornado_board import models
+from tornado_board.auth.policy import Action
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.ranks import Ranks
 from tornado_board.settings import Settings
@@ -25,7 +26,7 @@ from tornado_board.web import bodies, idempotency, streams, tornado_internals
 from tornado_board.web.audited import audited_of
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
-from tornado_board.web.described import Operation
+from tornado_board.web.described import Operation, check_heeded
 from tornado_board.web.entrance import Entrance
 from tornado_board.web.exchange import (
     Answer,
@@ -125,6 +126,9 @@ class Handler(Entrance):
             for value in self.path_args:
                 if not models.is_id(value):
                     raise Problem(400, f"An id {ID_RULE}.")
+            method = "GET" if self.request.method == "HEAD" else self.request.method or ""
+            if self.actions.of(method) is not Action.OPEN:  # pages have parameters of their own
+                check_heeded(self.operations.get(method), self)
             return self.enter()
         return None
 

@@ -219,7 +219,6 @@ class PlayerHandler(Handler):
 
     async def patch(self, board_id: str, player_id: str) -> None:
         """Change the player's name, score or meta, or whether it is hidden."""
-        _check_present(self)
         patch = _PATCH.of(self)
         if patch.hidden is not UNSET:
             self.check(board_id, action=Action.ADMIN)
@@ -235,17 +234,10 @@ class PlayerHandler(Handler):
 
     async def delete(self, board_id: str, player_id: str) -> None:
         """Delete the player."""
-        _check_present(self)
         since = self.ranks.position
         player = await self.store.delete_player(board_id, player_id, audited=self.audited)
         deleted(self, board_id, player, since)
         self.no_content()
-
-
-def _check_present(asked: Asked) -> None:
-    """Raise `Problem` 400 if a season is named: nobody is to be deleted from another one."""
-    if asked.argument(SEASON.name) is not None:
-        raise Problem(400, "season: players of the present season only change; leave it out.")
 
 
 def _place(name: str, text: str) -> Place:

@@ -24,8 +24,8 @@ from tornado_board.backoff import Backoff
 from tornado_board.store import OutcomeUnknown, StoreUnavailable
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, ConnectionRefused
+from tornado_board.store.rethinkdb.driver import close_driver, first, reason_of, run
 from tornado_board.store.rethinkdb.servers import Servers
-from tornado_board.tasks import retrieve
 
 logger = logging.getLogger(__name__)
 
@@ -39,55 +39,6 @@ HEARTBEAT = 1.0
 
 #: Seconds between two attempts to connect: the first and the longest.
 BACKOFF = (0.1, 5.0)
-
-#: Seconds a connection may take to close.
-CLOSE_TIMEOUT = 1.0
-
-
-async def run(
-    driver: Any, term: Any, seconds: float, lost: asyncio.Future[None] | None = None, **options: Any
-) -> Any:
-    """Run `term` on a connection of the driver. Raises the driver's errors and `TimeoutError`.
-
-    When `lost` is done the connection is given up. The driver can't take back a query, so one that
-    nobody waits for any more goes on.
-    """
-    query = term.run(driver, **options)
-    query.add_done_callback(retrieve)
-    both = (query,) if lost is None else (query, lost)
-    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    if query.done():
-        return query.result()
-    if lost is not None and lost.done():
-        # A query that was sent while the driver closed its connection would get no answer, and no
-        # error either.
-        raise ReqlDriverError("Connection is closed.")
-    raise TimeoutError(f"no answer within {seconds:g} s")
-
-
-async def _first(cursor: Any, seconds: float, lost: asyncio.Future[None]) -> Any:
-    """The next element of a cursor of the driver. Raises the driver's errors and `TimeoutError`."""
-    element = cursor.next()
-    element.add_done_callback(retrieve)
-    await asyncio.wait((element, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    if element.done():
-        return element.result()
-    if lost.done():
-        raise ReqlDriverError("Connection is closed.")
-    raise TimeoutError(f"no answer within {seconds:g} s")
-
-
-def reason_of(error: Exception) -> str:
-    """What an error of the driver says, on one line and without the query."""
-    return " ".join(str(getattr(error, "message", error)).split())
-
-
-async def close_driver(driver: Any) -> None:
-    """Close a connection of the driver; never raises. Its queries under way fail."""
-    with contextlib.suppress(Exception):
-        # Without `noreply_wait=False` the driver waits for an answer, from a dead server forever.
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await driver.close(noreply_wait=False)
 
 
 class Connection:
@@ -197,7 +148,7 @@ class Connection:
             try:
                 cursor = await run(driver, term, self._timeout, lost, **options)
                 while True:
-                    batch = [await _first(cursor, self._timeout, lost)]
+                    batch = [await first(cursor, self._timeout, lost)]
                     while cursor.items and len(batch) < size:
                         batch.append(cursor.items.popleft())
                     yield batch
@@ -294,7 +245,11 @@ class Connection:
                 backoff.reset()
 
     async def _found_better(self) -> bool:
-        """Whether another server has what this one has not; then `_better` leads to it."""
+        """Whether another server has what this one has not; then `_better` leads to it.
+
+        The others are asked after this one: by then it may have it, too, as when tables have just
+        been made, or a primary was elected. Then it stays.
+        """
         others = self._servers.beginning_with(self.address)[1:]
         trying = {asyncio.ensure_future(self._connect_to(each)): each for each in others}
         try:
@@ -308,7 +263,15 @@ class Connection:
                         self._better = address, driver
                     else:
                         await close_driver(driver)
-        return self._better is not None
+        if self._better is None:
+            return False
+        try:
+            await run(self._driver, queries.heartbeat(), self._timeout)
+        except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError):
+            return True
+        (_, driver), self._better = self._better, None
+        await close_driver(driver)
+        return False
 
     async def _connect(self) -> Any:
         """Open a connection to a server that answers; to the first one in turn that has its tables,

@@ -14,8 +14,9 @@ from tornado_board.models import Change
 from tornado_board.store import FeedLost, StoreUnavailable
 from tornado_board.store.rethinkdb import queries
 from tornado_board.store.rethinkdb.address import Address, r
-from tornado_board.store.rethinkdb.connection import HEARTBEAT, close_driver, reason_of, run
+from tornado_board.store.rethinkdb.connection import HEARTBEAT
 from tornado_board.store.rethinkdb.documents import BOARDS, PLAYERS, Document
+from tornado_board.store.rethinkdb.driver import close_driver, reason_of, run
 from tornado_board.store.rethinkdb.identity import Identity
 from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.translation import Row, Translation

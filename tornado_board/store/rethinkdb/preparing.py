@@ -83,11 +83,13 @@ class Preparing:
         try:
             await self._end_if_due(board_id)
             texts = await self._connection.run(read_rules(boards=[board_id]))
-        except StoreError as error:
+            self._rules.learn(board_id, texts.get(board_id))
+        except Exception as error:
             for write in self._ending.pop(board_id):
                 write.fail(_not_begun(error))
-            return
-        self._rules.learn(board_id, texts.get(board_id))
+            if isinstance(error, StoreError):
+                return
+            raise
         for write in self._ending.pop(board_id):
             self._go_on(write)
 
@@ -97,9 +99,11 @@ class Preparing:
             earlier = await self._earlier(write)
             if any(replay(write, document) for document in earlier):
                 return
-        except StoreError as error:
+        except Exception as error:
             write.fail(_not_begun(error))
-            return
+            if isinstance(error, StoreError):
+                return
+            raise
         write.looked_back = partition
         self._go_on(write)
 
@@ -139,8 +143,10 @@ def replay(write: Write, document: Document) -> bool:
     return True
 
 
-def _not_begun(error: StoreError) -> StoreError:
+def _not_begun(error: Exception) -> StoreError:
     """What a write is told that was not begun since this went wrong."""
+    if not isinstance(error, StoreError):
+        return StoreUnavailable("the store failed; nothing was changed")
     kind = StoreUnavailable if isinstance(error, OutcomeUnknown) else type(error)
     return kind(*error.args)
 

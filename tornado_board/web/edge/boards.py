@@ -83,6 +83,7 @@ class EdgeEventsHandler(EdgeBoardHandler):
     """``/boards/{board}/events/``"""
 
     actions = boards.EventsHandler.actions
+    operations = boards.EventsHandler.operations
     allowed = boards.EventsHandler.allowed
     resources: ClassVar = {"GET": Resource(boards.events, events_at_once)}
 

@@ -30,7 +30,8 @@ from tornado_board.web.problems import Problem
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that an answer may pause, and the answer of a long-poll may take longer than others.
+#: Seconds that an answer may pause; and, at the least, that the answer of a long-poll may take, and
+#: that a stream may be silent.
 _PAUSE = 30.0
 _LONG_POLL = 65.0
 
@@ -73,6 +74,11 @@ class PassOnHandler(Handler):
         """Whether the request presents anything that says who asks."""
         return presents(self.attempt(), self.services.settings.token_cookie)
 
+    @property
+    def silence(self) -> float:
+        """Seconds for which the upstream may say nothing on a connection that is this client's."""
+        return max(_LONG_POLL, self.services.settings.upstream_silence)
+
     # Asking
 
     async def pass_on(self) -> None:
@@ -107,11 +113,11 @@ class PassOnHandler(Handler):
             sent += tunnel.FIELDS
         with self._told(True):
             reply = await self.edge.upstreams.open_stream(
-                self._target, sent, loop=self.loop, seconds=_LONG_POLL, upgrades=self.upgrades
+                self._target, sent, loop=self.loop, seconds=self.silence, upgrades=self.upgrades
             )
         try:
             if reply.status == 101:
-                await tunnel.carry(self, reply)
+                await tunnel.carry(self, reply, self.silence)
             else:
                 await self._send(reply)
         finally:
@@ -208,7 +214,7 @@ class PassOnHandler(Handler):
 
     async def _next(self, reply: Reply) -> bytes:
         """The next piece; raises `StreamClosedError` once the client is gone."""
-        reading = asyncio.ensure_future(reply.read(_LONG_POLL))
+        reading = asyncio.ensure_future(reply.read(self.silence))
         await asyncio.wait((reading, self.gone), return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
             reading.cancel()

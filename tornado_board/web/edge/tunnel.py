@@ -22,15 +22,13 @@ FIELDS = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 #: Bytes of the client's that are read at a time: it has little to say but that it is there.
 _PIECE = 4_096
 
-#: Seconds for which the upstream may say nothing, which pings more often than that; and seconds
-#: that either side may take nothing of what is sent to it.
-_SILENCE = 65.0
+#: Seconds that either side may take nothing of what is sent to it.
 _STALL = 30.0
 
 
-async def carry(handler: Handler, reply: Reply) -> None:
+async def carry(handler: Handler, reply: Reply, silence: float) -> None:
     """Have the client of `handler` talk to the upstream, which has agreed to it in `reply`, until
-    one of them ends."""
+    one of them ends, or the upstream says nothing for `silence` seconds: it pings more often."""
     request = handler.request
     head = websocket.handshake_answer(handler)
     client = handler.detach()
@@ -40,7 +38,7 @@ async def carry(handler: Handler, reply: Reply) -> None:
     tasks.start(_to_upstream(client, reply))
     try:
         await _written(client, head)
-        while piece := await reply.read(_SILENCE):
+        while piece := await reply.read(silence):
             await _written(client, piece)
     except (StreamClosedError, TimeoutError):
         pass

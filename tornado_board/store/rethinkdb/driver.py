@@ -1,0 +1,60 @@
+"""What is asked of the driver's own connections, which wait without end for a lost server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from rethinkdb.errors import ReqlDriverError
+
+from tornado_board.tasks import retrieve
+
+#: Seconds a connection may take to close.
+_CLOSE_TIMEOUT = 1.0
+
+
+async def run(
+    driver: Any, term: Any, seconds: float, lost: asyncio.Future[None] | None = None, **options: Any
+) -> Any:
+    """Run `term` on a connection of the driver. Raises the driver's errors and `TimeoutError`.
+
+    When `lost` is done the connection is given up. The driver can't take back a query, so one that
+    nobody waits for any more goes on.
+    """
+    query = term.run(driver, **options)
+    query.add_done_callback(retrieve)
+    both = (query,) if lost is None else (query, lost)
+    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if query.done():
+        return query.result()
+    if lost is not None and lost.done():
+        # A query that was sent while the driver closed its connection would get no answer, and no
+        # error either.
+        raise ReqlDriverError("Connection is closed.")
+    raise TimeoutError(f"no answer within {seconds:g} s")
+
+
+async def first(cursor: Any, seconds: float, lost: asyncio.Future[None]) -> Any:
+    """The next element of a cursor of the driver. Raises the driver's errors and `TimeoutError`."""
+    element = cursor.next()
+    element.add_done_callback(retrieve)
+    await asyncio.wait((element, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if element.done():
+        return element.result()
+    if lost.done():
+        raise ReqlDriverError("Connection is closed.")
+    raise TimeoutError(f"no answer within {seconds:g} s")
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of the driver says, on one line and without the query."""
+    return " ".join(str(getattr(error, "message", error)).split())
+
+
+async def close_driver(driver: Any) -> None:
+    """Close a connection of the driver; never raises. Its queries under way fail."""
+    with contextlib.suppress(Exception):
+        # Without `noreply_wait=False` the driver waits for an answer, from a dead server forever.
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await driver.close(noreply_wait=False)
