@@ -8,7 +8,7 @@ import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "../colours.js";
-import { firstBoard } from "./firstBoard.js";
+import { amongSeveral, boardInAddress, firstBoard } from "./firstBoard.js";
 import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
 import { canManage, isRefusal, useReadOnly } from "./readOnly.js";
@@ -16,7 +16,9 @@ import { addressToShare } from "./share.js";
 import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
 import { useRanksBefore } from "./useRanksBefore.js";
-import { useWall, wallIn } from "./wall.js";
+import { useToken } from "./useToken.js";
+import { useWall } from "./useWall.js";
+import { wallIn } from "./wall.js";
 
 /** What the first rows can do without. */
 const AddPlayer = lazy(() => import("./AddPlayer.jsx"));
@@ -35,9 +37,6 @@ const BOARDS_EVERY = 30_000;
 /** How many of the players added here are remembered. */
 const CHASING = 20;
 const TROUBLE_SHOWN_FOR = 8_000;
-
-const boardInAddress = () =>
-  new URLSearchParams(location.search).get("board") ?? wallIn(location.search).boards[0] ?? "";
 
 export function App() {
   const [boards, setBoards] = useState(null);
@@ -63,6 +62,7 @@ export function App() {
   );
   const before = useRanksBefore(id, board?.players.length ?? 0, ahead);
 
+  const held = useToken();
   const [shut, setShut] = useState(false); // the list of boards is not for everybody
   const readBoards = useCallback(
     () =>
@@ -71,7 +71,10 @@ export function App() {
           setBoards(list);
           setShut(false);
         },
-        (error) => setShut(isRefusal(error)),
+        (error) => {
+          setShut(isRefusal(error));
+          if (isRefusal(error)) setBoards(null); // what a token had opened
+        },
       ),
     [],
   );
@@ -79,7 +82,7 @@ export function App() {
     void readBoards();
     const timer = setInterval(() => document.hidden || readBoards(), BOARDS_EVERY);
     return () => clearInterval(timer);
-  }, [readBoards]);
+  }, [readBoards, held]);
   // The first read may have met a server that was not there.
   useEffect(() => {
     if (state === "live" || state === "polling") void readBoards();
@@ -148,11 +151,15 @@ export function App() {
           <WallButton />
           <ThemeButton />
         </div>
-        <Boards boards={tabs} chosen={id} onChoose={choose} />
+        {boards === null && amongSeveral ? (
+          <div className="boards" />
+        ) : (
+          <Boards boards={tabs} chosen={id} onChoose={choose} />
+        )}
       </header>
       <main>
         {shut && !id ? (
-          <p className="empty">{text("boards_private")}</p>
+          <Private onOpen={() => setOpened("manage")}>{text("boards_private")}</Private>
         ) : boards?.length === 0 && !chosen && readOnly ? (
           <p className="empty">{text("no_boards")}</p>
         ) : boards?.length === 0 && !chosen ? (
@@ -168,7 +175,7 @@ export function App() {
         ) : state === "missing" ? (
           <p className="empty">{text("board_missing", { id })}</p>
         ) : state === "refused" ? (
-          <p className="empty">{text("board_private", { id })}</p>
+          <Private onOpen={() => setOpened("manage")}>{text("board_private", { id })}</Private>
         ) : (
           <>
             <section
@@ -252,6 +259,22 @@ export function App() {
       </p>
       <Announcer board={board} state={state} updated={updated} said={said} />
     </>
+  );
+}
+
+/** Says that reading needs a token, which is entered where boards are managed. */
+function Private({ children, onOpen }) {
+  return (
+    <div className="empty private">
+      <p>{children}</p>
+      {canManage() && (
+        <p className="me-buttons">
+          <button type="button" aria-haspopup="dialog" onClick={onOpen}>
+            {text("enter_token")}
+          </button>
+        </p>
+      )}
+    </div>
   );
 }
 
