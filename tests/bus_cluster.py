@@ -32,9 +32,9 @@ class Cluster:
         self.nodes.append(node)
         return node
 
-    async def pair(self) -> tuple[Node, Node]:
+    async def pair(self, **changes: Any) -> tuple[Node, Node]:
         """One that publishes and one that follows, both with board ``b``."""
-        first, second = await self.node(), await self.node()
+        first, second = await self.node(**changes), await self.node(**changes)
         assert (first.role, second.role) == (Role.PUBLISHER, Role.FOLLOWER)
         await self.store.create_board(NewBoard(id="b"))
         await self.store.create_player("b", NewPlayer(id="p", name="P"))

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from .server_process import ROOT, ServerProcess, clean_environ
+from .waiting import PATIENCE
 
 Started = Callable[..., ServerProcess]
 
@@ -36,7 +37,9 @@ def run(
 
 def players(url: str, board: str) -> list[dict[str, Any]]:
     """All players, by id."""
-    answer = httpx.get(f"{url}/boards/{board}/export/?fields=meta").raise_for_status()
+    answer = httpx.get(
+        f"{url}/boards/{board}/export/?fields=meta", timeout=PATIENCE
+    ).raise_for_status()
     found = [json.loads(line) for line in answer.text.split("\n") if line]
     return sorted(found, key=lambda player: str(player["id"]))
 

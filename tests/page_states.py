@@ -9,6 +9,7 @@ import httpx
 
 from .chromium import Tab
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 BOARD = "regatta"
 BOATS = ("Albatross", "Petrel", "Gannet", "Fulmar", "Skua", "Tern", "Kittiwake")
@@ -162,7 +163,7 @@ def prepare(server: ServerProcess) -> None:
     post(f"/boards/{BOARD}/seasons/", {})
     post(f"/boards/{BOARD}/scores/", submissions(1))
     path = f"{server.url}/boards/{BOARD}/players/s{OTHERS - 1}/"
-    httpx.patch(path, json={"hidden": True}).raise_for_status()
+    httpx.patch(path, json={"hidden": True}, timeout=PATIENCE).raise_for_status()
 
 
 async def bring(tab: Tab, server: ServerProcess, state: State) -> None:

@@ -10,6 +10,7 @@ import redis
 
 from .ports import free_port
 from .redis_server import RedisServer
+from .waiting import PATIENCE
 
 #: What the master is called.
 SERVICE = "board"
@@ -61,7 +62,7 @@ class Sentinels:
         return self
 
     def _await(self, port: int) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         with redis.Redis(port=port, decode_responses=True, protocol=2) as client:
             while True:
                 try:

@@ -20,6 +20,7 @@ from tornado_board.store.rethinkdb.driver import run
 
 from .conftest import Opened
 from .reql import ReQLServer
+from .waiting import PATIENCE
 
 
 class Admin:
@@ -57,7 +58,7 @@ def impatient(
 
 async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
     """The result of `call` once the store is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return await call()
@@ -68,7 +69,7 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
 
 async def unavailable(store: Store) -> None:
     """Wait until `store` knows that its server is away."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             await store.ping()

@@ -17,7 +17,7 @@ from tornado_board.replay import EventId
 from .hopping_client import StreamClient
 from .redis_server import RedisServer
 from .server_process import ServerProcess
-from .waiting import until
+from .waiting import PATIENCE, until
 
 
 class Cluster:
@@ -29,7 +29,7 @@ class Cluster:
         self.flags = [f"--database-url={database_url}", f"--redis-url={redis_server.url}"]
         self.servers: list[ServerProcess] = []
         self.tasks: list[asyncio.Task[None]] = []
-        self.http = httpx.AsyncClient(timeout=10)
+        self.http = httpx.AsyncClient(timeout=PATIENCE)
         self.added = 0
 
     async def start(self, count: int, *flags: str) -> None:
@@ -87,7 +87,7 @@ class Cluster:
                     return int(answer.json()["score"])
         raise AssertionError("no server answers")
 
-    async def settle(self, *clients: StreamClient, seconds: float = 15) -> float:
+    async def settle(self, *clients: StreamClient, seconds: float = PATIENCE) -> float:
         """Wait until every client shows the score as it is; how long that took."""
         began = time.monotonic()
         while True:
@@ -105,7 +105,7 @@ class Cluster:
         pid = self.redis.lease_pid()
         return next((s for s in self.servers if s.process.pid == pid), None)
 
-    async def new_publisher(self, old: ServerProcess, seconds: float = 10) -> float:
+    async def new_publisher(self, old: ServerProcess, seconds: float = PATIENCE) -> float:
         return await until(lambda: self.publisher not in (None, old), seconds)
 
     async def log(self) -> list[tuple[EventId, int]]:

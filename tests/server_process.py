@@ -15,6 +15,7 @@ from tornado_board.checked_settings import FIELDS
 from tornado_board.command_line import PREFIX
 
 from .ports import free_port
+from .waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,12 +88,12 @@ class ServerProcess:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_serving(self, seconds: float = 60) -> ServerProcess:
+    def wait_until_serving(self, seconds: float = 2 * PATIENCE) -> ServerProcess:
         assert self._started.wait(seconds), f"not serving after {seconds} s:\n{self.text}"
         assert self.process.poll() is None, f"it ended:\n{self.text}"
         return self
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for its end; its exit code."""
         code = self.process.wait(seconds)
         self._reader.join(5)
@@ -103,7 +104,7 @@ class ServerProcess:
         self.process.kill()
         self.wait()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> float:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = PATIENCE) -> float:
         """Signal it to stop and wait for its end; how many seconds that took."""
         began = time.monotonic()
         self.process.send_signal(number)

@@ -22,6 +22,7 @@ from tornado_board.web import access_log
 
 from .server_process import ServerProcess
 from .serving import Served, serving
+from .waiting import PATIENCE
 
 
 @pytest.fixture
@@ -279,7 +280,7 @@ def test_nothing_is_lost_at_a_stop(server_process: Callable[..., ServerProcess])
     server = server_process()
     for number in range(50):
         for target in (f"/boards/demo/?limit={number + 1}", "/boards/demo/"):
-            with urllib.request.urlopen(server.url + target, timeout=10) as answer:
+            with urllib.request.urlopen(server.url + target, timeout=PATIENCE) as answer:
                 answer.read()
     server.stop()
     lines = [line for line in server.output if " tornado_board.access: " in line]

@@ -15,6 +15,7 @@ import pytest
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ROOT, ServerProcess
+from .waiting import PATIENCE
 
 TEXT = (ROOT / "docs" / "backup.md").read_text("utf-8")
 
@@ -55,18 +56,22 @@ def run(text: str, folder: Path) -> str:
 
 
 def score(server: ServerProcess) -> int:
-    found: int = httpx.get(f"{server.url}/boards/demo/players/venus/").json()["score"]
+    found: int = httpx.get(f"{server.url}/boards/demo/players/venus/", timeout=PATIENCE).json()[
+        "score"
+    ]
     return found
 
 
 def add(server: ServerProcess) -> None:
-    httpx.post(f"{server.url}/boards/demo/players/venus/score-add/").raise_for_status()
+    httpx.post(
+        f"{server.url}/boards/demo/players/venus/score-add/", timeout=PATIENCE
+    ).raise_for_status()
 
 
 def until_score(server: ServerProcess, wanted: int) -> None:
-    deadline = time.monotonic() + 20
-    while score(server) != wanted:
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + PATIENCE
+    while (shown := score(server)) != wanted:
+        assert time.monotonic() < deadline, shown
         time.sleep(0.05)
 
 

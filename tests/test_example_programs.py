@@ -40,7 +40,7 @@ class Example:
 
     def players(self) -> list[tuple[str, float]]:
         """Who is on the board, with the score, as the server has it."""
-        players = httpx.get(self.board).raise_for_status().json()["players"]
+        players = httpx.get(self.board, timeout=PATIENCE).raise_for_status().json()["players"]
         return [(player["name"], player["score"]) for player in players]
 
 
@@ -83,9 +83,14 @@ def test_one_command_runs_it(name: str, tmp_path: Path) -> None:
             assert line, f"it ended:\n{said}"
             said += line
         (page,) = re.findall(r"^example +(\S+)$", said, re.M)
-        assert httpx.get(page).status_code == 200
+        assert httpx.get(page, timeout=PATIENCE).status_code == 200
         (board,) = re.findall(r"^boards +\S+\?board=(\w+)$", said, re.M)
-        assert httpx.get(f"http://localhost:{boards_port}/boards/{board}/").json()["players"] == []
+        assert (
+            httpx.get(f"http://localhost:{boards_port}/boards/{board}/", timeout=PATIENCE).json()[
+                "players"
+            ]
+            == []
+        )
         process.terminate()
         assert process.wait(PATIENCE) == 0
     finally:
@@ -93,7 +98,7 @@ def test_one_command_runs_it(name: str, tmp_path: Path) -> None:
         process.wait()
     for left in (port, boards_port):
         with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://127.0.0.1:{left}/")
+            httpx.get(f"http://127.0.0.1:{left}/", timeout=PATIENCE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,7 +155,7 @@ def test_a_player_of_the_game_can_submit_for_nobody_else_and_no_more_than_a_roun
     example: Start,
 ) -> None:
     game = example("game")
-    with httpx.Client() as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         one = client.post(f"{game.url}/session").json()
         again = client.post(f"{game.url}/session").json()
         assert again["player"] == one["player"]

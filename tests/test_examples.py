@@ -12,6 +12,7 @@ import pytest
 
 from .server_process import ROOT, ServerProcess
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 README = (ROOT / "README.md").read_text("utf-8")
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text("utf-8")
@@ -64,7 +65,7 @@ def run(commands: str, server: ServerProcess) -> str:
     """What `commands`, which talk to localhost:8888, print when they talk to `server`."""
     script = 'curl() { command curl -sS "$@"; }\n'
     script += commands.replace("localhost:8888", f"127.0.0.1:{server.port}")
-    done = subprocess.run(["sh", "-ec", script], capture_output=True, timeout=30, check=True)
+    done = subprocess.run(["sh", "-ec", script], capture_output=True, timeout=PATIENCE, check=True)
     return done.stdout.decode().replace("\r\n", "\n")
 
 

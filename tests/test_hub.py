@@ -17,6 +17,7 @@ from tornado_board.realtime.wires import reset, update
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
 
 from .hub_clients import Clients, event, framed, hubs, received
+from .waiting import until
 
 __all__ = ["hubs"]  # fixtures
 
@@ -268,11 +269,7 @@ async def test_clients_that_hang_up_are_forgotten_and_released(hubs: Any) -> Non
     pairs = [clients.subscribe(topic) for _ in range(20)]
     for _, far in pairs[::2]:
         far.close()
-    for _ in range(100):
-        if topic.streams == 10:
-            break
-        await asyncio.sleep(0.02)
-    assert topic.streams == 10
+    await until(lambda: topic.streams == 10)
     assert clients.released == 10
     # One that closes at the very moment of a fan-out fails in the send.
     pairs[1][1].close()

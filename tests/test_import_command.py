@@ -19,6 +19,7 @@ from tornado_board.cli.progress import Progress
 from .moving import Started, environ, players, run, scores, write_rows
 from .server_process import ROOT
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 
 def test_what_was_exported_can_be_imported_as_it_is(
@@ -34,8 +35,8 @@ def test_what_was_exported_can_be_imported_as_it_is(
         }
         for i in range(40)
     ]
-    httpx.post(f"{url}/boards/", json={"id": "a"}).raise_for_status()
-    httpx.post(f"{url}/boards/a/scores/", json=items).raise_for_status()
+    httpx.post(f"{url}/boards/", json={"id": "a"}, timeout=PATIENCE).raise_for_status()
+    httpx.post(f"{url}/boards/a/scores/", json=items, timeout=PATIENCE).raise_for_status()
     for name in ("a.csv", "a.ndjson"):
         done = run(tmp_path, url, "export", "a", name)
         assert (done.returncode, done.stdout) == (0, b"")
@@ -96,7 +97,9 @@ def test_an_import_that_was_cut_off_goes_on_and_nothing_counts_twice(
     server_process: Started, tmp_path: Path, number: int
 ) -> None:
     url = server_process().url
-    httpx.post(f"{url}/boards/", json={"id": "b", "operator": "add"}).raise_for_status()
+    httpx.post(
+        f"{url}/boards/", json={"id": "b", "operator": "add"}, timeout=PATIENCE
+    ).raise_for_status()
     write_rows(tmp_path / "a.ndjson", 6000)
     command = [sys.executable, str(ROOT / "run.py"), "import", "b", "a.ndjson", "--rows=20"]
     # A shell has what it starts in the background ignore SIGINT: the tests, and what they start.
@@ -113,7 +116,7 @@ def test_an_import_that_was_cut_off_goes_on_and_nothing_counts_twice(
         assert process.poll() is None
         time.sleep(0.005)
     process.send_signal(number)
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     if number == signal.SIGINT:
         assert b"the same command goes on after it" in told
@@ -133,7 +136,9 @@ def test_a_server_that_is_killed_and_started_again_costs_nothing(
     server_process: Started, tmp_path: Path
 ) -> None:
     server = server_process()
-    httpx.post(f"{server.url}/boards/", json={"id": "b", "operator": "add"}).raise_for_status()
+    httpx.post(
+        f"{server.url}/boards/", json={"id": "b", "operator": "add"}, timeout=PATIENCE
+    ).raise_for_status()
     write_rows(tmp_path / "a.ndjson", 6000)
     command = [sys.executable, str(ROOT / "run.py"), "import", "b", "a.ndjson", "--rows=20"]
     process = subprocess.Popen(
@@ -145,7 +150,7 @@ def test_a_server_that_is_killed_and_started_again_costs_nothing(
             assert process.poll() is None
         server.kill()
         server.restart()
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, told
     assert b"trying again for 300 s" in told
     assert b"6,000 rows: 6,000 taken (6,000 made a player, 0 changed one), 0 refused" in told

@@ -15,6 +15,7 @@ from tornado_board.settings import Settings
 
 from .conftest import IDENTITY, KEYS, Opened
 from .redis_server import RedisServer
+from .waiting import until
 
 
 class Clock:
@@ -134,11 +135,7 @@ async def test_an_acquisition_with_an_unknown_outcome_keeps_nobody_waiting(
     with pytest.raises(LogUnavailable):
         await lease.acquire()
     own_redis.thaw()
-    for _ in range(100):
-        if own_redis.client.exists(KEYS.lease):
-            break
-        await asyncio.sleep(0.02)
-    assert own_redis.client.exists(KEYS.lease), "it was carried out late"
+    await until(lambda: own_redis.client.exists(KEYS.lease))  # it was carried out late
     await asyncio.sleep(0.3)
     assert await lease.acquire()
     assert own_redis.client.get(KEYS.lease) == lease.token

@@ -25,6 +25,7 @@ from tornado_board.settings import Settings
 
 from .server_process import ROOT, ServerProcess, clean_environ
 from .stream_client import PATIENCE, RawStream, Writer, add, http_client, make_board
+from .waiting import until
 
 gen_test = pytest.mark.gen_test
 
@@ -62,7 +63,7 @@ def test_the_banner_says_where_it_serves_and_what_it_uses(
     assert f"tornado_board serves http://127.0.0.1:{server.port}/" in banner
     assert re.search(r"store: +SQLite, tornado_board\.sqlite3\n", banner)
     assert re.search(r"replay log: +SQLite, tornado_board\.sqlite3\n", banner)
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert httpx.get(f"{server.url}/healthz", timeout=PATIENCE).status_code == 200
     assert (tmp_path / "tornado_board.sqlite3").exists()
 
 
@@ -91,37 +92,44 @@ async def test_fewer_connections_than_asked_for_are_told_after_the_banner(
 
 def test_a_sample_board_is_made_on_an_empty_database_only(server_process: Start) -> None:
     server = server_process()
-    boards = httpx.get(f"{server.url}/boards/").json()["boards"]
+    boards = httpx.get(f"{server.url}/boards/", timeout=PATIENCE).json()["boards"]
     assert boards == [{"id": "demo", "name": "Demo board"}]
-    assert len(httpx.get(f"{server.url}/boards/demo/").json()["players"]) == 5
-    httpx.post(f"{server.url}/boards/", json={"id": "mine"}).raise_for_status()
-    httpx.delete(f"{server.url}/boards/demo/").raise_for_status()
+    assert len(httpx.get(f"{server.url}/boards/demo/", timeout=PATIENCE).json()["players"]) == 5
+    httpx.post(f"{server.url}/boards/", json={"id": "mine"}, timeout=PATIENCE).raise_for_status()
+    httpx.delete(f"{server.url}/boards/demo/", timeout=PATIENCE).raise_for_status()
     server.stop()
     server.restart()
-    assert httpx.get(f"{server.url}/boards/").json()["boards"] == [{"id": "mine", "name": "mine"}]
+    assert httpx.get(f"{server.url}/boards/", timeout=PATIENCE).json()["boards"] == [
+        {"id": "mine", "name": "mine"}
+    ]
 
 
 def test_health_and_readiness(server_process: Start) -> None:
     server = server_process()
     for path in ("/healthz", "/healthz/", "/readyz", "/readyz/"):
         deadline = time.monotonic() + PATIENCE
-        answer = httpx.get(server.url + path)
+        answer = httpx.get(server.url + path, timeout=PATIENCE)
         while answer.status_code == 503 and time.monotonic() < deadline:
             assert answer.json()["detail"]
-            answer = httpx.get(server.url + path)
+            answer = httpx.get(server.url + path, timeout=PATIENCE)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-        assert httpx.head(server.url + path).status_code == 200
+        assert httpx.head(server.url + path, timeout=PATIENCE).status_code == 200
 
 
 def test_a_log_line_for_each_request_but_for_health_checks(server_process: Start) -> None:
     server = server_process()
-    httpx.get(f"{server.url}/healthz")
-    httpx.get(f"{server.url}/readyz")
-    httpx.get(f"{server.url}/boards/")
-    httpx.get(f"{server.url}/boards/nope/")
-    httpx.post(f"{server.url}/boards/demo/players/venus/score-add/")
-    httpx.get(f"{server.url}/boards/demo/%0aforged%1b[31m")
-    with httpx.stream("GET", f"{server.url}/boards/demo/", headers={"Accept": "text/event-stream"}):
+    httpx.get(f"{server.url}/healthz", timeout=PATIENCE)
+    httpx.get(f"{server.url}/readyz", timeout=PATIENCE)
+    httpx.get(f"{server.url}/boards/", timeout=PATIENCE)
+    httpx.get(f"{server.url}/boards/nope/", timeout=PATIENCE)
+    httpx.post(f"{server.url}/boards/demo/players/venus/score-add/", timeout=PATIENCE)
+    httpx.get(f"{server.url}/boards/demo/%0aforged%1b[31m", timeout=PATIENCE)
+    with httpx.stream(
+        "GET",
+        f"{server.url}/boards/demo/",
+        headers={"Accept": "text/event-stream"},
+        timeout=PATIENCE,
+    ):
         pass
     server.stop()
     lines = [line for line in server.output if "tornado_board.access" in line]
@@ -137,13 +145,13 @@ def test_a_log_line_for_each_request_but_for_health_checks(server_process: Start
     assert len(lines) == 5
 
 
-@pytest.mark.alone
 @gen_test
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_ends_streams_answers_polls_and_finishes_writes(
     server_process: Start, tmp_path: Path, number: int
 ) -> None:
-    server = server_process()
+    # What is under way ends by itself: a stop that waited for it would take that long.
+    server = server_process("--stop-timeout=60")
     writing = True
     answered = 0
 
@@ -170,13 +178,12 @@ async def test_a_stop_ends_streams_answers_polls_and_finishes_writes(
         ]
         idle = await asyncio.open_connection("127.0.0.1", server.port)
         writers = [asyncio.ensure_future(write()) for _ in range(10)]
-        await asyncio.sleep(0.5)
-        assert answered
+        await until(lambda: answered > 20)
 
         took = await asyncio.to_thread(server.stop, number)
         writing = False
         assert server.process.returncode == 0, server.text
-        assert took < 5
+        assert took < 30
         await asyncio.gather(*writers)
         for poll in polls:
             response = await poll
@@ -259,11 +266,11 @@ def test_a_second_process_on_the_same_file_is_one_line(
     assert "tornado_board.sqlite3" in line
     assert "RethinkDB" in line
     assert "Redis" in line
-    assert httpx.get(f"{first.url}/readyz").status_code == 200
+    assert httpx.get(f"{first.url}/readyz", timeout=PATIENCE).status_code == 200
     # The file is free as soon as the first one has ended, however it ended.
     first.kill()
     second = server_process()
-    assert httpx.get(f"{second.url}/boards/demo/").status_code == 200
+    assert httpx.get(f"{second.url}/boards/demo/", timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from tornado_board.settings import Settings
-from tornado_board.web.page import PAGE, PageNotBuilt
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 
 from . import chromium, firefox
 from .node import node_modules
 from .server_process import ServerProcess
 from .serving import serving
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 Start = Callable[..., ServerProcess]
 
@@ -111,7 +112,7 @@ def submit(server: ServerProcess, player: str, score: float, board: str = "demo"
 
 
 def send(server: ServerProcess, path: str, body: object = None) -> None:
-    httpx.post(f"{server.url}{path}", json=body).raise_for_status()
+    httpx.post(f"{server.url}{path}", json=body, timeout=PATIENCE).raise_for_status()
 
 
 def keep(name: str, picture: bytes) -> None:

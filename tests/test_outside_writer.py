@@ -20,10 +20,6 @@ pytestmark = pytest.mark.gen_test
 
 Serving = Callable[[Settings], Awaitable[Running]]
 
-#: Seconds within which an outside change has to be seen. Half a second is promised; this is more,
-#: for the sake of busy machines.
-SOON = 3.0
-
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Callable[..., int]]:
@@ -55,7 +51,7 @@ class Watched:
 
     async def shows(self, *players: tuple[str, float], name: str | None = None) -> None:
         """Wait until these players are shown, under that name of the board."""
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(PATIENCE):
             while not self.is_shown(players, name):
                 _, self.board, _ = await self.stream.event()
 

@@ -15,6 +15,7 @@ from .page_tabs import LIVE, STATE, OpenTab, chromium, needs_page, open_tab, sco
 from .server_process import ServerProcess
 from .test_page_me import make, submit
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -78,7 +79,11 @@ async def press(tab: Tab, text: str, index: int = 0) -> None:
 
 
 def get(server: ServerProcess, path: str, **headers: str) -> Any:
-    return httpx.get(f"{server.url}{path}", headers=headers).raise_for_status().json()
+    return (
+        httpx.get(f"{server.url}{path}", headers=headers, timeout=PATIENCE)
+        .raise_for_status()
+        .json()
+    )
 
 
 @pytest.mark.gen_test

@@ -14,6 +14,7 @@ from .chromium import Tab
 from .node import node_modules
 from .page_tabs import LIVE, SAID, OpenTab, chromium, needs_page, open_tab
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -54,12 +55,12 @@ async def picture(tab: Tab, name: str) -> None:
 
 def make(server: ServerProcess, board: str) -> None:
     body = {"id": board, "name": f"Board {board}"}
-    httpx.post(f"{server.url}/boards/", json=body).raise_for_status()
+    httpx.post(f"{server.url}/boards/", json=body, timeout=PATIENCE).raise_for_status()
 
 
 def submit(server: ServerProcess, board: str, player: str, score: float, **more: object) -> None:
     path = f"{server.url}/boards/{board}/players/{player}/score/"
-    httpx.post(path, json={"score": score, **more}).raise_for_status()
+    httpx.post(path, json={"score": score, **more}, timeout=PATIENCE).raise_for_status()
 
 
 async def seek(tab: Tab, words: str) -> None:

@@ -9,6 +9,7 @@ from .node import node_modules
 from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 from .server_process import ServerProcess
 from .test_page_me import picture, submit
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -36,19 +37,19 @@ def click(text: str) -> str:
 
 
 def end(server: ServerProcess) -> None:
-    httpx.post(f"{server.url}/boards/cup/seasons/").raise_for_status()
+    httpx.post(f"{server.url}/boards/cup/seasons/", timeout=PATIENCE).raise_for_status()
 
 
 def make_seasons(server: ServerProcess) -> None:
     """A board in its third season; in the second one there were 60 players."""
     plan = {"id": "cup", "name": "The cup", "season": {"every": "week"}}
-    httpx.post(f"{server.url}/boards/", json=plan).raise_for_status()
+    httpx.post(f"{server.url}/boards/", json=plan, timeout=PATIENCE).raise_for_status()
     for player, score in (("ann", 9), ("bob", 7), ("cy", 7)):
         submit(server, "cup", player, score)
     end(server)
     many = [{"id": f"p{i}", "score": i} for i in range(57)]
     many += [{"id": "ann", "score": 90}, {"id": "bob", "score": 80}, {"id": "cy", "score": 99}]
-    httpx.post(f"{server.url}/boards/cup/scores/", json=many).raise_for_status()
+    httpx.post(f"{server.url}/boards/cup/scores/", json=many, timeout=PATIENCE).raise_for_status()
     end(server)
     submit(server, "cup", "bob", 3)
 

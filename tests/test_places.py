@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tornado_board.models import Ordering, Player, PlayerChanged
+from tornado_board.models import Change, Ordering, Player, PlayerChanged
 from tornado_board.ranking.rank_index import RankIndex
 from tornado_board.realtime.places import Places, _Board
 from tornado_board.realtime.watched import Watched
@@ -23,6 +23,7 @@ from tornado_board.settings import Settings
 from tornado_board.store import open_store
 
 from .stream_client import PATIENCE, RawStream, add, http_client, make_board
+from .waiting import until
 
 Serving = Callable[[Settings], Awaitable[Running]]
 
@@ -56,7 +57,7 @@ async def next_place(stream: RawStream) -> Any:
     return data
 
 
-async def until(stream: RawStream, expected: Any) -> None:
+async def shows(stream: RawStream, expected: Any) -> None:
     """Read until it shows `expected`: changes that come one by one may be told one by one."""
     async with asyncio.timeout(PATIENCE):
         while await next_place(stream) != expected:
@@ -79,15 +80,15 @@ async def test_a_place_is_told_at_once_and_when_it_changes(
         assert await next_place(cid) == place("cid", 20, 2, 4, 10)
         # Another one passes it.
         await add(http, "b", "dan", 15.5)
-        await until(cid, place("cid", 20, 3, 4, 5.5))
+        await shows(cid, place("cid", 20, 3, 4, 5.5))
         # Its own score, its name, and how many there are.
         await add(http, "b", "cid", 100)
-        await until(cid, place("cid", 120, 1, 4, None))
-        await until(ann, place("ann", 30, 2, 4, 90))
+        await shows(cid, place("cid", 120, 1, 4, None))
+        await shows(ann, place("ann", 30, 2, 4, 90))
         await http.patch("/boards/b/players/cid/", json={"name": "Cäcilie ☺"})
-        await until(cid, {**place("cid", 120, 1, 4, None), "name": "Cäcilie ☺"})
+        await shows(cid, {**place("cid", 120, 1, 4, None), "name": "Cäcilie ☺"})
         await http.delete("/boards/b/players/bob/")
-        await until(ann, place("ann", 30, 2, 3, 90))
+        await shows(ann, place("ann", 30, 2, 3, 90))
         for stream in (ann, cid):
             stream.close()
 
@@ -164,8 +165,9 @@ async def test_a_long_poll_waits_for_something_else(serving: Serving, settings: 
         assert answer["events"] == [first]
         same = (await http.get(path("bob"), params={"since": since, "wait": "0.1"})).json()
         assert same == {"events": [], "last_event_id": since}
+        boards = server.services.places._boards
         waiting = asyncio.ensure_future(http.get(path("bob"), params={"since": since}))
-        await asyncio.sleep(0.1)
+        await until(lambda: boards["b"].clients)
         await add(http, "b", "bob")
         changed = (await waiting).json()
         assert changed["events"][0]["data"]["score"] == 21
@@ -176,7 +178,7 @@ async def test_a_long_poll_waits_for_something_else(serving: Serving, settings: 
         waiting = asyncio.ensure_future(
             http.get(path("bob"), params={"since": changed["last_event_id"]})
         )
-        await asyncio.sleep(0.2)
+        await until(lambda: boards["b"].clients)
         server.services.places.stop_waiting()
         assert (await waiting).json()["events"] == []
         assert (await http.get(path("bob"))).status_code == 503
@@ -196,9 +198,9 @@ async def test_what_others_write_is_told(
         stream = await watch(url, "cid")
         await next_place(stream)
         await other.add_score("b", "cid", 1)
-        await until(stream, place("cid", 21, 2, 4, 9))
+        await shows(stream, place("cid", 21, 2, 4, 9))
         await other.delete_player("b", "ann")
-        await until(stream, place("cid", 21, 1, 3, None))
+        await shows(stream, place("cid", 21, 1, 3, None))
         stream.close()
     await other.close()
 
@@ -215,14 +217,12 @@ async def test_quiet_places_are_kept_alive_and_those_left_are_forgotten(
         line = await asyncio.wait_for(stream.reader.readline(), PATIENCE)
         assert line == b": keep-alive\n"
         stream.close()
-        async with asyncio.timeout(PATIENCE):
-            while places._boards:
-                await asyncio.sleep(0.05)
+        await until(lambda: not places._boards)
         # And it works again.
         stream = await watch(server.url, "ann")
         await next_place(stream)
         await add(http, "b", "ann")
-        await until(stream, place("ann", 31, 1, 4, None))
+        await shows(stream, place("ann", 31, 1, 4, None))
         stream.close()
 
 
@@ -253,13 +253,16 @@ async def test_after_a_lost_feed_the_players_are_read_again(
         await next_place(stream)
         await next_place(gone)
         # What the feed did not tell.
-        apply, places.apply = places.apply, lambda changes: None  # type: ignore[method-assign]
+        untold: list[Change] = []
+        apply, places.apply = places.apply, untold.extend  # type: ignore[method-assign,assignment]
         await add(http, "b", "bob", 5)
         await http.delete("/boards/b/players/cid/")
-        await asyncio.sleep(0.5)
+        await until(
+            lambda: {"bob", "cid"} <= {c.player_id for c in untold if isinstance(c, PlayerChanged)}
+        )
         places.apply = apply  # type: ignore[method-assign]
         places.resync()
-        await until(stream, place("bob", 25, 2, 3, 5))
+        await shows(stream, place("bob", 25, 2, 3, 5))
         assert (await gone.event())[0] == "gone"
         stream.close()
 

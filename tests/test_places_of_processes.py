@@ -94,5 +94,5 @@ async def test_a_place_is_the_same_on_every_process_and_outlives_the_publisher(
     publisher.kill()
     for _ in range(4):
         assert await cluster.add()
-    await until(lambda: all_show(place(7, 1, None)), 10)
+    await until(lambda: all_show(place(7, 1, None)))
     assert all(watcher.told[0] == place(0, 2, 5) for watcher in watchers)

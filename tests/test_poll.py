@@ -25,6 +25,7 @@ from .stream_client import (
     is_event_id,
     make_board,
 )
+from .waiting import until
 
 pytestmark = pytest.mark.gen_test
 
@@ -227,12 +228,12 @@ async def test_parameters_that_make_no_sense_are_refused(
 
 
 async def test_a_deleted_board_answers_those_who_wait(serving: Serving, settings: Settings) -> None:
-    url = (await serving(settings)).url
-    async with http_client(url) as client:
+    server = await serving(settings)
+    async with http_client(server.url) as client:
         await make_board(client, "b")
         last = (await poll(client))["last_event_id"]
         waiting = asyncio.ensure_future(poll(client, since=last, wait=60))
-        await asyncio.wait({waiting}, timeout=0.2)
+        await until(lambda: server.services.hub.listeners("b") == 1)
         await client.delete("/boards/b/")
         assert await asyncio.wait_for(waiting, PATIENCE) == {"events": [], "last_event_id": last}
         assert (await client.get(f"/boards/b/events/?since={last}")).status_code == 404
@@ -240,13 +241,13 @@ async def test_a_deleted_board_answers_those_who_wait(serving: Serving, settings
 
 async def test_who_hangs_up_makes_room_at_once(serving: Serving, settings: Settings) -> None:
     """Abandoned polls must not keep others out for as long as they wanted to wait."""
-    url = (await serving(dataclasses.replace(settings, max_streams_per_board=2))).url
-    async with http_client(url) as client:
+    server = await serving(dataclasses.replace(settings, max_streams_per_board=2))
+    async with http_client(server.url) as client:
         await make_board(client, "b")
         last = (await poll(client))["last_event_id"]
         for _ in range(5):
             abandoned = [asyncio.ensure_future(poll(client, since=last, wait=60)) for _ in range(2)]
-            await asyncio.wait(abandoned, timeout=0.2)
+            await until(lambda: server.services.hub.listeners("b") == 2)
             full = await client.get(f"/boards/b/events/?since={last}&wait=60")
             assert full.status_code == 503
             assert "retry-after" in full.headers

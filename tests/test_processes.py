@@ -19,6 +19,8 @@ import pytest
 
 from tornado_board.processes import bind
 
+from .waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -85,7 +87,7 @@ def supervised() -> Iterator[Callable[..., Supervised]]:
         program.wait()
 
 
-def _until(condition: Callable[[], object], seconds: float = 30) -> None:
+def _until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"

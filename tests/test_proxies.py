@@ -15,6 +15,7 @@ import pytest
 
 from .proxies import KINDS, Proxy
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 Proxied = tuple[ServerProcess, str]
 
@@ -46,7 +47,7 @@ def proxied(behind: Callable[..., Proxied]) -> Proxied:
 
 
 def add(url: str) -> int:
-    answer = httpx.post(f"{url}/boards/demo/players/mars/score-add/")
+    answer = httpx.post(f"{url}/boards/demo/players/mars/score-add/", timeout=PATIENCE)
     score: int = answer.raise_for_status().json()["score"]
     return score
 
@@ -61,7 +62,7 @@ def test_each_event_comes_through_at_once(behind: Callable[..., Proxied]) -> Non
     server, url = behind("--keepalive=300")
     last = ""
     with (
-        httpx.Client(timeout=10) as client,
+        httpx.Client(timeout=PATIENCE) as client,
         httpx_sse.connect_sse(client, "GET", f"{url}/boards/demo/events/") as source,
     ):
         assert source.response.headers["content-type"].startswith("text/event-stream")
@@ -80,7 +81,7 @@ def test_each_event_comes_through_at_once(behind: Callable[..., Proxied]) -> Non
     time.sleep(0.2)
     assert add(url) == 27
     with (
-        httpx.Client(timeout=10) as client,
+        httpx.Client(timeout=PATIENCE) as client,
         httpx_sse.connect_sse(
             client, "GET", f"{url}/boards/demo/", headers={"Last-Event-ID": last}
         ) as source,
@@ -92,7 +93,7 @@ def test_each_event_comes_through_at_once(behind: Callable[..., Proxied]) -> Non
 def test_a_quiet_stream_stays_open(proxied: Proxied) -> None:
     _, url = proxied
     with (
-        httpx.Client(timeout=10) as client,
+        httpx.Client(timeout=PATIENCE) as client,
         client.stream(
             "GET", f"{url}/boards/demo/", headers={"Accept": "text/event-stream"}
         ) as answer,
@@ -111,13 +112,13 @@ def test_streams_that_clients_leave_are_closed_behind_the_proxy(
     server, url = proxied
     for _ in range(5):
         with (
-            httpx.Client(timeout=10) as client,
+            httpx.Client(timeout=PATIENCE) as client,
             client.stream(
                 "GET", f"{url}/boards/demo/", headers={"Accept": "text/event-stream"}
             ) as answer,
         ):
             next(answer.iter_text())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while open_sockets(server) > 0 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert open_sockets(server) == 0
@@ -136,7 +137,7 @@ def open_sockets(server: ServerProcess) -> int:
 
 def raw(port: int, request: str) -> bytes:
     """Everything that comes back within a while, or up to the end of the connection."""
-    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         sock.sendall(request.replace("\n", "\r\n").encode())
         sock.settimeout(1.0)
         data = b""
@@ -180,8 +181,8 @@ def test_what_is_sent_behind_a_stream_request_does_no_harm(
     server_process: Callable[..., ServerProcess],
 ) -> None:
     server = server_process()
-    httpx.get(f"{server.url}/boards/demo/")
-    with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
+    httpx.get(f"{server.url}/boards/demo/", timeout=PATIENCE)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as sock:
         sock.sendall(
             b"GET /boards/demo/ HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
         )
@@ -189,5 +190,5 @@ def test_what_is_sent_behind_a_stream_request_does_no_harm(
             pass
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
         add(server.url)
-        sock.settimeout(5)
+        sock.settimeout(PATIENCE)
         assert b'"score":20' in sock.recv(65536)

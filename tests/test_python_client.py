@@ -36,6 +36,7 @@ from tornado_board.client.watching import BoardWatching
 
 from .server_process import ServerProcess
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 Start = Callable[..., ServerProcess]
 
@@ -196,7 +197,7 @@ def test_a_reset_is_told_apart(server: ServerProcess, connect: Connect, poll: bo
 def test_a_board_that_is_deleted_ends_it(server: ServerProcess, connect: Connect) -> None:
     told = connect(server).watch("demo")
     next(told)
-    httpx.delete(f"{server.url}/boards/demo/").raise_for_status()
+    httpx.delete(f"{server.url}/boards/demo/", timeout=PATIENCE).raise_for_status()
     with pytest.raises(Refused) as refused:
         next(told)
     assert refused.value.status == 404
@@ -213,7 +214,7 @@ def test_a_place_is_watched_until_the_player_is_gone(
     client.submit("demo", "mars", 100)
     place = next(told)
     assert (place.score, place.rank, place.to_next) == (100, 1, None)
-    httpx.delete(f"{server.url}/boards/demo/players/mars/").raise_for_status()
+    httpx.delete(f"{server.url}/boards/demo/players/mars/", timeout=PATIENCE).raise_for_status()
     assert list(told) == []
 
 

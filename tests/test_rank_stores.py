@@ -24,6 +24,7 @@ from .conftest import Opened
 from .ranking_client import post
 from .redis_server import RedisServer
 from .serving import serving
+from .waiting import until
 
 PLAYERS = [f"p{i}" for i in range(20)]
 SCORES = [-1, 0, 0.5, 1, 2, 2.5, 3, 7, 7.25, 1000]
@@ -150,7 +151,7 @@ async def test_what_this_process_wrote_counts_at_once(
             await process.write()
             assert await process.agrees()
             if step == 30 and index is not None:
-                await asyncio.sleep(0.3)  # until the feed has told what was written
+                await until(lambda: not index._ahead)  # the feed has told what was written
                 index.release()
         assert process.ranks._boards["b"].index is index
         assert process.knows()

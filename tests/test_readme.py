@@ -14,7 +14,7 @@ import pytest
 from .ports import free_port
 from .proxies import NGINX
 from .server_process import ROOT, ServerProcess
-from .waiting import until_listening
+from .waiting import PATIENCE, until_listening
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -66,7 +66,7 @@ def from_the_page(url: str) -> dict[str, str]:
 
 def test_behind_the_readmes_nginx_the_world_may_read_and_not_write(behind: Behind) -> None:
     url = behind(snippet("nginx"))
-    with httpx.Client(base_url=url, timeout=10) as client:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as client:
         assert client.get("/boards/demo/").json()["id"] == "demo"
         for host, status in (("boards.example", 200), ("evil.example", 421)):
             assert client.get("/boards/", headers={"Host": host}).status_code == status
@@ -93,8 +93,8 @@ def test_behind_the_readmes_nginx_the_page_of_those_who_may_write_can(behind: Be
     url = behind(location.replace("allow 10.0.0.0/8;", "allow 127.0.0.0/8;"))
     # A browser at http://host:port sends no Sec-Fetch-Site: this is not a secure context.
     for headers in (from_the_page(url), {"Origin": url}):
-        answer = httpx.post(url + ADD, headers=headers)
+        answer = httpx.post(url + ADD, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 200, answer.text
-    other = httpx.post(url + ADD, headers={"Origin": "http://evil.example"})
+    other = httpx.post(url + ADD, headers={"Origin": "http://evil.example"}, timeout=PATIENCE)
     assert other.status_code == 403
     assert other.headers["content-type"].startswith("application/problem+json")

@@ -259,7 +259,7 @@ async def test_a_board_that_can_not_be_logged_is_live_in_every_process(
     text = await cluster.add()
     await cluster.all_show(text)
     shared_redis.client.delete(KEYS.stream("b"))
-    await until(lambda: all(node.hub.current("b").id for node in cluster.nodes), 15)
+    await until(lambda: all(node.hub.current("b").id for node in cluster.nodes))
     await cluster.all_show(await cluster.add())
 
 

@@ -21,6 +21,7 @@ from tornado_board.settings import Settings
 from .conftest import IDENTITY, KEYS, Opened
 from .redis_logs import redis_log
 from .redis_server import RedisServer
+from .waiting import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -110,12 +111,12 @@ async def test_an_event_is_published_as_it_is_appended(
     log = await redis_log(opened, redis_url, settings)
     ear = shared_redis.client.pubsub(ignore_subscribe_messages=True)
     ear.subscribe(log.keys.channel("b"))
-    ear.get_message(timeout=5)
+    ear.get_message(timeout=PATIENCE)
     id = await log.append("b", '{"x": "a b"}')
     await log.delete("b")
     messages: list[str] = []
     while len(messages) < 2:
-        message = ear.get_message(timeout=5)
+        message = ear.get_message(timeout=PATIENCE)
         if message is not None:
             messages.append(message["data"])
     ear.close()

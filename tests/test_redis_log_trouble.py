@@ -19,6 +19,7 @@ from tornado_board.settings import Settings
 from .conftest import KEYS, Opened
 from .redis_logs import redis_log
 from .redis_server import RedisServer
+from .waiting import PATIENCE
 
 
 @pytest.mark.gen_test
@@ -130,14 +131,14 @@ async def test_a_full_server_refuses_and_tells_the_others_without_an_id(
     first = await log.append("b", "1")
     ear = own_redis.client.pubsub(ignore_subscribe_messages=True)
     ear.subscribe(log.keys.channel("b"))
-    ear.get_message(timeout=5)
+    ear.get_message(timeout=PATIENCE)
     own_redis.client.config_set("maxmemory-policy", "noeviction")
     own_redis.client.config_set("maxmemory", "1mb")
     with pytest.raises(LogRefused, match="maxmemory"):
         await log.append("b", "2")
     message = None
     while message is None:
-        message = ear.get_message(timeout=5)
+        message = ear.get_message(timeout=PATIENCE)
     ear.close()
     assert message["data"] == "- 2"
     await log.ping()
@@ -177,8 +178,8 @@ async def test_what_a_boards_key_keeps_from_the_log_is_told_to_the_others_withou
         shared_redis.client.xadd(KEYS.stream("b"), {"x": "x"}, f"{2**64 - 1}-1")
     with shared_redis.client.pubsub(ignore_subscribe_messages=True) as ear:
         ear.subscribe(log.keys.channel("b"))
-        ear.get_message(timeout=5)
+        ear.get_message(timeout=PATIENCE)
         with pytest.raises(BoardRefused):
             await log.append("b", "2")
-        messages = [ear.get_message(timeout=1) for _ in range(2)]
+        messages = [ear.get_message(timeout=2) for _ in range(2)]
     assert "- 2" in [message["data"] for message in messages if message]

@@ -20,7 +20,7 @@ from .nodes import Node, SharedFeed
 from .ports import free_port
 from .redis_sentinel import Sentinels
 from .redis_server import RedisServer
-from .waiting import until
+from .waiting import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -80,7 +80,7 @@ def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
 
 async def appended(log: RedisReplayLog, board_id: str, data: str) -> EventId:
     """The id of an event that is appended as soon as that can be."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await log.append(board_id, data)
@@ -157,12 +157,12 @@ async def test_processes_hear_each_other_after_a_failover(
         await until(lambda: all('"score":32' in node.data("demo") for node in nodes))
         sentinels.servers[0].kill()
         await store.add_score("demo", "venus", 1)
-        await until(lambda: all('"score":33' in node.data("demo") for node in nodes), 40)
+        await until(lambda: all('"score":33' in node.data("demo") for node in nodes))
         roles = {Role.PUBLISHER, Role.FOLLOWER}
-        await until(lambda: {node.role for node in nodes} == roles, 40)
+        await until(lambda: {node.role for node in nodes} == roles)
         await store.add_score("demo", "venus", 1)
-        await until(lambda: all('"score":34' in node.data("demo") for node in nodes), 40)
-        await until(lambda: all(node.boards.missing() == [] for node in nodes), 40)
+        await until(lambda: all('"score":34' in node.data("demo") for node in nodes))
+        await until(lambda: all(node.boards.missing() == [] for node in nodes))
     finally:
         for node in nodes:
             await node.close()

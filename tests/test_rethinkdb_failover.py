@@ -23,6 +23,7 @@ from .reql import ReQLServer
 from .rethinkdb_admin import eventually, impatient, lost, opened_store
 from .rethinkdb_nodes import move_primaries, replicated, three_servers, url_of
 from .rethinkdb_server import RethinkDBServer
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -193,7 +194,7 @@ class Writer:
     async def goes_on(self) -> None:
         """Wait until more are answered."""
         wanted = self.answered + 3
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE):
             while self.answered < wanted:
                 await asyncio.sleep(0.05)
 
@@ -204,7 +205,7 @@ class Writer:
 
 async def followed(store: RethinkDBStore, score: float) -> None:
     """Wait until a feed, opened anew whenever it is lost, or a read, tells of this score."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 feed = await store.changes()
@@ -249,7 +250,7 @@ async def test_writes_and_feed_go_on_when_the_primary_fails_or_moves(
 
 async def wait_lost(feed: object) -> bool:
     """Wait until a feed ends."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await feed.next()  # type: ignore[attr-defined]

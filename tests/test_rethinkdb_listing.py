@@ -23,6 +23,7 @@ from tornado_board.store.rethinkdb.standing import HIDDEN, STANDING, standing_ke
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -50,7 +51,7 @@ async def test_boards_that_the_api_can_not_name_are_not_listed(
     running = await serving(dataclasses.replace(settings, database_url=either_url))
     ids = [f"b{n}" for n in range(5)]
     await admin.run(boards.insert([{"id": key} for key in [*STRANGE, *ids]]))
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with httpx.AsyncClient(base_url=running.url, timeout=PATIENCE) as client:
         seen, url = [], "/boards/?limit=1"
         while url:
             answer = await client.get(url)

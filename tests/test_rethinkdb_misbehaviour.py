@@ -28,6 +28,7 @@ from .conftest import Opened
 from .reql import ReQLServer
 from .reql.values import ErrorType, ReQLError
 from .rethinkdb_admin import eventually, impatient, silence, unavailable
+from .waiting import until
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
@@ -198,11 +199,11 @@ async def test_a_write_that_was_under_way_when_the_link_broke_has_an_unknown_out
         return_exceptions=True,
     )
     tables = reql.databases["test"]
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        venus = tables["players"].get("venus")
-        if tables["boards"].get("b") and venus and venus["score"] == 32:
-            break
+    await until(
+        lambda: (
+            tables["boards"].get("b") and (tables["players"].get("venus") or {}).get("score") == 32
+        )
+    )
     reql.drop_connections()
     reql.answering.set()
     added, made, read = await calls

@@ -24,7 +24,7 @@ boards, players = r.table("boards"), r.table("players")
 async def test_a_mark_that_was_left_behind_is_taken_away_in_time(
     opened: Opened, either_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = impatient(settings, monkeypatch, timeout=1.0, wait=10.0)
+    settings = impatient(settings, monkeypatch, timeout=1.0, wait=60.0)
     store, admin = await opened_store(opened, either_url, settings), Admin(either_url)
     await store.create_board(NewBoard(id="b"))
     await admin.run(boards.get("b").update({REORDERED_BY: "somebody"}))

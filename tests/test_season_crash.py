@@ -20,6 +20,7 @@ from tornado_board.store.rethinkdb.address import Address
 from .killed_at import STEPS
 from .redis_server import RedisServer
 from .server_process import ROOT, ServerProcess
+from .waiting import PATIENCE
 
 PLAYERS = 4
 
@@ -36,7 +37,7 @@ class Load:
 
     def __init__(self, servers: list[KilledServer]) -> None:
         self.servers = servers
-        self.client = httpx.AsyncClient(timeout=10)
+        self.client = httpx.AsyncClient(timeout=PATIENCE)
         #: What was answered, by player.
         self.scores: list[list[int]] = [[] for _ in range(PLAYERS)]
         self.goes_on = True

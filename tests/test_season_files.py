@@ -18,6 +18,7 @@ from .ranking_client import post
 from .server_process import ServerProcess
 from .serving import serving
 from .test_export import body
+from .waiting import PATIENCE
 
 Started = Callable[..., ServerProcess]
 
@@ -62,7 +63,7 @@ def test_commands_move_a_season_and_no_late_score_counts(
 ) -> None:
     url = server_process().url
     made = {"id": "b", "season": {}, "operator": "add"}
-    httpx.post(f"{url}/boards/", json=made).raise_for_status()
+    httpx.post(f"{url}/boards/", json=made, timeout=PATIENCE).raise_for_status()
     rows = {
         "csv": "id,score\np,3\nq,5\n",
         "ndjson": '{"id":"p","score":3}\n{"id":"q","score":5,"rank":1}\n',
@@ -70,7 +71,7 @@ def test_commands_move_a_season_and_no_late_score_counts(
     file = f"rows.{kind}"
     (tmp_path / file).write_text(rows[kind])
     assert run(tmp_path, url, "import", "b", file, "--season=1").returncode == 0
-    httpx.post(f"{url}/boards/b/seasons/").raise_for_status()
+    httpx.post(f"{url}/boards/b/seasons/", timeout=PATIENCE).raise_for_status()
     late = run(tmp_path, url, "import", "b", file, "--season=1")
     assert late.returncode == 1
     assert late.stderr.count(b"409") == 2

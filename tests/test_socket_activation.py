@@ -19,6 +19,7 @@ import pytest
 from tornado_board.systemd import handed_sockets
 
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 #: Puts descriptor argv[1] where it is expected, and runs the rest in its place.
 _HAND_OVER = """
@@ -81,14 +82,14 @@ class Client:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                httpx.get(self._url, timeout=30, trust_env=False).raise_for_status()
+                httpx.get(self._url, timeout=PATIENCE, trust_env=False).raise_for_status()
                 self.answered += 1
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
 
     def until_answered(self, more: int) -> None:
         wanted = self.answered + more
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while self.answered < wanted and not self.failures:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -131,12 +132,12 @@ def test_the_manager_is_told_of_start_and_stop(
     activated: Callable[..., Activated], tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.settimeout(20)
+        told.settimeout(PATIENCE)
         path = str(tmp_path / "notify")
         told.bind(path)
         server = activated(NOTIFY_SOCKET=path)
         assert told.recv(100) == b"READY=1"
-        assert httpx.get(f"http://127.0.0.1:{_port(server)}/readyz").is_success
+        assert httpx.get(f"http://127.0.0.1:{_port(server)}/readyz", timeout=PATIENCE).is_success
         server.stop()
         assert told.recv(100) == b"STOPPING=1"
 

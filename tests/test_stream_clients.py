@@ -126,9 +126,11 @@ def test_each_event_comes_at_once_and_the_end_is_one(server: ServerProcess, name
     read_until(19)
     for score in range(20, 24):
         # One at a time: a client that held it back would leave us waiting here.
-        httpx.post(f"{server.url}/boards/demo/players/mars/score-add/").raise_for_status()
+        httpx.post(
+            f"{server.url}/boards/demo/players/mars/score-add/", timeout=PATIENCE
+        ).raise_for_status()
         read_until(score)
-    httpx.delete(f"{server.url}/boards/demo/").raise_for_status()
+    httpx.delete(f"{server.url}/boards/demo/", timeout=PATIENCE).raise_for_status()
     reading.join(PATIENCE)
     assert not reading.is_alive()
     assert failed == []
@@ -149,10 +151,10 @@ async def test_chromium_shows_each_event_at_once(server: ServerProcess) -> None:
             "source.addEventListener('error', () => seen.push('error'))"
         )
         async with http_client(server.url) as client:
-            await tab.until("seen.length === 1")
+            await tab.until("seen.length === 1", saw="seen")
             for count in range(2, 6):
                 await add(client, "demo", "mars")
-                await tab.until(f"seen.length === {count}")
+                await tab.until(f"seen.length === {count}", saw="seen")
             board = await client.get("/boards/demo/")
         assert await tab.run("seen.at(-1)") == [board.headers["last-event-id"], board.text.strip()]
         await tab.close()

@@ -249,7 +249,7 @@ _join = prepared(
                 )
             )
         )
-    ).do(lambda _: _is_claimed(r.table(BOARDS).get(p["board"]), p))
+    ).do(lambda _: r.table(BOARDS).get(p["board"]).do(lambda board: _is_claimed(board, p)))
 )
 
 #: Delete `limit` players of the `partition` of `board` if it still is being deleted by `by`, which
@@ -267,7 +267,7 @@ _delete_players = prepared(
         )
     ).do(
         lambda _: r.branch(
-            _is_claimed(r.table(BOARDS).get(p["board"]), p),
+            r.table(BOARDS).get(p["board"]).do(lambda board: _is_claimed(board, p)),
             all_players(p["partition"]).limit(p["limit"]).delete().merge({"claimed": True}),
             {"claimed": False},
         )

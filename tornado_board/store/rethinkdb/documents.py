@@ -132,26 +132,35 @@ def is_being_deleted(document: Any) -> Any:
 def counting(board_id: Any, plain: Any, other: Any) -> Any:
     """The document that is the player, or null, as a ReQL term; `plain` and `other` are its
     possible primary keys."""
-    return _first_of(is_player_of, board_id, plain, other)
-
-
-def removable(board_id: Any, plain: Any, other: Any) -> Any:
-    """The document that is the player; or else one of its board, with whatever score; or null."""
-    return counting(board_id, plain, other).do(
-        lambda found: r.branch(
-            found.ne(None), found, _first_of(is_on_board, board_id, plain, other)
+    players = r.table(PLAYERS)
+    return players.get(plain).do(
+        lambda first: r.branch(
+            is_player_of(board_id, first),
+            first,
+            players.get(other).do(
+                lambda second: r.branch(is_player_of(board_id, second), second, None)
+            ),
         )
     )
 
 
-def _first_of(holds: Any, board_id: Any, plain: Any, other: Any) -> Any:
+def removable(board_id: Any, plain: Any, other: Any) -> Any:
+    """The document that is the player; or else one of its board, with whatever score; or null."""
     players = r.table(PLAYERS)
-    return players.get(plain).do(
-        lambda first: r.branch(
-            holds(board_id, first),
+    return r.do(
+        players.get(plain),
+        players.get(other),
+        lambda first, second: r.branch(
+            is_player_of(board_id, first),
             first,
-            players.get(other).do(lambda second: r.branch(holds(board_id, second), second, None)),
-        )
+            is_player_of(board_id, second),
+            second,
+            is_on_board(board_id, first),
+            first,
+            is_on_board(board_id, second),
+            second,
+            None,
+        ),
     )
 
 

@@ -137,7 +137,7 @@ _under_way = prepared(
 #: be deleted: the board may have been deleted, and made again.
 _delete_some = prepared(
     lambda p: r.branch(
-        _numbers(r.table(BOARDS).get(p["board"])).contains(p["number"]),
+        r.table(BOARDS).get(p["board"]).do(_numbers).contains(p["number"]),
         all_players(p["partition"]).limit(p["limit"]).delete(),
         {"deleted": 0, "errors": 0},
     )

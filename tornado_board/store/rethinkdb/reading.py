@@ -82,11 +82,16 @@ def parameters(board: Board, season: int | None) -> dict[str, Any]:
     }
 
 
-def with_board(p: Any, found: dict[str, Any]) -> dict[str, Any]:
+def with_board(p: Any, found: dict[str, Any]) -> Any:
     """What a query gives, in ReQL: what it `found`; of the ``board`` what `board_of` and
     `board_of_season` have to know, or null; and its ``rules``."""
-    board = r.table(BOARDS).get(p["board"])
-    return {"board": _board(board, p["season"]), "rules": rules_text(board), **found}
+    return (
+        r.table(BOARDS)
+        .get(p["board"])
+        .do(
+            lambda board: {"board": _board(board, p["season"]), "rules": rules_text(board), **found}
+        )
+    )
 
 
 def _board(board: Any, season: Any) -> Any:
