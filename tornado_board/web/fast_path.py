@@ -31,7 +31,6 @@ from tornado_board.web.admission import forwarded_address
 from tornado_board.web.attempt import Attempt
 from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
-from tornado_board.web.described import unheeded
 from tornado_board.web.exchange import (
     Answer,
     Opened,
@@ -72,7 +71,7 @@ class Found(NamedTuple):
     path: str
     route: str
     ids: tuple[str, ...]
-    #: Parameters that the handler refuses; see `described.unheeded`.
+    #: Parameters that the handler refuses; see `Operation.refused`.
     refused: frozenset[str]
 
 
@@ -360,7 +359,8 @@ class FastPath:
                 resource, ids = handler.resources.get(method), match.groups()
                 if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                refused = unheeded(handler.operations.get(method))
+                operation = handler.operations.get(method)
+                refused = frozenset() if operation is None else frozenset(operation.refused)
                 return Found(resource, handler.actions.of(method), path, route, ids, refused)
         return None
 
