@@ -72,7 +72,7 @@ async def _measure(players: int, watched: int, changes: int, rounds: int) -> Non
     for i in chance.sample(range(players), watched):
         one = board.players[f"p{i}"] = Watched(f"p{i}")
         one.player = Player(id=f"p{i}", name=f"Player {i}", score=scores[i])
-        one.show((len(index), *index.places((scores[i],))[0]))
+        one.show(index.places((scores[i],))[0])
         sinks.append(_Sink())
         member: Any = sinks[-1]
         one.add(member, CHUNKED)

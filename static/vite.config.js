@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { fileURLToPath } from "node:url";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { build, defineConfig } from "vite";
+import { rowTemplate } from "./src/page/rowTemplate.js";
 
 const out = fileURLToPath(new URL("build/", import.meta.url));
 
@@ -59,9 +60,18 @@ const component = {
   },
 };
 
+/** What a row looks like, for the server, which puts the first ones into the page. */
+const rows = {
+  name: "rows",
+  apply: "build",
+  generateBundle() {
+    this.emitFile({ type: "asset", fileName: "row.html", source: rowTemplate() });
+  },
+};
+
 export default defineConfig({
   base: "./", // the server knows below which path it is
-  plugins: [component, compress],
+  plugins: [component, rows, compress],
   build: {
     outDir: out,
     emptyOutDir: true,
@@ -73,17 +83,18 @@ export default defineConfig({
     target,
     rollupOptions: {
       input: {
-        page: "src/page/main.jsx",
+        page: "src/page/main.js",
+        first: "src/page/first.css",
         docs: "src/docs/main.js",
         icon: "src/page/icon.svg",
       },
       output: {
         codeSplitting: {
-          // What the page begins with, in two files: React changes more rarely than the rest. What
-          // is loaded later has chunks of its own.
+          // What the page begins with is one file; React, which changes more rarely than the rest, is
+          // another, and what it draws first a third. What is loaded later has chunks of its own.
           groups: [
-            { name: "react", tags: ["$initial"], test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
-            { name: "page", tags: ["$initial"], test: /src[\\/](?!docs[\\/])/ },
+            { name: "react", test: /node_modules[\\/](react|react-dom|scheduler)[\\/]/ },
+            { name: "page", tags: ["$initial"], test: /src[\\/](?!docs[\\/]).*\.jsx?$/ },
           ],
         },
       },

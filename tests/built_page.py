@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tornado_board.web.page import PAGE, PageNotBuilt
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 
 
 def is_built() -> bool:

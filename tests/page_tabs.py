@@ -9,7 +9,7 @@ import pytest
 import ujson
 from tornado.httpclient import AsyncHTTPClient
 
-from tornado_board.web.page import PAGE, PageNotBuilt
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 
 from .chromium import Chromium, Tab, executable
 from .server_process import ServerProcess

@@ -1,4 +1,5 @@
-"""A board that is answered from memory is never older than what a writer was told before."""
+"""A board that is answered from memory is never older than what a writer was told before; nor is a
+player."""
 
 from __future__ import annotations
 
@@ -90,6 +91,9 @@ async def test_whoever_was_told_of_a_write_sees_it(
             scores = {player["id"]: player["score"] for player in board["players"]}
             for player, score in before.items():
                 assert scores[player] >= score
+            one = list(before)[seen % len(before)]
+            player_read = await client.ask("GET", f"/boards/b/players/{one}/")
+            assert player_read["score"] >= before[one]
             seen += 1
 
     writers = [asyncio.ensure_future(write(p, random.Random(p))) for p in told]

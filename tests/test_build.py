@@ -99,8 +99,14 @@ def give_build(checkout: Path) -> None:
     assets.mkdir(parents=True)
     (assets / "page-1.js").write_text("1")
     (assets / "icon-1.svg").write_text("<svg/>")
+    (assets / "first-1.css").write_text("body {}")
+    names = ("id", "name", "place", "rank", "rankWord", "score", "size", "gap")
+    row = "".join(f"${{{name}}}" for name in names)
+    (assets.parent / "row.html").write_text(row)
     manifest = {
-        "src/page/main.jsx": {"file": "assets/page-1.js"},
+        "src/page/main.js": {"file": "assets/page-1.js"},
+        "src/page/takeOver.jsx": {"file": "assets/takeOver-1.js"},
+        "src/page/first.css": {"file": "assets/first-1.css"},
         "src/docs/main.js": {"file": "assets/docs-1.js"},
         "src/page/icon.svg": {"file": "assets/icon-1.svg"},
     }

@@ -23,7 +23,14 @@ from tornado_board.models import is_id
 from tornado_board.replay import EventId
 from tornado_board.settings import Settings
 from tornado_board.visible import is_visible
-from tornado_board.web import access_log, admission, bodies, fast_request, page, tornado_internals
+from tornado_board.web import (
+    access_log,
+    admission,
+    bodies,
+    built_page,
+    fast_request,
+    tornado_internals,
+)
 from tornado_board.web.accept import prefers_event_stream
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.shares import neighbourhood
@@ -124,7 +131,7 @@ PARSERS = {
         repeated(",", ";", " ", "text/event-stream;q=0.0,", ";q=", "a/b;q=1;", "q=0.0", "\t,"),
     ),
     "Accept-Encoding": Parser(
-        HEADER, page._codings, repeated(",", ";", "gzip;q=0,", "0", " ;", ";q=0.")
+        HEADER, built_page._codings, repeated(",", ";", "gzip;q=0,", "0", " ;", ";q=0.")
     ),
     "Host": Parser(
         HEADER, Hosts(Settings()).allows, repeated("a", ".", ":", "[", "]", "1:", "a.", "@")

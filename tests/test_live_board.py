@@ -16,7 +16,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from tornado_board.settings import Settings
-from tornado_board.web.page import PAGE, PageNotBuilt
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 
 from . import chromium, firefox
 from .node import node_modules

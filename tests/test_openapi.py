@@ -15,12 +15,12 @@ import schemathesis
 
 from tornado_board.auth.policy import Action
 from tornado_board.settings import Settings
-from tornado_board.web import page
+from tornado_board.web import built_page
 from tornado_board.web.application import ROUTES
+from tornado_board.web.built_page import PageNotBuilt
 from tornado_board.web.bulk import MOST_SUBMISSIONS
 from tornado_board.web.handler import Handler
 from tornado_board.web.openapi import describe
-from tornado_board.web.page import PageNotBuilt
 from tornado_board.web.paths import template
 
 from .chromium import Chromium
@@ -165,7 +165,7 @@ async def test_a_server_tells_it(settings: Settings) -> None:
 @pytest.mark.gen_test
 async def test_a_browser_shows_it(settings: Settings, browser: Chromium) -> None:
     try:
-        page.PAGE.page()
+        built_page.PAGE.page()
     except PageNotBuilt:
         pytest.skip("the page is not built: python static/build_page.py")
     async with serving(settings) as served:

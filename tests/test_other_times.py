@@ -12,7 +12,7 @@ from tornado_board.settings import Settings
 
 from .edges import Serve, edge_settings, url_of
 from .problems import problem
-from .serving import Served, served_by, serving
+from .serving import PATIENCE, Served, served_by, serving
 from .stream_client import http_client
 
 BOARD = "/boards/demo/"
@@ -49,7 +49,7 @@ OF_SEASONS = [f"{BOARD}players/?", f"{BOARD}export/?", f"{MARS}?"]
 
 async def refused(served: Served, method: str, target: str, body: str) -> None:
     """Check that the request is told to leave the parameter out."""
-    async with asyncio.timeout(10):  # a stream that opens does not end
+    async with asyncio.timeout(PATIENCE):  # a stream that opens does not end
         answer = await served.request(method, target, body or None)
     assert answer.status == 400, target
     if method != "HEAD":
@@ -59,7 +59,7 @@ async def refused(served: Served, method: str, target: str, body: str) -> None:
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_is_of_now_only_refuses_another_time_and_changes_nothing(
     settings: Settings, fast_path: bool
 ) -> None:
@@ -79,7 +79,7 @@ async def test_what_is_of_now_only_refuses_another_time_and_changes_nothing(
             assert (await served.request("GET", target)).status == 200, target
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_an_edge_refuses_the_same(serving: Serve, settings: Settings, tmp_path: Path) -> None:
     origin = await serving(settings)
     edge = await serving(edge_settings(tmp_path, url_of(origin)))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import gzip
+import hashlib
 import html
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from tornado_board.settings import Settings
-from tornado_board.web import page
-from tornado_board.web.page import AssetHandler, DocsHandler, PageFiles, PageHandler
+from tornado_board.web import built_page
+from tornado_board.web.built_page import PageFiles
+from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler
 
 from .serving import serving
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SCRIPT = b"let score = 1;\n" * 50
 GZIPPED = gzip.compress(SCRIPT, mtime=0)
+FIRST_STYLE = b"body {}"
+ROW = "<li>${id}${name}${place}${rank}${rankWord}${score}${size}${gap}</li>"
 NAME = "/static/assets/page-Ab_3-x.js"
 
 
@@ -29,10 +35,18 @@ def write_build(folder: Path, script: str = "assets/page-Ab_3-x.js") -> None:
     (folder / script).write_bytes(SCRIPT)
     (folder / f"{script}.gz").write_bytes(GZIPPED)
     (folder / f"{script}.br").write_bytes(b"as brotli")
-    (assets / "page-1.css").write_bytes(b"body {}")
+    (assets / "first-1.css").write_bytes(FIRST_STYLE)
+    (folder / "row.html").write_text(ROW)
     (assets / "icon-1.svg").write_bytes(b"<svg/>")
     manifest = {
-        "src/page/main.jsx": {"file": script, "css": ["assets/page-1.css"]},
+        "src/page/main.js": {"file": script, "dynamicImports": ["src/page/takeOver.jsx"]},
+        "src/page/first.css": {"file": "assets/first-1.css"},
+        "src/page/takeOver.jsx": {
+            "file": "assets/takeOver-1.js",
+            "imports": ["_react.js", "src/page/main.js"],
+            "css": ["assets/takeOver-1.css"],
+        },
+        "_react.js": {"file": "assets/react-1.js"},
         "src/docs/main.js": {"file": "assets/docs-1.js", "css": ["assets/docs-1.css"]},
         "src/page/icon.svg": {"file": "assets/icon-1.svg"},
     }
@@ -52,12 +66,30 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageFiles:
 async def test_the_page_names_the_files_of_the_build(settings: Settings, files: PageFiles) -> None:
     write_build(files.build)
     async with serving(settings) as served:
-        answer = await served.request("GET", "/")
+        answer = await served.request("GET", "/?board=none")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-cache, private"
-    for name in (NAME, "/static/assets/page-1.css", "/static/assets/icon-1.svg"):
+    for name in (NAME, "/static/assets/icon-1.svg"):
         assert f'"{name}"'.encode() in answer.body
+    # The rows do not share the line with what comes later, as long as they have to be asked for.
+    assert b"react-1.js" not in answer.body
+    assert b"takeOver-1" not in answer.body
+
+
+@pytest.mark.gen_test
+async def test_with_a_board_the_page_names_what_comes_later_too(
+    settings: Settings, files: PageFiles
+) -> None:
+    write_build(files.build)
+    async with serving(settings) as served:
+        page = (await served.request("GET", "/")).body.decode()
+    scripts = re.findall(r'<link rel="modulepreload" href="/static/assets/(.*?)">', page)
+    assert scripts == ["takeOver-1.js", "react-1.js"]
+    assert (
+        '<link rel="preload" as="style" href="/static/assets/takeOver-1.css" crossorigin>' in page
+    )
+    assert '<link rel="stylesheet"' not in page, "nothing holds up what is shown first"
 
 
 @pytest.mark.gen_test
@@ -87,9 +119,14 @@ async def test_the_page_runs_only_what_this_server_serves(
             directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
             assert directives.pop("default-src") == "'none'"
             assert directives.pop("require-trusted-types-for") == "'script'"
+            styles = re.findall(b"<style>(.*?)</style>", answer.body)
+            assert styles == ([FIRST_STYLE] if built else [])
+            hashes = (base64.b64encode(hashlib.sha256(one).digest()).decode() for one in styles)
+            allowed = ["'self'", *(f"'sha256-{one}'" for one in hashes)]
+            assert directives.pop("style-src").split() == allowed
             assert set(directives.values()) == {"'self'", "'none'"}
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert b"<style" not in answer.body
+            assert b"<style" not in answer.body.replace(b"<style>", b"", len(styles))
             assert b"<script>" not in answer.body
 
 
@@ -174,7 +211,7 @@ async def test_without_a_build_the_page_says_how_to_get_one(
         answer = await served.request("GET", "/")
         assert answer.status == 200
         code = html.unescape(answer.body.decode()).partition("<code>")[2].partition("</code>")[0]
-        assert code == getattr(page, f"{command}_COMMAND")
+        assert code == getattr(built_page, f"{command}_COMMAND")
         # From the sources: no index has the package.
         assert code.startswith("python static/build_page.py")
         assert "tornado_board" not in code
@@ -195,7 +232,19 @@ async def test_a_new_build_is_served_at_once(settings: Settings, files: PageFile
         assert b"/static/assets/page-other.js" in (await served.request("GET", "/")).body
 
 
-@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"src/page/main.jsx": {}}', "null"])
+@pytest.mark.parametrize("style", [b"a { content: '</style>' }", b"<!-- a {}"])
+@pytest.mark.gen_test
+async def test_a_style_sheet_that_would_end_its_element_is_no_build(
+    settings: Settings, files: PageFiles, style: bytes
+) -> None:
+    write_build(files.build)
+    (files.build / "assets" / "first-1.css").write_bytes(style)
+    async with serving(settings) as served:
+        answer = await served.request("GET", "/")
+    assert built_page.BUILD_COMMAND.encode() in answer.body
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"src/page/main.js": {}}', "null"])
 @pytest.mark.gen_test
 async def test_a_broken_build_is_no_build(
     settings: Settings, files: PageFiles, manifest: str
@@ -205,7 +254,7 @@ async def test_a_broken_build_is_no_build(
     async with serving(settings) as served:
         answer = await served.request("GET", "/")
     assert answer.status == 200
-    assert page.BUILD_COMMAND.encode() in answer.body
+    assert built_page.BUILD_COMMAND.encode() in answer.body
 
 
 @pytest.mark.gen_test

@@ -107,7 +107,7 @@ async def test_who_may_not_write_just_watches(
         await tab.run("document.querySelector('[data-id=mars] .point').focus()")
         await tab.run("document.activeElement.click()")
         await tab.until(NO_BUTTONS)
-        assert await tab.run(f"document.activeElement === {NOTE}")
+        await tab.until(f"document.activeElement === {NOTE}", saw="document.activeElement.tagName")
         assert await tab.run("document.querySelector('[role=alert]').textContent") == ""
         assert await tab.run(SHOWN) == before
         score = await add(server, "mars", 30)  # and watches on

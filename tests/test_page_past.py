@@ -74,7 +74,7 @@ async def test_the_last_hour_can_be_moved_in_and_played(
     score = await add(server, "earth", 30)
     assert await tab.run(scores_are({"earth": score})) is False
     await tab.run("document.querySelector('.scrubber .icon').click()")
-    await tab.until(f"{TOLD}.startsWith('59 min') || {TOLD}.startsWith('58 min')")
+    await tab.until(f"{TOLD} !== '60 min ago'")
     await tab.run("[...document.querySelectorAll('.scrubber button')].at(-1).click()")
     await tab.until(scores_are({"earth": score}))
     assert await tab.run(TOLD) == "now"

@@ -12,7 +12,7 @@ import ujson
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from tornado_board.web.page import PAGE, PageNotBuilt
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 
 from .chromium import Chromium, executable
 from .page_tabs import LIVE, SHOWN, scores_are

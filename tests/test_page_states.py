@@ -139,12 +139,12 @@ async def test_dialogs_keep_the_keyboard_and_give_it_back(
             await tab.until("document.querySelector('#admin-tab-board')")
             await tab.run("document.querySelector('#admin-tab-board').focus()")
             await press("ArrowRight", 39)
-            assert await tab.run(f"{focused}.id") == "admin-tab-players"
+            await tab.until(f"{focused}.id === 'admin-tab-players'", saw=f"{focused}.id")
             await press("End", 35)
-            assert await tab.run(f"{focused}.id") == "admin-tab-new"
+            await tab.until(f"{focused}.id === 'admin-tab-new'", saw=f"{focused}.id")
             await press("ArrowRight", 39)
-            assert await tab.run(f"{focused}.getAttribute('aria-selected')") == "true"
-            assert await tab.run(f"{focused}.id") == "admin-tab-board"
+            await tab.until(f"{focused}.getAttribute('aria-selected') === 'true'")
+            await tab.until(f"{focused}.id === 'admin-tab-board'", saw=f"{focused}.id")
         await press("Escape", 27)
         await tab.until(f"!document.querySelector('{dialog}')")
-        assert await tab.run(f"{focused} === {button}")
+        await tab.until(f"{focused} === {button}", saw=f"{focused}.outerHTML")

@@ -52,7 +52,8 @@ def check(found: Merits, expected: list[Any], probe: Any) -> None:
     assert len(found) == len(expected)
     better = bisect_left(expected, probe)
     assert found.better_than(probe) == better
-    assert found.places([probe, probe]) == [(better, expected[better - 1] if better else None)] * 2
+    next_better = expected[better - 1] if better else None
+    assert found.places([probe, probe]) == ([better] * 2, [next_better] * 2)
     equal = bisect_right(expected, probe)
     assert found.better_or_equal(probe) == equal
     for places in (1, 3, len(expected) + 1):

@@ -144,7 +144,7 @@ async def test_a_feed_that_a_server_refuses_is_opened_at_another(
         await store.changes()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_can_by_the_time_another_is_found_stays(
     opened: Opened, settings: Settings, two: tuple[ReQLServer, ReQLServer]
 ) -> None:

@@ -16,13 +16,14 @@ from .conftest import Opened
 from .reql import ReQLServer
 from .season_contract import opened_cup, present
 from .seasons import Clock, clock
+from .waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("io_loop")
 
 __all__ = ["clock"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_write_is_answered_and_the_next_one_tries_again(
     opened: Opened,
     settings: Settings,
@@ -38,7 +39,7 @@ async def test_a_write_is_answered_and_the_next_one_tries_again(
         raise ZeroDivisionError
 
     def add(**once: Any) -> Any:
-        return asyncio.wait_for(store.add_score("cup", "ann", 1, create=True, **once), 10)
+        return asyncio.wait_for(store.add_score("cup", "ann", 1, create=True, **once), PATIENCE)
 
     ends = present(await store.get_board("cup")).ends
     assert ends is not None

@@ -22,6 +22,7 @@ from .seasons import DAY, Clock, clock
 from .serving import serving
 from .test_metrics import scrape, until
 from .test_seasons_api import end, make_cup
+from .waiting import PATIENCE
 
 __all__ = ["clock"]
 
@@ -77,7 +78,7 @@ class Parts:
 
     async def asked(self) -> asyncio.Future[Sequence[Board]]:
         """The timer's next question."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self.store.asked.get()
 
 
@@ -96,7 +97,7 @@ async def parts() -> AsyncIterator[Parts]:
         await made.feed.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_change_while_the_store_is_asked_is_not_missed() -> None:
     async with parts() as p:
         first = await p.asked()
@@ -106,7 +107,7 @@ async def test_a_change_while_the_store_is_asked_is_not_missed() -> None:
         (await p.asked()).set_result([board(ends=NOW + 5_000)])
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_season_that_is_not_ended_is_told_of_as_overdue() -> None:
     async with parts() as p:
         assert p.timer.overdue == 0
@@ -162,7 +163,7 @@ def test_each_end_counts_once_whoever_made_it() -> None:
     assert counted == 3
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_ended_seasons_are_in_the_metrics(settings: Settings, clock: Clock) -> None:
     async with serving(settings) as served:
         told = await scrape(served)

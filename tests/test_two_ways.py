@@ -47,6 +47,12 @@ def test_cut_at_every_byte(two: TwoServers, name: str) -> None:
         two.compare(data, [cut])
 
 
+def test_a_player_that_was_read_a_moment_ago(two: TwoServers) -> None:
+    for _ in range(3):
+        assert b'{"id":"earth"' in two.compare(request("/boards/demo/players/earth/"))
+        assert two.taken == 1
+
+
 def test_an_etag_that_is_known(two: TwoServers) -> None:
     got = two.compare(request("/boards/demo/"))
     etag = re.search(rb'Etag: ("[0-9a-f]{40}")', got)

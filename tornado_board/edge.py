@@ -26,6 +26,7 @@ from tornado_board.metrics import open_metrics
 from tornado_board.metrics_port import serve_metrics
 from tornado_board.observed import LoopDelay, observe_edge
 from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.hub import Hub
 from tornado_board.realtime.places import Places
 from tornado_board.replay import LogUnavailable, open_replay_log
@@ -44,6 +45,7 @@ from tornado_board.web.edge.routes import edge_routes
 from tornado_board.web.edge.services import EdgeServices, no_ranks, no_store
 from tornado_board.web.gate import Gate
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.player_reads import PlayerReads
 from tornado_board.web.privacy import Privacy
 
 logger = logging.getLogger(__name__)
@@ -126,6 +128,7 @@ async def edge_running(
             hub=hub,
             catch_ups=CatchUps(log),
             reads=EdgeReads(upstreams, hub, kept),
+            player_reads=PlayerReads(no_store(), Changefeed(no_store())),
             ranks=no_ranks(),
             gate=Gate(settings, None, tickets, Privacy(hub, no_store())),
             places=cast(Places, places),  # as far as handlers know them

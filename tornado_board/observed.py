@@ -93,6 +93,7 @@ def observe(
             "rank_boards": ranks.size,
             "rank_entries": ranks.entries,
             "boards_read": services.reads.size,
+            "players_read": services.player_reads.size,
             "idempotent_answers": services.repeats.size,
         },
         kept_bytes=lambda: {"idempotent_answers": services.repeats.bytes},

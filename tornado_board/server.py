@@ -51,6 +51,7 @@ from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.exchange import Services
 from tornado_board.web.gate import Gate
 from tornado_board.web.hosts import Hosts
+from tornado_board.web.player_reads import PlayerReads
 from tornado_board.web.privacy import Privacy
 
 if TYPE_CHECKING:
@@ -298,7 +299,9 @@ async def running(
         daily = Daily(store, log, hub, boards)
         stack.push_async_callback(daily.close)
         keeper = PeriodicCallback(daily.tick, settings.replay_prune_interval * 1000, jitter=0.1)
-        ticks = (PeriodicCallback(tick, 1000) for tick in (ranks.tick, places.tick, seasons.tick))
+        player_reads = PlayerReads(store, feed)
+        each_second = (ranks.tick, places.tick, seasons.tick, player_reads.tick)
+        ticks = (PeriodicCallback(tick, 1000) for tick in each_second)
         for periodic in (pruner, keeper, *ticks):
             periodic.start()
             stack.callback(periodic.stop)
@@ -322,6 +325,7 @@ async def running(
             hub=hub,
             catch_ups=catch_ups,
             reads=BoardReads(store, hub),
+            player_reads=player_reads,
             ranks=ranks,
             gate=gate,
             places=places,

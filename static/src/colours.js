@@ -1,4 +1,4 @@
-/** How many colours page.css has for players, `--player-0` and on. */
+/** How many colours ground.css has for players, `--player-0` and on. */
 export const COLOURS = 16;
 
 /** A number that is the same for an id wherever and whenever it is shown (FNV-1a). @param {string} text */

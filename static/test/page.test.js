@@ -6,6 +6,8 @@ import { isolate, limited, shorten } from "../src/page/names.js";
 import { ago, risen } from "../src/page/past.js";
 import { axisLabels, runs, spread, ticks } from "../src/page/plot.js";
 import { pointAdder } from "../src/page/points.js";
+import { ranked } from "../src/page/ranked.js";
+import { rowTemplate } from "../src/page/rowTemplate.js";
 import { shares } from "../src/page/shares.js";
 
 const players = (scores) => Object.entries(scores).map(([id, score]) => ({ id, score }));
@@ -170,6 +172,27 @@ test("every board has bars", () => {
   assert.deepEqual(shares([10, 0, -10]), [1, 0.5, 0.01]);
   assert.deepEqual(shares([0, -10]), [1, 0.01]);
   assert.deepEqual(shares([7]), [1]);
+  // Where the least wins, the best has the longest all the same.
+  assert.deepEqual(shares([10, 20, 40]), [1, 0.5, 0.25]);
+  assert.deepEqual(shares([-50, -10, -5]), [1, 0.2, 0.1]);
+  assert.deepEqual(shares([-10, 0, 10]), [1, 0.5, 0.01]);
+  assert.deepEqual(shares([0, 5]), [1, 0.01]);
+});
+
+test("rows say how far it is to the next, whichever scores are better", () => {
+  const gaps = (...scores) =>
+    ranked(scores.map((score, i) => ({ id: `${i}`, name: "", score }))).map(({ place, gap }) => `${place} ${gap}`);
+  assert.deepEqual(gaps(30, 20, 20), ["1 leads by 10", "2 10 to catch up", "2 level"]);
+  assert.deepEqual(gaps(20, 30.5, 40), ["1 leads by 10.5", "2 10.5 to catch up", "3 9.5 to catch up"]);
+  assert.deepEqual(gaps(7), ["1 "]);
+});
+
+test("the template of a row has a place for everything, and no style", () => {
+  const template = rowTemplate();
+  assert.deepEqual([...new Set(template.match(/\$\{\w+\}/g))].sort(), [
+    "${gap}", "${id}", "${name}", "${place}", "${rankWord}", "${rank}", "${score}", "${size}",
+  ]);
+  assert.doesNotMatch(template, /style|undefined|object/);
 });
 
 test("labels are moved apart, and stay above the floor", () => {

@@ -29,8 +29,9 @@ from tornado_board.client.answers import (
     Update,
 )
 from tornado_board.client.calls import Call, decoded
-from tornado_board.client.errors import NoAnswer, Refused
-from tornado_board.client.retries import Policy, Retries
+from tornado_board.client.errors import Refused
+from tornado_board.client.retries import Policy
+from tornado_board.client.sending import Sending, refusal
 from tornado_board.client.watching import (
     SILENCE,
     WAIT,
@@ -231,7 +232,7 @@ class AsyncClient:
                     async with await self._open(watching) as response:
                         if response.status_code != 200:
                             await response.aread()
-                            error = _refusal(response)
+                            error = refusal(response)
                         else:
                             watching.opened()
                             async for text in response.aiter_text():
@@ -249,7 +250,7 @@ class AsyncClient:
         call = watching.call()
         token, watching.renew = await self._secret(watching.renew), False
         timeout = httpx.Timeout(self._timeout, read=self._silence)
-        address = self._server + call.target
+        address = call.address(self._server)
         return self._http.stream(call.method, address, headers=call.fields(token), timeout=timeout)
 
     async def _poll(self, watching: Watching[T]) -> bytes:
@@ -257,7 +258,7 @@ class AsyncClient:
         token, watching.renew = await self._secret(watching.renew), False
         response = await self._once(call, token, WAIT + self._timeout)
         if not response.is_success:
-            raise _refusal(response)
+            raise refusal(response)
         return response.content
 
     async def _page(self, call: Call) -> Page:
@@ -268,33 +269,22 @@ class AsyncClient:
 
     async def _send(self, call: Call) -> httpx.Response:
         """The answer, a success. Raises `Refused` and `NoAnswer`."""
-        retries = Retries(self._policy, time.monotonic())
-        renew = False
+        sending = Sending(self._policy, time.monotonic(), renews=callable(self._token))
         while True:
-            failed: Exception
             try:
-                response = await self._once(call, await self._secret(renew), self._timeout)
-            except (httpx.TransportError, httpx.DecodingError) as error:
-                failed = NoAnswer(f"there was no answer: {error}")
-                failed.__cause__ = error
-                pause = retries.pause(time.monotonic(), None)
-            else:
+                token = await self._secret(sending.renew)
+                response = await self._once(call, token, self._timeout)
                 if response.is_success:
                     return response
-                refused = _refusal(response)
-                if refused.status == 401 and callable(self._token) and not renew:
-                    renew = True  # at once, and once
-                    continue
-                failed = refused
-                pause = retries.pause(time.monotonic(), refused.status, refused.retry_after)
-            if pause is None:
-                raise failed
+                pause = sending.refused(response, time.monotonic())
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                pause = sending.unanswered(error, time.monotonic())
             await asyncio.sleep(pause)
 
     async def _once(self, call: Call, token: str, seconds: float) -> httpx.Response:
         return await self._http.request(
             call.method,
-            call.target if "://" in call.target else self._server + call.target,
+            call.address(self._server),
             params=call.query or None,
             content=call.body,
             headers=call.fields(token),
@@ -306,7 +296,3 @@ class AsyncClient:
             return self._token
         found = self._token(renew)
         return await found if inspect.isawaitable(found) else found
-
-
-def _refusal(response: httpx.Response) -> Refused:
-    return calls.refusal(response.status_code, response.headers, response.content)

@@ -27,8 +27,9 @@ from tornado_board.client.answers import (
     Update,
 )
 from tornado_board.client.calls import Call, decoded
-from tornado_board.client.errors import NoAnswer, Refused
-from tornado_board.client.retries import Policy, Retries
+from tornado_board.client.errors import Refused
+from tornado_board.client.retries import Policy
+from tornado_board.client.sending import Sending, refusal
 from tornado_board.client.watching import (
     SILENCE,
     WAIT,
@@ -222,7 +223,7 @@ class Client:
                     with self._open(watching) as response:
                         if response.status_code != 200:
                             response.read()
-                            error = _refusal(response)
+                            error = refusal(response)
                         else:
                             watching.opened()
                             for text in response.iter_text():
@@ -239,7 +240,7 @@ class Client:
         call = watching.call()
         token, watching.renew = self._secret(watching.renew), False
         timeout = httpx.Timeout(self._timeout, read=self._silence)
-        address = self._server + call.target
+        address = call.address(self._server)
         return self._http.stream(call.method, address, headers=call.fields(token), timeout=timeout)
 
     def _poll(self, watching: Watching[T]) -> bytes:
@@ -247,7 +248,7 @@ class Client:
         token, watching.renew = self._secret(watching.renew), False
         response = self._once(call, token, WAIT + self._timeout)
         if not response.is_success:
-            raise _refusal(response)
+            raise refusal(response)
         return response.content
 
     def _page(self, call: Call) -> Page:
@@ -258,33 +259,22 @@ class Client:
 
     def _send(self, call: Call) -> httpx.Response:
         """The answer, a success. Raises `Refused` and `NoAnswer`."""
-        retries = Retries(self._policy, time.monotonic())
-        renew = False
+        sending = Sending(self._policy, time.monotonic(), renews=callable(self._token))
         while True:
-            failed: Exception
             try:
-                response = self._once(call, self._secret(renew), self._timeout)
-            except (httpx.TransportError, httpx.DecodingError) as error:
-                failed = NoAnswer(f"there was no answer: {error}")
-                failed.__cause__ = error
-                pause = retries.pause(time.monotonic(), None)
-            else:
+                token = self._secret(sending.renew)
+                response = self._once(call, token, self._timeout)
                 if response.is_success:
                     return response
-                refused = _refusal(response)
-                if refused.status == 401 and callable(self._token) and not renew:
-                    renew = True  # at once, and once
-                    continue
-                failed = refused
-                pause = retries.pause(time.monotonic(), refused.status, refused.retry_after)
-            if pause is None:
-                raise failed
+                pause = sending.refused(response, time.monotonic())
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                pause = sending.unanswered(error, time.monotonic())
             time.sleep(pause)
 
     def _once(self, call: Call, token: str, seconds: float) -> httpx.Response:
         return self._http.request(
             call.method,
-            call.target if "://" in call.target else self._server + call.target,
+            call.address(self._server),
             params=call.query or None,
             content=call.body,
             headers=call.fields(token),
@@ -293,7 +283,3 @@ class Client:
 
     def _secret(self, renew: bool) -> str:
         return self._token(renew) if callable(self._token) else self._token
-
-
-def _refusal(response: httpx.Response) -> Refused:
-    return calls.refusal(response.status_code, response.headers, response.content)

@@ -34,6 +34,10 @@ class Call:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def address(self, server: str) -> str:
+        """The whole address, at the server whose address is `server`."""
+        return self.target if "://" in self.target else server + self.target
+
     def fields(self, token: str) -> dict[str, str]:
         """The header, with `token` unless that is empty."""
         found = {"Accept": "application/json", **self.headers}

@@ -49,7 +49,7 @@ from itertools import takewhile
 
 import msgspec
 
-from tornado_board.models import Number, Ordering, PlayerChanged, number_of
+from tornado_board.models import SCORE_LIMIT, Number, Ordering, PlayerChanged, number_of
 from tornado_board.ranking.ahead import Ahead
 from tornado_board.ranking.counted import UNKNOWN, Counted, Unknown
 from tornado_board.ranking.ranks import Merits, Sorting
@@ -136,15 +136,16 @@ class RankIndex:
         found = self._merits.beside(self.ordering.merit(score), -count if backwards else count)
         return None if found is None else self._score(found)
 
-    def places(self, scores: Sequence[Number]) -> list[tuple[int, Number | None]]:
-        """Of each of `scores`, how many players have a better one, and the next better one that
-        somebody has, if any."""
-        merit_of = self.ordering.merit
-        found = self._merits.places(map(merit_of, scores))
-        # Written out, since a look at the places of many is most of all this.
+    def places(self, scores: Sequence[Number]) -> list[tuple[int, int, Number | None]]:
+        """Of each of `scores`, how many players there are, how many have a better one, and the next
+        better one that somebody has, if any."""
+        # As `Ordering.merit` and `number_of`, without calls: most of a look at many is in here.
+        of, sign = len(self._merits), -1 if self.ordering.order == "desc" else 1
+        better, merits = self._merits.places([sign * score for score in scores])
+        whole = [m is not None and m.is_integer() and abs(m) <= SCORE_LIMIT for m in merits]
         return [
-            (better, None) if merit is None else (better, number_of(merit_of(merit)))
-            for better, merit in found
+            (of, count, m if m is None else sign * (int(m) if is_whole else m))
+            for count, m, is_whole in zip(better, merits, whole, strict=True)
         ]
 
     def _score(self, merit: float) -> Number:

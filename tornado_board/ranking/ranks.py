@@ -123,27 +123,24 @@ class Merits:
             return self._total
         return self._before(at) + bisect_left(self._blocks[at], merit)
 
-    def places(self, merits: Iterable[float]) -> list[tuple[int, float | None]]:
-        """Of each of `merits`, how many are smaller, and the greatest of those.
+    def places(self, merits: Iterable[float]) -> tuple[list[int], list[float | None]]:
+        """How many are smaller than each of `merits`; and the greatest of those.
 
         For many at a time: what is before each block is summed up once.
         """
-        lasts, blocks, total = self._lasts, self._blocks, self._total
+        lasts, blocks = self._lasts, self._blocks
         starts = [0, *accumulate(self._counts)]
-        found: list[tuple[int, float | None]] = []
+        smaller: list[int] = []
+        greatest: list[float | None] = []
         for merit in merits:
             at = bisect_left(lasts, merit)
-            position = 0
-            if at < len(blocks):
-                block = blocks[at]
-                position = bisect_left(block, merit)
+            position = bisect_left(blocks[at], merit) if at < len(blocks) else 0
+            smaller.append(starts[at] + position)
             if position:
-                found.append((starts[at] + position, block[position - 1]))
+                greatest.append(blocks[at][position - 1])
             else:
-                found.append(
-                    (starts[at] if at < len(blocks) else total, lasts[at - 1] if at else None)
-                )
-        return found
+                greatest.append(lasts[at - 1] if at else None)
+        return smaller, greatest
 
     def better_or_equal(self, merit: float) -> int:
         """How many are not greater than `merit`."""

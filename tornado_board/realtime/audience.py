@@ -146,20 +146,21 @@ class Audience:
     def send_now(self, data: Message) -> bool:
         """Send `data` to all members at once, if these are few and it is not held; whether that was
         so."""
-        if self._held or len(self._members) > _SLICE:
+        members = self._members
+        if self._held or len(members) > _SLICE:
             return False
         self.count(data)
-        if len(self._members) == 1:
-            [member], [send] = self._members, self._sends
+        if len(members) == 1:
+            member = members[0]
             assert member is not None
             try:
-                count = send(data)
+                count = self._sends[0](data)
             except OSError as error:
                 member.refused(data, error)
             else:
                 if count != len(data):
                     member.sent(data, count)
-        elif self._members:
+        elif members:
             self.hold()
             for start in range(0, self.end, self.slice):
                 self.send_to_slice(start, data)

@@ -304,9 +304,7 @@ class Places:
                 known = [one for one in piece if not index.is_ahead(one[0].player_id)]
                 board.is_stale = board.is_stale or len(known) < len(piece)
                 piece = known
-                places = index.places([player.score for _, player in piece])
-                of = len(index)
-                standings = [(of, better, following) for better, following in places]
+                standings = index.places([player.score for _, player in piece])
                 await asyncio.sleep(0)
                 for first in range(0, len(piece), _TOLD_AT_ONCE):
                     some = slice(first, first + _TOLD_AT_ONCE)
@@ -325,10 +323,10 @@ class Places:
         for (one, player), standing in zip(piece, standings, strict=True):
             if one.player is not player:
                 board.is_stale = True  # the next time
-            elif one.show(standing):
+            elif (event := one.show(standing)) is not None:
                 one.sent_at = now
-                if not one.send_now(one.current):
-                    await one.send(one.current)
+                if not one.send_now(event):
+                    await one.send(event)
 
     async def _read_again(self, board_id: str, board: _Board) -> None:
         """Read the players of whom it is not known what happened."""

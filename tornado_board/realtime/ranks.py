@@ -124,7 +124,7 @@ class Ranks:
         that somebody has, if any."""
         index = await self._ready(partition)
         if index is not None:
-            return len(index), *index.places((score,))[0]
+            return index.places((score,))[0]
         counts = self._counts
         of, better = await counts.count(partition), await counts.better(partition, score)
         return of, better, await counts.next_better(partition, score)

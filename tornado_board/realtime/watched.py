@@ -44,6 +44,8 @@ class Watched:
         #: Whether there is a `current` one; until then it is being opened.
         self.is_shown = False
         self._name = self._name_json = ""
+        #: What `current` says of the player itself.
+        self._player_json = ""
 
     @property
     def clients(self) -> int:
@@ -61,33 +63,29 @@ class Watched:
         """The same for the same place, in every process."""
         return f"{zlib.crc32(self.current.data.encode()):08x}"
 
-    def show(self, standing: Standing) -> bool:
-        """Note where the player stands; whether that is news."""
+    def show(self, standing: Standing) -> Sent | None:
+        """Note where the player stands; the event that tells of it, if that is news."""
         player, before = self.player, self._shown
         assert player is not None
         if standing == self._standing and (
             player is before
             or (before is not None and (player.score, player.name) == (before.score, before.name))
         ):
-            return False
+            return None
         self._shown, self._standing = player, standing
         self.is_shown, self.waits = True, False
         of, better, following = standing
-        score = player.score
-        if following is None:
-            to_next = "null"
-        else:
-            gap = abs(following - score)
-            to_next = str(gap) if type(gap) is int else _number(gap)
         if player is not before:
             self._call(player.name)
-        shown = str(score) if type(score) is int else _number(score)
-        self._current = Sent(
-            RANK,
-            f'{{"id":"{self.player_id}","name":{self._name_json},"score":{shown},'
-            f'"rank":{better + 1},"of":{of},"to_next":{to_next}}}',
+            score = _number(player.score)
+            self._player_json = f'"id":"{self.player_id}","name":{self._name_json},"score":{score}'
+        to_next: Number | str = "null" if following is None else abs(following - player.score)
+        if type(to_next) is float:
+            to_next = _number(to_next)
+        event = self._current = Sent(
+            RANK, f'{{{self._player_json},"rank":{better + 1},"of":{of},"to_next":{to_next}}}'
         )
-        return True
+        return event
 
     def show_none(self, of: int, name: str | None = None) -> bool:
         """Note that the player has no place yet in the season, which has `of` players; whether that
@@ -130,9 +128,9 @@ class Watched:
         """Send `event` to everybody, if those are few and over one wire; whether that was so."""
         if len(self._audiences) != 1:
             return False
-        [(wire, audience)] = self._audiences.items()
-        if not audience.send_now(wire.message((event,))):
-            return False
+        for wire, audience in self._audiences.items():
+            if not audience.send_now(wire.message((event,))):
+                return False
         if self.waiters:
             self.wake()
         return True

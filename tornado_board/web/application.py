@@ -15,6 +15,7 @@ from tornado_board.web import access_log
 from tornado_board.web.api_description import DescriptionHandler
 from tornado_board.web.audit import AuditHandler
 from tornado_board.web.boards import BoardHandler, BoardsHandler, EventsHandler
+from tornado_board.web.built_page import warn_unless_built
 from tornado_board.web.component import ComponentHandler, EmbedHandler
 from tornado_board.web.elsewhere import NotFoundHandler, ServerHandler
 from tornado_board.web.exchange import Services
@@ -24,7 +25,7 @@ from tornado_board.web.health import HealthHandler, ReadinessHandler, UpstreamHa
 from tornado_board.web.history import HistoryHandler
 from tornado_board.web.metrics import MetricsApartHandler, MetricsHandler
 from tornado_board.web.openapi import describe
-from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler, warn_unless_built
+from tornado_board.web.page import AssetHandler, DocsHandler, PageHandler
 from tornado_board.web.paths import template
 from tornado_board.web.places import PlaceEventsHandler
 from tornado_board.web.players import PlayerHandler, PlayersHandler

@@ -153,7 +153,7 @@ class BoardsHandler(WholeBoardHandler):
         self.check(new.id or "")  # an id that is made up only a token for every board covers
         board = await self.store.create_board(new, once, audited=self.audited)
         self.ranks.forget(board.id)
-        self.services.reads.wrote(board.id)  # there may have been one of that id a moment ago
+        self.services.wrote(board.id)  # there may have been one of that id a moment ago
         self.created(path_of(board.id))
         # Not the ranks' count: who makes a board does not ask for its ranks yet.
         await self.send_whole(board, self.store.count(board.id), 201)
@@ -171,7 +171,7 @@ async def board(asked: Asked, board_id: str) -> Answer | Opened:
     limit, fields, wanted = _PLAYERS.of(asked), _FIELDS.of(asked), SEASON.of(asked)
     services = asked.services
     if not limit and not fields and wanted is None:
-        return _shown(await services.reads.read(board_id, anew=_wants_anew(asked)))
+        return _shown(await services.reads.read(board_id, anew=wants_anew(asked)))
     # Taken before the board is read: a stream from here may repeat a change, but misses none.
     position = None if wanted is not None else await _position(services, board_id)
     ranking = await services.store.ranking(board_id, limit, wanted)
@@ -186,7 +186,7 @@ def board_at_once(asked: Asked, board_id: str) -> Answer | Opened | None:
     if wants_stream(asked):
         _check_stream(asked)
         return streams.stream_at_once(asked, board_id)
-    if _wants_anew(asked):
+    if wants_anew(asked):
         return None
     shown = (_PLAYERS, _FIELDS, history.AT, SEASON)
     if any(asked.argument(parameter.name) is not None for parameter in shown):
@@ -203,7 +203,8 @@ def _check_stream(asked: Asked) -> None:
         raise Problem(400, "at: an event stream has no past; ask for JSON, or for history/.")
 
 
-def _wants_anew(asked: Asked) -> bool:
+def wants_anew(asked: Asked) -> bool:
+    """Whether the store is to be read, and not what was read of it a moment ago."""
     return "no-cache" in asked.headers.get("Cache-Control", "").lower()
 
 

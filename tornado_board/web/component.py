@@ -7,16 +7,11 @@ from typing import ClassVar
 
 from tornado_board import models
 from tornado_board.auth.policy import Action, Actions
+from tornado_board.web.built_page import PAGE, PageNotBuilt
 from tornado_board.web.cors import ALLOWED_CREDENTIALS, ALLOWED_ORIGIN
 from tornado_board.web.described import Choice, Integer, Operation, Text, Told
 from tornado_board.web.handler import Handler
-from tornado_board.web.page import (
-    CONTENT_SECURITY_POLICY,
-    PAGE,
-    PAGE_HEADERS,
-    FileHandler,
-    PageNotBuilt,
-)
+from tornado_board.web.page import CONTENT_SECURITY_POLICY, PAGE_HEADERS, FileHandler
 from tornado_board.web.problems import Problem
 
 #: How long other sites' visitors may use the component without asking whether it has changed, in

@@ -34,6 +34,7 @@ from tornado_board.web.board_reads import BoardReads
 from tornado_board.web.exports import Exports
 from tornado_board.web.gate import Gate
 from tornado_board.web.idempotency import Repeats
+from tornado_board.web.player_reads import PlayerReads
 from tornado_board.web.problems import CONTENT_TYPE, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -54,6 +55,7 @@ class Services:
     hub: Hub
     catch_ups: CatchUps
     reads: BoardReads
+    player_reads: PlayerReads
     ranks: Ranks
     places: Places
     gate: Gate
@@ -67,6 +69,12 @@ class Services:
     lag: FeedLag = field(default_factory=FeedLag)
     #: The ids of this server and of those that it follows; none where it has a store.
     servers: Callable[[], list[str]] = list
+
+    def wrote(self, board_id: str, player_id: str | None = None) -> None:
+        """A write to the board, or to one player of it, is about to be answered: nothing that was
+        read before is answered any more."""
+        self.reads.wrote(board_id)
+        self.player_reads.wrote(board_id, player_id)
 
 
 class Fields(Protocol):

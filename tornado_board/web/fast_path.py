@@ -270,7 +270,7 @@ class FastPath:
             if_none_match=request.get("If-None-Match", ""),
         )
         if request.method != "GET" and not 400 <= status < 500:
-            self.services.reads.wrote(ids[0])
+            self.services.wrote(*ids)
         link.share.drop()
         link.reply(data, closing=request.closing)
         seconds = self._count(exchange, status)

@@ -301,7 +301,7 @@ class Handler(Entrance):
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         ids = getattr(self, "path_args", None)
         if self.request.method not in _SAFE and ids and not 400 <= self.get_status() < 500:
-            self.services.reads.wrote(ids[0])
+            self.services.wrote(*ids)
         return super().flush(include_footers)
 
     def log_exception(

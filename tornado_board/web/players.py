@@ -10,12 +10,20 @@ import msgspec
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
-from tornado_board.models import ID_PATTERN, Board, RankedPlayer, is_id, shown_player
+from tornado_board.models import (
+    ID_PATTERN,
+    Board,
+    Player,
+    RankedPlayer,
+    is_id,
+    shown_player,
+)
+from tornado_board.realtime.ranks import Standing
 from tornado_board.seasons import partition_of
 from tornado_board.store import Place
 from tornado_board.web import answers
 from tornado_board.web.attempt import Attempt
-from tornado_board.web.boards import SEASON, path_of
+from tornado_board.web.boards import SEASON, path_of, wants_anew
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.described import (
     Body,
@@ -200,7 +208,10 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
     fields = _META.of(asked)
     services = asked.services
     wanted = SEASON.of(asked)
-    found = await services.store.get_player(board_id, player_id, wanted, hidden=True)
+    if wanted is None and not wants_anew(asked):
+        found = await services.player_reads.read(board_id, player_id)
+    else:
+        found = await services.store.get_player(board_id, player_id, wanted, hidden=True)
     if found.hidden:
         if await asked.may(Action.ADMIN):
             shown = answers.hidden_player(found, fields)
@@ -209,13 +220,32 @@ async def player(asked: Asked, board_id: str, player_id: str) -> Answer:
         found = await services.store.get_player(board_id, player_id, wanted)
     partition = partition_of(board_id, found.season)
     standing = await services.ranks.standing(partition, found.score)
-    shown = answers.player(answers.ranked_player(found, standing), fields)
+    return _shown(found, standing, fields)
+
+
+def player_at_once(asked: Asked, board_id: str, player_id: str) -> Answer | None:
+    """The same, where that takes no waiting."""
+    if asked.argument(SEASON.name) is not None or asked.argument(_META.name) is not None:
+        return None
+    if wants_anew(asked):
+        return None
+    services = asked.services
+    found = services.player_reads.known(board_id, player_id)
+    if found is None:
+        return None
+    partition = partition_of(board_id, found.season)
+    standing = services.ranks.known(partition, found.score, wanted=False)
+    return None if standing is None else _shown(found, standing, ())
+
+
+def _shown(player: Player, standing: Standing, fields: tuple[str, ...]) -> Answer:
+    shown = answers.player(answers.ranked_player(player, standing), fields)
     return json_answer(shown, fields=(("Cache-Control", "no-cache"),))
 
 
 class PlayerHandler(Handler):
     actions = Actions(get=Action.READ, patch=Action.WRITE, delete=Action.WRITE)
-    resources: ClassVar = {"GET": Resource(player)}
+    resources: ClassVar = {"GET": Resource(player, player_at_once)}
     operations: ClassVar = {
         "GET": Operation(
             parameters=(_META, SEASON),

@@ -46,6 +46,7 @@ def _wrote(
     # What an earlier request wrote is in them already, and maybe no longer so.
     if before != after and not (once is not None and once.replayed):
         asked.services.lag.confirm(board_id, player.id)
+        asked.services.player_reads.wrote(board_id, player.id)
         partition = partition_of(board_id, player.season)
         asked.services.ranks.wrote(partition, player.id, before, after, since)
 

@@ -8,7 +8,7 @@ import { Standings } from "./Standings.jsx";
 import { State } from "./State.jsx";
 import { getBoards } from "./api.js";
 import { coloursOf } from "../colours.js";
-import { firstBoard } from "./firstBoard.js";
+import { amongSeveral, boardInAddress, firstBoard } from "./firstBoard.js";
 import { useMe } from "./me.js";
 import { pointAdder } from "./points.js";
 import { canManage, isRefusal, useReadOnly } from "./readOnly.js";
@@ -16,7 +16,8 @@ import { addressToShare } from "./share.js";
 import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
 import { useRanksBefore } from "./useRanksBefore.js";
-import { useWall, wallIn } from "./wall.js";
+import { useWall } from "./useWall.js";
+import { wallIn } from "./wall.js";
 
 /** What the first rows can do without. */
 const AddPlayer = lazy(() => import("./AddPlayer.jsx"));
@@ -35,9 +36,6 @@ const BOARDS_EVERY = 30_000;
 /** How many of the players added here are remembered. */
 const CHASING = 20;
 const TROUBLE_SHOWN_FOR = 8_000;
-
-const boardInAddress = () =>
-  new URLSearchParams(location.search).get("board") ?? wallIn(location.search).boards[0] ?? "";
 
 export function App() {
   const [boards, setBoards] = useState(null);
@@ -148,7 +146,11 @@ export function App() {
           <WallButton />
           <ThemeButton />
         </div>
-        <Boards boards={tabs} chosen={id} onChoose={choose} />
+        {boards === null && amongSeveral ? (
+          <div className="boards" />
+        ) : (
+          <Boards boards={tabs} chosen={id} onChoose={choose} />
+        )}
       </header>
       <main>
         {shut && !id ? (

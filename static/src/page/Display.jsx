@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { text } from "./texts.js";
+import { keepTheme, showTheme, storedTheme } from "./theme.js";
 import { onWall } from "./wall.js";
 
 const THEMES = { auto: "colours_auto", light: "colours_light", dark: "colours_dark" };
@@ -38,28 +39,12 @@ export function OpenButton({ name, onOpen }) {
   );
 }
 
-/** Storage may be forbidden; then the choice lasts as long as the page. */
-function stored(key) {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
 /** Goes round light, dark and what the system says. */
 export function ThemeButton() {
-  const [theme, setTheme] = useState(() => {
-    const known = stored("theme");
-    return known in THEMES ? known : "auto";
-  });
+  const [theme, setTheme] = useState(storedTheme);
   useEffect(() => {
-    document.documentElement.dataset.theme = theme;
-    try {
-      localStorage.setItem("theme", theme);
-    } catch {
-      // as above
-    }
+    showTheme(theme);
+    keepTheme(theme);
   }, [theme]);
   return (
     <button

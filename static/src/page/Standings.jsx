@@ -1,8 +1,8 @@
-import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { createElement, memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { PointButton } from "./PointButton.jsx";
 import { risen } from "./past.js";
-import { Score } from "./Score.jsx";
-import { shares } from "./shares.js";
+import { ranked } from "./ranked.js";
+import { row } from "./row.js";
 import { number, text } from "./texts.js";
 
 const SLIDE = { duration: 650, easing: "cubic-bezier(0.2, 0.9, 0.25, 1)" };
@@ -17,55 +17,29 @@ export function Standings({ board, before = NOBODY, colourOf, onPoint }) {
   const list = useSlidingRows(board);
   if (!board) return <ol className="rows waiting" aria-busy="true" aria-label={text("players")} />;
   if (board.players.length === 0) return <p className="empty">{text("nobody_yet")}</p>;
-  const lengths = shares(board.players.map(({ score }) => score));
   return (
     // Safari takes a list without bullets for none, unless it is told.
     <ol className="rows" role="list" ref={list} aria-label={text("players")}>
-      {board.players.map((player, i) => {
-        const [ahead, behind] = [board.players[i - 1], board.players[i + 1]];
-        return (
-          <Row
-            key={player.id}
-            id={player.id}
-            name={player.name}
-            score={player.score}
-            // Equal scores share a rank: one more than the number of players with a higher score.
-            rank={1 + board.players.findIndex(({ score }) => score === player.score)}
-            before={before.get(player.id)}
-            gap={gapOf(player, ahead, behind)}
-            share={lengths[i]}
-            colour={colourOf(player.id)}
-            onPoint={onPoint}
-          />
-        );
-      })}
+      {ranked(board.players).map((facts) => (
+        <Row
+          key={facts.id}
+          {...facts}
+          before={before.get(facts.id)}
+          colour={colourOf(facts.id)}
+          onPoint={onPoint}
+        />
+      ))}
     </ol>
   );
 }
 
 /** One that an event does not change is not drawn again: what it gets are texts and numbers. */
-const Row = memo(function Row({ id, name, score, rank, before, gap, share, colour, onPoint }) {
-  return (
-    <li className="row" data-id={id} data-rank={rank} style={{ "--colour": colour }}>
-      <span className="bar" aria-hidden="true" style={{ "--share": share }} />
-      <span className="rank">
-        <span className="spoken">{text("rank")} </span>
-        {number(rank)}
-        <Moved by={risen(rank, before)} />
-      </span>
-      <span className="who">
-        <span className="name" dir="auto">
-          {name}
-        </span>
-        {gap && <span className="gap">{gap}</span>}
-      </span>
-      <span className="points">
-        <Score value={score} />
-        <Change score={score} />
-      </span>
-      <PointButton player={{ id, name }} onPoint={onPoint} />
-    </li>
-  );
+const Row = memo(function Row({ value, before, onPoint, ...facts }) {
+  return row(createElement, facts, {
+    moved: <Moved by={risen(Number(facts.place), before)} />,
+    change: <Change score={value} />,
+    point: <PointButton player={facts} onPoint={onPoint} />,
+  });
 });
 
 /** By how many places a player has risen, or fallen, within an hour. */
@@ -81,17 +55,6 @@ function Moved({ by }) {
       <span className="spoken">{text(by > 0 ? "moved_up" : "moved_down", { count })}</span>
     </span>
   );
-}
-
-/** How `player` stands to the next ones, who may not be there. */
-function gapOf(player, ahead, behind) {
-  if (ahead) {
-    const points = ahead.score - player.score;
-    return points > 0 ? text("behind", { points }) : text("level");
-  }
-  if (!behind) return "";
-  const points = player.score - behind.score;
-  return points > 0 ? text("leads", { points }) : text("level");
 }
 
 /** How much a score has just changed by; rises and fades. */

@@ -40,8 +40,12 @@ export const eventsPath = (board) => `${boardPath(board)}events/`;
 /** Where the past of `board` is. */
 export const historyPath = (board) => `${boardPath(board)}history/`;
 
-/** All boards, `[{id, name}]`. */
-export const getBoards = async () => (await json(`${BASE}boards/`)).boards;
+/** The first boards, `[{id, name}]`: `limit` of them, or as many as the server lists at once. */
+export const getBoards = async (limit) =>
+  (await json(`${BASE}boards/${limit ? `?limit=${limit}` : ""}`)).boards;
+
+/** The board with its best players. */
+export const getBoard = (board) => json(boardPath(board));
 
 /** Makes a board; `{id, name}`. */
 export const addBoard = (name) => json(`${BASE}boards/`, { method: "POST", body: { name } });

@@ -1,5 +1,3 @@
-import { useEffect, useRef, useState } from "react";
-
 /** How long each board is shown, in seconds: by default, at the least and at the most. */
 const EVERY = 20;
 const LEAST = 5;
@@ -28,23 +26,3 @@ export function wallIn(search) {
 
 /** Whether the page is for a wall from the beginning. */
 export const onWall = () => wallIn(globalThis.location?.search ?? "").on;
-
-/**
- * Shows one board after the other where the address asks for it.
- *
- * @param {string} shown  the board that is shown
- * @param {(board: string) => void} choose
- */
-export function useWall(shown, choose) {
-  const [{ on, boards, every }] = useState(() => wallIn(location.search));
-  const latest = useRef({ shown, choose });
-  latest.current = { shown, choose };
-  useEffect(() => {
-    if (!on || boards.length < 2) return undefined;
-    const timer = setInterval(() => {
-      const at = boards.indexOf(latest.current.shown);
-      latest.current.choose(boards[(at + 1) % boards.length]);
-    }, every * 1_000);
-    return () => clearInterval(timer);
-  }, [on, boards, every]);
-}

@@ -1,0 +1,140 @@
+"""What was read of players a moment ago, for those who ask for the same.
+
+The rule, for what is answered from here instead of from the store:
+
+1. It was read after the last write to that player, or to the whole board, that this process
+   answered, whatever became of the write. So whoever has been told of a write sees it.
+2. The feed is open, and has told nothing of the player or its board since the read began. So a
+   change by another process, or another program, shows here as soon as the feed tells of it.
+3. It was read less than `FRESH` seconds ago: a feed need not tell of a change that was taken back
+   in the same moment.
+4. The client did not ask for more: with ``Cache-Control: no-cache`` the store is read.
+
+Only players of present seasons are kept, and none who is hidden: of those the feed tells nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tornado_board.models import Change, Player, PlayerChanged
+from tornado_board.realtime.feed import Changefeed
+from tornado_board.store import Store
+from tornado_board.web.board_reads import FRESH
+
+#: Players that are kept, and boards whose last change is known one by one.
+_KEPT = 4_096
+_CHANGED = 4_096
+
+#: Ticks (`PlayerReads.tick`, one a second) without a read after which the feed is not needed.
+_IDLE = 30
+
+
+class _Kept(NamedTuple):
+    player: Player
+    changes: int
+    until: float
+
+
+class PlayerReads:
+    """Reads players. It has the feed open (`Changefeed`) while players are asked for."""
+
+    def __init__(
+        self, store: Store, feed: Changefeed, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._clock = clock
+        #: By board and player. Those that were read first come first.
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        #: The newest read that is under way of a player, as long as nothing has changed since.
+        self._reading: dict[tuple[str, str], object] = {}
+        #: How many changes of whole boards there were, and how many when the last one of a board
+        #: was.
+        self._changes = 0
+        self._changed: dict[str, int] = {}
+        self._changed_all = 0
+        self._idle = 0
+
+    @property
+    def size(self) -> int:
+        """How many players are kept."""
+        return len(self._kept)
+
+    def known(self, board_id: str, player_id: str) -> Player | None:
+        """The player as it was read, if that may be used again."""
+        kept = self._kept.get((board_id, player_id))
+        if (
+            kept is None
+            or not self._feed.is_open
+            or kept.changes != self._last_change(board_id)
+            or self._clock() >= kept.until
+        ):
+            return None
+        self._idle = 0
+        return kept.player
+
+    async def read(self, board_id: str, player_id: str) -> Player:
+        """The player, who may be hidden. Raises what `Store.get_player` raises."""
+        known = self.known(board_id, player_id)
+        if known is not None:
+            return known
+        self._idle = 0
+        self._feed.attach(self)
+        key, changes = (board_id, player_id), self._last_change(board_id)
+        began, this = self._clock(), object()
+        self._reading[key] = this
+        try:
+            player = await self._store.get_player(board_id, player_id, hidden=True)
+        finally:
+            is_newest = self._reading.get(key) is this
+            if is_newest:
+                del self._reading[key]
+        is_good = is_newest and self._feed.is_open and changes == self._last_change(board_id)
+        if is_good and not player.hidden:
+            self._kept.pop(key, None)
+            self._kept[key] = _Kept(player, changes, began + FRESH)
+            if len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return player
+
+    def wrote(self, board_id: str, player_id: str | None = None) -> None:
+        """A write to the player, or to any players of the board, was carried out or is about to be
+        answered."""
+        if player_id is not None:
+            if self._kept or self._reading:
+                key = (board_id, player_id)
+                self._kept.pop(key, None)
+                self._reading.pop(key, None)
+            return
+        self._changes += 1
+        if len(self._changed) >= _CHANGED:
+            self._changed.clear()
+            self._changed_all = self._changes
+        self._changed[board_id] = self._changes
+
+    # What the feed tells
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change, PlayerChanged):
+                self.wrote(change.board_id, change.player_id)
+            else:
+                self.wrote(change.board_id)
+
+    def resync(self) -> None:
+        """The feed was opened: nobody knows what happened until then."""
+        self._kept.clear()
+        self._reading.clear()
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._idle += 1
+        if self._idle > _IDLE:
+            self.resync()
+            self._feed.detach(self)
+
+    def _last_change(self, board_id: str) -> int:
+        return self._changed.get(board_id, self._changed_all)
