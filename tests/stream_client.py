@@ -66,6 +66,18 @@ async def add(client: httpx.AsyncClient, board: str, player: str = "p", amount: 
     return response.json()
 
 
+async def newest_id(client: httpx.AsyncClient, board: str, since: str = "") -> str:
+    """The id of the board's newest event; wait for one after `since`.
+
+    Whoever counts events waits for each before the next change: those of a busy machine coalesce.
+    """
+    params = {"since": since, "wait": "30"} if since else {}
+    answer = (await client.get(f"/boards/{board}/events/", params=params)).raise_for_status()
+    newest: str = answer.json()["last_event_id"]
+    assert newest != since, f"no event of {board} after {since}"
+    return newest
+
+
 class Writer:
     """One keep-alive connection that adds to scores; hundreds of them cost a test little."""
 

@@ -59,9 +59,9 @@ def test_a_site_as_the_files_have_it(site: tuple[ServerProcess, str]) -> None:
     with websockets.sync.client.connect(
         f"ws://{place}/boards/demo/events/", proxy=None
     ) as connection:
-        assert '"event":"update"' in str(connection.recv(10)).replace(" ", "")
+        assert '"event":"update"' in str(connection.recv(PATIENCE)).replace(" ", "")
     rows = [{"id": f"p{i}", "score": i, "name": "x" * 180} for i in range(10_000)]
-    with httpx.Client(trust_env=False, timeout=30) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         sent = client.post(f"http://{place}/boards/demo/scores/", json=rows)
         assert [row["status"] for row in sent.raise_for_status().json()] == [201] * 10_000
         exported = client.get(f"http://{place}/boards/demo/export/")

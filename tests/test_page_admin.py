@@ -305,3 +305,35 @@ async def test_a_board_is_passed_on(server_process: Start, open_tab: OpenTab) ->
     await tab.go(f"{server.url}/?wall=1&boards=demo&qr=1")
     await tab.until("document.querySelector('.wall-code .code')")
     assert tab.complaints == []
+
+
+def make_many(server: ServerProcess, boards: list[str]) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for board in boards:
+            client.post("/boards/", json={"id": board}).raise_for_status()
+
+
+@pytest.mark.gen_test(timeout=180)
+async def test_all_boards_can_be_managed_however_many_there_are(
+    server_process: Start, open_tab: OpenTab
+) -> None:
+    server = server_process()
+    make_many(server, [f"m{i:03}" for i in range(450)])
+    tab = await open_tab(f"{server.url}/?board=demo")
+    await tab.until(LIVE)
+    await manage(tab)
+    listed = "[...document.querySelectorAll('#admin-board option')].map((one) => one.value)"
+    for count in (200, 400):
+        await tab.until(f"{listed}.length === {count}")
+        await press(tab, "More boards")
+    await tab.until(f"{listed}.length === 451")
+    assert await tab.run(listed) == ["demo", *(f"m{i:03}" for i in range(450))]
+    assert "More boards" not in await tab.run("document.querySelector('.admin-board').textContent")
+    await choose(tab, "Board", "m449")
+    await enter(tab, "Name", "The last one")
+    await press(tab, "Save")
+    await tab.until(f"{NOTE} === 'Saved.'")
+    assert get(server, "/boards/m449/")["name"] == "The last one"
+    shown = "document.querySelector('#admin-board').selectedOptions[0].textContent"
+    assert await tab.run(shown) == "The last one (m449)"
+    assert await tab.run(f"{listed}.length") == 451

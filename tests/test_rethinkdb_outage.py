@@ -21,7 +21,7 @@ from tornado_board.store.rethinkdb.standing import STANDING
 
 from .rethinkdb_server import PROGRAM, RethinkDBServer
 from .server_process import ServerProcess
-from .waiting import until
+from .waiting import PATIENCE, until
 
 pytestmark = [
     pytest.mark.usefixtures("io_loop"),
@@ -71,7 +71,7 @@ class Streams:
         except httpx.HTTPError as error:
             self.ended.append(f"stream {number}: {error!r}")
 
-    async def agree_with(self, client: httpx.AsyncClient, seconds: float = 30) -> None:
+    async def agree_with(self, client: httpx.AsyncClient, seconds: float = PATIENCE) -> None:
         """Wait until every stream shows the board as a read does."""
         deadline = time.monotonic() + seconds
         while True:

@@ -317,6 +317,7 @@ async def test_whoever_reached_a_score_first_keeps_the_time(
         await asyncio.sleep(0.005)
         times.append((await step).player.reached_at)
     made = await store.create_player("b", NewPlayer(id="q", name="Q"))
+    await asyncio.sleep(0.005)
     times.append((await store.add_score("b", "r", 1, create=True)).player.reached_at)
     assert sorted(set(times)) == times
     assert all(type(one) is int for one in times)

@@ -151,10 +151,10 @@ async def test_chromium_shows_each_event_at_once(server: ServerProcess) -> None:
             "source.addEventListener('error', () => seen.push('error'))"
         )
         async with http_client(server.url) as client:
-            await tab.until("seen.length === 1")
+            await tab.until("seen.length === 1", saw="seen")
             for count in range(2, 6):
                 await add(client, "demo", "mars")
-                await tab.until(f"seen.length === {count}")
+                await tab.until(f"seen.length === {count}", saw="seen")
             board = await client.get("/boards/demo/")
         assert await tab.run("seen.at(-1)") == [board.headers["last-event-id"], board.text.strip()]
         await tab.close()

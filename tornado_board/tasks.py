@@ -1,16 +1,37 @@
-"""Work that runs beside its owner and ends with it, and the futures that others wait for."""
+"""Work that runs beside its owner and ends with it, the futures that others wait for, and how long
+they do."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 logger = logging.getLogger(__name__)
 
+#: What an answer is granted on top, in seconds, that may have come while the event loop was busy.
+GRACE = 0.25
+
 K = TypeVar("K")
 T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def time_limit(seconds: float) -> AsyncIterator[None]:
+    """Like `asyncio.timeout`, but for the time it takes others, not this process's event loop.
+
+    After a stall, such as thousands of clients that come back at once, timers that are overdue run
+    before what has arrived is read. So the limit is looked at a second time, shortly after.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        once_more = loop.call_later(seconds, lambda: limit.reschedule(loop.time() + GRACE))
+        try:
+            yield
+        finally:
+            once_more.cancel()
 
 
 class Tasks:

@@ -16,7 +16,8 @@
  * ticket for it.
  */
 
-import { LiveStream, PollError } from "./live-stream.js";
+import { LiveStream } from "./live-stream.js";
+import { PollError } from "./stream-requests.js";
 import { Replay } from "./replay.js";
 
 export { PollError };
@@ -27,8 +28,8 @@ export { PollError };
  * @typedef {{number: number, started: string, ends: string | null}} Season  the present one; `ends`:
  *   when, null: when somebody ends it
  * @typedef {{id: string, name: string, season?: Season, players: Player[]}} Board  best player first
- * @typedef {import("./live-stream.js").State} State
- * @typedef {import("./live-stream.js").Options} Options
+ * @typedef {import("./stream-options.js").State} State
+ * @typedef {import("./stream-options.js").Options} Options
  *
  * @typedef {object} BoardEvents
  * @property {CustomEvent<{id: string, board: Board}>} update
@@ -37,7 +38,7 @@ export { PollError };
  * @property {Event} state
  */
 
-/** @type {import("./live-stream.js").Kind} */
+/** @type {import("./stream-options.js").Kind} */
 const BOARD = {
   event: "update",
   detail: (id, board) => ({ id, board }),
@@ -91,7 +92,7 @@ export class BoardStream extends LiveStream {
    * @template {keyof BoardEvents} T
    * @param {T} type
    * @param {((event: BoardEvents[T]) => void) | {handleEvent: (event: BoardEvents[T]) => void} | null} listener
-   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
+   * @param {boolean | import("./stream-options.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

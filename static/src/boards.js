@@ -9,7 +9,7 @@ import { submit } from "./submit.js";
  * @typedef {import("./submit.js").Submission} Submission
  * @typedef {import("./submit.js").SubmitOptions} SubmitOptions
  * @typedef {import("./requests.js").RequestOptions} RequestOptions
- * @typedef {import("./live-stream.js").Options} StreamOptions
+ * @typedef {import("./stream-options.js").Options} StreamOptions
  *
  * @typedef {object} Ranked
  * @property {string} id

@@ -18,8 +18,8 @@ export { submit } from "./submit.js";
  * @typedef {import("./boards.js").Seasons} Seasons
  * @typedef {import("./boards.js").Which} Which
  * @typedef {import("./credentials.js").Credential} Credential
- * @typedef {import("./live-stream.js").State} State
- * @typedef {import("./live-stream.js").Options} StreamOptions
+ * @typedef {import("./stream-options.js").State} State
+ * @typedef {import("./stream-options.js").Options} StreamOptions
  * @typedef {import("./player-stream.js").Place} Place
  * @typedef {import("./replay.js").Frame} Frame
  * @typedef {import("./replay.js").ReplayOptions} ReplayOptions

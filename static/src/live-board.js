@@ -108,7 +108,7 @@ export class LiveBoard extends Element {
     return this.#token;
   }
 
-  /** How the board is listened to. @returns {import("./live-stream.js").State} */
+  /** How the board is listened to. @returns {import("./stream-options.js").State} */
   get state() {
     return this.#stream?.state ?? "closed";
   }

@@ -29,7 +29,7 @@ import { LiveStream } from "./live-stream.js";
  * @property {Event} state
  */
 
-/** @type {import("./live-stream.js").Kind} */
+/** @type {import("./stream-options.js").Kind} */
 const PLACE = {
   event: "rank",
   detail: (_, place) => place,
@@ -52,7 +52,7 @@ export class PlayerStream extends LiveStream {
    * Starts to listen at once.
    *
    * @param {string | URL} url  of the player's events, e.g. `/boards/sample/players/me/events/`
-   * @param {import("./live-stream.js").Options} [options]
+   * @param {import("./stream-options.js").Options} [options]
    */
   constructor(url, options = {}) {
     super(url, options, PLACE);
@@ -62,7 +62,7 @@ export class PlayerStream extends LiveStream {
    * @template {keyof PlayerEvents} T
    * @param {T} type
    * @param {((event: PlayerEvents[T]) => void) | {handleEvent: (event: PlayerEvents[T]) => void} | null} listener
-   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
+   * @param {boolean | import("./stream-options.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

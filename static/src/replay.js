@@ -103,7 +103,7 @@ export class Replay extends EventTarget {
    * @template {keyof ReplayEvents} T
    * @param {T} type
    * @param {((event: ReplayEvents[T]) => void) | {handleEvent: (event: ReplayEvents[T]) => void} | null} listener
-   * @param {boolean | import("./live-stream.js").ListenerOptions} [options]
+   * @param {boolean | import("./stream-options.js").ListenerOptions} [options]
    * @override
    */
   addEventListener(type, listener, options) {

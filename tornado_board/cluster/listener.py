@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from tornado_board.backoff import Backoff
-from tornado_board.replay.redis_link import TIMEOUT, RedisLink, close_pubsub, time_limit
+from tornado_board.replay.redis_link import TIMEOUT, RedisLink, close_pubsub
+from tornado_board.tasks import time_limit
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,11 @@ caller gave up can tell so from `RedisLink.deadline`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import inspect
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -36,12 +35,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tornado_board.replay import BoardRefused, LogRefused, LogUnavailable, NotPublisher
 from tornado_board.replay.redis_masters import Masters, connection_class
 from tornado_board.replay.redis_url import RedisURL
+from tornado_board.tasks import GRACE, time_limit
 
 #: How long a command may take, connecting included, before the server counts as unavailable.
 TIMEOUT = 1.0
-
-#: What a reply is granted on top, in seconds, that may have come while the event loop was busy.
-_GRACE = 0.25
 
 #: After a failure to connect, calls fail at once for this long instead of each trying anew.
 RETRY_AFTER = 0.2
@@ -61,22 +58,6 @@ RUN = object()
 
 class Late(Exception):
     """A script refused to run after its deadline. It has changed nothing."""
-
-
-@contextlib.asynccontextmanager
-async def time_limit(seconds: float) -> AsyncIterator[None]:
-    """Like `asyncio.timeout`, but for the time it takes others, not this process's event loop.
-
-    After a stall, such as thousands of clients that come back at once, timers that are overdue run
-    before what has arrived is read. So the limit is looked at a second time, shortly after.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as limit:
-        once_more = loop.call_later(seconds, lambda: limit.reschedule(loop.time() + _GRACE))
-        try:
-            yield
-        finally:
-            once_more.cancel()
 
 
 class Script:
@@ -237,14 +218,14 @@ class RedisLink:
         offset, known = now_ms - _monotonic_ms(), self._clock_offset
         # The reply took a while, so this falls short of the truth, by at most the time-out: the
         # greatest is the best, unless the clock was set back.
-        if known is None or offset > known or offset < known - (TIMEOUT + _GRACE) * 1000:
+        if known is None or offset > known or offset < known - (TIMEOUT + GRACE) * 1000:
             self._clock_offset = offset
 
     def deadline(self) -> int:
         """When this process will have given up a command sent now, on Redis's clock; or 0."""
         if self._clock_offset is None:
             return 0
-        return int(_monotonic_ms() + self._clock_offset + (TIMEOUT + _GRACE) * 1000)
+        return int(_monotonic_ms() + self._clock_offset + (TIMEOUT + GRACE) * 1000)
 
     def pubsub(self) -> PubSub:
         """A subscriber on a connection of its own."""

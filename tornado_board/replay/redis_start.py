@@ -21,8 +21,8 @@ from tornado_board.replay.redis_link import (
     Script,
     close_pubsub,
     info_fields,
-    time_limit,
 )
+from tornado_board.tasks import time_limit
 
 _OLDEST = (6, 2)
 

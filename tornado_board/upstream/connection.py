@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import httptools
 
+from tornado_board.tasks import time_limit
 from tornado_board.upstream import UpstreamBroke, UpstreamLate, UpstreamUnreachable
 from tornado_board.upstream.address import Address
 
@@ -61,7 +62,7 @@ class Connection:
         """Connect within `seconds`. Raises `UpstreamUnreachable`."""
         context = tls if address.secure else None
         try:
-            async with asyncio.timeout(seconds):
+            async with time_limit(seconds):
                 reader, writer = await asyncio.open_connection(
                     address.host, address.port, ssl=context, limit=_PIECE
                 )
@@ -103,7 +104,7 @@ class Connection:
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         answer = self._answer = _Answer(has_body=method != "HEAD", upgrades=upgrades)
         try:
-            async with asyncio.timeout(seconds):
+            async with time_limit(seconds):
                 self._writer.write(head + body)
                 with contextlib.suppress(OSError):  # there may be an answer all the same
                     await self._writer.drain()
@@ -123,7 +124,7 @@ class Connection:
         answer = self._answer
         assert answer is not None
         try:
-            async with asyncio.timeout(seconds):
+            async with time_limit(seconds):
                 while not answer.pieces and not answer.ended:
                     await self._feed(answer)
         except TimeoutError:
@@ -139,7 +140,7 @@ class Connection:
         Raises `UpstreamBroke`, and `UpstreamLate` where it takes longer than `seconds`.
         """
         try:
-            async with asyncio.timeout(seconds):
+            async with time_limit(seconds):
                 self._writer.write(data)
                 await self._writer.drain()
         except TimeoutError:

@@ -16,6 +16,7 @@ import { addressToShare } from "./share.js";
 import { text } from "./texts.js";
 import { useBoard } from "./useBoard.js";
 import { useRanksBefore } from "./useRanksBefore.js";
+import { useToken } from "./useToken.js";
 import { useWall } from "./useWall.js";
 import { wallIn } from "./wall.js";
 
@@ -61,6 +62,7 @@ export function App() {
   );
   const before = useRanksBefore(id, board?.players.length ?? 0, ahead);
 
+  const held = useToken();
   const [shut, setShut] = useState(false); // the list of boards is not for everybody
   const readBoards = useCallback(
     () =>
@@ -69,7 +71,10 @@ export function App() {
           setBoards(list);
           setShut(false);
         },
-        (error) => setShut(isRefusal(error)),
+        (error) => {
+          setShut(isRefusal(error));
+          if (isRefusal(error)) setBoards(null); // what a token had opened
+        },
       ),
     [],
   );
@@ -77,7 +82,7 @@ export function App() {
     void readBoards();
     const timer = setInterval(() => document.hidden || readBoards(), BOARDS_EVERY);
     return () => clearInterval(timer);
-  }, [readBoards]);
+  }, [readBoards, held]);
   // The first read may have met a server that was not there.
   useEffect(() => {
     if (state === "live" || state === "polling") void readBoards();
@@ -154,7 +159,7 @@ export function App() {
       </header>
       <main>
         {shut && !id ? (
-          <p className="empty">{text("boards_private")}</p>
+          <Private onOpen={() => setOpened("manage")}>{text("boards_private")}</Private>
         ) : boards?.length === 0 && !chosen && readOnly ? (
           <p className="empty">{text("no_boards")}</p>
         ) : boards?.length === 0 && !chosen ? (
@@ -170,7 +175,7 @@ export function App() {
         ) : state === "missing" ? (
           <p className="empty">{text("board_missing", { id })}</p>
         ) : state === "refused" ? (
-          <p className="empty">{text("board_private", { id })}</p>
+          <Private onOpen={() => setOpened("manage")}>{text("board_private", { id })}</Private>
         ) : (
           <>
             <section
@@ -254,6 +259,22 @@ export function App() {
       </p>
       <Announcer board={board} state={state} updated={updated} said={said} />
     </>
+  );
+}
+
+/** Says that reading needs a token, which is entered where boards are managed. */
+function Private({ children, onOpen }) {
+  return (
+    <div className="empty private">
+      <p>{children}</p>
+      {canManage() && (
+        <p className="me-buttons">
+          <button type="button" aria-haspopup="dialog" onClick={onOpen}>
+            {text("enter_token")}
+          </button>
+        </p>
+      )}
+    </div>
   );
 }
 

@@ -1,4 +1,6 @@
-/** The calls of the HTTP API that the page makes. */
+/** The calls of the HTTP API that the page makes, with the token that was entered on it. */
+
+import { token } from "./token.js";
 
 /** The path that the server is below, `/` or `/.../`, as it says in the page. */
 const BASE = globalThis.document?.documentElement.dataset.base ?? "/";
@@ -11,16 +13,20 @@ export class ApiError extends Error {
   }
 }
 
-async function call(path, { method = "GET", body, signal } = {}) {
+async function call(path, options = {}, held = token()) {
+  const { method = "GET", body, signal } = options;
   const answer = await fetch(path, {
     method,
     signal,
     headers: {
       Accept: "application/json",
+      ...(held && { Authorization: `Bearer ${held}` }),
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
     },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
+  // Whose token is no good reads like everybody.
+  if (answer.status === 401 && held && method === "GET") return call(path, options, "");
   if (!answer.ok) {
     // A proxy that refuses may do so in HTML.
     const problem = await answer.json().catch(() => ({}));

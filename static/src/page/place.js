@@ -1,9 +1,12 @@
 import { useEffect, useState } from "react";
 import { Boards } from "../boards.js";
+import { readingToken, streamToken } from "./token.js";
+import { useToken } from "./useToken.js";
 
 /** The boards of the server that the page is from. */
 export const boards = new Boards(
   new URL(document.documentElement.dataset.base ?? "/", location.href),
+  { token: readingToken },
 );
 
 /**
@@ -15,16 +18,17 @@ export const boards = new Boards(
  */
 export function usePlace(board, player) {
   const [place, setPlace] = useState(null);
+  const held = useToken();
   useEffect(() => {
     setPlace(null);
     if (!board || !player) return undefined;
-    const stream = boards.watchPlayer(board, player);
+    const stream = boards.watchPlayer(board, player, { token: undefined, ...streamToken() });
     stream.addEventListener("rank", ({ detail }) => setPlace(detail));
     stream.addEventListener("gone", () => setPlace("nobody"));
     stream.addEventListener("state", () => {
       if (stream.state === "missing") setPlace("nobody");
     });
     return () => stream.close();
-  }, [board, player]);
+  }, [board, player, held]);
   return place;
 }

@@ -1,4 +1,5 @@
-import { useCallback, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { useToken } from "./useToken.js";
 
 /** What is said to writes where one may only look: log in, not you, not this way. */
 const REFUSALS = new Set([401, 403, 405]);
@@ -29,6 +30,15 @@ function known() {
   }
 }
 
+/** Forgets an earlier refusal. */
+function forget() {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // as above
+  }
+}
+
 /**
  * Whether the page is to show nothing that changes boards, and what to call with the error of a
  * write: it gives back whether that was a refusal, after which the page is read-only.
@@ -37,6 +47,15 @@ function known() {
  */
 export function useReadOnly() {
   const [readOnly, setReadOnly] = useState(known);
+  const held = useToken();
+  const refusedWith = useRef(held);
+  // What one token may not, another one may.
+  useEffect(() => {
+    if (held === refusedWith.current) return;
+    refusedWith.current = held;
+    forget();
+    setReadOnly(known());
+  }, [held]);
   const refused = useCallback((error) => {
     if (!isRefusal(error)) return false;
     setReadOnly(true);

@@ -3,6 +3,8 @@ import { listen } from "../shared-board-stream.js";
 import { eventsPath, getHistory } from "./api.js";
 import { firstBoard, forgetFirstBoard } from "./firstBoard.js";
 import { merge, record, timeOf } from "./history.js";
+import { streamToken } from "./token.js";
+import { useToken } from "./useToken.js";
 
 /** The states in which nothing of the board comes through, though it should. */
 const LOST = new Set(["reconnecting", "offline"]);
@@ -68,6 +70,7 @@ function reduce(current, action) {
  */
 export function useBoard(id) {
   const [current, dispatch] = useReducer(reduce, id, beginning);
+  const held = useToken();
 
   useEffect(() => {
     dispatch({ type: "another board", id });
@@ -78,7 +81,7 @@ export function useBoard(id) {
         .then(({ events, ahead }) => dispatch({ type: "history", events, ahead }))
         .catch(() => {}); // the chart begins now, then; the stream tells what is wrong
 
-    const stream = listen(eventsPath(id));
+    const stream = listen(eventsPath(id), streamToken());
     let missed = true; // on load, and after a pause: what happened before is in the log
     stream.addEventListener("update", ({ detail }) => {
       forgetFirstBoard();
@@ -97,7 +100,7 @@ export function useBoard(id) {
       gone.abort();
       stream.close();
     };
-  }, [id]);
+  }, [id, held]);
 
   return current;
 }

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { Replay } from "../replay.js";
 import { historyPath } from "./api.js";
 import { HOUR, SPEED } from "./past.js";
+import { readingToken } from "./token.js";
 
 /** How often the position is shown while it plays. */
 const STEP = 200;
@@ -28,7 +29,8 @@ export function usePast(id, ahead) {
   const begin = useCallback(
     (from) => {
       const to = Math.floor(Date.now() - ahead);
-      const begun = new Replay(historyPath(id), { from: to - HOUR, to, speed: SPEED, paused: true });
+      const hour = { from: to - HOUR, to, speed: SPEED, paused: true };
+      const begun = new Replay(historyPath(id), { ...hour, token: readingToken });
       replay.current = begun;
       begun.seek(from === undefined ? begun.from : to - from);
       const show = () => {

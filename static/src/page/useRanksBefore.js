@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { getRanks } from "./api.js";
 import { HOUR } from "./past.js";
+import { useToken } from "./useToken.js";
 
 /** How often ranks are asked for. */
 const RANKS_EVERY = 60_000;
@@ -15,6 +16,7 @@ const RANKS_EVERY = 60_000;
  */
 export function useRanksBefore(id, count, ahead) {
   const [ranks, setRanks] = useState(new Map());
+  const held = useToken();
   useEffect(() => {
     setRanks(new Map());
     if (!id || !count) return undefined;
@@ -29,6 +31,6 @@ export function useRanksBefore(id, count, ahead) {
       gone.abort();
       clearInterval(timer);
     };
-  }, [id, count, ahead]);
+  }, [id, count, ahead, held]);
   return ranks;
 }

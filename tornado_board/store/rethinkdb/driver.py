@@ -8,7 +8,7 @@ from typing import Any
 
 from rethinkdb.errors import ReqlDriverError
 
-from tornado_board.tasks import retrieve
+from tornado_board.tasks import GRACE, retrieve
 
 #: Seconds a connection may take to close.
 _CLOSE_TIMEOUT = 1.0
@@ -22,28 +22,27 @@ async def run(
     When `lost` is done the connection is given up. The driver can't take back a query, so one that
     nobody waits for any more goes on.
     """
-    query = term.run(driver, **options)
-    query.add_done_callback(retrieve)
-    both = (query,) if lost is None else (query, lost)
-    await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    if query.done():
-        return query.result()
-    if lost is not None and lost.done():
-        # A query that was sent while the driver closed its connection would get no answer, and no
-        # error either.
-        raise ReqlDriverError("Connection is closed.")
-    raise TimeoutError(f"no answer within {seconds:g} s")
+    return await _answer(term.run(driver, **options), seconds, lost)
 
 
 async def first(cursor: Any, seconds: float, lost: asyncio.Future[None]) -> Any:
     """The next element of a cursor of the driver. Raises the driver's errors and `TimeoutError`."""
-    element = cursor.next()
-    element.add_done_callback(retrieve)
-    await asyncio.wait((element, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    if element.done():
-        return element.result()
-    if lost.done():
-        raise ReqlDriverError("Connection is closed.")
+    return await _answer(cursor.next(), seconds, lost)
+
+
+async def _answer(
+    answer: asyncio.Future[Any], seconds: float, lost: asyncio.Future[None] | None
+) -> Any:
+    answer.add_done_callback(retrieve)
+    both = (answer,) if lost is None else (answer, lost)
+    for limit in (seconds, GRACE):  # see `tasks.time_limit`, which would cancel the answer
+        await asyncio.wait(both, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        if lost is not None and lost.done():
+            # A query that was sent while the driver closed its connection would get no answer, and
+            # no error either.
+            raise ReqlDriverError("Connection is closed.")
     raise TimeoutError(f"no answer within {seconds:g} s")
 
 

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { text } from "../texts.js";
+import { token } from "../token.js";
 import { BoardTab, NewBoardTab } from "./BoardTab.jsx";
 import { HiddenTab } from "./HiddenTab.jsx";
 import { ImportTab } from "./ImportTab.jsx";
@@ -8,7 +9,7 @@ import { SeasonsTab } from "./SeasonsTab.jsx";
 import { Token } from "./Token.jsx";
 import { Management } from "./api.js";
 import { admin } from "./texts.js";
-import { token } from "./token.js";
+import { usePages } from "./usePages.js";
 import "./admin.css";
 
 const TABS = {
@@ -19,8 +20,6 @@ const TABS = {
   import: ImportTab,
   new: NewBoardTab,
 };
-/** As many boards as one answer lists. */
-const LISTED = 1_000;
 
 /** Manages boards: what a token allows, and on a server without keys everything. */
 export default function Admin({ board: shown, onClose, onChoose, onChanged }) {
@@ -29,7 +28,6 @@ export default function Admin({ board: shown, onClose, onChoose, onChanged }) {
     () => new Management(new URL(document.documentElement.dataset.base ?? "/", location.href), token),
     [],
   );
-  const [boards, setBoards] = useState(null);
   const [board, setBoard] = useState(shown);
   const [tab, setTab] = useState("board");
   const [note, setNote] = useState("");
@@ -47,17 +45,10 @@ export default function Admin({ board: shown, onClose, onChoose, onChanged }) {
     setNote(said);
   }, []);
 
-  const readBoards = useCallback(async () => {
-    try {
-      const list = await management.boards();
-      setBoards(list);
-      setBoard((now) => now || list[0]?.id || "");
-    } catch (error) {
-      setBoards((now) => now ?? []);
-      onTrouble(error);
-    }
-  }, [management, onTrouble]);
-  useEffect(() => void readBoards(), [readBoards, turn]);
+  // With another token it is another list.
+  const ask = useCallback((address) => management.boards(address), [management, turn]);
+  const { items: boards, setItems: setBoards, next, read } = usePages(ask, "boards", onTrouble);
+  useEffect(() => setBoard((now) => now || boards?.[0]?.id || ""), [boards]);
 
   const choose = (id) => {
     setBoard(id);
@@ -66,21 +57,24 @@ export default function Admin({ board: shown, onClose, onChoose, onChanged }) {
     if (id) onChoose(id);
   };
   const onMade = (made) => {
-    void readBoards();
+    setBoards((now) => {
+      const listed = [...(now ?? []), made].sort((a, b) => (a.id < b.id ? -1 : 1));
+      return next && listed.at(-1) === made ? now : listed; // a later page has it
+    });
     onChanged();
     choose(made.id);
     setTab("board");
     onNote(admin("made", { id: made.id }));
   };
   const onDeleted = (id) => {
-    const left = boards.filter((one) => one.id !== id);
+    const left = (boards ?? []).filter((one) => one.id !== id);
     setBoards(left);
     choose(left[0]?.id ?? "");
     onChanged();
     onNote(admin("board_deleted", { id }));
   };
-  const onSaved = () => {
-    void readBoards();
+  const onSaved = (saved) => {
+    setBoards((now) => now?.map((one) => (one.id === saved?.id ? saved : one)) ?? now);
     onChanged();
   };
 
@@ -114,12 +108,14 @@ export default function Admin({ board: shown, onClose, onChoose, onChanged }) {
             ))}
           </select>
         ) : (
-          <span id="admin-board">{boards ? admin("board_none") : admin("loading")}</span>
+          <span id="admin-board">{boards || trouble ? admin("board_none") : admin("loading")}</span>
+        )}
+        {next && (
+          <button type="button" onClick={() => void read(next)}>
+            {admin("more_boards")}
+          </button>
         )}
       </div>
-      {boards?.length >= LISTED && (
-        <p className="soft">{admin("boards_first", { count: boards.length })}</p>
-      )}
       <Tabs names={tabs} chosen={now} onChoose={setTab} />
       <p className="admin-trouble" role="alert">
         {trouble}

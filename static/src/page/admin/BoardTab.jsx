@@ -28,11 +28,11 @@ export function BoardTab({ board, management, onNote, onTrouble, onSaved, onDele
       return;
     }
     try {
-      const saved = formOf(await management.changeBoard(board, changes));
-      setBefore(saved);
-      setForm(saved);
+      const saved = await management.changeBoard(board, changes);
+      setBefore(formOf(saved));
+      setForm(formOf(saved));
       onNote(admin("saved"));
-      onSaved();
+      onSaved(saved);
     } catch (error) {
       onTrouble(error);
     }

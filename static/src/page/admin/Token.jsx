@@ -1,6 +1,6 @@
 import { useState } from "react";
+import { keepToken, token } from "../token.js";
 import { admin } from "./texts.js";
-import { keepToken, token } from "./token.js";
 
 /** Takes a token, and forgets it again. */
 export function Token({ onChange }) {

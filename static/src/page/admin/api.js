@@ -2,6 +2,9 @@ import { absolute } from "../../addresses.js";
 import { Boards } from "../../boards.js";
 import { newKey, send } from "../../requests.js";
 
+/** How many boards are listed at once. */
+const BOARDS = 200;
+
 /**
  * The calls of the HTTP API that manage boards. What changes something is sent again where that may
  * help, and counts once. All throw `RequestError`s, whose messages are the server's own.
@@ -21,9 +24,9 @@ export class Management {
     this.reading = new Boards(server, { token });
   }
 
-  /** The boards with their settings, a thousand at the most. */
-  async boards() {
-    return (await this.#send("GET", "/boards/?fields=settings")).boards;
+  /** The boards in the order of their ids. @param {string} [next] */
+  boards(next) {
+    return this.#page(next ?? `/boards/?limit=${BOARDS}`);
   }
 
   /** A board with its settings, and its number of players as `count`. @param {string} id */

@@ -7,7 +7,7 @@ export default {
   token_forget: "Vergessen",
   board: "Rangliste",
   board_none: "Es gibt noch keine Rangliste.",
-  boards_first: "Die ersten {count} Ranglisten sind aufgeführt; andere lassen sich von ihrer eigenen Adresse aus verwalten.",
+  more_boards: "Weitere Ranglisten",
   tabs: "Was zu verwalten ist",
   tab_board: "Einstellungen",
   tab_new: "Neue Rangliste",

@@ -7,7 +7,7 @@ export default {
   token_forget: "Forget it",
   board: "Board",
   board_none: "There is no board yet.",
-  boards_first: "The first {count} boards are listed; others can be managed from their own address.",
+  more_boards: "More boards",
   tabs: "What to manage",
   tab_board: "Settings",
   tab_new: "New board",

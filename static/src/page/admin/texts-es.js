@@ -7,7 +7,7 @@ export default {
   token_forget: "Olvidar",
   board: "Clasificación",
   board_none: "Todavía no hay ninguna clasificación.",
-  boards_first: "Aparecen las primeras {count} clasificaciones; las demás se administran desde su propia dirección.",
+  more_boards: "Más clasificaciones",
   tabs: "Qué administrar",
   tab_board: "Ajustes",
   tab_new: "Nueva clasificación",

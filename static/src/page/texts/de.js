@@ -24,6 +24,7 @@ export default {
   boards_private: "Um die Ranglisten hier zu lesen, braucht man ein Token.",
   board_missing: "Die Rangliste „{id}“ gibt es hier nicht. Wählen Sie oben eine andere.",
   board_private: "Die Rangliste „{id}“ ist privat: um sie zu lesen, braucht man ein Token.",
+  enter_token: "Token eingeben",
   past_failed: "Was die Rangliste war, ist zurzeit nicht zu haben.",
   past_unknown: "Wie die Rangliste damals war, ist nicht bekannt.",
   read_only: "Nur zum Zuschauen: geändert wird diese Rangliste anderswo.",

@@ -24,6 +24,7 @@ export default {
   boards_private: "Reading the boards here needs a token.",
   board_missing: "There is no board “{id}” here. Choose another one above.",
   board_private: "The board “{id}” is private: reading it needs a token.",
+  enter_token: "Enter a token",
   past_failed: "What the board was can't be had at present.",
   past_unknown: "Nothing is known of what the board was then.",
   read_only: "Just watching: changes to this board are made elsewhere.",

@@ -24,6 +24,7 @@ export default {
   boards_private: "Para leer las clasificaciones de aquí hace falta un token.",
   board_missing: "Aquí no existe la clasificación «{id}». Elija otra arriba.",
   board_private: "La clasificación «{id}» es privada: para leerla hace falta un token.",
+  enter_token: "Introducir un token",
   past_failed: "Ahora mismo no se puede saber cómo era la clasificación.",
   past_unknown: "No se sabe cómo era la clasificación entonces.",
   read_only: "Solo para mirar: esta clasificación se cambia en otro lugar.",
