@@ -1,13 +1,15 @@
 """Many submissions in a request: ``python -m benchmarks.bulk``.
 
 How many a second are stored and answered, each on the disk by then, and what each costs the server,
-against a request that does nothing (`/healthz`) in the same run.
+against a request that does nothing (`/healthz`) in the same run; with ``--rethinkdb`` on RethinkDB,
+and against what that takes by itself for the same documents (`benchmarks.rethinkdb_floor`).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import random
 import tempfile
@@ -18,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import rethinkdb_floor, rethinkdb_store
 from benchmarks.peers.tornado_board import BOARD, WholeServer, call
 from benchmarks.processes import Failed
 from benchmarks.requests import post, send_for
@@ -144,13 +147,17 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def report(seconds: float = 4, *options: str, each: int = EACH, players: int = PLAYERS) -> str:
-    """The figures as Markdown."""
-    return table(
-        [
-            measure(seconds, *options, each=each, players=players, ranked=ranked)
-            for ranked in (False, True)
-        ]
-    )
+    """The figures as Markdown; on RethinkDB with what that takes by itself."""
+    results = [
+        measure(seconds, *options, each=each, players=players, ranked=ranked)
+        for ranked in (False, True)
+    ]
+    found = table(results)
+    for option in options:
+        name, _, url = option.partition("=")
+        if name == "--database-url" and url.startswith("rethinkdb:"):
+            found += "\n" + rethinkdb_floor.table(url, BOARD, seconds, results[0]["per_second"])
+    return found
 
 
 def main() -> int:
@@ -158,8 +165,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--each", type=int, default=EACH, help="submissions a request")
     parser.add_argument("--players", type=int, default=PLAYERS)
+    parser.add_argument("--rethinkdb", action="store_true", help="on RethinkDB")
     chosen = parser.parse_args()
-    print(report(chosen.seconds, each=chosen.each, players=chosen.players))
+    with contextlib.ExitStack() as stack:
+        options = []
+        if chosen.rethinkdb:
+            server = stack.enter_context(rethinkdb_store.rethinkdb(1024))
+            options.append(f"--database-url={server.url('bench')}")
+        print(report(chosen.seconds, *options, each=chosen.each, players=chosen.players))
     return 0
 
 

@@ -36,6 +36,8 @@ class Memory:
         self.players: dict[str, dict[str, Number]] = {}
         self.feeds: list[Feed] = []
         self.counted = self.read = 0
+        #: What each reading was told of the middle.
+        self.middles: list[Number | None] = []
         self.goes_on = asyncio.Event()
         self.goes_on.set()
         self.is_away = False
@@ -86,8 +88,11 @@ class Memory:
         at = [score for score, other in ranks.items() if other >= rank]
         return Player("p", "P", at[0]) if at else None
 
-    async def scores(self, board_id: str, season: int) -> AsyncGenerator[Scores, None]:
+    async def scores(
+        self, board_id: str, season: int, *, middle: Number | None = None
+    ) -> AsyncGenerator[Scores, None]:
         self.read += 1
+        self.middles.append(middle)
         ids = list(self.players[board_id])
         for start in range(0, len(ids), 10):
             await self.goes_on.wait()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tornado_board.models import Board, Order, Ordering, Player
 from tornado_board.ranking.rank_index import RankIndex
 from tornado_board.realtime.ranks import Ranks, Standing
-from tornado_board.store import NotFound, Place, Store
+from tornado_board.store import Place, Store
 from tornado_board.web.cursors import cursor_of, place_of
 from tornado_board.web.pages import Page, Pages, ranked_from
 
@@ -76,12 +76,6 @@ class Listed:
     ) -> Sequence[Player]:
         self.between()
         return [self.players[i] for i in ids if i in self.players]
-
-    async def get_player(self, board_id: str, player_id: str, season: int) -> Player:
-        self.between()
-        if player_id not in self.players:
-            raise NotFound(f"there is no player {player_id}")
-        return self.players[player_id]
 
     # As `Ranks` has it.
 
@@ -211,7 +205,7 @@ def test_around_a_player_is_a_full_window(
     store = Listed(players | {"p": (0, 0)}, order)
     rows = store.sorted()
     player_id = data.draw(st.sampled_from([p.id for p in rows]))
-    page = run(store.pages().around(player_id, limit))
+    page = run(store.pages().around(store.players[player_id], limit))
     at = [p.id for p in rows].index(player_id)
     first = max(0, min(at - (limit - 1) // 2, len(rows) - limit))
     store.check(page, rows[first : first + limit])
@@ -235,7 +229,7 @@ def test_around_a_player_while_others_move(
                 store.players[player_id] = Player(player_id, player_id, score, at)
 
     store.between = between
-    page = run(store.pages().around("p", limit))
+    page = run(store.pages().around(store.players["p"], limit))
     ids = [p.id for p in page.players]
     assert len(set(ids)) == len(ids)
     assert "p" in ids

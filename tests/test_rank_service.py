@@ -11,6 +11,7 @@ import pytest
 
 from tornado_board.models import BoardChanged, Change, PlayerChanged
 from tornado_board.ranking.rank_index import HELD, PATIENCE
+from tornado_board.realtime import ranked_board
 from tornado_board.realtime.ranks import Standing
 from tornado_board.store import NotFound, StoreUnavailable
 
@@ -334,6 +335,23 @@ def test_sinks_share_one_feed_and_come_and_go() -> None:
         assert await rig.knows()
         await rig.check()
         assert len(rig.store.feeds) == 1
+
+    rigged(test)
+
+
+@pytest.mark.parametrize(("size", "middle"), [(49, None), (50, 24)])
+def test_a_large_board_is_read_again_in_halves(
+    size: int, middle: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranked_board, "MANY", 50)
+
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(size))
+        await rig.known()
+        rig.ranks.resync()
+        await rig.known()
+        await rig.check()
+        assert rig.store.middles == [None, None if middle is None else size - 1 - middle]
 
     rigged(test)
 

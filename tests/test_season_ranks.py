@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tornado_board.models import Player
 from tornado_board.settings import Settings
 
 from .problems import problem
@@ -39,6 +40,29 @@ async def page(served: Served, query: str) -> tuple[Any, dict[str, tuple[int, in
     assert answer.status == 200, answer.body
     rows = answer.json()["players"]
     return answer.json()["since"], {row["id"]: (row["rank"], row["previous_rank"]) for row in rows}
+
+
+@pytest.mark.gen_test
+async def test_around_a_player_while_a_season_ends_is_of_one_season(
+    settings_of_store: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(settings_of_store) as served:
+        await post(served, "/boards/", {"id": "b", "season": {"every": "week", "keep": 2}})
+        await scored(served, ann=9, bob=7)
+        get_player = served.store.get_player
+
+        async def ended(*args: Any, **more: Any) -> Player:
+            # The board was read before this, and the player is read after it.
+            monkeypatch.setattr(served.store, "get_player", get_player)
+            await end(served)
+            await scored(served, bob=1)
+            return await get_player(*args, **more)
+
+        monkeypatch.setattr(served.store, "get_player", ended)
+        answer = await served.request("GET", "/boards/b/players/?around=bob")
+        assert answer.status == 200, answer.body
+        rows = [(row["id"], row["score"], row["rank"]) for row in answer.json()["players"]]
+        assert rows == [("ann", 9, 1), ("bob", 7, 2)]
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
+from tornado_board.models import Number
 from tornado_board.ranking.rank_index import SCANNED_AT_ONCE, RankIndex
 from tornado_board.seasons import divided
 from tornado_board.store import Store
 
 
-async def scan(store: Store, partition: str, index: RankIndex, goes_on: Callable[[], bool]) -> bool:
+async def scan(
+    store: Store,
+    partition: str,
+    index: RankIndex,
+    goes_on: Callable[[], bool],
+    middle: Number | None = None,
+) -> bool:
     """Tell `index` all scores of a season, in slices that take the event loop no more than a
     millisecond or two. `goes_on` is asked after each piece; whether it was ``True`` to the end.
 
-    Raises `NotFound`, `SeasonGone` or `StoreUnavailable`.
+    `middle` is for `Store.scores`. Raises `NotFound`, `SeasonGone` or `StoreUnavailable`.
     """
-    pieces = store.scores(*divided(partition))
-    try:
+    async with contextlib.aclosing(store.scores(*divided(partition), middle=middle)) as pieces:
         async for piece in pieces:
             for start in range(0, len(piece.ids), SCANNED_AT_ONCE):
                 stop = start + SCANNED_AT_ONCE
@@ -27,9 +33,6 @@ async def scan(store: Store, partition: str, index: RankIndex, goes_on: Callable
                 await asyncio.sleep(0)
             if not goes_on():
                 return False
-    finally:
-        if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()
     return True
 
 

@@ -6,8 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tornado_board.models import Number
 from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import RankIndex
+
+#: Players in memory that are many: the C library is to be told where their number falls, and it is
+#: known for the next build of a board where their middle was.
+MANY = 100_000
 
 
 class Standing(NamedTuple):
@@ -35,3 +40,11 @@ class RankedBoard:
     ready_at: float = 0.0
     weight: int = 0
     check: CountCheck | None = None
+    #: The score in the middle of the last index, if that had many players; see `Store.scores`.
+    middle: Number | None = None
+
+    def forget(self) -> None:
+        """Have no index any more."""
+        if self.index is not None and self.index.is_ready and len(self.index) >= MANY:
+            self.middle = self.index.score_at(len(self.index) // 2)
+        self.index = self.check = None

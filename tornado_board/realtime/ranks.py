@@ -16,7 +16,7 @@ from tornado_board.ranking.count_check import CountCheck
 from tornado_board.ranking.rank_index import RankIndex, State
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.realtime.rank_scan import give_memory_back, scan
-from tornado_board.realtime.ranked_board import RankedBoard
+from tornado_board.realtime.ranked_board import MANY, RankedBoard
 from tornado_board.realtime.ranked_board import Standing as Standing
 from tornado_board.realtime.ranked_boards import RankedBoards
 from tornado_board.realtime.store_counts import StoreCounts
@@ -37,9 +37,6 @@ _PATIENCE = 0.05
 
 #: As how many scores a board's index counts, in memory, beside its players'.
 _EACH = 256
-
-#: Players in memory that are many, so that the C library is to be told where their number falls.
-_MANY = 100_000
 
 #: Ticks (`Ranks.tick`, one a second) after which a board that nobody asks for is dropped, and after
 #: which it may be dropped to make room.
@@ -215,7 +212,7 @@ class Ranks:
             if self._ticks - board.used_at > (_NO_ROOM if board.index is None else _IDLE):
                 self._remove(board.id)
             elif board.index is not None:
-                if board.index.tick() >= _MANY:
+                if board.index.tick() >= MANY:
                     self._trim()
                 self._weigh(board)
                 self._drop_if_lost(board)
@@ -337,7 +334,7 @@ class Ranks:
             self._weigh(board)
             return self._make_room(board)
 
-        if not await scan(self._store, board.id, index, has_room):
+        if not await scan(self._store, board.id, index, has_room, board.middle):
             logger.warning("there is no room for the ranks of board %s", board.id)
             self._fail(board, max(_NO_ROOM, int(_PAUSE * (clock() - began))))
             return
@@ -367,7 +364,7 @@ class Ranks:
         if board.building is not None and board.building is not asyncio.current_task():
             board.building.cancel()
             board.building = None
-        board.index = board.check = None
+        board.forget()
         if rest:
             board.rests_until = board.ready_at + _REST * board.seconds
         self._weigh(board)
@@ -379,7 +376,7 @@ class Ranks:
 
     def _weigh(self, board: RankedBoard) -> None:
         weight = 0 if board.index is None else _EACH + board.index.entries
-        if board.weight - weight >= _MANY:
+        if board.weight - weight >= MANY:
             self._trim()
         self._weight += weight - board.weight
         board.weight = weight

@@ -67,10 +67,9 @@ class Pages:
             return Page([], await self._ranks.count(self._partition))
         return await self.after(Place(score, -1, ""), limit)
 
-    async def around(self, player_id: str, limit: int) -> Page:
+    async def around(self, player: Player, limit: int) -> Page:
         """`limit` players with this one in the middle; nearer to its place at the board's ends,
         where there are fewer on one side."""
-        player = await self._store.get_player(self._board_id, player_id, self._season)
         place = Place(player.score, player.reached_at, player.id)
         half = (limit - 1) // 2
         rest = limit - 1 - half
@@ -85,7 +84,7 @@ class Pages:
         elif len(before) < half and len(behind) > rest:
             behind = await self._beside(place, limit - len(before))
         # Who moved between these reads was seen twice.
-        seen = {player_id}
+        seen = {player.id}
         before = [other for other in before if other.id not in seen]
         seen.update(other.id for other in before)
         behind = [other for other in behind if other.id not in seen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.parse
 from typing import Any, ClassVar
 
@@ -9,7 +10,14 @@ import msgspec
 
 from tornado_board.auth.policy import Action, Actions
 from tornado_board.inputs import UNSET, NewPlayer, PlayerPatch
-from tornado_board.models import ID_PATTERN, Player, RankedPlayer, is_id, shown_player
+from tornado_board.models import (
+    ID_PATTERN,
+    Board,
+    Player,
+    RankedPlayer,
+    is_id,
+    shown_player,
+)
 from tornado_board.realtime.ranks import Standing
 from tornado_board.seasons import partition_of
 from tornado_board.store import Place
@@ -99,8 +107,7 @@ class PlayersHandler(Handler):
             return
         wanted = SEASON.of(self)
         check_length(self, limit)
-        board = await self.store.get_board(board_id, wanted)
-        page = await self._page(Pages(self.store, self.ranks, board), limit)
+        board, page = await self._page(board_id, wanted, limit)
         players = [shown_player(player, fields) for player in page.players]
         then = await previous_ranks(self, board, page.players)
         shown: dict[str, Any] = {"count": page.count}
@@ -148,26 +155,41 @@ class PlayersHandler(Handler):
         """The parameters that say where a page begins."""
         return {name: text for name in _BEGINNINGS if (text := self.argument(name)) is not None}
 
-    async def _page(self, pages: Pages, limit: int) -> Page:
-        """The page that the query asks for."""
+    async def _page(self, board_id: str, season: int | None, limit: int) -> tuple[Board, Page]:
+        """The board as of the season, and the page that the query asks for."""
         given = self._beginnings()
+        if len(given) == 1 and is_id(given.get("around", "")):
+            return await self._around(board_id, given["around"], season, limit)
+        board = await self.store.get_board(board_id, season)
+        pages = Pages(self.store, self.ranks, board)
         if len(given) > 1:
             raise Problem(400, f"{' and '.join(given)}: send one of them; a page begins once.")
         for name, text in given.items():
             match name:
                 case "after":
-                    return await pages.after(_place(name, text), limit)
+                    return board, await pages.after(_place(name, text), limit)
                 case "before":
-                    return await pages.before(_place(name, text), limit)
+                    return board, await pages.before(_place(name, text), limit)
                 case "from_rank":
-                    return await pages.from_rank(_FROM_RANK.of(self), limit)
+                    return board, await pages.from_rank(_FROM_RANK.of(self), limit)
                 case "around":
-                    if not is_id(text):
-                        raise Problem(400, f"{name}: {ID_RULE}.")
-                    return await pages.around(text, limit)
+                    raise Problem(400, f"{name}: {ID_RULE}.")
                 case _:
-                    return await pages.of(_ids(text))
-        return await pages.after(None, limit)
+                    return board, await pages.of(_ids(text))
+        return board, await pages.after(None, limit)
+
+    async def _around(
+        self, board_id: str, player_id: str, season: int | None, limit: int
+    ) -> tuple[Board, Page]:
+        """The board and the page around a player. The two reads that this begins with go together,
+        since a store may be a round trip away."""
+        board, player = await asyncio.gather(
+            self.store.get_board(board_id, season),
+            self.store.get_player(board_id, player_id, season),
+        )
+        if player.season != board.number:  # a season ended between the two
+            player = await self.store.get_player(board_id, player_id, board.number)
+        return board, await Pages(self.store, self.ranks, board).around(player, limit)
 
     async def post(self, board_id: str) -> None:
         """Make a player."""

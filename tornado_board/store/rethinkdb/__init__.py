@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -363,9 +363,11 @@ class RethinkDBStore:
         """One more than the number of players with a better score. Raises `NotFound`."""
         return await self._pages.rank(board_id, season, score)
 
-    def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
+    def scores(
+        self, board_id: str, season: int | None = None, *, middle: Number | None = None
+    ) -> AsyncGenerator[Scores, None]:
         """All players' scores, in pieces. Raises `NotFound`."""
-        return self._pages.scores(board_id, season)
+        return self._pages.scores(board_id, season, middle)
 
     # Changes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 from rethinkdb.errors import (
@@ -134,10 +134,12 @@ class Connection:
                 if not self._running:
                     self._idle.set()
 
-    async def stream(self, term: Any, size: int, **options: Any) -> AsyncIterator[list[Any]]:
+    async def stream(
+        self, term: Any, size: int, *, apart: bool = False, **options: Any
+    ) -> AsyncGenerator[list[Any], None]:
         """Run the ReQL `term`, a read whose result is a stream, with the driver's `options`, and
         give its elements as they come, at most `size` at a time. Each time may take as long as a
-        query.
+        query. `apart`: on a connection of its own, which the server works for in another thread.
 
         Raises `StoreUnavailable`, also in the middle.
         """
@@ -145,6 +147,8 @@ class Connection:
         driver, lost = self._driver, self._given_up
         async with self._place():
             cursor = None
+            if apart:
+                driver = await self.address.connect(self._timeout)
             try:
                 cursor = await run(driver, term, self._timeout, lost, **options)
                 while True:
@@ -157,7 +161,9 @@ class Connection:
             except (ReqlDriverError, ReqlRuntimeError, StreamClosedError, TimeoutError) as error:
                 raise self._translated(error, write=False, last_step=False) from error
             finally:
-                if cursor is not None and driver.is_open():
+                if apart:
+                    await close_driver(driver)
+                elif cursor is not None and driver.is_open():
                     cursor.close()
 
     async def close(self) -> None:

@@ -194,5 +194,10 @@ count_better = prepared(
 #: Nothing but `with_board`.
 get_board = prepared(lambda p: with_board(p, {}))
 
-#: The documents of all players of `partition`, a stream.
+#: The documents of all players of `partition`, a stream; of those with a higher score than
+#: `middle`; and of all others.
 all_players = prepared(lambda p: ranked_players(p["partition"]))
+higher_players = prepared(lambda p: players_higher(p["partition"], p["middle"]))
+other_players = prepared(
+    lambda p: between([p["partition"], merit_term(p["middle"])], [p["partition"], UNRANKED])
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from tornado_board.store.rethinkdb.documents import (
     score_in,
 )
 from tornado_board.store.rethinkdb.first_pages import FirstPages
+from tornado_board.store.rethinkdb.merging import merged
 from tornado_board.store.rethinkdb.reading import Reading, parameters
 from tornado_board.store.rethinkdb.spans import Span, counting_in, held_in
 from tornado_board.store.rethinkdb.turns import Turns
@@ -29,7 +31,14 @@ _SPARE = 2
 
 #: Documents of a piece of `Pages.scores`, and their bytes: a piece takes the event loop some
 #: milliseconds. More at a time are not faster.
-_PIECE, _PIECE_BYTES = 2_000, 400_000
+_PIECE = 2_000
+_PIECES: dict[str, Any] = {
+    "max_batch_rows": _PIECE,
+    "min_batch_rows": _PIECE,
+    "max_batch_bytes": 400_000,
+    "max_batch_seconds": 1,
+    "first_batch_scaledown_factor": 1,
+}
 
 
 class Pages:
@@ -204,26 +213,30 @@ class Pages:
             )
         return int(found["count"]) + 1
 
-    async def scores(self, board_id: str, season: int | None) -> AsyncIterator[Scores]:
+    async def scores(
+        self, board_id: str, season: int | None, middle: Number | None
+    ) -> AsyncGenerator[Scores, None]:
         """See `Store.scores`. It sends the documents as they are: to make something less of them
-        would take RethinkDB longer than to send them."""
+        would take RethinkDB longer than to send them. Most of that RethinkDB does in one thread for
+        each connection, so two halves at a time take little longer than one."""
         board, _ = await self._reading.read(
             board_id, season, lambda board: page_queries.get_board(**parameters(board, season))
         )
-        pieces = self._connection.stream(
-            page_queries.all_players(partition=board.partition),
-            _PIECE,
-            max_batch_rows=_PIECE,
-            min_batch_rows=_PIECE,
-            max_batch_bytes=_PIECE_BYTES,
-            max_batch_seconds=1,
-            first_batch_scaledown_factor=1,
-        )
-        async for documents in pieces:
-            scores = [score_in(document) for document in documents]
-            ids = [document["id"].rpartition("/")[2] for document in documents]
-            # Those of the index have a score that is a number.
-            yield Scores(ids, [0 if score is None else score for score in scores])
+        partition, stream = board.partition, self._connection.stream
+        if middle is None:
+            pieces = stream(page_queries.all_players(partition=partition), _PIECE, **_PIECES)
+        else:
+            halves = (
+                query(partition=partition, middle=middle)
+                for query in (page_queries.higher_players, page_queries.other_players)
+            )
+            pieces = merged([stream(half, _PIECE, apart=True, **_PIECES) for half in halves])
+        async with contextlib.aclosing(pieces):
+            async for documents in pieces:
+                scores = [score_in(document) for document in documents]
+                ids = [document["id"].rpartition("/")[2] for document in documents]
+                # Those of the index have a score that is a number.
+                yield Scores(ids, [0 if score is None else score for score in scores])
 
 
 def _hidden_of(board: Board, after: str, limit: int) -> Any:

@@ -36,12 +36,16 @@ def with_shadows(p: Any, page: Any) -> Any:
     `with_board` gives, and of those documents that have a qualified key the plain ones that count
     in their stead."""
 
-    def found(page: Any) -> Any:
-        qualified = page.filter(lambda player: player["id"].match("/").ne(None))
+    def shadows_of(qualified: Any) -> Any:
         plain = qualified.map(lambda player: player["id"].split("/", 1).nth(1))
         shadows = r.table(PLAYERS).get_all(r.args(plain))
         shadows = shadows.filter(lambda document: is_player_of(p["partition"], document))
-        ids = shadows.map(lambda player: player["id"]).coerce_to("array")
+        return shadows.map(lambda player: player["id"]).coerce_to("array")
+
+    def found(page: Any) -> Any:
+        qualified = page.filter(lambda player: player["id"].match("/").ne(None))
+        # Without a look at the table where nobody has such a key, as on most boards.
+        ids = qualified.do(lambda some: r.branch(some.is_empty(), [], shadows_of(some)))
         return with_board(p, {"players": page, "shadows": ids})
 
     return page.do(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Callable,
     Hashable,
     Sequence,
@@ -146,7 +145,9 @@ class Reads:
             ("rank", season, score),
         )
 
-    async def scores(self, board_id: str, season: int | None = None) -> AsyncIterator[Scores]:
+    async def scores(
+        self, board_id: str, season: int | None = None, *, middle: Number | None = None
+    ) -> AsyncGenerator[Scores, None]:
         after: str | None = ""
         number = season or (await self.get_board(board_id)).number
         while after is not None:
