@@ -22,6 +22,7 @@ from .built_page import PAGE_IS_BUILT
 from .node import node
 from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 from .server_process import ServerProcess
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -109,7 +110,7 @@ def differences(before: Any, after: Any) -> list[Any]:
 
 
 def make(server: ServerProcess, **headers: str) -> None:
-    with httpx.Client(base_url=server.url, headers=headers) as client:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE) as client:
         client.post("/boards/", json={"id": "b", "name": "Bö <b>"}).raise_for_status()
         scores = [1234567.25, 4821.5, 4821.5, 33, -5]
         rows = [{"id": f"p{i}", "name": f"P & {i}", "score": s} for i, s in enumerate(scores)]

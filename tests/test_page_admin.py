@@ -308,12 +308,12 @@ async def test_a_board_is_passed_on(server_process: Start, open_tab: OpenTab) ->
 
 
 def make_many(server: ServerProcess, boards: list[str]) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         for board in boards:
             client.post("/boards/", json={"id": board}).raise_for_status()
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_all_boards_can_be_managed_however_many_there_are(
     server_process: Start, open_tab: OpenTab
 ) -> None:

@@ -17,6 +17,7 @@ from .page_tabs import LIVE, SHOWN, STATE, OpenTab, Start, chromium, needs_page,
 from .server_process import ServerProcess
 from .test_page_admin import enter, manage, press
 from .tokens import SECRET, token
+from .waiting import PATIENCE
 
 __all__ = ["chromium", "open_tab"]  # fixtures
 
@@ -29,7 +30,8 @@ ROWS = "document.querySelectorAll('.rows .row').length"
 def make(server: ServerProcess, board: str) -> None:
     headers = {"Authorization": f"Bearer {token(scope='write')}"}
     body = {"id": board, "name": board}
-    httpx.post(f"{server.url}/boards/", json=body, headers=headers).raise_for_status()
+    address = f"{server.url}/boards/"
+    httpx.post(address, json=body, headers=headers, timeout=PATIENCE).raise_for_status()
 
 
 async def use(tab: Tab, text: str) -> None:
@@ -47,7 +49,7 @@ async def held(tab: Tab, text: str) -> None:
     await tab.send("Page.addScriptToEvaluateOnNewDocument", source=source)
 
 
-@pytest.mark.gen_test(timeout=180)
+@pytest.mark.gen_test
 async def test_it_opens_private_boards_and_closes_them_again(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -83,7 +85,7 @@ async def test_it_opens_private_boards_and_closes_them_again(
 
 
 @pytest.mark.parametrize("keys", [True, False])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_one_that_is_no_good_keeps_nobody_from_what_is_for_everybody(
     server_process: Start, open_tab: OpenTab, keys: bool
 ) -> None:
@@ -95,7 +97,7 @@ async def test_one_that_is_no_good_keeps_nobody_from_what_is_for_everybody(
     await tab.until("document.querySelector('.scrubber input')")
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_one_that_expires_closes_the_board_and_says_so(
     server_process: Start, open_tab: OpenTab
 ) -> None:
@@ -124,7 +126,7 @@ async def first_rows(tab: Tab, server: ServerProcess, query: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("query", ["?board=demo", "", "?wall=1&boards=demo,demo"])
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test
 async def test_the_first_rows_that_have_to_be_asked_for_need_one_small_script(
     server_process: Start, open_tab: OpenTab, query: str
 ) -> None:

@@ -81,7 +81,7 @@ def rig(opened: Opened, settings: Settings, database_url: str) -> Callable[[], A
 Making = Callable[[], Awaitable[Rig]]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_was_read_serves_those_who_ask_next(rig: Making) -> None:
     r = await rig()
     first = await r.keep()
@@ -91,7 +91,7 @@ async def test_what_was_read_serves_those_who_ask_next(rig: Making) -> None:
     assert r.reads.size == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_ends_that(rig: Making) -> None:
     r = await rig()
 
@@ -114,7 +114,7 @@ async def test_what_ends_that(rig: Making) -> None:
 
 
 @pytest.mark.parametrize("what", ["score", "name", "meta", "hidden", "gone", "season", "board"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_others_write_shows_once_the_feed_tells_of_it(rig: Making, what: str) -> None:
     r = await rig()
     await r.keep()
@@ -145,7 +145,7 @@ async def test_what_others_write_shows_once_the_feed_tells_of_it(rig: Making, wh
 
 
 @pytest.mark.parametrize("what", ["a write", "a write to the board", "the feed", "a new feed"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_read_that_began_before_is_not_used_after(rig: Making, what: str) -> None:
     r = await rig()
     await r.keep("q")
@@ -170,7 +170,7 @@ async def test_a_read_that_began_before_is_not_used_after(rig: Making, what: str
     assert await r.keep() == await r.store.get_player("b", "p")
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_newest_of_two_reads_is_kept(rig: Making) -> None:
     r = await rig()
     await r.keep("q")
@@ -182,7 +182,7 @@ async def test_the_newest_of_two_reads_is_kept(rig: Making) -> None:
     assert r.reads.known("b", "p") is second is not first
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_nobody_who_is_hidden_or_not_there_is_kept(rig: Making) -> None:
     r = await rig()
     await r.keep()
@@ -195,7 +195,7 @@ async def test_nobody_who_is_hidden_or_not_there_is_kept(rig: Making) -> None:
     assert r.reads.size == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_what_is_remembered_has_bounds(rig: Making, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(player_reads, "_KEPT", 1)
     monkeypatch.setattr(player_reads, "_CHANGED", 3)
@@ -213,7 +213,7 @@ async def test_what_is_remembered_has_bounds(rig: Making, monkeypatch: pytest.Mo
     assert len(r.reads._changed) <= 3
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_the_feed_is_open_as_long_as_players_are_asked_for(rig: Making) -> None:
     r = await rig()
     await r.keep()
