@@ -12,7 +12,6 @@ from tornado_board.inputs import NewBoard, NewPlayer, PlayerPatch
 from tornado_board.models import ORDERING, SCORE_LIMIT, Board, Player, PlayerChanged
 from tornado_board.settings import Settings
 from tornado_board.store import (
-    SAMPLE_PLAYERS,
     AlreadyExists,
     NotFound,
     OutOfRange,
@@ -22,6 +21,7 @@ from tornado_board.store import (
 from tornado_board.store.rethinkdb import RethinkDBStore
 from tornado_board.store.rethinkdb.address import Address, r
 from tornado_board.store.rethinkdb.standing import STANDING
+from tornado_board.store.sample import SAMPLE_PLAYERS
 
 from .conftest import Opened
 from .rethinkdb_admin import Admin, opened_store

@@ -18,14 +18,13 @@ from tornado_board.models import (
 )
 from tornado_board.settings import Settings
 from tornado_board.store import (
-    SAMPLE_BOARD,
-    SAMPLE_PLAYERS,
     AlreadyExists,
     NotFound,
     OutOfRange,
     StoreUnavailable,
     Submitted,
 )
+from tornado_board.store.sample import SAMPLE_BOARD, SAMPLE_PLAYERS
 
 from .conftest import Opened
 from .store_contract import changes_until, opened_store, rank_of

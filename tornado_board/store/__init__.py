@@ -220,6 +220,11 @@ class Store(Protocol):
     ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
 
+    async def find_player(
+        self, board_id: str, player_id: str, season: int | None = None
+    ) -> tuple[Board, Player]:
+        """The board as of the season, and the player, in one read. Raises `NotFound`."""
+
     async def update_player(
         self,
         board_id: str,
@@ -385,14 +390,3 @@ async def open_store(url: str, settings: Settings) -> Store:
     kind = getattr(importlib.import_module(scheme.module), scheme.name)
     store: Store = await kind.open(url, settings)
     return store
-
-
-#: Made on an empty database, so that the page has something to show.
-SAMPLE_BOARD = NewBoard(id="demo", name="Demo board")
-SAMPLE_PLAYERS = (
-    NewPlayer(id="mercury", name="Mercury", score=12),
-    NewPlayer(id="venus", name="Venus", score=31),
-    NewPlayer(id="earth", name="Earth", score=27),
-    NewPlayer(id="mars", name="Mars", score=19),
-    NewPlayer(id="jupiter", name="Jupiter", score=23),
-)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import urllib.parse
 from typing import Any, ClassVar
 
@@ -181,14 +180,8 @@ class PlayersHandler(Handler):
     async def _around(
         self, board_id: str, player_id: str, season: int | None, limit: int
     ) -> tuple[Board, Page]:
-        """The board and the page around a player. The two reads that this begins with go together,
-        since a store may be a round trip away."""
-        board, player = await asyncio.gather(
-            self.store.get_board(board_id, season),
-            self.store.get_player(board_id, player_id, season),
-        )
-        if player.season != board.number:  # a season ended between the two
-            player = await self.store.get_player(board_id, player_id, board.number)
+        """The board and the page around a player."""
+        board, player = await self.store.find_player(board_id, player_id, season)
         return board, await Pages(self.store, self.ranks, board).around(player, limit)
 
     async def post(self, board_id: str) -> None:

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from rethinkdb.errors import ReqlOpFailedError
 
-from tornado_board.inputs import (
-    UNSET,
-    BoardPatch,
-    NewBoard,
-    NewPlayer,
-    PlayerPatch,
-    Submission,
-)
+from tornado_board.inputs import UNSET, BoardPatch, NewBoard, NewPlayer, PlayerPatch, Submission
 from tornado_board.models import Board, Number, Player, Ranking, score_of
 from tornado_board.store import (
     NotFound,
@@ -49,7 +42,7 @@ from tornado_board.store.rethinkdb.rules import KnownRules
 from tornado_board.store.rethinkdb.servers import Servers
 from tornado_board.store.rethinkdb.single import Single
 from tornado_board.store.rethinkdb.standing import STANDING
-from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit, no_player
+from tornado_board.store.rethinkdb.steps import Create, Patch, Step, Submit
 from tornado_board.store.rethinkdb.submissions import submit
 from tornado_board.store.rethinkdb.turns import Turns
 from tornado_board.store.rethinkdb.writes import Writes
@@ -220,10 +213,14 @@ class RethinkDBStore:
         self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
     ) -> Player:
         """The player; `hidden`: also where it is that. Raises `NotFound`."""
-        player = await self._pages.get(board_id, season, player_id)
-        if player is None or (player.hidden and not hidden):
-            raise no_player(board_id, player_id)
+        _, player = await self._pages.get(board_id, season, player_id, hidden=hidden)
         return player
+
+    async def find_player(
+        self, board_id: str, player_id: str, season: int | None = None
+    ) -> tuple[Board, Player]:
+        """The board as of the season, and the player. Raises `NotFound`."""
+        return await self._pages.get(board_id, season, player_id)
 
     async def update_player(
         self,

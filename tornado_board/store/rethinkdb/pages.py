@@ -23,6 +23,7 @@ from tornado_board.store.rethinkdb.first_pages import FirstPages
 from tornado_board.store.rethinkdb.merging import merged
 from tornado_board.store.rethinkdb.reading import Reading, parameters
 from tornado_board.store.rethinkdb.spans import Span, counting_in, held_in
+from tornado_board.store.rethinkdb.steps import no_player
 from tornado_board.store.rethinkdb.turns import Turns
 
 #: Documents that a page reads at first beyond those that it shows, to make up for some that do not
@@ -121,9 +122,11 @@ class Pages:
             last = held[-1][0]
             place = Place(last.score, last.reached_at, last.id)
 
-    async def get(self, board_id: str, season: int | None, player_id: str) -> Player | None:
-        """The player, who may be hidden."""
-        _, found = await self._reading.read(
+    async def get(
+        self, board_id: str, season: int | None, player_id: str, *, hidden: bool = False
+    ) -> tuple[Board, Player]:
+        """See `Store.find_player` and `Store.get_player`."""
+        board, found = await self._reading.read(
             board_id,
             season,
             lambda board: page_queries.get_player(
@@ -133,7 +136,9 @@ class Pages:
             ),
         )
         held = player_of(found["player"])
-        return None if held is None else held[1]
+        if held is None or (held[1].hidden and not hidden):
+            raise no_player(board_id, player_id)
+        return board, held[1]
 
     async def by_id(
         self, board_id: str, season: int | None, ids: Sequence[str]

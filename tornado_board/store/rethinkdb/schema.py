@@ -11,8 +11,6 @@ from typing import Any
 from rethinkdb.errors import ReqlOpFailedError, ReqlPermissionError
 
 from tornado_board.store import (
-    SAMPLE_BOARD,
-    SAMPLE_PLAYERS,
     OutcomeUnknown,
     StoreUnavailable,
 )
@@ -33,6 +31,7 @@ from tornado_board.store.rethinkdb.standing import (
     ending_key,
     standing_key,
 )
+from tornado_board.store.sample import SAMPLE_BOARD, SAMPLE_PLAYERS
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from tornado_board.sqlite.files import claim, transaction
-from tornado_board.store import SAMPLE_BOARD, SAMPLE_PLAYERS
+from tornado_board.store.sample import SAMPLE_BOARD, SAMPLE_PLAYERS
 from tornado_board.store.sqlite import writes
 from tornado_board.store.sqlite.migrations import migrate
 from tornado_board.store.sqlite.schema import EPOCH

@@ -76,10 +76,16 @@ class Reads:
         self, board_id: str, player_id: str, season: int | None = None, *, hidden: bool = False
     ) -> Player:
         def work(c: sqlite3.Connection) -> Player:
-            player = rows.player(c, rows.board_in(c, board_id, season), player_id)
-            if player.hidden and not hidden:
-                raise rows.no_player(board_id, player_id)
-            return player
+            return _player(c, rows.board_in(c, board_id, season), player_id, hidden=hidden)
+
+        return await self._read(work, share=board_id)
+
+    async def find_player(
+        self, board_id: str, player_id: str, season: int | None = None
+    ) -> tuple[Board, Player]:
+        def work(c: sqlite3.Connection) -> tuple[Board, Player]:
+            board = rows.board_in(c, board_id, season)
+            return board, _player(c, board, player_id, hidden=False)
 
         return await self._read(work, share=board_id)
 
@@ -176,3 +182,10 @@ class Reads:
         key: tuple[str, Hashable, Hashable],
     ) -> T:
         return await self._read(work, share=board_id, slow=True, key=(board_id, *key))
+
+
+def _player(c: sqlite3.Connection, board: Board, player_id: str, *, hidden: bool) -> Player:
+    player = rows.player(c, board, player_id)
+    if player.hidden and not hidden:
+        raise rows.no_player(board.id, player_id)
+    return player
