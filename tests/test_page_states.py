@@ -8,7 +8,18 @@ import pytest
 
 from .chromium import Tab
 from .node import node_modules
-from .page_states import LOOKS, STATES, before_offline, bring, look, lose, prepare
+from .page_states import (
+    LOOKS,
+    PRIVATE,
+    STATES,
+    before_offline,
+    bring,
+    bring_before_react,
+    look,
+    lose,
+    prepare,
+    private_flags,
+)
 from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 
 __all__ = ["chromium", "open_tab"]  # fixtures
@@ -52,6 +63,12 @@ async def test_axe_finds_nothing_in_any_state(
             found[f"{state.name}: beyond the screen"] = beyond
         if moving := await tab.run("document.getAnimations().length"):
             found[f"{state.name}: moves"] = moving
+    await bring_before_react(tab, server)
+    if findings_here := await findings(tab):
+        found["before React"] = findings_here
+    await bring(tab, server_process(*private_flags()), PRIVATE)
+    if findings_here := await findings(tab):
+        found["private"] = findings_here
     await before_offline(tab, server)
     await lose(tab, server)
     if findings_here := await findings(tab):
