@@ -147,6 +147,9 @@ PRIVATE = State("private", "?board=demo", "document.querySelector('.private butt
 #: As it is until React takes over.
 FIRST = State("first-rows", f"?board={BOARD}", "document.querySelectorAll('.row').length === 5")
 
+#: A network as fast as it can be.
+UNLIMITED = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+
 
 def private_flags() -> tuple[str, ...]:
     """The flags of a server whose boards need a token."""
@@ -212,8 +215,7 @@ async def before_offline(tab: Tab, server: ServerProcess) -> None:
 
 async def lose(tab: Tab, server: ServerProcess) -> None:
     """Bring a tab to the state `OFFLINE`; the server has ended then."""
-    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    await tab.send("Network.emulateNetworkConditions", offline=True, **network)
+    await tab.send("Network.emulateNetworkConditions", offline=True, **UNLIMITED)
     server.stop()
     await tab.until(OFFLINE.done, 60)
 
