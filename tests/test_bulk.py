@@ -142,6 +142,8 @@ WRONG = [
     b'"a"',
     b"NaN",
     b'{"id":"a","score":1,"name":"' + b"x" * bulk.MOST_BYTES + b'"}',
+    b'{"id":"a","score":1' + b" " * bulk.MOST_BYTES + b"}",
+    b'{"id":"a",%b"name":"}","score":1%b}' % (2 * (b" " * (bulk.MOST_BYTES // 2),)),
 ]
 
 

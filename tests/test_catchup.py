@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tornado_board.realtime import catchup, replays
-from tornado_board.realtime.catchup import CatchUps
+from tornado_board.realtime.catchup import CatchUp, CatchUps
 from tornado_board.realtime.replays import Replay
 from tornado_board.realtime.topic import Topic
 from tornado_board.realtime.wires import Message, reset, update
 from tornado_board.realtime.wires.sse import CHUNKED, RAW
-from tornado_board.replay import Event, EventId
+from tornado_board.replay import Event, EventId, Gap
 
 pytestmark = pytest.mark.gen_test
 
@@ -162,3 +162,34 @@ async def test_those_who_have_been_at_it_longest_make_room(
         Client((await catch_ups.after(topic, ids[0], RAW.message)).encoded).close()
     assert len(catch_ups._replays._holders) <= replays._LOOK_AT
     assert len(catch_ups._replays._latest) <= replays._LOOK_AT
+
+
+class LostLog:
+    """A log that was emptied after everybody had read it."""
+
+    async def since(self, board_id: str, event_id: EventId) -> Sequence[Event]:
+        raise Gap("the log holds no events of this board")
+
+
+async def test_who_is_ahead_of_this_process_is_not_set_back_where_the_log_was_lost() -> None:
+    log: Any = LostLog()
+    seen = EventId(2000, 2)
+    topic, catch_ups = Topic("b", Event(EventId(1000, 1), "old")), CatchUps(log)
+    asked = asyncio.ensure_future(catch_ups.after(topic, seen, RAW.message))
+    await asyncio.sleep(0)
+    await topic.publish(Event(seen, "new"))
+    assert await asked == CatchUp(Message())
+    # Who is behind is told at once, and shown what there is now.
+    answer = await catch_ups.after(topic, EventId(1500, 1), RAW.message)
+    assert answer.reset == "the log holds no events of this board"
+    assert answer.encoded.endswith(RAW.message([update(topic.current)]))
+
+
+async def test_who_is_ahead_of_a_process_that_hears_nothing_is_reset(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catchup, "_BEHIND", 0.01)
+    log: Any = LostLog()
+    topic = Topic("b", Event(EventId(1000, 1), "old"))
+    answer = await CatchUps(log).after(topic, EventId(2000, 2), RAW.message)
+    assert answer.reset == "the log holds no events of this board"

@@ -92,20 +92,20 @@ def connected(server: ServerProcess) -> int:
 def test_a_vanished_client_is_dropped_after_a_few_keepalives(
     host: Host, server_process: Callable[..., ServerProcess], behaviour: str
 ) -> None:
-    server = server_process("--address=0.0.0.0", "--keepalive=2")
+    server = server_process("--address=0.0.0.0", "--keepalive=1")
     client = host.run(host.near, str(server.port), behaviour)
     try:
         assert client.stdout is not None
         assert client.stdout.readline() == "streaming\n"
-        time.sleep(5)
+        time.sleep(3.5)
         assert connected(server) == 1, "a quiet client that is there stays"
         host.cut()
         cut_at = time.monotonic()
         while connected(server) and time.monotonic() < cut_at + 60:
             time.sleep(0.1)
-        # What it is sent next, two looks, and room for a busy machine; the kernel alone takes a
-        # quarter of an hour.
-        assert time.monotonic() - cut_at < 10
+        # What it is sent next, two looks (four seconds), and room for a busy machine; the kernel
+        # alone takes a quarter of an hour.
+        assert time.monotonic() - cut_at < 30
     finally:
         client.kill()
         client.communicate()

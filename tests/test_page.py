@@ -327,7 +327,6 @@ async def test_screen_readers_are_not_talked_to_death(
     assert await tab.run(roles) == 2
 
 
-@pytest.mark.alone
 @pytest.mark.gen_test(timeout=300)
 async def test_500_changes_leave_it_responsive_and_its_memory_level(
     server_process: Start, open_tab: OpenTab

@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import cast
 
 from tornado.ioloop import PeriodicCallback
@@ -56,10 +56,12 @@ _WARM_UP = 2.0
 
 @contextlib.asynccontextmanager
 async def edge_running(
-    settings: Settings, sockets: Sequence[socket.socket] | None = None
+    settings: Settings,
+    sockets: Sequence[socket.socket] | None = None,
+    when_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Running]:
     """Serve what the upstreams of `settings` have, on `sockets` or on those that the settings name,
-    until the context ends.
+    until the context ends. `when_open` is called before the first client is served.
 
     An upstream that does not answer yet is no error. Raises `StartError`.
     """
@@ -149,6 +151,7 @@ async def edge_running(
         if settings.metrics_port:
             stack.push_async_callback(serve_metrics(services).drain, 0)
         await upstreams.start(_WARM_UP)
+        when_open()
         begin(stack, server, services, bound, (followed.close,))
         yield Running(url_of(settings, bound), services, server, notices)
 

@@ -309,7 +309,7 @@ class Ranking(msgspec.Struct, frozen=True):
     version: int = 0
 
 
-class PlayerChanged(msgspec.Struct, frozen=True):
+class PlayerChanged(msgspec.Struct, frozen=True, gc=False):
     """The player `player_id` of a `season` of board `board_id` is now `player`, or no longer there
     (``None``).
 
@@ -332,7 +332,7 @@ class PlayerChanged(msgspec.Struct, frozen=True):
     season: int = 1
 
 
-class BoardChanged(msgspec.Struct, frozen=True):
+class BoardChanged(msgspec.Struct, frozen=True, gc=False):
     """The board `board_id` is now `board`, or was deleted with its players (``None``)."""
 
     board_id: str

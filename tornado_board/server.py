@@ -202,9 +202,8 @@ async def _serve(
     sockets: Sequence[socket.socket] | None,
     stop: asyncio.Event,
 ) -> None:
-    async with running(settings, sockets) as server:
+    async with running(settings, sockets, collect_rarely) as server:
         on_serving(server)
-        collect_rarely()
         await stop.wait()
         logger.info("stopping")
         tell("STOPPING=1")
@@ -213,7 +212,8 @@ async def _serve(
 def collect_rarely() -> None:
     """Have Python look for unreachable cycles less often than it does by itself. Each full search
     goes through all that there is, while nobody is served; hardly anything here is in a cycle, so
-    that it finds next to nothing. What is there already it need not look at any more."""
+    that it finds next to nothing. What is there already it need not look at any more. The search
+    here takes some 20 ms: nobody is to wait for it."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
@@ -231,14 +231,17 @@ def _print_banner(server: Running) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, sockets: Sequence[socket.socket] | None = None
+    settings: Settings,
+    sockets: Sequence[socket.socket] | None = None,
+    when_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Running]:
-    """Serve, on `sockets` or on those that the settings name, until the context ends.
+    """Serve, on `sockets` or on those that the settings name, until the context ends. `when_open`
+    is called when everything is open, before the first client is served.
 
     Raises `StartError`.
     """
     if settings.upstream:
-        async with edge_running(settings, sockets) as following:
+        async with edge_running(settings, sockets, when_open) as following:
             yield following
         return
     tls = tls_context(settings)
@@ -342,6 +345,7 @@ async def running(
         if settings.metrics_port:
             stack.push_async_callback(serve_metrics(services).drain, 0)
         await boards.shown(_WARM_UP)
+        when_open()
         # Closed early, so that another process takes over while this one winds up.
         begin(stack, server, services, bound, (boards.close, bus.close))
         url, asks = url_of(settings, bound), settings.takes_tokens or hosts.on_loopback

@@ -1,5 +1,5 @@
 """``tornado_board`` with a probe in its event loop: how long its thread works between two looks at
-what has arrived. While it does, everybody else waits.
+what has arrived, from when it serves. While it does, everybody else waits.
 
 Counted is the thread's own time of the processor, so that other programs are not in it. The
 figures are in ``slices.json`` when the server has stopped. (`sliced_server` has single steps.)
@@ -13,8 +13,9 @@ import selectors
 import time
 from array import array
 from pathlib import Path
+from typing import Any
 
-from tornado_board import server
+from tornado_board import server, serving
 
 
 class _Selector(selectors.DefaultSelector):
@@ -22,6 +23,10 @@ class _Selector(selectors.DefaultSelector):
 
     def __init__(self) -> None:
         super().__init__()
+        self.begin()
+
+    def begin(self) -> None:
+        """Note the times from now on."""
         self.slices = array("d")
         self._since = time.thread_time()
 
@@ -44,6 +49,13 @@ class _Policy(asyncio.DefaultEventLoopPolicy):
 def main() -> int:
     selector = _Selector()
     asyncio.set_event_loop_policy(_Policy(selector))
+    began = serving.begin
+
+    def begin(*arguments: Any, **named: Any) -> None:
+        selector.begin()
+        began(*arguments, **named)
+
+    server.begin = begin  # type: ignore[attr-defined]
     code = server.main()
     in_order = sorted(selector.slices)
     figures = {

@@ -106,14 +106,17 @@ class CatchUps:
         if topic.current.id == event_id:
             return []
         try:
-            logged = await self._read(topic.board_id, event_id)
+            logged: Sequence[Event] | Gap = await self._read(topic.board_id, event_id)
         except Gap as gap:
-            return str(gap)
+            logged = gap
         except LogUnavailable:
             return "the replay log can't be reached at present"
         current = topic.current.id
         if current is not None and current < event_id:
             await topic.wait(_BEHIND)
+        if isinstance(logged, Gap):
+            # Not at once: it may have been heard of meanwhile, and the client not be set back.
+            return [] if topic.current.id == event_id else str(logged)
         # The log may be ahead of the topic: those events come to its subscribers yet.
         return [event for event in logged if event.id and current and event.id <= current]
 

@@ -27,32 +27,46 @@ def operator_of(board: Board, submission: Submission) -> Operator:
     return board.operator if submission.operator is UNSET else submission.operator
 
 
-def submitted(board: Board, player: Player | None, submission: Submission, now: int) -> Player:
-    """`player`, or a new one, after `submission`, which comes at `now`, ms since 1970.
+class Scoring:
+    """What submissions to a board make of its players, when they come at `now`, ms since 1970."""
 
-    Raises `WrongSeason` where it names another season than the board's, `OutOfRange` where
-    the score that is handed in, or for ``add`` the sum, is not within the
-    bounds, and `Invalid` where ``meta`` would become too long.
-    """
-    if submission.season is not UNSET:
-        check_season(board, submission.season)
-    score = score_of(submission.score)
-    operator = operator_of(board, submission)
-    if operator == "add" and player is not None:
-        score = _sum(player.score, score)
-    if board.min is not None or board.max is not None:
-        check_bounds(board, score)
-    ordering = board.ordering
-    if player is None:
-        player_id = submission.id
-        made = Player(player_id, player_id, score, ordering.reached_at(now), season=board.number)
-        return _described(made, submission)
-    if score == player.score or (
-        operator == "best" and not ordering.is_better(score, player.score)
-    ):
+    __slots__ = ("_board", "_has_bounds", "_operator", "_ordering", "_reached_at")
+
+    def __init__(self, board: Board, now: int) -> None:
+        # Asked for here, and not for each submission: there may be thousands.
+        self._board = board
+        self._operator = board.operator
+        self._ordering = board.ordering
+        self._reached_at = board.ordering.reached_at(now)
+        self._has_bounds = board.min is not None or board.max is not None
+
+    def submitted(self, player: Player | None, submission: Submission) -> Player:
+        """`player`, or a new one, after `submission`: the same object where it changes nothing.
+
+        Raises `WrongSeason` where it names another season than the board's, `OutOfRange` where
+        the score that is handed in, or for ``add`` the sum, is not within the bounds, and `Invalid`
+        where ``meta`` would become too long.
+        """
+        if submission.season is not UNSET:
+            check_season(self._board, submission.season)
+        score = score_of(submission.score)
+        operator = submission.operator
+        if operator is UNSET:
+            operator = self._operator
+        if operator == "add" and player is not None:
+            score = _sum(player.score, score)
+        if self._has_bounds:
+            check_bounds(self._board, score)
+        if player is None:
+            id = submission.id
+            player = Player(id, id, score, self._reached_at, season=self._board.number)
+        elif score != player.score and (
+            operator != "best" or self._ordering.is_better(score, player.score)
+        ):
+            player = replace(player, score=score, reached_at=self._reached_at)
+        if submission.name is UNSET and submission.meta is UNSET:
+            return player
         return _described(player, submission)
-    changed = replace(player, score=score, reached_at=ordering.reached_at(now))
-    return _described(changed, submission)
 
 
 def check_season(board: Board, season: int) -> None:
@@ -90,7 +104,7 @@ def _sum(score: Number, amount: Number) -> Number:
         raise OutOfRange(
             f"the score is {score}: adding {amount} would leave ±2^53; nothing was changed"
         )
-    return score_of(total)
+    return total if type(total) is int else score_of(total)
 
 
 def _described(player: Player, submission: Submission) -> Player:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +15,6 @@ from tornado_board.seasons import MOST_NUMBER
 from tornado_board.web import parameters, times
 from tornado_board.web.bodies import FORM, JSON
 from tornado_board.web.exchange import Asked
-from tornado_board.web.problems import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -212,6 +212,11 @@ class Body(Generic[T]):
         return asked.body(self.kind, empty=self.empty, form=self.form)
 
     @property
+    def names(self) -> Collection[str]:
+        """The fields that it can have."""
+        return _names(self.kind)
+
+    @property
     def contents(self) -> Mapping[str, Any]:
         """The types that it may be of, and what is in it."""
         return {JSON: self.kind} | ({FORM: self.kind} if self.form else {})
@@ -224,6 +229,11 @@ class Submissions:
     kind: type[msgspec.Struct]
     lines: str
     empty = False
+
+    @property
+    def names(self) -> Collection[str]:
+        """The fields that each can have."""
+        return _names(self.kind)
 
     @property
     def contents(self) -> Mapping[str, Any]:
@@ -241,6 +251,13 @@ class Told:
     headers: tuple[str, ...] = ()
 
 
+#: What is said of parameters that say of when an answer is to be, where it can only be of now.
+_OF_WHEN = {
+    "season": "season: this is of the present season only; leave it out.",
+    "at": "at: this can't be of another time than now; leave it out.",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """A method of a resource. What all have in common, by their path, method and action, is not
@@ -252,29 +269,19 @@ class Operation:
     #: Statuses of problems that are its own.
     problems: tuple[int, ...] = ()
 
-
-#: The parameters that say of when an answer is to be, and what is said where it can only be of now.
-#: Other parameters that are not an operation's own are ignored; to ignore one of these would be to
-#: answer of another time than the one that was asked for.
-_OF_WHEN = {
-    "season": "season: this is of the present season only; leave it out.",
-    "at": "at: this can't be of another time than now; leave it out.",
-}
-
-
-def unheeded(operation: Operation | None) -> frozenset[str]:
-    """The parameters that say of when an answer is to be, and that `operation` does not have;
-    ``None``: what is not described has all of them."""
-    if operation is None:
-        return frozenset()
-    return frozenset(_OF_WHEN).difference(one.name for one in operation.parameters)
+    @functools.cached_property
+    def refused(self) -> Mapping[str, str]:
+        """Parameters that are not its own and are not ignored like others, with what is said of
+        them. To ignore them would be to do something else than what was asked for: to answer of
+        another time, or without what was meant for the body."""
+        names = () if self.body is None else self.body.names
+        told = _OF_WHEN | {name: f"{name}: belongs in the request's body." for name in names}
+        own = {parameter.name for parameter in self.parameters}
+        return {name: text for name, text in told.items() if name not in own}
 
 
-def check_heeded(operation: Operation | None, asked: Asked) -> None:
-    """Raise `Problem` 400 where the request names one of those that are `unheeded`."""
-    for name in sorted(unheeded(operation)):
-        if asked.argument(name) is not None:
-            raise Problem(400, _OF_WHEN[name])
+def _names(kind: type[msgspec.Struct]) -> Collection[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
 
 
 def json_of(kind: Any) -> Mapping[str, Any]:

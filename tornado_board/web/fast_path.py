@@ -31,7 +31,6 @@ from tornado_board.web.admission import forwarded_address
 from tornado_board.web.attempt import Attempt
 from tornado_board.web.audited import audited_of
 from tornado_board.web.cors import cors_headers
-from tornado_board.web.described import unheeded
 from tornado_board.web.exchange import (
     Answer,
     Opened,
@@ -40,7 +39,7 @@ from tornado_board.web.exchange import (
     Waiting,
     problem_answer,
 )
-from tornado_board.web.fast_request import MOST, PlainRequest, read
+from tornado_board.web.fast_request import MOST, Head, PlainRequest, read
 from tornado_board.web.handler import Handler
 from tornado_board.web.hosts import Hosts
 from tornado_board.web.links import Link, Outcome
@@ -72,8 +71,17 @@ class Found(NamedTuple):
     path: str
     route: str
     ids: tuple[str, ...]
-    #: Parameters that the handler refuses; see `described.unheeded`.
+    #: Parameters that the handler refuses; see `Operation.refused`.
     refused: frozenset[str]
+
+
+class _Plan(NamedTuple):
+    """What a head asks for, as its `owner` sees it: another server may have other settings. If
+    nothing was found it is left; `attempt` is without the client's address."""
+
+    owner: FastPath
+    found: Found | None
+    attempt: Attempt
 
 
 class Exchange:
@@ -209,14 +217,15 @@ class FastPath:
         if not data:
             return Outcome.ENDED
         request = read(data)
-        if request is None or not self._admits(request):
+        if request is None:
             return Outcome.LEFT
-        found = self._resource(request.method, request.path)
-        if found is None or not found.refused.isdisjoint(request.query):
+        plan = request.head.plan
+        if not isinstance(plan, _Plan) or plan.owner is not self:
+            plan = request.head.plan = self._planned(request.head)
+        found = plan.found
+        if found is None or not self._counts(link, request):
             return Outcome.LEFT
-        if not self._counts(link, request):
-            return Outcome.LEFT
-        exchange = self._let_in(link, request, found)
+        exchange = self._let_in(link, request, found, plan.attempt)
         if exchange is None:
             return Outcome.LEFT
         resource, ids = found.resource, found.ids
@@ -305,21 +314,30 @@ class FastPath:
             exchange.link.close()
             raise
 
-    def _let_in(self, link: Link, request: PlainRequest, found: Found) -> Exchange | None:
-        """Have the gate let the request in; ``None`` where it refuses it, or can't tell at once."""
-        board_id, player_id = (*found.ids, None)[:2]
+    def _planned(self, head: Head) -> _Plan:
+        found = self._resource(head.method, head.path) if self._admits(head) else None
+        if found is not None and not found.refused.isdisjoint(head.query):
+            found = None
+        board_id, player_id = (*(() if found is None else found.ids), None, None)[:2]
         attempt = Attempt(
-            found.action,
+            Action.OPEN if found is None else found.action,
             board_id,
             player_id,
-            link.share.address,
-            request.find(b"authorization"),
-            request.find(b"cookie"),
-            request.query.get("ticket"),
-            request.get("Host", ""),
-            request.find(b"origin"),
-            request.find(b"sec-fetch-site"),
+            "",
+            head.find(b"authorization"),
+            head.find(b"cookie"),
+            head.query.get("ticket"),
+            head.find(b"host") or "",
+            head.find(b"origin"),
+            head.find(b"sec-fetch-site"),
         )
+        return _Plan(self, found, attempt)
+
+    def _let_in(
+        self, link: Link, request: PlainRequest, found: Found, attempt: Attempt
+    ) -> Exchange | None:
+        """Have the gate let the request in; ``None`` where it refuses it, or can't tell at once."""
+        attempt = msgspec.structs.replace(attempt, address=link.share.address)
         try:
             allowed = self.services.gate.at_once(attempt)
         except Problem:
@@ -341,22 +359,23 @@ class FastPath:
                 resource, ids = handler.resources.get(method), match.groups()
                 if resource is None or not ids or not all(map(is_id, ids)):
                     return None
-                refused = unheeded(handler.operations.get(method))
+                operation = handler.operations.get(method)
+                refused = frozenset() if operation is None else frozenset(operation.refused)
                 return Found(resource, handler.actions.of(method), path, route, ids, refused)
         return None
 
-    def _admits(self, request: PlainRequest) -> bool:
+    def _admits(self, head: Head) -> bool:
         """Whether the request may come in, as far as that is plain."""
-        fields = request.fields
+        fields = head.fields
         if not self._hosts.allows(fields[b"host"].decode("latin-1")):
             return False
         if b"if-none-match" in fields and len(fields[b"if-none-match"]) not in _ETAG_LENGTHS:
             return False
-        if request.method == "GET":
+        if head.method == "GET":
             return True
-        if request.body and not fields.get(b"content-type", b"").startswith(b"application/json"):
+        if head.length and not fields.get(b"content-type", b"").startswith(b"application/json"):
             return False
-        site, origin = fields.get(b"sec-fetch-site"), request.get("Origin", "")
+        site, origin = fields.get(b"sec-fetch-site"), head.find(b"origin") or ""
         if site in (b"same-origin", b"none") or (site is None and not origin):
             return True
         allowed = self._settings.allowed_origins

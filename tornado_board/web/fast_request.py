@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import httptools
 
@@ -42,37 +42,32 @@ _ESCAPES = ("%", "+", "#", ";", "\\")
 _METHODS = (b"GET", b"POST")
 
 
-class PlainRequest:
-    """A request: the parts of its first line, its fields, its body."""
+class Head:
+    """What stands before a body. Requests that come again share it: nothing in it is changed, but
+    for `plan`."""
 
-    __slots__ = ("body", "closing", "fields", "length", "method", "path", "query", "started")
+    __slots__ = ("closing", "fields", "length", "method", "path", "plan", "query")
 
     def __init__(
         self,
         method: str,
         path: str,
         fields: Mapping[bytes, bytes],
-        body: bytes,
-        length: int,
         query: Mapping[str, str],
+        length: int,
     ) -> None:
         self.method = method
         self.path = path
         #: By names in lower case; none is there twice.
         self.fields = fields
-        self.body = body
-        #: How many bytes of the connection it is.
-        self.length = length
         #: None of its parameters is escaped, or there twice.
         self.query = query
+        #: Bytes of the body.
+        self.length = length
         #: Whether the client wants the connection to end with the answer.
         self.closing = fields.get(b"connection", b"").lower() == b"close"
-        self.started = time.time()
-
-    def get(self, name: str, default: str) -> str:
-        """The field `name`, or `default` where it is not there."""
-        value = self.fields.get(_key(name))
-        return default if value is None else value.decode("latin-1")
+        #: What a server makes of it, which finds it here when it comes again.
+        self.plan: object = None
 
     def find(self, name: bytes) -> str | None:
         """The field of that name in lower case."""
@@ -80,20 +75,31 @@ class PlainRequest:
         return None if value is None else value.decode("latin-1")
 
 
+class PlainRequest:
+    """A request: its head, the parts of that, and its body."""
+
+    __slots__ = ("body", "closing", "fields", "head", "length", "method", "query", "started")
+
+    def __init__(self, head: Head, body: bytes, length: int) -> None:
+        self.head = head
+        self.method = head.method
+        self.fields = head.fields
+        self.query = head.query
+        self.closing = head.closing
+        self.body = body
+        #: How many bytes of the connection it is.
+        self.length = length
+        self.started = time.time()
+
+    def get(self, name: str, default: str) -> str:
+        """The field `name`, or `default` where it is not there."""
+        value = self.fields.get(_key(name))
+        return default if value is None else value.decode("latin-1")
+
+
 @functools.lru_cache(maxsize=64)
 def _key(name: str) -> bytes:
     return name.lower().encode()
-
-
-class _Head(NamedTuple):
-    """What stands before a body. Requests that come again share it: nothing in it is changed."""
-
-    method: str
-    path: str
-    fields: Mapping[bytes, bytes]
-    query: Mapping[str, str]
-    #: Bytes of the body.
-    length: int
 
 
 def read(data: bytes) -> PlainRequest | None:
@@ -105,14 +111,13 @@ def read(data: bytes) -> PlainRequest | None:
     head = _known_head(data[:end]) if end <= _KEPT_HEAD else _read_head(data[:end])
     if head is None:
         return None
-    method, path, fields, query, length = head
-    body = data[end : end + length]
-    if len(body) < length:
+    body = data[end : end + head.length]
+    if len(body) < head.length:
         return None
-    return PlainRequest(method, path, fields, body, end + length, query)
+    return PlainRequest(head, body, end + head.length)
 
 
-def _read_head(head: bytes) -> _Head | None:
+def _read_head(head: bytes) -> Head | None:
     lines = head.count(b"\n")
     if head.count(b"\r\n") != lines or head.count(b"\r") != lines:
         return None
@@ -151,7 +156,7 @@ def _read_head(head: bytes) -> _Head | None:
     query = {name: value for name, _, value in (piece.partition("=") for piece in pieces)}
     if len(query) < len(pieces) or len(pieces) > _MOST_PARAMETERS:
         return None
-    return _Head(method.decode(), path, fields, query, length)
+    return Head(method.decode(), path, fields, query, length)
 
 
 _known_head = functools.lru_cache(maxsize=_KEPT_HEADS)(_read_head)

@@ -26,7 +26,7 @@ from tornado_board.web import bodies, idempotency, streams, tornado_internals
 from tornado_board.web.audited import audited_of
 from tornado_board.web.connection import Connection
 from tornado_board.web.cors import ALLOWED_ORIGIN, REQUEST_HEADERS, cors_headers
-from tornado_board.web.described import Operation, check_heeded
+from tornado_board.web.described import Operation
 from tornado_board.web.entrance import Entrance
 from tornado_board.web.exchange import (
     Answer,
@@ -126,11 +126,18 @@ class Handler(Entrance):
             for value in self.path_args:
                 if not models.is_id(value):
                     raise Problem(400, f"An id {ID_RULE}.")
-            method = "GET" if self.request.method == "HEAD" else self.request.method or ""
-            if self.actions.of(method) is not Action.OPEN:  # pages have parameters of their own
-                check_heeded(self.operations.get(method), self)
+            self._check_parameters()
             return self.enter()
         return None
+
+    def _check_parameters(self) -> None:
+        """Raise `Problem` 400 where the query has what the operation refuses."""
+        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
+        operation = self.operations.get(method)
+        # Pages have parameters of their own.
+        if operation is not None and self.actions.of(method) is not Action.OPEN:
+            for name in operation.refused.keys() & self.request.query_arguments.keys():
+                raise Problem(400, operation.refused[name])
 
     def entered(self) -> None:
         if self.request.method in _REPEATED:

@@ -13,7 +13,7 @@ from tornado_board.models import Player
 from tornado_board.store import AlreadyExists, NotFound, StoreError, Submitted
 from tornado_board.store.rethinkdb.documents import is_same
 from tornado_board.store.rethinkdb.rules import Rules
-from tornado_board.store.scoring import check_bounds, check_meta, submitted
+from tornado_board.store.scoring import Scoring, check_bounds, check_meta
 
 
 class Step(Protocol):
@@ -39,7 +39,7 @@ class Submit:
             raise no_board(board_id)
         if player is None and not self.create:
             raise no_player(board_id, self.submission.id)
-        return submitted(rules.board, player, self.submission, now)
+        return Scoring(rules.board, now).submitted(player, self.submission)
 
 
 @dataclass(frozen=True)

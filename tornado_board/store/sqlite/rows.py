@@ -37,6 +37,12 @@ IS_ALIVE = (
     " (SELECT 1 FROM made_since m WHERE m.board = p.board AND m.player = p.id))"
 )
 
+#: The same of a row of the partition ?1, of which it is asked once whether any wait.
+_IS_ALIVE_IN = (
+    "(NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.board = ?1) OR EXISTS"
+    " (SELECT 1 FROM made_since m WHERE m.board = ?1 AND m.player = p.id))"
+)
+
 #: Whether a row of ``players p`` is the player ?2 of the partition ?1, of a board that there is.
 IS_PLAYER = (
     f"p.board = ?1 AND p.id = ?2 AND p.score BETWEEN -{schema.GREATEST} AND {schema.GREATEST}"
@@ -57,7 +63,7 @@ _PLAYERS = {
     count: (
         f"SELECT {PLAYER_COLUMNS} FROM players p WHERE p.board = ?1"
         f" AND p.id IN ({', '.join(f'?{number}' for number in range(2, count + 2))})"
-        f" AND {IS_ALIVE}"
+        f" AND {_IS_ALIVE_IN}"
     )
     for count in _READ_AT_ONCE
 }
@@ -115,9 +121,11 @@ def player(c: sqlite3.Connection, board: Board, player_id: str) -> Player:
 
 
 def players(c: sqlite3.Connection, partition: str, ids: Collection[str]) -> Iterator[Player]:
-    """Those of `ids` that there are, hidden ones too, of a season of a board that there is."""
+    """Those of `ids`, which all can be ids, that there are, hidden ones too, of a season of a board
+    that there is."""
     _, number = divided(partition)
-    waiting = list(ids)
+    # In the order of the table, in which neighbours are on one page.
+    waiting = sorted(ids)
     while waiting:
         count = next((n for n in _READ_AT_ONCE if n >= len(waiting)), _READ_AT_ONCE[-1])
         part = waiting[:count]
@@ -125,7 +133,7 @@ def players(c: sqlite3.Connection, partition: str, ids: Collection[str]) -> Iter
         # The same one again does no harm.
         part += part[-1:] * (count - len(part))
         for row in c.execute(_PLAYERS[count], (partition, *part)).fetchall():
-            if (there := player_of(row, number)) is not None:
+            if (there := player_of(row, number, is_named=True)) is not None:
                 yield there
 
 
@@ -151,10 +159,11 @@ def board_of(row: tuple[Any, ...]) -> Board | None:
     return Board.of(id, name, {**stored, "private": stored["private"] == 1})
 
 
-def player_of(row: tuple[Any, ...], number: int = 1) -> Player | None:
-    """The player in a row of `PLAYER_COLUMNS` of the season with this number, if any."""
+def player_of(row: tuple[Any, ...], number: int = 1, *, is_named: bool = False) -> Player | None:
+    """The player in a row of `PLAYER_COLUMNS` of the season with this number, if any. `is_named`:
+    it was asked for by an id that can be one."""
     id, name, score, reached_at, meta, hidden = row
-    if type(id) is not str or not is_id(id):
+    if type(id) is not str or not (is_named or is_id(id)):
         return None
     # It is called for each player that is read, so that what nearly all are goes without calls.
     if type(score) is not int or not -SCORE_LIMIT <= score <= SCORE_LIMIT:

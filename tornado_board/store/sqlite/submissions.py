@@ -129,7 +129,9 @@ class _Players:
         self.after = dict(there)
         self._board = board
         self._there = there
-        self._now = now
+        self._scoring = scoring.Scoring(board, now)
+        #: Those of `after` that are to be written.
+        self._others: dict[str, Player] = {}
 
     @classmethod
     def read(cls, c: sqlite3.Connection, board_id: str, ids: Collection[str]) -> _Players | None:
@@ -143,16 +145,21 @@ class _Players:
 
     def submit(self, submission: Submission) -> Submitted:
         """Carry out `submission` on what is to be written. Raises `StoreError`."""
-        done = _submitted(self._board, self.after.get(submission.id), submission, self._now)
-        if done.changed:
-            self.after[submission.id] = done.player
+        id = submission.id
+        before = self.after.get(id)
+        player = self._scoring.submitted(before, submission)
+        if before is None:
+            done = Submitted(player, None, True)
+        elif player is before or _is_same(player, before):
+            return Submitted(before, before.score, False, before.hidden)
+        else:
+            done = Submitted(player, before.score, True, before.hidden)
+        self.after[id] = self._others[id] = player
         return done
 
     def store(self, c: sqlite3.Connection, written: Written) -> None:
         """Write the players that are others now."""
-        others = {
-            id: player for id, player in self.after.items() if self._there.get(id) is not player
-        }
+        others = self._others
         written.begin(c, others)
         scores: list[Player] = []
         made: list[Player] = []
@@ -169,16 +176,13 @@ class _Players:
         written.end(c, self._board.partition, others, self._there)
 
 
-def _submitted(board: Board, before: Player | None, submission: Submission, now: int) -> Submitted:
-    player = scoring.submitted(board, before, submission, now)
-    if before is None:
-        return Submitted(player, None, True)
-    changed = player is not before and (
-        player.score != before.score
-        or player.name != before.name
-        or not writes.are_same(player.meta, before.meta)
+def _is_same(player: Player, before: Player) -> bool:
+    """Whether a submission has left a player as it was."""
+    return (
+        player.score == before.score
+        and player.name == before.name
+        and writes.are_same(player.meta, before.meta)
     )
-    return Submitted(player if changed else before, before.score, changed, before.hidden)
 
 
 def _note(

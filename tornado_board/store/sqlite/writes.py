@@ -121,10 +121,16 @@ def update_player(c: sqlite3.Connection, board: Board, player: Player) -> None:
 
 def set_scores(c: sqlite3.Connection, board: Board, players: Iterable[Player]) -> None:
     """Store the scores of `players`, who are on the board, and when they reached them."""
-    merit, partition = board.ordering.merit, board.partition
-    # In the order of the table, in which neighbours are on one page.
+    partition, is_turned = board.partition, board.ordering.order == "desc"
+    # In the order of the table, in which neighbours are on one page; with `Ordering.merit`, but
+    # without a call for each.
     values = [
-        (None if p.hidden else merit(p.score), p.score, p.reached_at, p.id)
+        (
+            None if p.hidden else 0 - p.score if is_turned else p.score,
+            p.score,
+            p.reached_at,
+            p.id,
+        )
         for p in sorted(players, key=_id)
     ]
     for count in _SET_AT_ONCE:

@@ -1,4 +1,4 @@
-"""What can't be of another season, or of another time, says so instead of answering of now."""
+"""Parameters that are refused: to ignore them would be to do something else than was asked for."""
 
 from __future__ import annotations
 
@@ -74,9 +74,41 @@ async def test_what_is_of_now_only_refuses_another_time_and_changes_nothing(
             await refused(served, "GET", f"{target}&at=2026-11-29", "")
         assert served.dump() == before
         assert (await served.request("POST", f"{MARS}score-add/?sseason=1")).status == 200
-        # A page's address is its own.
+        # A page's address is its own (and there may be none built).
         for target in ("/?season=1&at=x", "/embed/demo?season=1"):
-            assert (await served.request("GET", target)).status == 200, target
+            assert (await served.request("GET", target)).status != 400, target
+
+
+#: What belongs in the body, and where to.
+IN_BODY = [
+    ("POST", f"{MARS}score-add/?create=1", "amount=5", ""),
+    ("POST", f"{MARS}score-add/?create=1", "amount=5", '{"amount": 2}'),
+    ("POST", f"{MARS}score/?x=1", "operator=set", '{"score": 99}'),
+    ("POST", f"{MARS}score/?x=1", "season=1", '{"score": 99}'),
+    ("POST", "/boards/?x=1", "id=new", ""),
+    ("POST", f"{BOARD}scores/?x=1", "operator=add", '[{"id": "mars", "score": 99}]'),
+    ("POST", f"{BOARD}players/?x=1", "id=new", '{"name": "x"}'),
+    ("PATCH", f"{BOARD}?x=1", "top=3", '{"name": "x"}'),
+    ("PATCH", f"{MARS}?x=1", "hidden=true", '{"score": 99}'),
+]
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.gen_test
+async def test_what_belongs_in_the_body_is_not_taken_for_nothing(
+    settings: Settings, fast_path: bool
+) -> None:
+    settings = dataclasses.replace(settings, fast_path=fast_path)
+    async with serving(settings) as served:
+        before = served.dump()
+        for method, target, parameter, body in IN_BODY:
+            answer = await served.request(method, f"{target}&{parameter}", body or None)
+            name = parameter.partition("=")[0]
+            assert problem(answer, 400) == f"{name}: belongs in the request's body.", target
+        assert served.dump() == before
+        # What is a field of another request's body is no more than any other name here.
+        assert (await served.request("GET", f"{BOARD}?amount=5")).status == 200
+        assert (await served.request("POST", f"{MARS}score-add/?score=5")).status == 200
 
 
 @pytest.mark.gen_test
