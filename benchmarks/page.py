@@ -12,10 +12,14 @@ import argparse
 import asyncio
 import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+import httpx
 
 from tests.chromium import Chromium
 from tests.server_process import ServerProcess
+from tests.tokens import SECRET, token
 
 #: Milliseconds of latency, bytes a second down, and up.
 NETWORKS = {
@@ -25,8 +29,14 @@ NETWORKS = {
 SLOWER = 4
 ROUNDS = 5
 
-#: What there is a figure of: its name, and where it is.
-PAGES = {"the page with its board": "/", "a line of text": "/healthz"}
+PRIVATE = "private"
+
+#: What there is a figure of: where it is.
+PAGES = {"the page with its board": "/?board=demo", "a line of text": "/healthz"}
+#: The same of a board that only somebody with a token may read, on a server of its own.
+PRIVATE_PAGES = {"the page, its board asked for with a token": f"/?board={PRIVATE}"}
+#: Has a tab begin with the token that somebody has entered on the page in it.
+_ENTERED = f"sessionStorage.setItem('tornado_board token', '{token(scope='read')}');"
 
 #: Notes when there first are rows, and when the board is live.
 _WATCH = """
@@ -68,6 +78,8 @@ async def load(url: str, network: tuple[float, float, float], done: str) -> dict
         )
         await tab.send("Emulation.setCPUThrottlingRate", rate=SLOWER)
         await tab.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
+        if PRIVATE in url:
+            await tab.send("Page.addScriptToEvaluateOnNewDocument", source=_ENTERED)
         await tab.send("Page.navigate", url=url)
         await tab.until(f"{_PAINTED} && {done}", 60)
         seen: dict[str, float] = await tab.run(_SEEN)
@@ -76,15 +88,24 @@ async def load(url: str, network: tuple[float, float, float], done: str) -> dict
         browser.close()
 
 
-async def measure(url: str, rounds: int = ROUNDS) -> str:
+def make_private(server: ServerProcess) -> None:
+    """Make a private board like the one that everybody may read."""
+    headers = {"Authorization": f"Bearer {token(scope='write')}"}
+    with httpx.Client(base_url=server.url, headers=headers) as client:
+        players = client.get("/boards/demo/").json()["players"]
+        client.post("/boards/", json={"id": PRIVATE, "private": True}).raise_for_status()
+        client.post(f"/boards/{PRIVATE}/scores/", json=players).raise_for_status()
+
+
+async def measure(url: str, pages: Mapping[str, str], rounds: int = ROUNDS) -> str:
     """The medians as Markdown. The pages take turns, so that what else the machine does is the same
     for all."""
     text = "| network | | first rows | live | scripts before them |\n"
     text += "| --- | --- | ---: | ---: | ---: |\n"
     for name, network in NETWORKS.items():
-        seen: dict[str, list[dict[str, float]]] = {page: [] for page in PAGES}
+        seen: dict[str, list[dict[str, float]]] = {page: [] for page in pages}
         for _ in range(rounds):
-            for page, path in PAGES.items():
+            for page, path in pages.items():
                 done = "true" if path == "/healthz" else "window.seen?.live && window.seen.rows"
                 seen[page].append(await load(url + path, network, done))
         for page, all_seen in seen.items():
@@ -103,10 +124,15 @@ def main() -> int:
     parser.add_argument("--url", help="of a server that runs, in place of one of its own")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        server = None if chosen.url else ServerProcess(Path(folder)).wait_until_serving()
+        secret = f"--token-secret={SECRET}"
+        server = None if chosen.url else ServerProcess(Path(folder), secret).wait_until_serving()
         try:
-            url = chosen.url.rstrip("/") if server is None else server.url
-            print(asyncio.run(measure(url, chosen.rounds)))
+            if server is None:
+                url, pages = chosen.url.rstrip("/"), PAGES
+            else:
+                make_private(server)
+                url, pages = server.url, PAGES | PRIVATE_PAGES
+            print(asyncio.run(measure(url, pages, chosen.rounds)))
         finally:
             if server is not None:
                 server.stop()

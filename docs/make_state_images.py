@@ -20,14 +20,18 @@ sys.path.insert(0, str(ROOT))
 
 from tests.chromium import Chromium, Tab  # noqa: E402
 from tests.page_states import (  # noqa: E402
+    FIRST,
     LOOKS,
     OFFLINE,
+    PRIVATE,
     STATES,
     before_offline,
     bring,
+    bring_before_react,
     look,
     lose,
     prepare,
+    private_flags,
 )
 from tests.server_process import ServerProcess  # noqa: E402
 
@@ -58,8 +62,9 @@ async def save(tab: Tab, name: str) -> None:
 
 async def main(names: set[str]) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as another:
         server = ServerProcess(Path(folder)).wait_until_serving()
+        private = ServerProcess(Path(another), *private_flags()).wait_until_serving()
         chromium = Chromium("--hide-scrollbars", "--lang=en-US")
         try:
             prepare(server)
@@ -75,6 +80,13 @@ async def main(names: set[str]) -> None:
                         await look(tab, name)
                         await bring(tab, server, state)
                         await save(tab, f"default-{name}")
+            await look(tab, "dark")
+            if not names or FIRST.name in names:
+                await bring_before_react(tab, server)
+                await save(tab, FIRST.name)
+            if not names or PRIVATE.name in names:
+                await bring(tab, private, PRIVATE)
+                await save(tab, PRIVATE.name)
             if not names or OFFLINE.name in names:
                 await look(tab, "dark")
                 await before_offline(tab, server)
@@ -85,6 +97,7 @@ async def main(names: set[str]) -> None:
         finally:
             chromium.close()
             server.kill()
+            private.kill()
 
 
 if __name__ == "__main__":

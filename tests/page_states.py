@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from tornado_board.web.built_page import PAGE
+
 from .chromium import Tab
 from .server_process import ServerProcess
+from .tokens import SECRET
 from .waiting import PATIENCE
 
 BOARD = "regatta"
@@ -138,6 +141,30 @@ STATES = (
 #: After this one there is no server any more.
 OFFLINE = State("offline", f"?board={BOARD}&me=b4", "document.querySelector('.as-of')")
 
+#: On a server that is private (`private_flags`).
+PRIVATE = State("private", "?board=demo", "document.querySelector('.private button')")
+
+#: As it is until React takes over.
+FIRST = State("first-rows", f"?board={BOARD}", "document.querySelectorAll('.row').length === 5")
+
+#: A network as fast as it can be.
+UNLIMITED = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+
+
+def private_flags() -> tuple[str, ...]:
+    """The flags of a server whose boards need a token."""
+    return ("--private=true", f"--token-secret={SECRET}")
+
+
+async def bring_before_react(tab: Tab, server: ServerProcess) -> None:
+    """Bring a tab to the state `FIRST`."""
+    later = [f"*{name}" for name in PAGE.page().main.later]
+    await tab.send("Network.enable")
+    await tab.send("Network.setBlockedURLs", urls=later)
+    await tab.go(f"{server.url}/{FIRST.query}")
+    await tab.until(f"{FIRST.done} && document.querySelector('.row .bar').style.length > 0")
+    await tab.send("Network.setBlockedURLs", urls=[])
+
 
 def prepare(server: ServerProcess) -> None:
     """Make what the states show."""
@@ -188,8 +215,7 @@ async def before_offline(tab: Tab, server: ServerProcess) -> None:
 
 async def lose(tab: Tab, server: ServerProcess) -> None:
     """Bring a tab to the state `OFFLINE`; the server has ended then."""
-    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    await tab.send("Network.emulateNetworkConditions", offline=True, **network)
+    await tab.send("Network.emulateNetworkConditions", offline=True, **UNLIMITED)
     server.stop()
     await tab.until(OFFLINE.done, 60)
 

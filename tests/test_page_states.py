@@ -8,7 +8,19 @@ import pytest
 
 from .chromium import Tab
 from .node import node_modules
-from .page_states import LOOKS, STATES, before_offline, bring, look, lose, prepare
+from .page_states import (
+    LOOKS,
+    PRIVATE,
+    STATES,
+    UNLIMITED,
+    before_offline,
+    bring,
+    bring_before_react,
+    look,
+    lose,
+    prepare,
+    private_flags,
+)
 from .page_tabs import LIVE, OpenTab, Start, chromium, needs_page, open_tab
 
 __all__ = ["chromium", "open_tab"]  # fixtures
@@ -52,10 +64,17 @@ async def test_axe_finds_nothing_in_any_state(
             found[f"{state.name}: beyond the screen"] = beyond
         if moving := await tab.run("document.getAnimations().length"):
             found[f"{state.name}: moves"] = moving
+    await bring_before_react(tab, server)
+    if findings_here := await findings(tab):
+        found["before React"] = findings_here
     await before_offline(tab, server)
     await lose(tab, server)
     if findings_here := await findings(tab):
         found["offline"] = findings_here
+    await tab.send("Network.emulateNetworkConditions", offline=False, **UNLIMITED)
+    await bring(tab, server_process(*private_flags()), PRIVATE)
+    if findings_here := await findings(tab):
+        found["private"] = findings_here
     assert found == {}
 
 
@@ -106,9 +125,8 @@ async def test_offline_it_says_of_when_the_board_is_and_tells_once(
     said = await tab.run("window.said")
     assert len(said) == 1
     assert "The board is as of " in said[0]
-    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     server.restart()
-    await tab.send("Network.emulateNetworkConditions", offline=False, **network)
+    await tab.send("Network.emulateNetworkConditions", offline=False, **UNLIMITED)
     await tab.until(f"{LIVE} && !document.querySelector('.as-of')", 60)
 
 
