@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tornado_board.models import Player
+from tornado_board.models import Board, Player
 from tornado_board.settings import Settings
 
 from .problems import problem
@@ -49,16 +49,15 @@ async def test_around_a_player_while_a_season_ends_is_of_one_season(
     async with serving(settings_of_store) as served:
         await post(served, "/boards/", {"id": "b", "season": {"every": "week", "keep": 2}})
         await scored(served, ann=9, bob=7)
-        get_player = served.store.get_player
+        find_player = served.store.find_player
 
-        async def ended(*args: Any, **more: Any) -> Player:
-            # The board was read before this, and the player is read after it.
-            monkeypatch.setattr(served.store, "get_player", get_player)
+        async def found(*args: Any) -> tuple[Board, Player]:
+            board_and_player = await find_player(*args)
             await end(served)
             await scored(served, bob=1)
-            return await get_player(*args, **more)
+            return board_and_player
 
-        monkeypatch.setattr(served.store, "get_player", ended)
+        monkeypatch.setattr(served.store, "find_player", found)
         answer = await served.request("GET", "/boards/b/players/?around=bob")
         assert answer.status == 200, answer.body
         rows = [(row["id"], row["score"], row["rank"]) for row in answer.json()["players"]]
