@@ -135,7 +135,10 @@ async def test_nothing_moves_when_react_takes_over(
     for blocked, done in (("*/static/*.js", "true"), (LATER, _DRAWN), ("", taken_over)):
         await tab.send("Network.setBlockedURLs", urls=[blocked] if blocked else [])
         await tab.go(f"{server.url}/?board=b{query}")
-        await tab.until(f"{done} && document.querySelectorAll('.rows .row').length === 5")
+        await tab.until(
+            f"{done} && document.querySelectorAll('.rows .row').length === 5",
+            saw=f"[{LIVE}, {_DRAWN}, document.body.innerHTML]",
+        )
         assert await tab.run("Boolean(document.querySelector('.state'))") is not bool(blocked)
         stages.append(await tab.run(_PARTS))
     assert differences(stages[0], stages[1]) == []
