@@ -171,15 +171,25 @@ async def test_a_read_that_began_before_is_not_used_after(rig: Making, what: str
 
 
 @pytest.mark.gen_test
-async def test_the_newest_of_two_reads_is_kept(rig: Making) -> None:
+async def test_those_who_ask_at_the_same_time_share_a_read(rig: Making) -> None:
     r = await rig()
     await r.keep("q")
     r.asked.go.clear()
-    reads = [asyncio.ensure_future(r.read()) for _ in range(2)]
-    await asyncio.sleep(0)
+    count = r.asked.reads
+    asked = [asyncio.ensure_future(r.read()) for _ in range(5)]
+    while r.asked.reads == count:
+        await asyncio.sleep(0.005)
+    # Who gives up takes it from nobody else; who asks after a write waits for a read of its own.
+    asked.pop().cancel()
+    r.reads.wrote("b", "p")
+    later = asyncio.ensure_future(r.read())
+    while r.asked.reads == count + 1:
+        await asyncio.sleep(0.005)
     r.asked.go.set()
-    first, second = await asyncio.gather(*reads)
-    assert r.reads.known("b", "p") is second is not first
+    first, *others = await asyncio.gather(*asked)
+    assert all(player is first for player in others)
+    assert r.reads.known("b", "p") is await later is not first
+    assert r.asked.reads == count + 2
 
 
 @pytest.mark.gen_test

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tornado_board.models import Change, Player, PlayerChanged
 from tornado_board.realtime.feed import Changefeed
 from tornado_board.store import Store
+from tornado_board.tasks import Shared
 from tornado_board.web.board_reads import FRESH
 
 #: Players that are kept, and boards whose last change is known one by one.
@@ -38,6 +40,13 @@ class _Kept(NamedTuple):
     until: float
 
 
+class _Reading:
+    """A read, and how many changes of whole boards there were when it began."""
+
+    def __init__(self, changes: int) -> None:
+        self.changes = changes
+
+
 class PlayerReads:
     """Reads players. It has the feed open (`Changefeed`) while players are asked for."""
 
@@ -49,8 +58,10 @@ class PlayerReads:
         self._clock = clock
         #: By board and player. Those that were read first come first.
         self._kept: dict[tuple[str, str], _Kept] = {}
-        #: The newest read that is under way of a player, as long as nothing has changed since.
-        self._reading: dict[tuple[str, str], object] = {}
+        #: The newest read that is under way of a player, as long as nothing has changed since: who
+        #: asks meanwhile waits for the same.
+        self._reading: dict[tuple[str, str], _Reading] = {}
+        self._reads: Shared[_Reading, Player] = Shared()
         #: How many changes of whole boards there were, and how many when the last one of a board
         #: was.
         self._changes = 0
@@ -83,16 +94,25 @@ class PlayerReads:
             return known
         self._idle = 0
         self._feed.attach(self)
-        key, changes = (board_id, player_id), self._last_change(board_id)
-        began, this = self._clock(), object()
-        self._reading[key] = this
+        if not self._feed.is_open:
+            return await self._store.get_player(board_id, player_id, hidden=True)
+        key = (board_id, player_id)
+        reading = self._reading.get(key)
+        if reading is None or reading.changes != self._last_change(board_id):
+            reading = self._reading[key] = _Reading(self._last_change(board_id))
+        return await self._reads.get(reading, partial(self._read, key, reading))
+
+    async def _read(self, key: tuple[str, str], reading: _Reading) -> Player:
+        board_id, player_id = key
+        began = self._clock()
         try:
             player = await self._store.get_player(board_id, player_id, hidden=True)
         finally:
-            is_newest = self._reading.get(key) is this
+            is_newest = self._reading.get(key) is reading
             if is_newest:
                 del self._reading[key]
-        is_good = is_newest and self._feed.is_open and changes == self._last_change(board_id)
+        changes = self._last_change(board_id)
+        is_good = is_newest and self._feed.is_open and changes == reading.changes
         if is_good and not player.hidden:
             self._kept.pop(key, None)
             self._kept[key] = _Kept(player, changes, began + FRESH)
