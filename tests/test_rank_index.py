@@ -211,6 +211,7 @@ class RanksOfABoard(RuleBasedStateMachine):
         """The feed begins anew: it tells what comes from now on."""
         for history in self.histories.values():
             history.told = history.last
+        self.position += 1
         self.build()
 
     @rule()
@@ -301,6 +302,16 @@ class RanksOfABoardWithNewScores(RanksOfABoard):
 
     order = Ordering("asc")
     is_few = False
+
+
+def test_a_write_that_began_before_the_feed_was_opened_is_older_than_what_was_read_since() -> None:
+    state = RanksOfABoardWithNewScores()
+    state.begin(player="p0", is_known=True)
+    state.commit(which=0, drawn=None)
+    state.another_writes(player="p0", drawn=None)
+    state.resync()
+    state.build_at_once()
+    state.settle()
 
 
 @pytest.fixture(autouse=True, scope="module")

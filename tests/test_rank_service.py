@@ -127,6 +127,23 @@ def test_it_reads_again_when_the_feed_was_lost() -> None:
     rigged(test)
 
 
+def test_an_answer_from_before_the_feed_was_lost_is_older_than_what_was_read_since() -> None:
+    async def test(rig: Rig) -> None:
+        rig.store.board("b", range(100))
+        await rig.known()
+        since = rig.ranks.position
+        before = rig.store.write("b", "p3", 1000)
+        rig.store.write("b", "p3", 2000)  # another process
+        rig.store.feeds[-1].queue.put_nowait(None)
+        await until(lambda: len(rig.store.feeds) == 2 and rig.feed.is_open)
+        await rig.known()
+        rig.ranks.wrote("b", "p3", before, 1000, since)
+        await rig.check()
+        assert await rig.knows()
+
+    rigged(test)
+
+
 def test_a_feed_that_is_lost_during_the_reading_begins_it_again() -> None:
     async def test(rig: Rig) -> None:
         rig.store.board("b", range(100))

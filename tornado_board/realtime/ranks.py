@@ -199,6 +199,8 @@ class Ranks:
 
     def resync(self) -> None:
         """The feed was opened: nobody knows what happened until then."""
+        # A write that began before is older than what is read from now on.
+        self.position += 1
         for board in self._boards.values():
             if board.index is not None:
                 self._drop(board)
