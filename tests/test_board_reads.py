@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tornado_board.inputs import NewBoard, NewPlayer
-from tornado_board.models import Ranking
 from tornado_board.realtime.hub import Hub
 from tornado_board.replay import Event, EventId
 from tornado_board.server import Running
@@ -24,6 +23,7 @@ from tornado_board.web import board_reads
 from tornado_board.web.board_reads import FRESH, BoardReads
 
 from .conftest import Opened
+from .held_store import HeldStore
 
 Serve = Callable[[Settings], Awaitable[Running]]
 
@@ -109,22 +109,6 @@ async def test_whoever_was_told_of_a_write_sees_it(
     assert [player["id"] for player in board["players"] if player["id"] == "p0"] == []
 
 
-class Asked:
-    """A store that answers when it is told to, with how often it was asked."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self.count = 0
-        self.go = asyncio.Event()
-        self.go.set()
-
-    async def ranking(self, board_id: str, limit: int) -> Ranking:
-        self.count += 1
-        ranking: Ranking = await self._store.ranking(board_id, limit)
-        await self.go.wait()
-        return ranking
-
-
 class Source:
     """Publishes nothing by itself."""
 
@@ -139,8 +123,8 @@ class Rig:
         self.now = 0.0
         self.hub = Hub(live_boards=10, streams_per_board=10, keepalive=100)
         self.hub.source = Source()  # type: ignore[assignment]
-        self.asked = Asked(store)
-        self.reads = BoardReads(self.asked, self.hub, lambda: self.now)  # type: ignore[arg-type]
+        self.asked = HeldStore(store)
+        self.reads = BoardReads(self.asked, self.hub, lambda: self.now)
 
     async def publish(self, n: int, board_id: str = "b") -> None:
         await self.hub.publish(board_id, Event(EventId(1, n), "{}"))
@@ -164,11 +148,11 @@ async def test_what_was_read_serves_those_who_ask_next(opened: Opened, settings:
     assert first.position == EventId(1, 1)
     assert r.reads.known("b") is first
     assert await r.reads.read("b") is first
-    assert r.asked.count == 1
+    assert r.asked.reads == 1
     # Who asks for more gets it, and it is no news for the others.
     assert await r.reads.read("b", anew=True) is not first
     assert r.reads.known("b") is first
-    assert r.asked.count == 2
+    assert r.asked.reads == 2
     await r.hub.close()
 
 
@@ -204,14 +188,14 @@ async def test_a_read_that_began_before_is_not_used_after(
     r = await rig(opened, settings)
     r.asked.go.clear()
     early = asyncio.ensure_future(r.reads.read("b"))
-    while not r.asked.count:
+    while not r.asked.reads:
         await asyncio.sleep(0.005)
     if what == "a write":
         r.reads.wrote("b")
     else:
         await r.publish(2)
     late = asyncio.ensure_future(r.reads.read("b"))
-    while r.asked.count < 2:
+    while r.asked.reads < 2:
         await asyncio.sleep(0.005)
     r.asked.go.set()
     await early
@@ -231,7 +215,7 @@ async def test_a_board_that_is_not_live_is_read_each_time(
     r.hub._live_boards = 0  # as if all had streams
     assert (await r.reads.read("b")).position is None
     await r.reads.read("b")
-    assert r.asked.count == 2
+    assert r.asked.reads == 2
     await r.hub.close()
 
 

@@ -16,35 +16,18 @@ from tornado_board.settings import Settings
 from tornado_board.store import NotFound, Store
 from tornado_board.web import player_reads
 from tornado_board.web.board_reads import FRESH
+from tornado_board.web.last_changes import LastChanges
 from tornado_board.web.player_reads import PlayerReads
 
 from .conftest import Opened
-
-
-class Asked:
-    """A store that answers reads of players when it is told to, with how often it was asked."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.reads = 0
-        self.go = asyncio.Event()
-        self.go.set()
-
-    async def get_player(self, *args: Any, **kwargs: Any) -> Player:
-        self.reads += 1
-        player = await self._store.get_player(*args, **kwargs)
-        await self.go.wait()
-        return player
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+from .held_store import HeldStore
 
 
 class Rig:
     def __init__(self, store: Store) -> None:
         self.now = 0.0
         self.store = store
-        self.asked = Asked(store)
+        self.asked = HeldStore(store)
         self.feed = Changefeed(self.asked)
         self.reads = PlayerReads(self.asked, self.feed, lambda: self.now)
 
@@ -214,7 +197,7 @@ async def test_what_is_remembered_has_bounds(rig: Making, monkeypatch: pytest.Mo
     await r.keep("q")
     assert r.reads.size == 1
     assert r.reads.known("b", "p") is None
-    r.reads._changed.clear()
+    r.reads._changed = LastChanges(player_reads._CHANGED)
     for number in range(3):
         r.reads.wrote(f"other{number}")
     assert r.reads.known("b", "q") is not None

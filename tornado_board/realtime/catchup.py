@@ -105,10 +105,11 @@ class CatchUps:
             return _UNLOGGED
         if topic.current.id == event_id:
             return []
+        board_id = topic.board_id
         try:
-            logged: Sequence[Event] | Gap = await self._read(topic.board_id, event_id)
-        except Gap as gap:
-            logged = gap
+            logged = await self._reads.get(
+                (board_id, event_id), partial(self._read_log, board_id, event_id)
+            )
         except LogUnavailable:
             return "the replay log can't be reached at present"
         current = topic.current.id
@@ -137,14 +138,6 @@ class CatchUps:
             return self._replays.find(key)
         self._kept.move_to_end(key)
         return kept
-
-    async def _read(self, board_id: str, event_id: EventId) -> Sequence[Event]:
-        result = await self._reads.get(
-            (board_id, event_id), partial(self._read_log, board_id, event_id)
-        )
-        if isinstance(result, Gap):
-            raise result
-        return result
 
     async def _read_log(self, board_id: str, event_id: EventId) -> Sequence[Event] | Gap:
         try:

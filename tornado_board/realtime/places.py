@@ -28,10 +28,10 @@ from tornado_board.tasks import Shared, Tasks
 
 logger = logging.getLogger(__name__)
 
-#: Places that are looked up, and players that are told theirs, before the event loop may go on to
-#: something else: less than a millisecond. Of 512 that were looked up, the first are no longer in
-#: the processor's cache when they are told: that took a tenth more.
-_LOOKED_UP_AT_ONCE, _TOLD_AT_ONCE = 128, 128
+#: Places that are looked up, and then told, before the event loop may go on to something else: less
+#: than a millisecond each. Of 512 that were looked up, the first are no longer in the processor's
+#: cache when they are told: that took a tenth more.
+_AT_ONCE = 128
 
 #: Players that are read again at a time, after the feed was lost.
 _READ_AT_ONCE = 100
@@ -276,9 +276,9 @@ class Places:
         counted = False
         partition = partition_of(board_id, board.number or 1)
         watched = list(board.players.values())
-        for start in range(0, len(watched), _LOOKED_UP_AT_ONCE):
+        for start in range(0, len(watched), _AT_ONCE):
             piece, waiting = [], []
-            for one in watched[start : start + _LOOKED_UP_AT_ONCE]:
+            for one in watched[start : start + _AT_ONCE]:
                 if not one.is_shown:
                     continue
                 if one.player is not None:
@@ -307,10 +307,8 @@ class Places:
                 piece = known
                 standings = index.places([player.score for _, player in piece])
                 await asyncio.sleep(0)
-                for first in range(0, len(piece), _TOLD_AT_ONCE):
-                    some = slice(first, first + _TOLD_AT_ONCE)
-                    await self._show(board, piece[some], standings[some])
-                    await asyncio.sleep(0)
+                await self._show(board, piece, standings)
+                await asyncio.sleep(0)
         return counted
 
     async def _show(

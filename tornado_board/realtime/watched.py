@@ -128,9 +128,9 @@ class Watched:
         """Send `event` to everybody, if those are few and over one wire; whether that was so."""
         if len(self._audiences) != 1:
             return False
-        for wire, audience in self._audiences.items():
-            if not audience.send_now(wire.message((event,))):
-                return False
+        [(wire, audience)] = self._audiences.items()
+        if not audience.send_now(wire.message((event,))):
+            return False
         if self.waiters:
             self.wake()
         return True

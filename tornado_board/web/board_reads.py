@@ -28,6 +28,7 @@ from tornado_board.replay import Event, EventId
 from tornado_board.store import Store, StoreUnavailable
 from tornado_board.tasks import Shared
 from tornado_board.web import answers
+from tornado_board.web.last_changes import LastChanges
 
 #: Seconds for which what was read may be used again.
 FRESH = 1.0
@@ -60,10 +61,8 @@ class BoardReads:
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._reads: Shared[tuple[str, int, int], BoardRead] = Shared()
-        #: How many writes were answered, and how many when the last one to a board was.
-        self._writes = 0
-        self._written: dict[str, int] = {}
-        self._written_all = 0
+        #: By writes that were answered.
+        self._written = LastChanges(_WRITTEN)
 
     @property
     def size(self) -> int:
@@ -72,11 +71,7 @@ class BoardReads:
 
     def wrote(self, board_id: str) -> None:
         """A write to the board is about to be answered."""
-        self._writes += 1
-        if len(self._written) >= _WRITTEN:
-            self._written.clear()
-            self._written_all = self._writes
-        self._written[board_id] = self._writes
+        self._written.note(board_id)
         self._kept.pop(board_id, None)
 
     def known(self, board_id: str) -> BoardRead | None:
@@ -104,7 +99,7 @@ class BoardReads:
         known = self.known(board_id)
         if known is not None:
             return known
-        event, writes = topic.current, self._last_write(board_id)
+        event, writes = topic.current, self._written.of(board_id)
         # Who asks after a write, or an event, does not join a read that began before it.
         key = (board_id, writes, id(event))
         return await self._reads.get(key, partial(self._read, topic, event, writes))
@@ -134,9 +129,6 @@ class BoardReads:
         return (
             kept.event is topic.current
             and not topic.ended
-            and kept.writes == self._last_write(board_id)
+            and kept.writes == self._written.of(board_id)
             and self._clock() < kept.began + FRESH
         )
-
-    def _last_write(self, board_id: str) -> int:
-        return self._written.get(board_id, self._written_all)

@@ -25,6 +25,7 @@ from tornado_board.realtime.feed import Changefeed
 from tornado_board.store import Store
 from tornado_board.tasks import Shared
 from tornado_board.web.board_reads import FRESH
+from tornado_board.web.last_changes import LastChanges
 
 #: Players that are kept, and boards whose last change is known one by one.
 _KEPT = 4_096
@@ -41,7 +42,7 @@ class _Kept(NamedTuple):
 
 
 class _Reading:
-    """A read, and how many changes of whole boards there were when it began."""
+    """A read, and the number of its board's last change when it began."""
 
     def __init__(self, changes: int) -> None:
         self.changes = changes
@@ -62,11 +63,8 @@ class PlayerReads:
         #: asks meanwhile waits for the same.
         self._reading: dict[tuple[str, str], _Reading] = {}
         self._reads: Shared[_Reading, Player] = Shared()
-        #: How many changes of whole boards there were, and how many when the last one of a board
-        #: was.
-        self._changes = 0
-        self._changed: dict[str, int] = {}
-        self._changed_all = 0
+        #: Of whole boards.
+        self._changed = LastChanges(_CHANGED)
         self._idle = 0
 
     @property
@@ -80,7 +78,7 @@ class PlayerReads:
         if (
             kept is None
             or not self._feed.is_open
-            or kept.changes != self._last_change(board_id)
+            or kept.changes != self._changed.of(board_id)
             or self._clock() >= kept.until
         ):
             return None
@@ -98,8 +96,8 @@ class PlayerReads:
             return await self._store.get_player(board_id, player_id, hidden=True)
         key = (board_id, player_id)
         reading = self._reading.get(key)
-        if reading is None or reading.changes != self._last_change(board_id):
-            reading = self._reading[key] = _Reading(self._last_change(board_id))
+        if reading is None or reading.changes != self._changed.of(board_id):
+            reading = self._reading[key] = _Reading(self._changed.of(board_id))
         return await self._reads.get(reading, partial(self._read, key, reading))
 
     async def _read(self, key: tuple[str, str], reading: _Reading) -> Player:
@@ -111,7 +109,7 @@ class PlayerReads:
             is_newest = self._reading.get(key) is reading
             if is_newest:
                 del self._reading[key]
-        changes = self._last_change(board_id)
+        changes = self._changed.of(board_id)
         is_good = is_newest and self._feed.is_open and changes == reading.changes
         if is_good and not player.hidden:
             self._kept.pop(key, None)
@@ -129,11 +127,7 @@ class PlayerReads:
                 self._kept.pop(key, None)
                 self._reading.pop(key, None)
             return
-        self._changes += 1
-        if len(self._changed) >= _CHANGED:
-            self._changed.clear()
-            self._changed_all = self._changes
-        self._changed[board_id] = self._changes
+        self._changed.note(board_id)
 
     # What the feed tells
 
@@ -155,6 +149,3 @@ class PlayerReads:
         if self._idle > _IDLE:
             self.resync()
             self._feed.detach(self)
-
-    def _last_change(self, board_id: str) -> int:
-        return self._changed.get(board_id, self._changed_all)

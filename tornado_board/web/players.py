@@ -158,7 +158,8 @@ class PlayersHandler(Handler):
         """The board as of the season, and the page that the query asks for."""
         given = self._beginnings()
         if len(given) == 1 and is_id(given.get("around", "")):
-            return await self._around(board_id, given["around"], season, limit)
+            board, player = await self.store.find_player(board_id, given["around"], season)
+            return board, await Pages(self.store, self.ranks, board).around(player, limit)
         board = await self.store.get_board(board_id, season)
         pages = Pages(self.store, self.ranks, board)
         if len(given) > 1:
@@ -176,13 +177,6 @@ class PlayersHandler(Handler):
                 case _:
                     return board, await pages.of(_ids(text))
         return board, await pages.after(None, limit)
-
-    async def _around(
-        self, board_id: str, player_id: str, season: int | None, limit: int
-    ) -> tuple[Board, Page]:
-        """The board and the page around a player."""
-        board, player = await self.store.find_player(board_id, player_id, season)
-        return board, await Pages(self.store, self.ranks, board).around(player, limit)
 
     async def post(self, board_id: str) -> None:
         """Make a player."""

@@ -56,13 +56,7 @@ class EventStream:
 
     def message(self, events: Sequence[Sent]) -> Message:
         if len(events) == 1 and events[0].type.state:
-            kind, data, _ = events[0]
-            if kind.logged or not data.isascii():
-                return Message(self._framed(block(events[0])))
-            # The same, without a call for each part: thousands of places are told each second, each
-            # to one client.
-            text = f"event: {kind.name}\ndata: {data}\n\n"
-            return Message((f"{len(text):x}\r\n{text}\r\n" if self.chunked else text).encode())
+            return Message(self._framed(block(events[0])))
         message = Message(self._framed(blocks(events)))
         if not all(sent.type.state for sent in events):
             return Message.of(message, self._framed(kept_blocks(events)))
